@@ -1,0 +1,47 @@
+# The commands of the project. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+EXPERIMENT ?= bottleneck
+ARGS ?=
+PY := .venv/bin/python
+READY := .venv/.ready
+
+.PHONY: help setup train sweep dashboard test check bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## create .venv from requirements.lock and install the project in it, editable
+
+# Rebuilt only when the lock or the project's metadata change. The marker comes last: a broken set-up is not taken for one.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "softlookup needs Python 3.11 or newer; make PYTHON=/path/to/python3.11 setup"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+train: setup  ## train one run: make train ARGS="attention=additive task=copy"
+	@$(PY) src/train.py $(ARGS)
+
+sweep: setup  ## run an experiment and draw its dashboard: make sweep EXPERIMENT=scores ARGS="workers=4"
+	@$(PY) src/train.py -m experiment=$(EXPERIMENT) $(ARGS)
+
+dashboard: setup  ## draw runs/dashboard.html from all runs
+	@$(PY) src/dashboard.py $(ARGS)
+
+test: setup  ## run the tests
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto $(ARGS)
+
+check: setup  ## format, lint, types and import directions
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest -p no:xdist tests/test_imports.py
+
+bench: setup  ## time a training step of every attention, side by side
+	@$(PY) src/bench.py $(ARGS)
+
+clean:  ## remove the environment and caches; runs stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

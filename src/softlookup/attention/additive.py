@@ -1,0 +1,26 @@
+"""A one-layer perceptron as similarity."""
+
+import torch
+from torch import Tensor, nn
+
+from softlookup.contract import Score
+
+
+class Additive(Score):
+    """vᵀ tanh(W q + U k).  Bahdanau et al. 2014, appendix A.1.2.  query (..., T, Q), keys (..., S, K) → (..., T, S).
+
+    `width` is that of the hidden layer (1000 in the paper). U k is computed once per source, as the paper advises.
+    """
+
+    def __init__(self, query_width: int, key_width: int, width: int) -> None:
+        super().__init__(query_width, key_width)
+        self.query = nn.Linear(query_width, width, bias=False)
+        self.keys = nn.Linear(key_width, width, bias=False)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def prepare(self, annotations: Tensor) -> Tensor:
+        return self.keys(annotations)
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        hidden = torch.tanh(self.query(query).unsqueeze(-2) + keys.unsqueeze(-3))
+        return self.score(hidden).squeeze(-1)

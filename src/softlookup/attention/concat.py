@@ -1,0 +1,29 @@
+"""Luong's way to write the perceptron: one matrix over query and key side by side."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softlookup.contract import Score
+
+
+class Concat(Score):
+    """vᵀ tanh(W [q; k]).  Luong et al. 2015, eq. 8 (concat).  query (..., T, Q), keys (..., S, K) → (..., T, S).
+
+    The same family of functions as the additive score (W = [W_q, W_k]). The two differ in where they start: one
+    matrix has one fan-in, Q + K, so that both halves begin smaller. The product with the keys is computed once
+    per source all the same.
+    """
+
+    def __init__(self, query_width: int, key_width: int, width: int) -> None:
+        super().__init__(query_width, key_width)
+        self.joint = nn.Linear(query_width + key_width, width, bias=False)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def prepare(self, annotations: Tensor) -> Tensor:
+        return F.linear(annotations, self.joint.weight[:, self.query_width :])
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        projected = F.linear(query, self.joint.weight[:, : self.query_width])
+        hidden = torch.tanh(projected.unsqueeze(-2) + keys.unsqueeze(-3))
+        return self.score(hidden).squeeze(-1)

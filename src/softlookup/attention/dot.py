@@ -1,0 +1,27 @@
+"""Dot-product scores that need query and key of one width."""
+
+from torch import Tensor
+
+from softlookup.contract import Score
+from softlookup.errors import UserError
+
+
+def require_equal_widths(name: str, query_width: int, key_width: int) -> None:
+    """Raises UserError unless a query can be multiplied with a key, both wider than zero."""
+    if query_width != key_width or query_width < 1:
+        raise UserError(
+            f"the {name} score needs queries and keys of one width above zero, got {query_width} and {key_width}; "
+            f"set decoder.width to the width of the annotations (2 × encoder.width when bidirectional), "
+            f"or take attention=general, or attention.heads=1, which projects both"
+        )
+
+
+class Dot(Score):
+    """q · k.  Luong et al. 2015, eq. 8 (dot).  query (..., T, D), keys (..., S, D) → scores (..., T, S)."""
+
+    def __init__(self, query_width: int, key_width: int) -> None:
+        super().__init__(query_width, key_width)
+        require_equal_widths("dot", query_width, key_width)
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        return query @ keys.transpose(-2, -1)

@@ -1,0 +1,20 @@
+"""The encoder's final state is the context of every step."""
+
+from torch import Tensor
+
+from softlookup.attention.fixed import FixedContext
+from softlookup.contract import Annotations, Widths
+
+
+class FixedFinal(FixedContext):
+    """c = h_S.  Cho et al. 2014, section 2.2 (RNN encoder-decoder): the summary enters every decoder step.
+
+    Behind a bidirectional encoder both directions' last states stand side by side.
+    """
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        self.width = widths.final
+
+    def summarize(self, annotations: Annotations) -> Tensor:
+        return annotations.final

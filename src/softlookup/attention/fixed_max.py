@@ -1,0 +1,20 @@
+"""The largest value of each unit over the source is the context of every step."""
+
+import torch
+from torch import Tensor
+
+from softlookup.attention.fixed import FixedContext
+from softlookup.contract import Annotations, Widths
+
+
+class FixedMax(FixedContext):
+    """c_d = max_s h_{s,d} over real positions (max pooling; Collobert & Weston 2008, section 3.3)."""
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        self.width = widths.annotation
+
+    def summarize(self, annotations: Annotations) -> Tensor:
+        lowest = torch.finfo(annotations.states.dtype).min
+        largest = annotations.states.masked_fill(~annotations.mask.unsqueeze(-1), lowest).amax(1)
+        return largest * annotations.mask.any(1, keepdim=True)

@@ -1,0 +1,18 @@
+"""The mean annotation is the context of every step."""
+
+from torch import Tensor
+
+from softlookup.attention.fixed import FixedContext
+from softlookup.contract import Annotations, Widths
+
+
+class FixedMean(FixedContext):
+    """c = (1/S) Σ_s h_s over real positions: a uniform attention that never looks anywhere."""
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        self.width = widths.annotation
+
+    def summarize(self, annotations: Annotations) -> Tensor:
+        mask = annotations.mask.unsqueeze(-1)
+        return (annotations.states * mask).sum(1) / mask.sum(1).clamp(min=1)

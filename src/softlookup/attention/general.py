@@ -1,0 +1,22 @@
+"""A bilinear form between query and key."""
+
+from torch import Tensor, nn
+
+from softlookup.contract import Score
+
+
+class General(Score):
+    """qᵀ W k.  Luong et al. 2015, eq. 8 (general).  query (..., T, Q), keys (..., S, K) → scores (..., T, S).
+
+    W k is computed once per source, so that a step costs what a dot product costs.
+    """
+
+    def __init__(self, query_width: int, key_width: int) -> None:
+        super().__init__(query_width, key_width)
+        self.bilinear = nn.Linear(key_width, query_width, bias=False)
+
+    def prepare(self, annotations: Tensor) -> Tensor:
+        return self.bilinear(annotations)
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        return query @ keys.transpose(-2, -1)

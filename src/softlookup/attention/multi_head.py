@@ -1,0 +1,66 @@
+"""Several lookups side by side, around any score."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from softlookup.attention.soft import SoftAttention, look_up
+from softlookup.contract import Annotations, Attention, History, Memory, Normalizer, Reading, Score, Widths
+from softlookup.errors import UserError
+
+
+def attention(
+    widths: Widths, score: Callable[[int, int], Score], normalizer: Normalizer, heads: int | None
+) -> Attention:
+    """The attention that a config asks for: the bare score without `heads`, `MultiHead` around it with them."""
+    if heads is None:
+        return SoftAttention(widths, score, normalizer)
+    return MultiHead(widths, score, normalizer, heads)
+
+
+class MultiHead(Attention):
+    """MultiHead(Q, K, V) = Concat(head_1, …, head_H) Wᴼ with head_i = lookup(Q Wᵢ^Q, K Wᵢ^K, V Wᵢ^V).
+
+    Vaswani et al. 2017, section 3.2.2, with any score in place of the scaled dot product; every head has its own
+    parameters, those of its score included. Each head is query width / H wide, and so is its context; the whole
+    context has the width of the query. The weights that are returned are the mean over heads.
+
+    Raises UserError when `heads` is not positive or does not divide the width of the query.
+    """
+
+    def __init__(self, widths: Widths, score: Callable[[int, int], Score], normalizer: Normalizer, heads: int) -> None:
+        super().__init__()
+        if heads < 1 or widths.query % heads:
+            fitting = [h for h in range(1, widths.query + 1) if widths.query % h == 0]
+            raise UserError(
+                f"attention.heads={heads} does not divide the decoder's width {widths.query}; "
+                f"these do: {', '.join(map(str, fitting))}"
+            )
+        each = widths.query // heads
+        self.heads = heads
+        self.width = widths.query
+        self.query = nn.Linear(widths.query, widths.query, bias=False)
+        self.keys = nn.Linear(widths.annotation, widths.query, bias=False)
+        self.values = nn.Linear(widths.annotation, widths.query, bias=False)
+        self.output = nn.Linear(widths.query, widths.query, bias=False)
+        self.scores = nn.ModuleList(score(each, each) for _ in range(heads))
+        self.normalizer = normalizer
+
+    def _split(self, joined: Tensor) -> Tensor:
+        """(B, T, D) → (B, H, T, D/H)"""
+        return joined.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _score(self, query: Tensor, keys: Tensor) -> Tensor:
+        """(B, H, T, ·), (B, H, S, ·) → (B, H, T, S), each head by its own score."""
+        return torch.stack([score(query[:, h], keys[:, h]) for h, score in enumerate(self.scores)], dim=1)
+
+    def prepare(self, annotations: Annotations) -> Memory:
+        keys = self._split(self.keys(annotations.states))
+        prepared = torch.stack([score.prepare(keys[:, h]) for h, score in enumerate(self.scores)], dim=1)  # type: ignore[operator]
+        return Memory(prepared, self._split(self.values(annotations.states)), annotations.mask)
+
+    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+        mask = memory.mask[:, None, None, :]
+        context, weights = look_up(self._score, self.normalizer, self._split(self.query(query)), memory, mask)
+        return Reading(self.output(context.transpose(1, 2).flatten(-2)), weights.mean(1), history)

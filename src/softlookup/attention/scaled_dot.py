@@ -1,0 +1,17 @@
+"""The dot product at unit variance."""
+
+from torch import Tensor
+
+from softlookup.attention.dot import require_equal_widths
+from softlookup.contract import Score
+
+
+class ScaledDot(Score):
+    """q · k / √D.  Vaswani et al. 2017, eq. 1.  query (..., T, D), keys (..., S, D) → scores (..., T, S)."""
+
+    def __init__(self, query_width: int, key_width: int) -> None:
+        super().__init__(query_width, key_width)
+        require_equal_widths("scaled_dot", query_width, key_width)
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        return query @ keys.transpose(-2, -1) * self.query_width**-0.5

@@ -1,0 +1,104 @@
+"""Tables of results to statistics: counts, means over seeds, paired tests, Pareto fronts. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from softlookup.results import CELL
+
+QUALITY = "test/token_accuracy"
+SUMMARY = (
+    QUALITY,
+    "test/exact_match",
+    "test/alignment_accuracy",
+    "test/bleu",
+    "cost/peak_bytes",
+    "cost/seconds_per_step",
+)
+MOST_EXACT_PAIRS = 20  # 2^20 sign patterns are summed in a second; beyond it they are sampled
+SAMPLED_PATTERNS = 100_000
+
+
+def counts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Cells by experiment (index) and status (columns), with `planned` first and `outside the plan` last."""
+    table = pd.crosstab(rows["experiment"], rows["status"].where(rows["planned"], "outside the plan"))
+    last = [name for name in ("missing", "outside the plan") if name in table]
+    table = table[[*(name for name in table if name not in last), *last]]
+    table.insert(0, "planned", rows.groupby("experiment")["planned"].sum())
+    return table
+
+
+def summary(rows: pd.DataFrame, metrics: Sequence[str] = SUMMARY) -> pd.DataFrame:
+    """By experiment, task and variant: fixed, n (counted), planned, and for each metric its mean over seeds under
+    its own name and its standard deviation (n - 1) under `NAME/std`. Metrics that no row has are left out."""
+    planned = rows[rows["planned"]]
+    grouped = planned.groupby(CELL)
+    table = grouped.agg(fixed=("fixed", "first"), n=("counted", "sum"), planned=("planned", "sum"))
+    counted = planned[planned["counted"]].groupby(CELL)
+    for metric in (name for name in metrics if name in rows):
+        table[metric] = counted[metric].mean()
+        table[f"{metric}/std"] = counted[metric].std()
+    order = ["experiment", "task", "fixed", "variant"]
+    return table.reset_index().sort_values(order, ascending=[True, True, False, True], ignore_index=True)
+
+
+def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
+    """Two-sided sign-flip test of paired differences: its p, and the smallest p that n pairs can reach, 2 / 2^n.
+
+    p is the share of the 2^n sign patterns whose |sum| is at least the observed one (Fisher's randomization test).
+    Above 20 pairs, 100,000 patterns are sampled, and p = (hits + 1) / 100,001.
+
+    >>> sign_flip([1.0, 2.0, 3.0])
+    (0.25, 0.25)
+    """
+    values = np.asarray(differences, dtype=float)
+    if len(values) == 0:
+        return float("nan"), 1.0
+    reach = abs(values.sum()) - 1e-9 * np.abs(values).sum()  # equal sums must not differ by their rounding
+    if len(values) > MOST_EXACT_PAIRS:
+        signs = np.random.default_rng(0).choice((-1.0, 1.0), (SAMPLED_PATTERNS, len(values)))
+        hits = int((np.abs(signs @ values) >= reach).sum())
+        return (hits + 1) / (SAMPLED_PATTERNS + 1), 1 / (SAMPLED_PATTERNS + 1)
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums + value, sums - value])
+    return float((np.abs(sums) >= reach).mean()), min(1.0, 2.0 / len(sums))
+
+
+def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
+    """Each variant that attends, less the best fixed context of its task (highest mean), paired by seed.
+
+    Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`. The p are
+    not corrected for the number of variants. A task without a fixed context or without `metric` has no rows.
+    """
+    found = []
+    counted = rows[rows["counted"] & rows[metric].notna()] if metric in rows else rows.iloc[:0]
+    for (experiment, task), cells in counted.groupby(["experiment", "task"]):
+        means = cells[cells["fixed"]].groupby("variant")[metric].mean()
+        if means.empty:
+            continue
+        best = means.idxmax()
+        values = cells.pivot(index="seed", columns="variant", values=metric)
+        for variant in sorted(cells.loc[~cells["fixed"], "variant"].unique()):
+            differences = (values[variant] - values[best]).dropna()
+            p, smallest = sign_flip(differences.to_list())
+            found.append([experiment, task, variant, best, len(differences), differences.mean(), p, smallest])
+    return pd.DataFrame(found, columns=[*CELL, "baseline", "pairs", "difference", "p", "smallest_p"])
+
+
+def front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
+    """Indices of the Pareto front, cheapest first: no other point costs at most as much for better quality, nor less
+    for the same. NaN is never on it.
+
+    >>> front([3.0, 1.0, 2.0], [0.9, 0.5, 0.4])
+    [1, 0]
+    """
+    places = [i for i in range(len(cost)) if not np.isnan(cost[i]) and not np.isnan(quality[i])]
+    found: list[int] = []
+    for i in sorted(places, key=lambda i: (cost[i], -quality[i])):
+        if not found or quality[i] > quality[found[-1]]:
+            found.append(i)
+    return found

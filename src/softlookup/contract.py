@@ -1,0 +1,243 @@
+"""What the parts of the house promise each other. Read this first.
+
+Shapes, one legend for the whole project:
+**B** batch, **T** target length, **S** source length, **D** width, **H** heads, **V** vocabulary.
+
+Attention is a soft lookup, and a fixed context is one choice of it::
+
+    memory  = attention.prepare(annotations)            # once per source
+    reading = attention(query, memory, history)         # at every target step, or for all of them at once
+
+Nothing is stored on a module between two calls: memory, history and decoder state are arguments and
+return values, so there is no order of calls to remember, and stepwise decoding (T = 1) and parallel
+decoding (T = full) run the same code.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from softlookup.vocabulary import Vocabulary
+
+# What a mechanism or a decoder carries from one target step to the next; every tensor is batch-first, so
+# that a search can reorder hypotheses by indexing dimension 0 without knowing what is inside.
+History = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One source and its target, as ids without BOS and EOS.
+
+    `sure[t]` is the set of gold source positions of target position t, `possible[t]` a superset of it
+    (Och & Ney 2003). Both are empty tuples where the task has no gold alignment; a single empty set
+    says that this target position comes from no source position. `reference` is the translation as
+    people write it; it is set for text alone, and BLEU is measured where it is.
+    """
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    sure: tuple[frozenset[int], ...] = ()
+    possible: tuple[frozenset[int], ...] = ()
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples as tensors. Source and target both end with EOS; the decoder's input begins with BOS.
+
+    source (B, S) ids, source_mask (B, S) true on real positions; inputs (B, T) ids from BOS on,
+    target (B, T) ids to EOS, target_mask (B, T). sure and possible (B, T, S) booleans, or None where the
+    task has no gold; the rows of EOS and of padding are all false there.
+    """
+
+    source: Tensor
+    source_mask: Tensor
+    inputs: Tensor
+    target: Tensor
+    target_mask: Tensor
+    sure: Tensor | None
+    possible: Tensor | None
+    examples: tuple[Example, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch with its tensors on `device`."""
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What an encoder made of a source: states (B, S, D), mask (B, S) true on real positions, final (B, F)."""
+
+    states: Tensor
+    mask: Tensor
+    final: Tensor
+
+
+@dataclass(frozen=True)
+class Widths:
+    """What an attention is built for: the widths of the queries, of the annotations and of the final state."""
+
+    query: int
+    annotation: int
+    final: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What attention reads, made once per source.
+
+    keys (B, S, K), values (B, S, D), mask (B, S) true on real positions; with several heads keys and
+    values are (B, H, S, ·). A fixed context is a memory of one position.
+    """
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One lookup: context (B, T, D); weights (B, T, S), or None where no weights exist; the next history."""
+
+    context: Tensor
+    weights: Tensor | None
+    history: History = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Decoder output: readout (B, T, R) ahead of the output layer, weights (B, T, S) or None, next state."""
+
+    readout: Tensor
+    weights: Tensor | None
+    state: History
+
+
+class Score(nn.Module, ABC):
+    """Similarity of queries and keys. Built with the widths of both; `prepare` projects keys once per source."""
+
+    def __init__(self, query_width: int, key_width: int) -> None:
+        super().__init__()
+        self.query_width = query_width
+        self.key_width = key_width
+
+    def prepare(self, annotations: Tensor) -> Tensor:
+        """Annotations (..., S, D) to keys (..., S, K); the identity unless a score projects them."""
+        return annotations
+
+    @abstractmethod
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """query (..., T, Q), keys (..., S, K) → scores (..., T, S)."""
+
+
+class Normalizer(nn.Module, ABC):
+    """Scores to weights: zero outside the mask; a fully masked row is all zero, with finite gradients.
+
+    `row_sum` is what every row with a real position sums to, None where a normalizer leaves that free.
+    """
+
+    row_sum: float | None = 1.0
+
+    @abstractmethod
+    def forward(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """scores (..., T, S), mask broadcastable to it, true on real positions → weights (..., T, S)."""
+
+
+class Attention(nn.Module, ABC):
+    """A way to read a source: soft lookups and fixed contexts alike. `width` is the width of its context."""
+
+    width: int
+
+    @abstractmethod
+    def prepare(self, annotations: Annotations) -> Memory:
+        """What `forward` reads, made once per source."""
+
+    @abstractmethod
+    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+        """query (B, T, Q) → context (B, T, width), weights and the next history."""
+
+
+class Encoder(nn.Module, ABC):
+    """Source ids to annotations. `width` and `final_width` are the widths of its states and its final state."""
+
+    width: int
+    final_width: int
+
+    @abstractmethod
+    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+        """source (B, S) ids, mask (B, S) true on real positions. Padding changes nothing on real positions."""
+
+
+class Decoder(nn.Module, ABC):
+    """Target ids and a memory to readouts. `width` is that of the readout."""
+
+    width: int
+
+    @abstractmethod
+    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
+        """The memory that its attention reads, and the state before the first step."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+        """inputs (B, T) ids of the previous tokens, from BOS on. T may be one step or the whole target."""
+
+
+class Task(ABC):
+    """Where examples come from. Source lengths count tokens without EOS.
+
+    `lengths` are the shortest and the longest source length of training; `buckets` are the inclusive ranges of
+    source length by which test results are reported.
+    """
+
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    lengths: tuple[int, int]
+    buckets: tuple[tuple[int, int], ...]
+
+    @abstractmethod
+    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Iterator[Example]:
+        """Endless training examples no longer than `limit()`, which is asked anew for each; all randomness
+        comes from `generator`. None of them is in the validation or the test set."""
+
+    @abstractmethod
+    def validation(self) -> list[Example]:
+        """The fixed validation set: training lengths, the same for every seed of a run."""
+
+    @abstractmethod
+    def test(self) -> list[Example]:
+        """The fixed test set: every bucket, the same for every seed of a run."""
+
+    def notes(self) -> list[str]:
+        """What a person should know of the data before training: counts, sentences dropped, overlap."""
+        return []
+
+    def quantile(self, share: float) -> int:
+        """The source length that `share` (0 to 1) of the training examples do not exceed.
+
+        Lengths are taken as uniform unless a task knows better.
+        """
+        shortest, longest = self.lengths
+        return shortest + round(share * (longest - shortest))
+
+
+class Curriculum(ABC):
+    """The longest source length that training may show, as the run goes on. Built for one task."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.shortest, self.longest = task.lengths
+
+    @abstractmethod
+    def length(self, progress: float) -> int:
+        """The limit at `progress`, the share of the target-token budget that was seen (0 to 1)."""
+
+    def observe(self, progress: float, accuracy: dict[int, float]) -> None:  # noqa: B027 - most do not listen
+        """Hear the validation token accuracy by source length, measured at `progress`."""

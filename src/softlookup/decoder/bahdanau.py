@@ -1,0 +1,81 @@
+"""RNNsearch's wiring: attend from s_{t−1}, let the context enter the step, read out through maxout."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Widths
+from softlookup.vocabulary import PAD
+
+
+class Bahdanau(Decoder):
+    """One gated recurrent layer that looks before it steps.  Bahdanau et al. 2014, appendix A.2.2::
+
+        c_t = lookup(s_{t−1}, annotations)
+        z, r = σ(W_{z,r} E y_{t−1} + U_{z,r} s_{t−1} + C_{z,r} c_t)
+        s̃_t  = tanh(W E y_{t−1} + U [r ∘ s_{t−1}] + C c_t)
+        s_t  = (1 − z) ∘ s_{t−1} + z ∘ s̃_t
+        t̃_t  = U_o s_t + V_o E y_{t−1} + C_o c_t
+        readout_t = maxout over pairs of t̃_t                       (B, T, readout)
+
+    s_0 = tanh(W_s h), h the encoder's final state. The readout sees s_t, as in the paper's eq. 4 and in Cho et al.
+    2014; its appendix writes s_{t−1} there, which would cost a fixed context one step of state for nothing.
+    The products with E y and those of the readout are taken out of the loop.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        annotation_width: int,
+        final_width: int,
+        attention: Callable[[Widths], Attention],
+        embedding: int,
+        width: int,
+        readout: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.width = readout
+        self.attention = attention(Widths(width, annotation_width, final_width))
+        context = self.attention.width
+        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
+        self.initial = nn.Linear(final_width, width)
+        self.gates_from_input = nn.Linear(embedding, 3 * width)
+        self.gates_from_state = nn.Linear(width, 2 * width, bias=False)
+        self.candidate_from_state = nn.Linear(width, width, bias=False)
+        self.readout = nn.Linear(width + embedding, 2 * readout)
+        # One matrix for the gates and one for the readout, drawn last: all above has the same first weights
+        # whatever the width of the context is, and a context of width zero is a product with nothing.
+        self.gates_from_context = nn.Parameter(torch.empty(3 * width, context).uniform_(-1, 1) * width**-0.5)
+        self.readout_from_context = nn.Parameter(torch.empty(2 * readout, context).uniform_(-1, 1) * width**-0.5)
+        self.dropout = nn.Dropout(dropout)
+
+    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
+        return self.attention.prepare(annotations), {"state": torch.tanh(self.initial(annotations.final))}
+
+    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+        embedded = self.dropout(self.embedding(inputs))
+        from_input = self.gates_from_input(embedded)
+        history, hidden = dict(state), state["state"]
+        del history["state"]
+        states, contexts, weights = [], [], []
+        for step in from_input.unbind(1):
+            reading = self.attention(hidden.unsqueeze(1), memory, history)
+            context, history = reading.context.squeeze(1), reading.history
+            hidden = self._step(step + F.linear(context, self.gates_from_context), hidden)
+            states.append(hidden)
+            contexts.append(context)
+            weights.append(reading.weights)
+        before_maxout = self.readout(torch.cat([torch.stack(states, 1), embedded], -1))
+        before_maxout = before_maxout + F.linear(torch.stack(contexts, 1), self.readout_from_context)
+        readout = before_maxout.unflatten(-1, (-1, 2)).amax(-1)
+        joined = None if weights[0] is None else torch.cat(weights, 1)
+        return Decoded(self.dropout(readout), joined, {**history, "state": hidden})
+
+    def _step(self, gates: Tensor, state: Tensor) -> Tensor:
+        width = state.size(-1)
+        update, reset = torch.sigmoid(gates[:, : 2 * width] + self.gates_from_state(state)).chunk(2, -1)
+        candidate = torch.tanh(gates[:, 2 * width :] + self.candidate_from_state(reset * state))
+        return torch.lerp(state, candidate, update)

@@ -1,0 +1,121 @@
+"""Self-attention over what was written, then a lookup into the source, layer by layer."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Widths
+from softlookup.errors import UserError
+from softlookup.positions import sinusoids
+from softlookup.vocabulary import PAD
+
+
+class Layer(nn.Module):
+    """x + SelfAttention(x); x + W lookup(x, annotations); x + FFN(x), each behind a layer normalization.
+
+    Vaswani et al. 2017, section 3.1; normalization first, as in the Annotated Transformer's code.
+    """
+
+    def __init__(self, attention: Attention, width: int, feed_forward: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = attention
+        self.heads = heads
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.projections = nn.Linear(width, 3 * width)
+        self.merge = nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, feed_forward), nn.ReLU(), nn.Dropout(dropout), nn.Linear(feed_forward, width)
+        )
+        # A context may be as wide as the annotations; the residual stream has the decoder's width.
+        self.context = nn.Linear(attention.width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def self_attend(self, stream: Tensor, cache: History) -> tuple[Tensor, History]:
+        """stream (B, T, D) sees itself up to its own step and the cached steps before it."""
+        split = self.projections(self.norms[0](stream)).unflatten(-1, (3, self.heads, -1))
+        query, keys, values = split.permute(2, 0, 3, 1, 4)
+        keys = torch.cat([cache["keys"], keys], 2)
+        values = torch.cat([cache["values"], values], 2)
+        steps, known = query.size(2), keys.size(2)
+        visible = torch.ones(steps, known, dtype=torch.bool, device=stream.device).tril(known - steps)
+        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible)
+        mixed = self.merge(mixed.transpose(1, 2).flatten(-2))
+        return stream + self.dropout(mixed), {"keys": keys, "values": values}
+
+    def look_up(self, stream: Tensor, memory: Memory, history: History) -> tuple[Tensor, Tensor | None, History]:
+        reading = self.attention(self.norms[1](stream), memory, history)
+        return stream + self.dropout(self.context(reading.context)), reading.weights, reading.history
+
+    def forward(
+        self, stream: Tensor, memory: Memory, cache: History, history: History
+    ) -> tuple[Tensor, Tensor | None, History, History]:
+        stream, cache = self.self_attend(stream, cache)
+        stream, weights, history = self.look_up(stream, memory, history)
+        stream = stream + self.dropout(self.feed_forward(self.norms[2](stream)))
+        return stream, weights, cache, history
+
+
+class Transformer(Decoder):
+    """N layers, each with a lookup of its own into the source.  Vaswani et al. 2017, section 3.1.
+
+    The weights that are returned are those of the last layer. Self-attention keeps its keys and values in the
+    state, so that a step costs one step. Memory holds the layers' memories side by side.
+
+    Raises UserError when `heads` does not divide `width`, and for a context of width zero: this decoder has no
+    first state that could carry the source instead.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        annotation_width: int,
+        final_width: int,
+        attention: Callable[[Widths], Attention],
+        width: int,
+        feed_forward: int,
+        heads: int,
+        layers: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if heads < 1 or width % heads:
+            raise UserError(f"decoder.heads={heads} does not divide decoder.width={width}")
+        self.width = width
+        self.heads = heads
+        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
+        self.dropout = nn.Dropout(dropout)
+        widths = Widths(width, annotation_width, final_width)
+        readers = [attention(widths) for _ in range(layers)]
+        if any(reader.width == 0 for reader in readers):
+            raise UserError(
+                "a transformer decoder has no first state, so attention=fixed_initial would leave it without the "
+                "source; take attention=fixed_final or another, or decoder=bahdanau or luong"
+            )
+        self.layers = nn.ModuleList(Layer(reader, width, feed_forward, heads, dropout) for reader in readers)
+        self.norm = nn.LayerNorm(width)
+
+    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
+        memories = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]
+        memory = Memory(
+            torch.stack([m.keys for m in memories], 1), torch.stack([m.values for m in memories], 1), memories[0].mask
+        )
+        batch = annotations.final.size(0)
+        empty = annotations.final.new_zeros(batch, self.heads, 0, self.width // self.heads)
+        state = {f"{i}/{name}": empty for i in range(len(self.layers)) for name in ("keys", "values")}
+        return memory, state
+
+    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+        known = state["0/keys"].size(2)
+        stream = self.embedding(inputs) + sinusoids(known, inputs.size(1), self.width, inputs.device)
+        stream = self.dropout(stream)
+        following: History = {}
+        weights = None
+        for i, layer in enumerate(self.layers):
+            own = {name.removeprefix(f"{i}/"): value for name, value in state.items() if name.startswith(f"{i}/")}
+            cache = {name: own.pop(name) for name in ("keys", "values")}
+            read = Memory(memory.keys[:, i], memory.values[:, i], memory.mask)
+            stream, weights, cache, history = layer(stream, read, cache, own)
+            following |= {f"{i}/{name}": value for name, value in (cache | history).items()}
+        return Decoded(self.norm(stream), weights, following)

@@ -1,0 +1,25 @@
+"""No mixing at all: the reference where attention must do all the work."""
+
+from torch import Tensor, nn
+
+from softlookup.contract import Annotations, Encoder
+from softlookup.positions import sinusoids
+from softlookup.vocabulary import PAD
+
+
+class Bag(Encoder):
+    """annotation_s = E x_s + PE(s): a token and its place, and nothing of its neighbours.
+
+    The final state is the mean annotation over real positions.
+    """
+
+    def __init__(self, vocabulary: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
+        self.dropout = nn.Dropout(dropout)
+        self.width = self.final_width = width
+
+    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+        placed = self.embedding(source) + sinusoids(0, source.size(1), self.width, source.device)
+        states = self.dropout(placed) * mask.unsqueeze(-1)
+        return Annotations(states, mask, states.sum(1) / mask.sum(1, keepdim=True).clamp(min=1))

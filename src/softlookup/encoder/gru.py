@@ -1,0 +1,14 @@
+"""Gated recurrent units over the source."""
+
+from torch import nn
+
+from softlookup.encoder.recurrent import RecurrentEncoder
+
+
+class Gru(RecurrentEncoder):
+    """Annotations by gated recurrent units (Cho et al. 2014, eqs. 5 to 8, in PyTorch's form of the reset gate)."""
+
+    def __init__(
+        self, vocabulary: int, embedding: int, width: int, layers: int, bidirectional: bool, dropout: float
+    ) -> None:
+        super().__init__(nn.GRU, vocabulary, embedding, width, layers, bidirectional, dropout)

@@ -1,0 +1,14 @@
+"""Long short-term memory over the source."""
+
+from torch import nn
+
+from softlookup.encoder.recurrent import RecurrentEncoder
+
+
+class Lstm(RecurrentEncoder):
+    """Annotations by long short-term memory (Hochreiter & Schmidhuber 1997, in PyTorch's form)."""
+
+    def __init__(
+        self, vocabulary: int, embedding: int, width: int, layers: int, bidirectional: bool, dropout: float
+    ) -> None:
+        super().__init__(nn.LSTM, vocabulary, embedding, width, layers, bidirectional, dropout)

@@ -1,0 +1,44 @@
+"""What the recurrent encoders share: packing, so that padding is never read, and the final state."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from softlookup.contract import Annotations, Encoder
+from softlookup.vocabulary import PAD
+
+
+class RecurrentEncoder(Encoder):
+    """h_s = RNN(E x_s, h_{s−1}), in both directions if `bidirectional`: annotation [→h_s ; ←h_s], 2n wide.
+
+    The final state is the last layer's last state of each direction, [→h_S ; ←h_1]. Dropout acts on embeddings,
+    between layers and on annotations. Bahdanau et al. 2014, section 3.2.
+    """
+
+    def __init__(
+        self,
+        rnn: type[nn.GRU] | type[nn.LSTM],
+        vocabulary: int,
+        embedding: int,
+        width: int,
+        layers: int,
+        bidirectional: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
+        between = dropout if layers > 1 else 0.0
+        self.rnn = rnn(embedding, width, layers, batch_first=True, bidirectional=bidirectional, dropout=between)
+        self.dropout = nn.Dropout(dropout)
+        self.directions = 2 if bidirectional else 1
+        self.width = self.final_width = width * self.directions
+
+    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+        lengths = mask.sum(1).cpu()
+        embedded = self.dropout(self.embedding(source))
+        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        outputs, last = self.rnn(packed)
+        states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))
+        hidden = last[0] if isinstance(last, tuple) else last
+        final = torch.cat(list(hidden[-self.directions :]), dim=-1)
+        return Annotations(self.dropout(states), mask, self.dropout(final))

@@ -1,0 +1,124 @@
+"""The dashboard: results to one self-contained HTML file that opens without a server or a network. No torch.
+
+What comes from runs (names, tokens, reasons) reaches the page as JSON and is set as text, never as markup; the page's
+content security policy refuses every script but its own, and every request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
+
+from softlookup import charts
+from softlookup.compare import counts, summary
+from softlookup.results import alignments, by_length, curves, read
+from softlookup.style import GLYPHS, Styles, styles, title
+from softlookup.tables import runs_table, summary_table
+
+QUALITIES = ("test/token_accuracy", "test/exact_match", "test/bleu", "test/chrf", "test/area")
+FIRST = ("token_accuracy", "exact_match", "alignment_accuracy", "bleu")
+
+
+def write(runs_dir: Path, path: Path) -> Path:
+    """Write the dashboard of `runs_dir` to `path`, aside first, and return `path`. Raises UserError without runs."""
+    page = render(read(runs_dir))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(page, encoding="utf-8")
+    os.replace(aside, path)
+    return path
+
+
+def render(rows: pd.DataFrame) -> str:
+    """The page as text. `rows` as `results.read` gives them."""
+    data = json.dumps(_payload(rows), cls=PlotlyJSONEncoder, separators=(",", ":")).replace("<", "\\u003c")
+    parts = {
+        "data": data,
+        "nonce": hashlib.sha256(data.encode()).hexdigest(),
+        "plotly": get_plotlyjs(),
+        "script": _packaged("page.js"),
+    }
+    # One pass: what was put in is not looked at again, so data cannot name a part.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _packaged("page.html"))
+
+
+def _packaged(name: str) -> str:
+    return resources.files("softlookup").joinpath(name).read_text(encoding="utf-8")
+
+
+def _payload(rows: pd.DataFrame) -> dict[str, Any]:
+    numbers = counts(rows)
+    looks, buckets, points = styles(rows), by_length(rows), curves(rows)
+    experiments = []
+    for name, cells in rows.groupby("experiment"):
+        tasks = []
+        for task, mine in cells.groupby("task", sort=False):  # in the order of the plan
+            here = [frame[(frame["experiment"] == name) & (frame["task"] == task)] for frame in (buckets, points)]
+            tasks.append(_task(str(task), mine, looks[str(name)], *here))
+        columns, lines = runs_table(cells)
+        experiments.append({"name": name, "tasks": tasks, "runs": {"columns": columns, "rows": lines}})
+    table = {"columns": ["experiment", *numbers], "rows": numbers.reset_index().astype(str).to_numpy().tolist()}
+    return {"counts": table, "experiments": experiments}
+
+
+def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, points: pd.DataFrame) -> dict[str, Any]:
+    columns, lines = summary_table(rows)
+    measured = sorted(buckets["measure"].unique(), key=lambda m: (m not in FIRST, FIRST.index(m) if m in FIRST else m))
+    qualities = [q for q in QUALITIES if q in rows and rows[q].notna().any()]
+    prefixes = [p for p in ("test/", "test/forced/") if f"{p}alignment_accuracy" in rows]
+    return {
+        "name": name,
+        "variants": _variants(rows, looks),
+        "summary": {"columns": columns[1:], "rows": [line[1:] for line in lines]},
+        "length": [{"name": title(m), "figure": charts.quality_by_length(buckets, m, looks)} for m in measured],
+        "alignment": [
+            {
+                "name": "teacher forcing" if "forced" in prefix else "free decoding",
+                "figure": charts.alignment_beside_quality(rows, looks, prefix),
+            }
+            for prefix in prefixes
+        ],
+        "cost": [
+            {"name": title(q), "figures": [charts.quality_by_cost(rows, looks, cost, q) for cost in charts.UNITS]}
+            for q in qualities
+        ],
+        "curves": charts.learning_curves(points, looks),
+        "heat": _heat(rows),
+    }
+
+
+def _variants(rows: pd.DataFrame, looks: Styles) -> list[dict[str, Any]]:
+    seeds = summary(rows, ()).set_index("variant")
+    return [
+        {
+            "name": name,
+            "color": style.color,
+            "glyph": GLYPHS[style.symbol][style.fixed],
+            "fixed": style.fixed,
+            "n": int(seeds["n"][name]),
+            "planned": int(seeds["planned"][name]),
+        }
+        for name, style in looks.items()
+        if name in seeds.index
+    ]
+
+
+def _heat(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    found = []
+    for row in rows[rows["counted"]].sort_values(["seed", "variant"]).to_dict("records"):
+        examples = [
+            {"figure": charts.heat_map(example), "reference": " ".join(example.reference)}
+            for example in alignments(row["folder"])
+        ]
+        if examples:
+            found.append({"name": f"{row['variant']}, seed {row['seed']}", "examples": examples})
+    return found

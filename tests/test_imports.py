@@ -1,0 +1,93 @@
+"""Each layer imports only those below it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+PACKAGE = SOURCE / "softlookup"
+
+GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer"}
+BASE = {"errors", "vocabulary", "contract", "positions"}
+# What each module above the groups may import besides BASE and what stands here.
+ABOVE = {
+    "seq2seq": set(),
+    "search": {"seq2seq"},
+    "data": set(),
+    "training": {"seq2seq", "optimizer"},
+    "progress": {"training"},
+    "cost": set(),
+    "evaluation": {"seq2seq", "search", "data", "metrics"},
+    "provenance": set(),
+    "config": set(),
+    "record": set(),
+    "heatmap": set(),
+    "tracking": {"heatmap"},
+}
+# Third-party packages that belong to few modules.
+ONLY_IN = {
+    "wandb": {"tracking"},
+    "hydra": {"config", "train", "launcher"},
+    "pytorch_lightning": {"training", "data", "run", "progress"},
+    "entmax": {"normalizer"},
+    "plotly": {"charts", "page", "style"},
+    "sacrebleu": {"metrics", "task"},
+}
+NO_TORCH = {"record", "results", "compare", "charts", "page", "style", "tables", "picture", "errors", "vocabulary"}
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def layer(path: Path) -> str:
+    """The group of a file, or the module's own name."""
+    if "hydra_plugins" in path.parts:
+        return "launcher"
+    inside = path.relative_to(PACKAGE if path.is_relative_to(PACKAGE) else SOURCE)
+    return inside.parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path} has a relative import"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("softlookup.")}
+    known = {layer(file) for file in FILES if file.is_relative_to(PACKAGE)}
+    return names & known
+
+
+def identity(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+@pytest.mark.parametrize("path", FILES, ids=identity)
+def test_a_group_imports_itself_and_the_base_alone(path: Path) -> None:
+    own = layer(path)
+    if own in GROUPS:
+        assert ours(path) <= BASE | {own}
+    elif own in BASE:
+        assert ours(path) <= BASE
+    elif own in ABOVE and path.is_relative_to(PACKAGE):
+        assert ours(path) <= BASE | {own} | ABOVE[own]
+
+
+@pytest.mark.parametrize("path", FILES, ids=identity)
+def test_a_package_with_one_home_is_imported_there_alone(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    for package, homes in ONLY_IN.items():
+        assert package not in roots or layer(path) in homes, f"{package} belongs to {sorted(homes)}"
+
+
+@pytest.mark.parametrize("path", [file for file in FILES if layer(file) in NO_TORCH], ids=identity)
+def test_results_and_charts_never_import_torch(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert not roots & {"torch", "pytorch_lightning", "torchmetrics"}
+    assert ours(path) <= NO_TORCH
