@@ -7,7 +7,7 @@ ARGS ?=
 PY := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help setup train sweep dashboard test check bench clean
+.PHONY: help setup train sweep dashboard test check bench menu clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ check: setup  ## format, lint, types and import directions
 
 bench: setup  ## time a training step of every attention, side by side
 	@$(PY) src/bench.py $(ARGS)
+
+menu: setup  ## list every choice, and put the list into the README
+	@$(PY) src/menu.py write=README.md && $(PY) src/menu.py
 
 clean:  ## remove the environment and caches; runs stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

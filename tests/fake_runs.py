@@ -41,7 +41,9 @@ def accuracy(rank: int, seed: int, length: int = LONGEST) -> float:
 
 def _run(folder: Path, cell: dict, rank: int, text: bool, failed: bool) -> None:
     folder.mkdir()
-    state = {"state": "failed", "reason": f"ValueError: {SCRIPT}", "log": "log.txt"} if failed else {"state": "finished"}
+    state = (
+        {"state": "failed", "reason": f"ValueError: {SCRIPT}", "log": "log.txt"} if failed else {"state": "finished"}
+    )
     (folder / "state.json").write_text(json.dumps(state))
     if failed:
         return

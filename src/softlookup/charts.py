@@ -98,16 +98,20 @@ def _with_gaps(frame: pd.DataFrame, x: str) -> tuple[list[float | None], list[fl
 
 def quality_by_length(buckets: pd.DataFrame, measure: str, looks: Styles) -> go.Figure:
     """`measure` by source length (middle of each bucket) of one experiment and task; `buckets` from `by_length`."""
-    figure = go.Figure(layout={"template": LOOK, "height": 440})
-    chosen = buckets[buckets["measure"] == measure].assign(length=(buckets["low"] + buckets["high"]) / 2)
+    figure = go.Figure(layout={"template": LOOK, "height": 460, "margin": {"t": 48}})
+    chosen = buckets[buckets["measure"] == measure]
     for name, style in looks.items():
         mine = chosen[chosen["variant"] == name]
         if not mine.empty:
             figure.add_traces(_lines(mine, "length", "length", name, style, measure))
+    above = {"yref": "paper", "y": 1.0, "yanchor": "bottom", "showarrow": False, "font": {"color": GREY, "size": 12}}
+    absent = [literal(name, 24) for name in looks if name in set(buckets["variant"]) - set(chosen["variant"])]
+    if absent:
+        words = f"absent, not 0: {', '.join(absent)}"
+        figure.add_annotation(text=words, xref="paper", x=1.0, xanchor="right", yshift=18, **above)
     for longest in sorted(buckets["longest"].dropna().unique()):
         figure.add_vline(x=longest, line={"color": GREY, "width": 1.5, "dash": "dot"})
-        note = {"text": "longest in training ", "yref": "paper", "y": 1.0, "yanchor": "bottom", "showarrow": False}
-        figure.add_annotation(x=longest, font={"color": GREY, "size": 12}, **note)
+        figure.add_annotation(text="longest in training", x=longest, **above)
     figure.update_xaxes(title_text="source length (tokens)", rangemode="tozero")
     return figure.update_yaxes(title_text=title(measure), **_axis(measure))
 
@@ -207,29 +211,27 @@ def heat_map(example: Alignment) -> dict[str, Any]:
     weights = np.clip(np.rint(np.nan_to_num(example.weights) * 100), 0, 255).astype(np.uint8)
     rows, columns = weights.shape
     encoded = {"dtype": "u1", "bdata": base64.b64encode(weights.tobytes()).decode(), "shape": f"{rows}, {columns}"}
-    corners = [(-0.46, -0.46), (0.46, -0.46), (0.46, 0.46), (-0.46, 0.46), (-0.46, -0.46)]
-    outline = [
-        point
-        for t, s in np.argwhere(example.gold).tolist()
-        for point in [*((s + dx, t + dy) for dx, dy in corners), (None, None)]
-    ]
+    gold: dict[str, list[float | None]] = {"x": [], "y": []}
+    for t, s in np.argwhere(example.gold).tolist():
+        gold["x"] += [s - 0.46, s + 0.46, s + 0.46, s - 0.46, s - 0.46, None]
+        gold["y"] += [t - 0.46, t - 0.46, t + 0.46, t + 0.46, t - 0.46, None]
     heat = {
         "type": "heatmap",
         "z": encoded,
         "zmin": 0,
         "zmax": 100,
         "colorscale": [[0, "#ffffff"], [0.5, "#5f9fd0"], [1, "#08306b"]],
-        "colorbar": {"ticksuffix": "%", "thickness": 10, "len": 0.6, "outlinewidth": 0},
+        "colorbar": {"ticksuffix": "%", "thickness": 10, "len": 120, "lenmode": "pixels", "outlinewidth": 0},
         "xgap": 1,
         "ygap": 1,
         "hovertemplate": "output %{y}, source %{x}: %{z}%<extra></extra>",
     }
-    gold = {"x": [x for x, _ in outline], "y": [y for _, y in outline], "mode": "lines", "hoverinfo": "skip"}
+    outline = {"type": "scatter", **gold, "mode": "lines", "line": {"color": COLORS[1], "width": 2}}
     return {
-        "data": [heat, {"type": "scatter", **gold, "line": {"color": COLORS[1], "width": 2}}],
+        "data": [heat, {**outline, "hoverinfo": "skip"}],
         "layout": {
             "height": 130 + max(180, 22 * rows),
-            "xaxis": {**_words(example.source, columns), "side": "top", "tickangle": -60},
+            "xaxis": {**_words(example.source, columns), "side": "top", "tickangle": -60 if columns < 25 else -90},
             "yaxis": {**_words(example.target, rows), "autorange": "reversed"},
             "margin": {"l": 40, "r": 10, "t": 60, "b": 16},
         },
@@ -238,10 +240,6 @@ def heat_map(example: Alignment) -> dict[str, Any]:
 
 def _words(words: Sequence[str], size: int) -> dict[str, Any]:
     labels = [literal(word, 18) for word in words[:size]]
-    return {
-        "tickvals": list(range(len(labels))),
-        "ticktext": labels,
-        "showgrid": False,
-        "ticks": "",
-        "automargin": True,
-    }
+    font = {"size": 12 if size < 25 else 10}
+    ticks = {"tickvals": list(range(len(labels))), "ticktext": labels, "ticks": "", "tickfont": font}
+    return {**ticks, "showgrid": False, "automargin": True}

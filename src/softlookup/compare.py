@@ -23,9 +23,9 @@ SAMPLED_PATTERNS = 100_000
 
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cells by experiment (index) and status (columns), with `planned` first and `outside the plan` last."""
-    table = pd.crosstab(rows["experiment"], rows["status"].where(rows["planned"], "outside the plan"))
-    last = [name for name in ("missing", "outside the plan") if name in table]
+    """Cells by experiment (index) and status (columns), with `planned` first and `not counted` last."""
+    table = pd.crosstab(rows["experiment"], rows["status"].where(rows["planned"], "not counted"))
+    last = [name for name in ("missing", "not counted") if name in table]
     table = table[[*(name for name in table if name not in last), *last]]
     table.insert(0, "planned", rows.groupby("experiment")["planned"].sum())
     return table

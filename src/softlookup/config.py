@@ -4,13 +4,16 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -33,7 +36,11 @@ _SETTINGS: dict[str, tuple[Any, int | None]] = {
     "device": (str, None),
     "debug": (bool, None),
 }
+# Arguments that count something, wherever they stand.
+_SIZES = {"width", "embedding", "feed_forward", "readout", "layers", "heads"}
 _BOOKKEEPING = {"tuned", "choices", "experiment"}
+# Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
+_UNCHOSEN = {"seed", "runs_dir", "experiment_name", "workers", "threads", "device", "debug", "tracking"}
 
 
 def groups() -> dict[str, list[str]]:
@@ -50,14 +57,18 @@ def check_overrides(arguments: list[str]) -> None:
     Raises UserError. Keys below a group (`attention.heads`) are checked by `resolve` against what is built from them.
     """
     offered = groups()
-    for given, override in _parsed([a for a in arguments if not a.startswith("-")]):
+    for given, override in _parsed(get_args_parser().parse_args(arguments).overrides):
         name = override.key_or_group.split("@")[0]
         head = re.split(r"[./]", name)[0]
         if head == "hydra":
             continue
+        if head == "choices":
+            raise UserError(f"{given}: the choices are only told there; write {name.removeprefix('choices.')}=NAME")
         if head not in offered and head not in _SETTINGS and head not in _BOOKKEEPING:
             raise UserError(f"{given}: no choice or key is named {head!r}; {nearest(head, [*offered, *_SETTINGS])}")
-        if name in offered and not override.is_delete():
+        if override.is_delete():
+            raise UserError(f"{given}: nothing can be left out; write {name}=VALUE to change it")
+        if name in offered:
             for choice in _choices(override):
                 if choice not in offered[name]:
                     raise UserError(f"{given}: {name} has no choice {choice!r}; {nearest(choice, offered[name])}")
@@ -68,15 +79,17 @@ def _parsed(arguments: list[str]) -> Iterator[tuple[str, Override]]:
     for argument in arguments:
         try:
             yield argument, parser.parse_override(argument)
-        except OverrideParseException as error:
+        except HydraException as error:
             raise UserError(f"{argument}: expected key=value, as in attention=additive or seed=2") from error
 
 
 def _choices(override: Override) -> list[str]:
-    """The plain words that an override picks from a group; what only Hydra can expand is left to it."""
+    """The words that an override picks from a group; globs and ranges, which only Hydra can expand, are left to it."""
     value = override.value()
-    options = value.list if isinstance(value, ChoiceSweep) else [value]
-    return [str(option) for option in options or [] if isinstance(option, str)]
+    if override.is_sweep_override() and not isinstance(value, ChoiceSweep):
+        return []
+    options = (value.list or []) if isinstance(value, ChoiceSweep) else [value]
+    return [option.text if isinstance(option, QuotedString) else str(option) for option in options]
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -89,21 +102,32 @@ def explain(error: BaseException) -> UserError | None:
     for link in chain:
         if isinstance(link, UserError):
             return link
-    unknown = re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", "\n".join(map(str, chain)))
+    unknown = re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", "\n".join(map(str, chain)))
     if unknown:
-        word, full = unknown.groups()
-        return UserError(f"{full}: no such key; {nearest(word, _keys_below(full.split('.')[0]))}")
+        return _no_such_key(unknown[1])
     if isinstance(error, ConfigCompositionException | OverrideParseException | OmegaConfBaseException | HydraException):
         return UserError(" ".join(str(error).split()))
     return None
 
 
-def _keys_below(group: str) -> set[str]:
-    """Every key that a file of the group has; those of the menu for a key that is in no group."""
-    if not (CONF / group).is_dir():
-        return {*_SETTINGS, *groups()}
-    files = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in (CONF / group).glob("*.yaml")]
-    return {key for content in files for key in content if not key.startswith("_")} or {"(none)"}
+def _no_such_key(path: str) -> UserError:
+    """Names the choices of the group that do have the key, or the nearest keys of any of them."""
+    group, _, key = path.partition(".")
+    files = (CONF / group).glob("*.yaml")
+    has = {file.stem: set(_keys(yaml.safe_load(file.read_text(encoding="utf-8")) or {})) for file in files}
+    others = sorted(choice for choice, keys in has.items() if key in keys)
+    if others:
+        return UserError(f"{path}: no such key here; {group} {', '.join(others)} {'have' if others[1:] else 'has'} it")
+    return UserError(f"{path}: no such key; {nearest(key, set().union(*has.values()) or {*_SETTINGS, *groups()})}")
+
+
+def _keys(content: dict[str, Any]) -> Iterator[str]:
+    """Every key of a choice that can be changed, as in score.width."""
+    for key, value in content.items():
+        if not key.startswith("_"):
+            yield key
+            if isinstance(value, dict):
+                yield from (f"{key}.{below}" for below in _keys(value))
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -111,15 +135,17 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
     Raises UserError for an unknown key, a wrong type, a value out of range, or a `_target_` outside the package.
     """
+    # Hydra's own node, where it is still there, holds values that cannot be resolved in one piece.
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:
-        plain = OmegaConf.to_container(config, resolve=True)
+        plain = OmegaConf.to_container(own, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(plain, dict)
     offered = groups()
-    for key in plain:
+    for key in map(str, plain):
         if key not in offered and key not in _SETTINGS and key not in _BOOKKEEPING:
-            raise UserError(f"{key}: no choice or key is named {key!r}; {nearest(str(key), [*offered, *_SETTINGS])}")
+            raise UserError(f"{key}: no choice or key is named {key!r}; {nearest(key, [*offered, *_SETTINGS])}")
     for key, (expected, least) in _SETTINGS.items():
         _check_value(key, plain[key], expected)
         if least is not None and plain[key] is not None and plain[key] < least:
@@ -132,7 +158,37 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     for key, value in kept.items():
         if key in offered:
             _check_node(key, value)
+    kept["choices"] |= _changed(kept, HydraConfig.get().overrides.task)
     return kept
+
+
+def _changed(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """What was changed by value and not by name, as in attention.heads=4: a choice like any other."""
+    changed = {}
+    for _, override in _parsed(list(overrides)):
+        path = override.key_or_group.split(".")
+        if path[0] in config and path[0] not in (*_BOOKKEEPING, *_UNCHOSEN) and path[-1] != "path":
+            value: Any = config
+            for part in path:
+                value = value.get(part) if isinstance(value, dict) else None
+            if not isinstance(value, dict):
+                changed[override.key_or_group] = value
+    return changed
+
+
+def composed(overrides: Sequence[str]) -> dict[str, Any]:
+    """The checked config of a command line, for the verbs that train nothing.
+
+    Raises UserError as `check_overrides` and `resolve` do.
+    """
+    check_overrides(list(overrides))
+    try:
+        with initialize_config_dir(str(CONF), version_base=None):
+            config = compose("train", list(overrides), return_hydra_config=True)
+    except HydraException as error:
+        raise explain(error) or error from error
+    HydraConfig.instance().set_config(config)
+    return resolve(config)
 
 
 def build(node: dict[str, Any]) -> Any:
@@ -152,18 +208,18 @@ def build(node: dict[str, Any]) -> Any:
 def _check_node(path: str, node: Any) -> None:
     """Every `_target_` is ours, every key one that its constructor takes, every value of the type that it takes."""
     if not isinstance(node, dict) or "_target_" not in node:
-        raise UserError(f"{path}={node}: expected a choice; write {path.split('.')[0]}=NAME")
+        raise UserError(f"{path}={node}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
     takes = _signature(path, node["_target_"])
     for key, value in node.items():
         if key in ("_target_", "_partial_"):
             continue
         if key not in takes:
-            words = [word for word in takes if word in node] or ["(none)"]
-            raise UserError(f"{path}.{key}: no such key; {nearest(key, words)}")
+            raise _no_such_key(f"{path}.{key}")
         if isinstance(value, dict):
             _check_node(f"{path}.{key}", value)
         else:
             _check_value(f"{path}.{key}", value, takes[key])
+            _check_range(f"{path}.{key}", value)
 
 
 def _signature(path: str, target: Any) -> dict[str, Any]:
@@ -175,6 +231,8 @@ def _signature(path: str, target: Any) -> dict[str, Any]:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"{path}._target_={target}: there is no such class ({error})") from error
+    if not str(getattr(found, "__module__", "")).startswith("softlookup."):
+        raise UserError(f"{path}._target_={target}: only what softlookup itself defines can be built")
     function = found.__init__ if inspect.isclass(found) else found
     return {key: kind for key, kind in get_type_hints(function).items() if key != "return"}
 
@@ -182,6 +240,15 @@ def _signature(path: str, target: Any) -> dict[str, Any]:
 def _check_value(path: str, value: Any, expected: Any) -> None:
     if not _conforms(value, expected):
         raise UserError(f"{path}={value}: expected {_described(expected)}, got {type(value).__name__} {value!r}")
+
+
+def _check_range(path: str, value: Any) -> None:
+    """What torch would refuse later, and less plainly."""
+    key = path.rpartition(".")[2]
+    if key in _SIZES and value is not None and value < 1:
+        raise UserError(f"{path}={value}: expected at least 1")
+    if key == "dropout" and not 0 <= value < 1:
+        raise UserError(f"{path}={value}: expected a share from 0 to below 1")
 
 
 def _conforms(value: Any, expected: Any) -> bool:

@@ -11,7 +11,7 @@ from softlookup.contract import Batch, Curriculum, Example, Task
 from softlookup.vocabulary import BOS, EOS, PAD
 
 # Examples are drawn for this many batches at once and sorted by length, which leaves little padding.
-POOL = 8
+POOL = 16
 EVALUATION_BATCH = 64
 
 
@@ -35,7 +35,8 @@ def collate(examples: Sequence[Example], gold: bool = False) -> Batch:
     target = _pad([(*example.target, EOS) for example in examples])
     inputs = _pad([(BOS, *example.target) for example in examples])
     shape = (*target.shape, source.size(1))
-    has_gold = gold and all(example.sure for example in examples)
+    # An empty target has no link to show, and says nothing against those beside it.
+    has_gold = gold and all(len(example.sure) == len(example.target) for example in examples)
     return Batch(
         source=source,
         source_mask=source != PAD,
@@ -88,7 +89,8 @@ class TrainingStream(IterableDataset):
         """Sorted by length and cut where a batch is full."""
         batches: list[list[Example]] = []
         tokens = self.batch_tokens
-        for example in sorted(pool, key=lambda example: (len(example.source), len(example.target))):
+        # By target length first: a decoder steps through padding, a packed encoder does not.
+        for example in sorted(pool, key=lambda example: (len(example.target), len(example.source))):
             if tokens >= self.batch_tokens:
                 batches.append([])
                 tokens = 0
@@ -104,6 +106,9 @@ class Data(pl.LightningDataModule):
         super().__init__()
         self.stream = stream
         self.validation = evaluation_batches(stream.task.validation())
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
+        return batch.to(device)
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(self.stream, batch_size=None)

@@ -44,7 +44,7 @@ function drawFigures() {
 }
 
 function drawMaps() {
-  const { template } = task.curves.layout; // one look, carried once and not by each of thousands of maps
+  const template = task.curves?.layout.template; // one look, carried once and not by each of thousands of maps
   document.querySelectorAll("select.run").forEach((select, side) => {
     const example = pick(task.heat, select)?.examples[$("example").selectedIndex];
     select.nextElementSibling.textContent = example ? `reference: ${example.reference}` : "";
@@ -59,7 +59,7 @@ function legend() {
     const glyph = element("span", `${variant.glyph} `);
     line.style.borderColor = glyph.style.color = variant.color;
     const fewer = variant.n < variant.planned ? ` (n = ${variant.n} of ${variant.planned})` : "";
-    chip.append(line, glyph, variant.name + fewer);
+    chip.append(line, glyph, element("span", variant.name, { className: "name" }), fewer);
     chip.title = variant.name;
     chip.setAttribute("aria-pressed", !hidden.has(variant.name));
     chip.addEventListener("click", () => {

@@ -74,7 +74,11 @@ def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, p
     columns, lines = summary_table(rows)
     measured = sorted(buckets["measure"].unique(), key=lambda m: (m not in FIRST, FIRST.index(m) if m in FIRST else m))
     qualities = [q for q in QUALITIES if q in rows and rows[q].notna().any()]
-    prefixes = [p for p in ("test/", "test/forced/") if f"{p}alignment_accuracy" in rows]
+    prefixes = [
+        p
+        for p in ("test/", "test/forced/")
+        if f"{p}alignment_accuracy" in rows and rows[f"{p}token_accuracy"].notna().any()
+    ]
     return {
         "name": name,
         "variants": _variants(rows, looks),
@@ -88,10 +92,13 @@ def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, p
             for prefix in prefixes
         ],
         "cost": [
-            {"name": title(q), "figures": [charts.quality_by_cost(rows, looks, cost, q) for cost in charts.UNITS]}
+            {
+                "name": title(q),
+                "figures": [charts.quality_by_cost(rows, looks, c, q) if c in rows else None for c in charts.UNITS],
+            }
             for q in qualities
         ],
-        "curves": charts.learning_curves(points, looks),
+        "curves": charts.learning_curves(points, looks) if len(points) else None,
         "heat": _heat(rows),
     }
 

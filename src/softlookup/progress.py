@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from softlookup.training import Training
 

@@ -19,7 +19,11 @@ def _git(*arguments: str) -> str | None:
     """Git's answer about this source tree; None where it is not a checkout or there is no git."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *arguments], capture_output=True, text=True, check=True, timeout=10
+            ["git", "-C", str(Path(__file__).parent), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -38,7 +38,7 @@ def read(runs_dir: Path) -> pd.DataFrame:
 
     Columns: experiment, id, task, variant, fixed, seed, status, reason, planned, counted, longest (source length of
     training), by_length (a list of dicts), folder, and one column for each metric and cost, NaN where absent.
-    Raises UserError where there is no run at all.
+    Raises UserError where there is no run at all, or a plan that cannot be read.
     """
     folders = sorted(p for p in runs_dir.iterdir() if p.is_dir()) if runs_dir.is_dir() else []
     cells = [cell for folder in folders for cell in _experiment(folder)]
@@ -52,6 +52,8 @@ def read(runs_dir: Path) -> pd.DataFrame:
 
 def _experiment(folder: Path) -> list[dict[str, Any]]:
     plan = _json(folder / "plan.json")
+    if plan is None and (folder / "plan.json").exists():
+        raise UserError(f"{folder / 'plan.json'} cannot be read: run the sweep again to write it, or delete it")
     planned = {cell["id"]: cell for cell in plan["planned"]} if plan else {}
     names = {path.parent.name for name in ("state.json", "result.json") for path in folder.glob(f"*/{name}")}
     cells = [_cell(folder / name, planned.get(name), bool(plan)) for name in [*planned, *sorted(names - set(planned))]]
@@ -67,7 +69,8 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
         place = (cell["task"], cell["variant"], cell["seed"])
         if cell["counted"] and place in seen:  # without a plan, an older run of the same cell may lie beside it
             older = min(seen[place], cell, key=lambda c: (c["folder"] / "result.json").stat().st_mtime)
-            older |= {"counted": False, "reason": "an older run of the same task, variant and seed: not in the means"}
+            older |= {"planned": False, "counted": False}
+            older["reason"] = "an older run of the same task, variant and seed: not in the means"
         if cell["counted"]:
             seen[place] = cell
     return cells
@@ -87,6 +90,7 @@ def _cell(folder: Path, planned: dict[str, Any] | None, has_plan: bool) -> dict[
     if not in_plan:
         reason = f"not in the plan: not in the means{'; ' if reason else ''}{reason}"
     known = planned or result
+    values = {**result.get("metrics", {}), **result.get("cost", {})}
     return {
         "experiment": folder.parent.name,
         "id": folder.name,
@@ -99,7 +103,7 @@ def _cell(folder: Path, planned: dict[str, Any] | None, has_plan: bool) -> dict[
         "longest": result.get("longest", np.nan),
         "by_length": result.get("by_length", []),
         "folder": folder,
-        "values": {**result.get("metrics", {}), **result.get("cost", {})},
+        "values": {name: value for name, value in values.items() if not isinstance(value, str)},
     }
 
 
@@ -117,7 +121,8 @@ def _variant(choices: dict[str, Any], varying: Sequence[str]) -> str:
 
 
 def by_length(rows: pd.DataFrame) -> pd.DataFrame:
-    """Counted runs by source length, long: the cell, seed, longest, low, high, count, measure, value.
+    """Counted runs by source length, long: the cell, seed, longest, low, high, count, length (the
+    middle of low and high), measure, value.
 
     A measure that is absent from a run (an alignment without weights) has no row.
     """
@@ -127,8 +132,9 @@ def by_length(rows: pd.DataFrame) -> pd.DataFrame:
         for bucket in row["by_length"]:
             bounds = {key: bucket[key] for key in BOUNDS}
             values = {k: v for k, v in bucket.items() if k not in BOUNDS and v is not None}
-            found += [{**cell, **bounds, "measure": k, "value": v} for k, v in values.items()]
-    return pd.DataFrame(found, columns=[*CELL, "seed", "longest", *BOUNDS, "measure", "value"])
+            middle = (bucket["low"] + bucket["high"]) / 2
+            found += [{**cell, **bounds, "length": middle, "measure": k, "value": v} for k, v in values.items()]
+    return pd.DataFrame(found, columns=[*CELL, "seed", "longest", *BOUNDS, "length", "measure", "value"])
 
 
 def curves(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,9 @@
 """One run, from config to result row: build, train, test, measure, write."""
 
 import copy
+import logging
 import time
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +13,14 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from softlookup import cost, provenance
+from softlookup import cost, heatmap, provenance, report
 from softlookup.config import build
 from softlookup.contract import Curriculum, Task
 from softlookup.data import Data, TrainingStream, collate
 from softlookup.evaluation import Evaluation, evaluate
 from softlookup.optimizer.adam import Adam
 from softlookup.progress import Progress
-from softlookup.record import RunFolder
+from softlookup.record import RunFolder, state_of
 from softlookup.seq2seq import Seq2Seq
 from softlookup.tracking import Tracker
 from softlookup.training import Training
@@ -73,6 +75,8 @@ def _train(config: dict[str, Any], task: Task, model: Seq2Seq, emit: Callable[[d
     stream = TrainingStream(task, curriculum, derived_seed(seed, "data"), budget, config["batch_tokens"])
     training = Training(model, optimizer, curriculum, budget, emit)
     steps = max(1, budget // config["batch_tokens"])
+    # Lightning tells of every device that is not there; what it warns of still comes through.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     trainer = pl.Trainer(
         accelerator="gpu" if device_of(config).type == "cuda" else "cpu",
         devices=1,
@@ -86,7 +90,9 @@ def _train(config: dict[str, Any], task: Task, model: Seq2Seq, emit: Callable[[d
         callbacks=[Progress()],
     )
     torch.manual_seed(derived_seed(seed, "dropout"))
-    trainer.fit(training, datamodule=Data(stream))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+        trainer.fit(training, datamodule=Data(stream))
     return training
 
 
@@ -147,13 +153,16 @@ def execute(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
         row["cost"] = _cost(config, task, model, training, time.perf_counter() - started)
         save_weights(model, folder.path / "checkpoints" / "final.pt")
         folder.write_alignments(measured.arrays())
+        if measured.heat_maps:
+            heatmap.draw(measured.heat_maps[0], folder.path / "alignment.png")
         folder.write_result(row)
         tracker.finish(row, measured.heat_maps)
     except BaseException as error:
         tracker.fail(f"{type(error).__name__}: {error}")
         raise
-    for message in tracker.messages:
-        print(message)
+    finally:
+        for message in tracker.messages:
+            print(message)
     return row
 
 
@@ -186,3 +195,30 @@ def save_weights(model: Seq2Seq, path: Path) -> None:
     aside = path.with_suffix(".tmp")
     torch.save(model.state_dict(), aside)
     aside.replace(path)
+
+
+def start(config: dict[str, Any]) -> None:
+    """One run for the person at the terminal: its folder, its states, and at the end what came out of it.
+
+    A finished run is shown again and not repeated. Raises what `execute` raises, after the state was written.
+    """
+    folder = RunFolder.of(config)
+    shown = Path(config["runs_dir"]) / config["experiment_name"] / folder.id
+    row = folder.result()
+    if row is not None:
+        print(f"finished before ({row['provenance']['finished']}); to run it again: rm -r {shown}")
+    else:
+        row = _supervised(config, folder)
+    report.show(row, folder.path, shown)
+
+
+def _supervised(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    folder.reset()
+    folder.set_state("running")
+    try:
+        row = execute(config, folder)
+    except BaseException as error:
+        folder.set_state(*state_of(error))
+        raise
+    folder.finish()
+    return row

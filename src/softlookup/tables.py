@@ -24,7 +24,7 @@ def heading(metric: str) -> str:
 
 
 def shown(metric: str, value: float, spread: float = math.nan) -> str:
-    """A value with its unit, and ± its spread where there is one. NaN is `absent`: it was measured, and is not 0.
+    """A value with its unit, and ± its spread where there is one. NaN is `absent`, never 0.
 
     >>> shown("test/token_accuracy", 0.9312, 0.01)
     '93.1 ± 1.0 %'
@@ -47,7 +47,7 @@ def summary_table(rows: pd.DataFrame, metric: str = QUALITY) -> tuple[list[str],
     gains = against_fixed(rows, metric).set_index(["experiment", "task", "variant"])
     metrics = [name for name in SUMMARY if name in table and table[name].notna().any()]
     columns = ["task", "variant", "seeds", *(heading(name) for name in metrics)]
-    columns += ["gain over best fixed", "p", "smallest p"] if len(gains) else []
+    columns += [f"{title(metric)} gain", "p", "smallest p"] if len(gains) else []
     lines = []
     for row in table.to_dict("records"):
         seeds = f"{row['n']}" if row["n"] == row["planned"] else f"{row['n']} of {row['planned']}"

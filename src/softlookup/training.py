@@ -46,6 +46,7 @@ class Training(pl.LightningModule):
         self.running_loss = MeanMetric()
         self.validation = MetricCollection({"loss": MeanMetric(), "token_accuracy": MeanMetric()})
         self.by_length: dict[int, MeanMetric] = {}
+        self.last_validation: dict[str, float] = {}
         self._began = time.perf_counter()
         self._started = self._began
 
@@ -68,9 +69,6 @@ class Training(pl.LightningModule):
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
         for group in optimizer.param_groups:
             group["lr"] = self.plan.rate * self.plan.factor(self.progress_share)
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
-        return batch.to(device)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         self._started = time.perf_counter()
@@ -115,15 +113,15 @@ class Training(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         accuracy = {length: metric.compute().item() for length, metric in sorted(self.by_length.items())}
-        values = {name: value.item() for name, value in self.validation.compute().items()}
+        values = {f"validation/{name}": value.item() for name, value in self.validation.compute().items()}
+        self.last_validation = values
         self.emit(
             {
                 "step": self.global_step,
                 "tokens": self.tokens,
                 "seconds": time.perf_counter() - self._began,
                 "train/loss": self.running_loss.compute().item(),
-                "validation/loss": values["loss"],
-                "validation/token_accuracy": values["token_accuracy"],
+                **values,
                 "curriculum/length": self.limit,
             }
         )

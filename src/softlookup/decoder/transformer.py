@@ -28,8 +28,9 @@ class Layer(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.Linear(width, feed_forward), nn.ReLU(), nn.Dropout(dropout), nn.Linear(feed_forward, width)
         )
-        # A context may be as wide as the annotations; the residual stream has the decoder's width.
-        self.context = nn.Linear(attention.width, width)
+        # A context may be as wide as the annotations; the residual stream has the decoder's width. Its first weights
+        # are drawn by the decoder.
+        self.context = nn.utils.skip_init(nn.Linear, attention.width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
 
     def self_attend(self, stream: Tensor, cache: History) -> tuple[Tensor, History]:
@@ -95,6 +96,9 @@ class Transformer(Decoder):
             )
         self.layers = nn.ModuleList(Layer(reader, width, feed_forward, heads, dropout) for reader in readers)
         self.norm = nn.LayerNorm(width)
+        # Drawn last: all above has the same first weights whatever the width of the context is.
+        for layer in self.layers:
+            layer.context.reset_parameters()  # type: ignore[union-attr, operator]
 
     def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
         memories = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]

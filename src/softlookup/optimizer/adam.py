@@ -1,5 +1,6 @@
 """Adam with a warm-up and a linear decay, both as shares of the budget."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -15,7 +16,7 @@ class Adam:
     """
 
     def __init__(self, rate: float, warmup: float, final: float, clip: float) -> None:
-        if rate <= 0 or clip <= 0:
+        if not (0 < rate < math.inf and clip > 0):
             raise UserError(f"optimizer.rate={rate}, optimizer.clip={clip}: expected numbers above zero")
         if not (0 <= warmup < 1 and 0 <= final <= 1):
             raise UserError(f"optimizer.warmup={warmup}, optimizer.final={final}: expected shares from 0 to 1")

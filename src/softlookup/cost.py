@@ -1,0 +1,94 @@
+"""What a model takes: parameters, memory of a training step, time of one."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+WARM_UP = 3  # first steps that fill caches and allocate; left out of the times when there are ten times as many
+
+
+def parameters(module: nn.Module) -> int:
+    """How many numbers are learned; a shared tensor counts once."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def peak_bytes(
+    step: Callable[[], None], module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> dict[str, int]:
+    """Peak bytes of tensors on `device` while `step` makes one training step: forward, backward and update.
+
+    Counted are parameters, gradients, optimizer state, activations and temporaries; of the batch, which was there
+    before, only what the step makes views of. `peak_bytes` is torch's MemTracker: the sum of living storages, the same
+    number at every call, without the allocator's slack. On CUDA there is `cuda_max_memory_allocated` too, which holds
+    whatever else lies on the device.
+
+    The step runs twice. The first run is not counted: it creates the optimizer state (two copies of the parameters
+    for Adam), so that the second is like any later step; gradients start as None in both. `module` and
+    `optimizer` are changed, so pass copies; the global random numbers are put back.
+    """
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        optimizer.zero_grad(set_to_none=True)
+        step()
+        optimizer.zero_grad(set_to_none=True)
+        found = {"peak_bytes": _tracked(step, module, optimizer, device)}
+        if on_cuda:
+            optimizer.zero_grad(set_to_none=True)
+            torch.cuda.reset_peak_memory_stats(device)
+            step()
+            torch.cuda.synchronize(device)
+            found["cuda_max_memory_allocated"] = torch.cuda.max_memory_allocated(device)
+    optimizer.zero_grad(set_to_none=True)
+    return found
+
+
+def _tracked(
+    step: Callable[[], None], module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> int:
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    class Tracker(MemTracker):
+        """Without the share of each module's inputs, which no one reads here and which fails on packed sequences."""
+
+        def _track_inputs_or_outputs(self, args: Any) -> int:  # noqa: ARG002
+            return 0
+
+    tracker = Tracker()
+    tracker.track_external(module, optimizer)
+    # Tensors in reference cycles die when the collector happens to run: keep it from running within the step.
+    gc.collect()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with tracker:
+            step()
+    finally:
+        if collecting:
+            gc.enable()
+    peaks = tracker.get_tracker_snapshot("peak")
+    return sum(kinds["Total"] for where, kinds in peaks.items() if where.type == device.type)
+
+
+def summarize_steps(seconds: Sequence[float], tokens: Sequence[int]) -> dict[str, float | None]:
+    """Times of training from the seconds and the target tokens of each of its steps.
+
+    seconds_per_step is the median, tokens_per_second the sum of tokens over the sum of seconds, both without the
+    first 3 steps when there are at least 30; training_seconds is the sum over all. None without steps.
+    Raises ValueError when the lists differ in length.
+    """
+    if len(seconds) != len(tokens):
+        raise ValueError(f"got the seconds of {len(seconds)} steps and the tokens of {len(tokens)}")
+    if not seconds:
+        return {"seconds_per_step": None, "tokens_per_second": None, "training_seconds": None}
+    first = WARM_UP if len(seconds) >= 10 * WARM_UP else 0
+    return {
+        "seconds_per_step": statistics.median(seconds[first:]),
+        "tokens_per_second": sum(tokens[first:]) / sum(seconds[first:]),
+        "training_seconds": sum(seconds),
+    }

@@ -1,0 +1,158 @@
+"""The test set through a trained model: under teacher forcing and under free decoding, and what both measure."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from softlookup.contract import Batch, Example, Task
+from softlookup.data import evaluation_batches
+from softlookup.metrics import alignment, sequence, translation
+from softlookup.search import greedy
+from softlookup.seq2seq import Seq2Seq
+from softlookup.vocabulary import EOS, PAD
+
+HEAT_MAPS = 4
+# Case is the business of a task; BLEU compares words.
+LOWERCASE = True
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model made of one example.
+
+    `ids` were written freely, up to and with EOS; `forced` are the most probable tokens given the right past. The
+    weights (T, S) belong to each; they are None for a fixed context. S counts the EOS of the source.
+    """
+
+    example: Example
+    ids: list[int]
+    weights: np.ndarray | None
+    forced: list[int]
+    forced_weights: np.ndarray | None
+
+    @property
+    def reference(self) -> list[int]:
+        return [*self.example.target, EOS]
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """One lookup to look at: weights (T, S) of the tokens that the model wrote, gold (T, S) of the reference's."""
+
+    weights: np.ndarray
+    gold: np.ndarray
+    source: list[str]
+    target: list[str]
+    reference: list[str]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The metrics of the test set, its rows by source length, and a few lookups to draw."""
+
+    metrics: dict[str, float | None]
+    by_length: list[dict[str, Any]]
+    signatures: dict[str, str]
+    heat_maps: list[HeatMap] = field(default_factory=list)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The heat maps as arrays that load without pickle: weights_0, gold_0, source_0, target_0, reference_0, …"""
+        return {
+            f"{name}_{i}": np.asarray(getattr(drawn, name))
+            for i, drawn in enumerate(self.heat_maps)
+            for name in ("weights", "gold", "source", "target", "reference")
+        }
+
+
+@torch.no_grad()
+def run_batch(model: Seq2Seq, batch: Batch) -> list[Output]:
+    """Every example of a batch, freely decoded and under teacher forcing; nothing of the padding is kept."""
+    model.eval()
+    logits, forced_weights = model(batch)
+    forced = batch.target.clone()
+    forced[batch.target_mask] = logits.argmax(-1)
+    written, weights = greedy(model, batch.source, batch.source_mask)
+    outputs = []
+    for i, example in enumerate(batch.examples):
+        ids = [token for token in written[i].tolist() if token != PAD]
+        target, source = len(example.target) + 1, len(example.source) + 1
+        outputs.append(
+            Output(
+                example,
+                ids,
+                None if weights is None else weights[i, : len(ids), :source].cpu().numpy(),
+                forced[i, :target].tolist(),
+                None if forced_weights is None else forced_weights[i, :target, :source].cpu().numpy(),
+            )
+        )
+    return outputs
+
+
+def evaluate(model: Seq2Seq, task: Task, device: torch.device) -> Evaluation:
+    """All test metrics of a trained model. Alignment is None for a fixed context, BLEU where there is no text."""
+    outputs = [output for batch in evaluation_batches(task.test()) for output in run_batch(model, batch.to(device))]
+    lengths = [len(output.example.source) for output in outputs]
+    by_length = sequence.by_length(lengths, task.buckets, lambda members: _row([outputs[i] for i in members], task))
+    metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
+    metrics["test/area"] = sequence.area(by_length)
+    metrics["test/effective_length"] = sequence.effective_length(by_length)
+    return Evaluation(metrics, by_length, translation.signatures(LOWERCASE), _heat_maps(outputs, task))
+
+
+def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
+    """The metrics of a set of outputs: free decoding under plain names, teacher forcing under `forced/`."""
+    targets = [output.example.target for output in outputs]
+    free_right = [sequence.right(o.ids, o.example.target) for o in outputs]
+    # Given the right past, a wrongly foreseen end says nothing of the positions behind it: all of them count.
+    forced_right = [np.array(o.forced) == np.array(o.reference) for o in outputs]
+    forced = _alignment(outputs, [o.forced_weights for o in outputs], forced_right)
+    return {
+        **sequence.measure([o.ids for o in outputs], targets),
+        **_alignment(outputs, [o.weights for o in outputs], free_right),
+        **_translation(outputs, task),
+        "forced/token_accuracy": float(np.concatenate(forced_right).mean()) if outputs else None,
+        **{f"forced/{name}": value for name, value in forced.items()},
+    }
+
+
+def _alignment(
+    outputs: list[Output], weights: list[np.ndarray | None], right: list[np.ndarray]
+) -> dict[str, float | None]:
+    examples = [output.example for output in outputs]
+    # Without the row of EOS: every mechanism finds the end, and no task has gold for it.
+    words = [own if own is None else own[: len(e.target)] for own, e in zip(weights, examples, strict=True)]
+    return alignment.measure(words, [e.sure for e in examples], [e.possible for e in examples], right)
+
+
+def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
+    texts = [(o.ids, o.example.reference) for o in outputs if o.example.reference is not None]
+    hypotheses = [" ".join(task.target_vocabulary.decode(ids)) for ids, _ in texts]
+    return translation.measure(hypotheses, [reference for _, reference in texts], LOWERCASE)
+
+
+def _heat_maps(outputs: list[Output], task: Task) -> list[HeatMap]:
+    """A few lookups to draw: at the longest training length, below it, and beyond."""
+    drawable = [o for o in outputs if o.weights is not None]
+    wanted = [round(task.lengths[1] * share) for share in (0.75, 1.0, 0.5, 1.5)]
+    chosen: list[Output] = []
+    for length in wanted[: min(HEAT_MAPS, len(drawable))]:
+        left = [o for o in drawable if all(o is not other for other in chosen)]
+        chosen.append(min(left, key=lambda o: abs(len(o.example.source) - length)))
+    return [_heat_map(output, task) for output in chosen]
+
+
+def _heat_map(output: Output, task: Task) -> HeatMap:
+    assert output.weights is not None
+    gold = np.zeros(output.weights.shape, dtype=bool)
+    for t, positions in enumerate(output.example.sure[: len(gold)]):
+        gold[t, list(positions)] = True
+    source, target = task.source_vocabulary.tokens, task.target_vocabulary.tokens
+    return HeatMap(
+        weights=output.weights.astype(np.float32),
+        gold=gold,
+        source=[source[i] for i in (*output.example.source, EOS)],
+        target=[target[i] for i in output.ids],
+        reference=[target[i] for i in output.reference],
+    )

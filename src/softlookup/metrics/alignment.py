@@ -1,0 +1,109 @@
+"""Do the weights look where the gold alignment says? Corpus-level numbers over numpy arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+Links = Sequence[frozenset[int]]
+
+
+def measure(
+    weights: Sequence[np.ndarray | None],
+    sure: Sequence[Links],
+    possible: Sequence[Links],
+    right: Sequence[np.ndarray] | None = None,
+) -> dict[str, float | int | None]:
+    """Alignment measures of a corpus, each a mean over its target positions (not over its examples).
+
+    For each example: weights (T, S) ≥ 0, or None where the model has none; `sure` and `possible`, sets of gold source
+    positions by target position; `right` (T,) booleans, true where the token at that position was right. T may differ
+    from the number of gold sets, as it does under free decoding: position t is compared with position t, up to the
+    shorter of the two, and the rest counts in nothing. A position past the end of `right` is not right.
+
+    With a = argmax of a row (the first of equals), over positions with a sure set:
+
+    - alignment_accuracy: a in the sure set
+    - gold_mass: weight on the sure set / weight of the row, 0 to 1
+    - alignment_accuracy_given_right: alignment_accuracy where `right` is true
+    - best_offset_accuracy: a + d in the sure set, at the one integer d that makes it largest, `best_offset`
+      (the smallest |d| of equals, negative first)
+    - alignment_positions: how many these are
+
+    Over all compared positions, aer = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|) with the links A = {(t, a)}, S sure and
+    P ⊇ S possible ones (Och & Ney 2003). Over all rows given, gold or not: entropy
+    −Σ p ln p in nats of the row normalized to one, and effective_positions exp(entropy); so leave the rows of EOS and
+    of padding out.
+
+    A row without weight makes no link: it is wrong, with mass 0, and has no entropy. What was not measured anywhere is
+    None. Raises ValueError when the lists differ in length or a gold position lies outside the source.
+    """
+    if not len(weights) == len(sure) == len(possible) == len(right if right is not None else sure):
+        raise ValueError(f"got {len(weights)} weights, {len(sure)} sure and {len(possible)} possible alignments")
+    links, masses, entropies = [], [], []
+    for index, rows in enumerate(weights):
+        if rows is None:
+            continue
+        totals = rows.sum(1, dtype=np.float64)
+        masses.append(_gold_mass(rows, totals, sure[index]))
+        entropies.append(_entropy(rows[totals > 0] / totals[totals > 0, None]))
+        told = right[index] if right is not None else np.zeros(0, dtype=bool)
+        argmax = np.where(totals > 0, rows.argmax(1), -1).tolist()
+        links += [
+            (a, s, p, t < len(told) and bool(told[t]))
+            for t, (a, s, p) in enumerate(zip(argmax, sure[index], possible[index], strict=False))
+        ]
+    gold = [(a, s, ok) for a, s, _, ok in links if s]
+    entropy = np.concatenate(entropies) if entropies else np.zeros(0)
+    return {
+        "alignment_accuracy": _mean([a in s for a, s, _ in gold]),
+        "gold_mass": _mean(np.concatenate(masses)) if masses else None,
+        "aer": _aer([(a, s, p) for a, s, p, _ in links]),
+        "entropy": _mean(entropy),
+        "effective_positions": _mean(np.exp(entropy)),
+        **_best_offset([(a, s) for a, s, _ in gold]),
+        "alignment_accuracy_given_right": _mean([a in s for a, s, ok in gold if ok]),
+        "alignment_positions": len(gold) or None,
+    }
+
+
+def _mean(values: Sequence[bool] | np.ndarray) -> float | None:
+    return float(np.mean(values)) if len(values) else None
+
+
+def _gold_mass(rows: np.ndarray, totals: np.ndarray, sure: Links) -> np.ndarray:
+    """The share of each row with a sure set that lies on it."""
+    marked = np.zeros(rows.shape, dtype=bool)
+    for t, positions in enumerate(sure[: len(rows)]):
+        if positions and not 0 <= min(positions) <= max(positions) < rows.shape[1]:
+            raise ValueError(f"gold positions {sorted(positions)} of a source with {rows.shape[1]} positions")
+        marked[t, list(positions)] = True
+    on_gold = np.where(marked, rows, 0.0).sum(1, dtype=np.float64)
+    share = np.divide(on_gold, totals, out=np.zeros_like(totals), where=totals > 0)
+    return share[marked.any(1)]
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    logarithms = np.log(p, out=np.zeros_like(p, dtype=np.float64), where=p > 0)
+    return np.asarray(-(p * logarithms).sum(1))
+
+
+def _aer(links: Sequence[tuple[int, frozenset[int], frozenset[int]]]) -> float | None:
+    made = sum(a >= 0 for a, _, _ in links)
+    gold = sum(len(s) for _, s, _ in links)
+    if made + gold == 0:
+        return None
+    hits = sum((a in s) + (a in s or a in p) for a, s, p in links)
+    return 1 - hits / (made + gold)
+
+
+def _best_offset(links: Sequence[tuple[int, frozenset[int]]]) -> dict[str, float | int | None]:
+    if not links:
+        return {"best_offset_accuracy": None, "best_offset": None}
+    counts = Counter(g - a for a, s in links if a >= 0 for g in s)
+    if not counts:
+        return {"best_offset_accuracy": 0.0, "best_offset": 0}
+    offset = min(counts, key=lambda d: (-counts[d], abs(d), d))
+    return {"best_offset_accuracy": counts[offset] / len(links), "best_offset": offset}

@@ -1,0 +1,210 @@
+"""The words of the grammar, German and English, and their forms. Lower case throughout; `_` joins English words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+English = tuple[str, ...]
+
+
+class Noun(NamedTuple):
+    """German nominative, plural and dative plural (the singular has one form, as weak nouns are left out)."""
+
+    kind: str  # p person, t thing; places by their static preposition: i in, o on, n none of these
+    gender: str  # m, f, n
+    singular: str
+    plural: str
+    dative_plural: str
+    english: tuple[English, English]  # singular, plural
+
+
+class Verb(NamedTuple):
+    """A German verb with what it governs, and its translation.
+
+    frame: "" no object, "a" accusative, "d" dative, "da" both, "p" prepositional, "c" a clause with dass.
+    """
+
+    frame: str
+    objects: str  # the kinds of noun that its (last) object may be
+    finite: tuple[str, str]  # 3rd person singular and plural, without the particle
+    particle: str
+    participle: str
+    auxiliary: str  # hat or ist, which make the perfect
+    preposition: str
+    case: str  # that the preposition governs
+    base: English
+    third: English
+    past: English
+    english_preposition: English
+
+
+class Adverbial(NamedTuple):
+    """A time adverbial: German words, English words, and for each of these the German word that it comes from.
+
+    A function word (`sure` false) has only a possible link.
+    """
+
+    german: tuple[str, ...]
+    english: tuple[tuple[str, int, bool], ...]
+
+
+_NOUNS = """
+p m mann männer männern man men
+p f frau frauen frauen woman women
+p n kind kinder kindern child children
+p n mädchen mädchen mädchen girl girls
+p m lehrer lehrer lehrern teacher teachers
+p m arzt ärzte ärzten doctor doctors
+p m freund freunde freunden friend friends
+p m bruder brüder brüdern brother brothers
+p f schwester schwestern schwestern sister sisters
+p f tante tanten tanten aunt aunts
+p f nachbarin nachbarinnen nachbarinnen neighbour neighbours
+p m busfahrer busfahrer busfahrern bus_driver bus_drivers
+t m apfel äpfel äpfeln apple apples
+t m apfelkuchen apfelkuchen apfelkuchen apple_cake apple_cakes
+t n buch bücher büchern book books
+t m brief briefe briefen letter letters
+t f blume blumen blumen flower flowers
+t m regenschirm regenschirme regenschirmen umbrella umbrellas
+t m wintermantel wintermäntel wintermänteln winter_coat winter_coats
+t m haustürschlüssel haustürschlüssel haustürschlüsseln front_door_key front_door_keys
+i m garten gärten gärten garden gardens
+i n haus häuser häusern house houses
+i f schule schulen schulen school schools
+i m bahnhof bahnhöfe bahnhöfen train_station train_stations
+o m tisch tische tischen table tables
+o f straße straßen straßen street streets
+n f haustür haustüren haustüren front_door front_doors
+n f bushaltestelle bushaltestellen bushaltestellen bus_stop bus_stops
+"""
+
+# frame objects singular plural particle participle auxiliary preposition case base third past preposition
+_VERBS = """
+- - schläft schlafen - geschlafen hat - - sleep sleeps slept -
+- - arbeitet arbeiten - gearbeitet hat - - work works worked -
+- - lacht lachen - gelacht hat - - laugh laughs laughed -
+- - singt singen - gesungen hat - - sing sings sang -
+- - steht stehen auf aufgestanden ist - - get_up gets_up got_up -
+- - kommt kommen an angekommen ist - - arrive arrives arrived -
+- - schläft schlafen ein eingeschlafen ist - - fall_asleep falls_asleep fell_asleep -
+a ptio sieht sehen - gesehen hat - - see sees saw -
+a ptin sucht suchen - gesucht hat - - look_for looks_for looked_for -
+a ptio findet finden - gefunden hat - - find finds found -
+a p besucht besuchen - besucht hat - - visit visits visited -
+a p ruft rufen an angerufen hat - - call calls called -
+a p holt holen ab abgeholt hat - - pick_up picks_up picked_up -
+a p lädt laden ein eingeladen hat - - invite invites invited -
+a t kauft kaufen - gekauft hat - - buy buys bought -
+a t braucht brauchen - gebraucht hat - - need needs needed -
+a t wirft werfen weg weggeworfen hat - - throw_away throws_away threw_away -
+a t bringt bringen mit mitgebracht hat - - bring_along brings_along brought_along -
+a o überquert überqueren - überquert hat - - cross crosses crossed -
+d p hilft helfen - geholfen hat - - help helps helped -
+d p folgt folgen - gefolgt ist - - follow follows followed -
+da t gibt geben - gegeben hat - - give gives gave -
+da t zeigt zeigen - gezeigt hat - - show shows showed -
+da t schickt schicken - geschickt hat - - send sends sent -
+p p wartet warten - gewartet hat auf acc wait waits waited for
+p pt denkt denken - gedacht hat an acc think thinks thought of
+p pt träumt träumen - geträumt hat von dat dream dreams dreamed of
+p p spricht sprechen - gesprochen hat mit dat talk talks talked to
+p i geht gehen - gegangen ist in acc go goes went into
+c - sagt sagen - gesagt hat - - say says said -
+c - glaubt glauben - geglaubt hat - - believe believes believed -
+c - hofft hoffen - gehofft hat - - hope hopes hoped -
+"""
+
+
+def _english(word: str) -> English:
+    return () if word == "-" else tuple(word.split("_"))
+
+
+def _noun(kind: str, gender: str, singular: str, plural: str, dative: str, one: str, many: str) -> Noun:
+    return Noun(kind, gender, singular, plural, dative, (_english(one), _english(many)))
+
+
+def _verb(line: str) -> Verb:
+    words = ["" if word == "-" else word for word in line.split()]
+    frame, objects, singular, plural, particle, participle, auxiliary, preposition, case = words[:9]
+    base, third, past, last = (_english(word or "-") for word in words[9:])
+    finite = (singular, plural)
+    return Verb(
+        frame, objects, finite, particle, participle, auxiliary, preposition, case, base, third, past, last
+    )
+
+
+NOUNS = tuple(_noun(*line.split()) for line in _NOUNS.strip().splitlines())
+VERBS = tuple(_verb(line) for line in _VERBS.strip().splitlines())
+
+# Stem, English, and the kinds of noun that it goes with.
+ADJECTIVES = (
+    ("alt", "old", "ption"),
+    ("klein", "small", "ption"),
+    ("neu", "new", "tion"),
+    ("schön", "beautiful", "tion"),
+    ("rot", "red", "t"),
+    ("schwer", "heavy", "t"),
+    ("jung", "young", "p"),
+    ("müd", "tired", "p"),
+    ("freundlich", "friendly", "p"),
+    ("glücklich", "happy", "p"),
+)
+WEAK, MIXED = "weak", "mixed"
+# Columns: masculine, feminine, neuter, plural.
+CASES = {
+    "nom": {"der": "der die das die", "ein": "ein eine ein -", WEAK: "e e e en", MIXED: "er e es en"},
+    "acc": {"der": "den die das die", "ein": "einen eine ein -", WEAK: "en e e en", MIXED: "en e es en"},
+    "dat": {"der": "dem der dem den", "ein": "einem einer einem -", WEAK: "en en en en", MIXED: "en en en en"},
+}
+COLUMNS = "mfnp"
+RELATIVE = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem denen"}
+STATIC = {  # prepositions of place with the dative, by the kind of place
+    "i": (("in", ("in",)),),
+    "o": (("auf", ("on",)),),
+    "n": (),
+}
+NEAR = (("neben", ("next", "to")), ("hinter", ("behind",)), ("vor", ("in", "front", "of")))
+# Infinitive with it: German singular and plural, English singular and plural; the second English word is "to".
+MODALS = (
+    (("kann", "können"), (("can",), ("can",))),
+    (("muss", "müssen"), (("must",), ("must",))),
+    (("will", "wollen"), (("wants", "to"), ("want", "to"))),
+    (("wird", "werden"), (("will",), ("will",))),
+)
+AUXILIARIES = {"hat": ("hat", "haben"), "ist": ("ist", "sind")}
+SUBORDINATORS = (("weil", "because"), ("obwohl", "although"), ("wenn", "if"), ("während", "while"))
+PRONOUNS = (("er", "he", False), ("wir", "we", True))  # the third says whether the verb is plural
+TODAY = Adverbial(("heute",), (("today", 0, True),))
+EVENING = Adverbial(("am", "abend"), (("in", 0, False), ("the", 0, False), ("evening", 1, True)))
+ADVERBIALS = {  # by the tense that they go with
+    "present": (
+        TODAY,
+        EVENING,
+        Adverbial(("jetzt",), (("now", 0, True),)),
+        Adverbial(("jeden", "tag"), (("every", 0, True), ("day", 1, True))),
+    ),
+    "past": (TODAY, EVENING, Adverbial(("gestern",), (("yesterday", 0, True),))),
+    "modal": (TODAY, EVENING, Adverbial(("morgen",), (("tomorrow", 0, True),))),
+}
+
+
+def determiner(stem: str, case: str, column: int) -> str:
+    """The form of der, dies-, ein or mein-."""
+    if stem == "dies":
+        return "dies" + WEAK_ENDINGS[case][column]
+    if stem == "mein" and column == 3:
+        return "mein" + {"nom": "e", "acc": "e", "dat": "en"}[case]
+    form = CASES[case]["ein" if stem == "mein" else stem].split()[column]
+    return "m" + form if stem == "mein" else form
+
+
+# dieser has the endings of der.
+WEAK_ENDINGS = {"nom": ("er", "e", "es", "e"), "acc": ("en", "e", "es", "e"), "dat": ("em", "er", "em", "en")}
+# German stem, its English singular and plural, whether the link is sure, adjective endings behind it, has a plural.
+DETERMINERS = (
+    ("der", ("the", "the"), False, WEAK, True),
+    ("ein", ("a", "a"), False, MIXED, False),
+    ("dies", ("this", "these"), True, WEAK, True),
+    ("mein", ("my", "my"), True, MIXED, True),
+)

@@ -1,0 +1,24 @@
+"""Sort: where to look depends on every symbol of the source."""
+
+from softlookup.contract import Example
+from softlookup.task.synthetic import Strings, letters
+
+
+class Sort(Strings):
+    """The target has the symbols of the source in the order of the alphabet.
+
+    Any occurrence of a symbol is a right place to read it from, so every one of them is sure gold. Alignment accuracy
+    counts that as meant; AER asks for all links and is above 0 wherever a symbol repeats.
+    """
+
+    def __init__(self, symbols: int, shortest: int, longest: int) -> None:
+        super().__init__(letters(symbols), letters(symbols), shortest, longest)
+
+    def example(self, source: tuple[int, ...]) -> Example:
+        places: dict[int, list[int]] = {}
+        for position, symbol in enumerate(source):
+            places.setdefault(symbol, []).append(position)
+        links = {symbol: frozenset(positions) for symbol, positions in places.items()}
+        target = tuple(sorted(source))
+        gold = tuple([links[symbol] for symbol in target])
+        return Example(source, target, gold, gold)

@@ -1,0 +1,180 @@
+"""Tasks without end: examples are sampled, what is held out is fixed, and every target position has its gold."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from string import ascii_lowercase
+
+import numpy as np
+
+from softlookup.contract import Example, Task
+from softlookup.errors import UserError
+from softlookup.vocabulary import SPECIALS, Vocabulary
+
+Uniform = Callable[[], float]
+
+FIRST = len(SPECIALS)  # the id of the first token that is no special
+HELD_OUT_SEED = 20140901
+VALIDATION = 200  # examples, rounded up to the same number for every training length
+GRID = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # test lengths as multiples of the longest training length
+
+
+def uniforms(generator: np.random.Generator) -> Uniform:
+    """Uniform numbers in [0, 1), one per call; drawn in blocks, since a call of the generator costs 30 times one."""
+
+    def stream() -> Iterator[float]:
+        while True:
+            yield from generator.random(2048).tolist()
+
+    return stream().__next__
+
+
+def letters(count: int) -> list[str]:
+    """Readable names for `count` symbols: a to z, or s0, s1, … where the alphabet is too short."""
+    return list(ascii_lowercase[:count]) if count <= len(ascii_lowercase) else [f"s{i}" for i in range(count)]
+
+
+@cache
+def only(position: int) -> frozenset[int]:
+    """The gold of one source position: one object for each position, since endless examples are made of them."""
+    return frozenset((position,))
+
+
+class Synthetic(Task):
+    """Endless training examples by rejection: whatever is in the validation or the test set is drawn again.
+
+    A subclass says how to `sample` an example of a length. Validation has the same number of examples for every
+    training length, the test set `per_bucket` for every bucket, spread evenly over its lengths; no source comes
+    twice in them, and neither depends on the seed of a run. What `sample` needs is set before this constructor
+    runs. Raises UserError for lengths out of order, and where more than half of the sources of a length would be
+    held out.
+    """
+
+    def __init__(
+        self,
+        source_tokens: Iterable[str],
+        target_tokens: Iterable[str],
+        lengths: tuple[int, int],
+        buckets: Sequence[tuple[int, int]],
+        per_bucket: int,
+    ) -> None:
+        shortest, longest = lengths
+        if not 1 <= shortest <= longest:
+            raise UserError(
+                f"task.shortest={shortest} task.longest={longest}: expected at least 1, and shortest up to longest"
+            )
+        self.source_vocabulary = Vocabulary(source_tokens)
+        self.target_vocabulary = Vocabulary(target_tokens)
+        self.lengths = lengths
+        self.buckets = tuple(buckets)
+        span = longest - shortest + 1
+        validation = [shortest + i % span for i in range(span * math.ceil(VALIDATION / span))]
+        test = [low + i % (high - low + 1) for low, high in self.buckets for i in range(per_bucket)]
+        self._check_room(Counter(validation) + Counter(test))
+        uniform = uniforms(np.random.default_rng(HELD_OUT_SEED))
+        self._held_out: set[tuple[int, ...]] = set()
+        self._validation = self._hold_out(uniform, validation)
+        self._test = self._hold_out(uniform, test)
+
+    @abstractmethod
+    def sample(self, uniform: Uniform, length: int) -> Example:
+        """A random example with exactly `length` source tokens; all randomness comes from `uniform`."""
+
+    def sources(self, length: int) -> float:  # noqa: ARG002 - for those who can count
+        """How many sources of this length there are; infinite where that is no concern."""
+        return math.inf
+
+    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Iterator[Example]:
+        """Source lengths are uniform from the shortest to `limit()`, which is kept within the training lengths."""
+        uniform = uniforms(generator)
+        shortest, longest = self.lengths
+        while True:
+            length = shortest + int(uniform() * (max(shortest, min(limit(), longest)) - shortest + 1))
+            yield self._fresh(uniform, length)
+
+    def validation(self) -> list[Example]:
+        return list(self._validation)
+
+    def test(self) -> list[Example]:
+        return list(self._test)
+
+    def notes(self) -> list[str]:
+        return [f"held out from training: {len(self._validation)} validation and {len(self._test)} test examples"]
+
+    def _fresh(self, uniform: Uniform, length: int) -> Example:
+        while True:
+            example = self.sample(uniform, length)
+            if example.source not in self._held_out:
+                return example
+
+    def _hold_out(self, uniform: Uniform, lengths: Sequence[int]) -> list[Example]:
+        examples = []
+        for length in lengths:
+            examples.append(self._fresh(uniform, length))
+            self._held_out.add(examples[-1].source)
+        return examples
+
+    def _check_room(self, wanted: Counter[int]) -> None:
+        for length, count in sorted(wanted.items()):
+            if 2 * count > self.sources(length):
+                raise UserError(
+                    f"there are only {self.sources(length)} sources of {length} tokens, and validation and test would "
+                    f"hold {count} of them out; raise task.shortest or the number of symbols"
+                )
+
+
+class Strings(Synthetic):
+    """Sources of independent, uniform symbols; the target follows from the source alone.
+
+    A subclass says by `example` how. The test lengths are 1/2, 1, 3/2, 2, 3 and 4 times `longest`, 64 examples each.
+    """
+
+    def __init__(
+        self, source_tokens: Sequence[str], target_tokens: Sequence[str], shortest: int, longest: int
+    ) -> None:
+        self._symbols = len(source_tokens)
+        grid = sorted({max(shortest, int(longest * factor)) for factor in GRID})
+        buckets = [(length, length) for length in grid]
+        super().__init__(source_tokens, target_tokens, (shortest, longest), buckets, per_bucket=64)
+
+    @abstractmethod
+    def example(self, source: tuple[int, ...]) -> Example:
+        """The one example that has this source."""
+
+    def draw(self, uniform: Uniform, length: int) -> tuple[int, ...]:
+        """A random source."""
+        count = self._symbols
+        return tuple([FIRST + int(uniform() * count) for _ in range(length)])
+
+    def sample(self, uniform: Uniform, length: int) -> Example:
+        return self.example(self.draw(uniform, length))
+
+    def sources(self, length: int) -> float:
+        return self._symbols**length
+
+
+class Permutation(Strings):
+    """The target has the symbols of the source in an order that depends on the length alone.
+
+    Target position t comes from source position `order(S)[t]`, which is its gold, sure and possible.
+    """
+
+    def __init__(self, symbols: int, shortest: int, longest: int) -> None:
+        self._orders: dict[int, tuple[Sequence[int], tuple[frozenset[int], ...]]] = {}
+        super().__init__(letters(symbols), letters(symbols), shortest, longest)
+
+    @abstractmethod
+    def order(self, length: int) -> Sequence[int]:
+        """A permutation of the source positions 0 to `length` - 1."""
+
+    def example(self, source: tuple[int, ...]) -> Example:
+        length = len(source)
+        if length not in self._orders:
+            order = self.order(length)
+            self._orders[length] = order, tuple(map(only, order))
+        order, gold = self._orders[length]
+        return Example(source, tuple([source[s] for s in order]), gold, gold)

@@ -1,0 +1,168 @@
+"""What every attention of conf/attention/ promises, with every normalizer, with and without heads."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from choices import attentions, build_attention, build_normalizer
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from softlookup.contract import Annotations, Attention, Reading, Widths
+
+T, S = 5, 7
+LENGTHS = (7, 4, 1)
+WIDTHS = Widths(query=22, annotation=13, final=17)
+SMALL = Widths(query=4, annotation=3, final=2)
+
+EVERY = pytest.mark.parametrize("choice", attentions(), ids=lambda choice: "-".join(map(str, choice)))
+
+
+@dataclass
+class Case:
+    """An attention in float64, queries, and a source of which `lengths` positions are real in each row."""
+
+    attention: Attention
+    query: Tensor
+    source: Annotations
+
+    def read(self, source: Annotations | None = None) -> Reading:
+        return self.attention(self.query, self.attention.prepare(source or self.source), {})
+
+
+def make(choice: tuple, widths: Widths = WIDTHS, lengths: tuple[int, ...] = LENGTHS, steps: int = T) -> Case:
+    attention, widths = build_attention(*choice, widths)
+    batch, longest = len(lengths), max(lengths)
+    mask = torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)
+    states = torch.randn(batch, longest, widths.annotation, dtype=torch.float64)
+    # Encoders leave no final state where there was nothing to read.
+    final = torch.randn(batch, widths.final, dtype=torch.float64) * mask.any(1, keepdim=True)
+    query = torch.randn(batch, steps, widths.query, dtype=torch.float64)
+    return Case(attention.double(), query, Annotations(states, mask, final))
+
+
+@EVERY
+def test_shapes_are_those_of_the_contract(choice: tuple) -> None:
+    case = make(choice)
+    reading = case.read()
+    assert reading.context.shape == (len(LENGTHS), T, case.attention.width)
+    assert reading.weights is None or reading.weights.shape == (len(LENGTHS), T, S)
+    memory = case.attention.prepare(case.source)
+    assert all(len(tensor) == len(LENGTHS) for tensor in (memory.keys, memory.values, memory.mask))
+
+
+@EVERY
+def test_padding_never_leaks(choice: tuple) -> None:
+    case = make(choice)
+    hidden = ~case.source.mask.unsqueeze(-1)
+    noise = torch.where(hidden, 1e3 * torch.randn_like(case.source.states), case.source.states)
+    more = torch.cat([noise, torch.randn_like(noise[:, :2])], 1)
+    mask = torch.cat([case.source.mask, torch.zeros(len(LENGTHS), 2, dtype=torch.bool)], 1)
+    before, after = case.read(), case.read(Annotations(more, mask, case.source.final))
+    assert torch.allclose(before.context, after.context, rtol=0, atol=1e-12)
+    if before.weights is not None:
+        assert torch.allclose(before.weights, after.weights[..., :S], rtol=0, atol=1e-12)
+        assert not after.weights[..., S:].any()
+
+
+@EVERY
+def test_weights_lie_on_real_positions_and_sum_to_what_the_normalizer_says(choice: tuple) -> None:
+    case = make(choice)
+    reading = case.read()
+    if reading.weights is None:
+        assert torch.equal(reading.context, reading.context[:, :1].expand_as(reading.context))
+        return
+    assert (reading.weights >= 0).all()
+    assert not reading.weights.masked_select(~case.source.mask.unsqueeze(1)).any()
+    total = build_normalizer(choice[1]).row_sum
+    if total is not None:
+        sums = reading.weights.sum(-1)
+        assert torch.allclose(sums, torch.full_like(sums, total), rtol=0, atol=1e-12)
+
+
+@EVERY
+def test_permuting_the_source_permutes_the_weights_and_keeps_the_context(choice: tuple) -> None:
+    case = make(choice)
+    order = torch.randperm(S)
+    source = Annotations(case.source.states[:, order], case.source.mask[:, order], case.source.final)
+    before, after = case.read(), case.read(source)
+    assert torch.allclose(before.context, after.context, rtol=0, atol=1e-12)
+    if before.weights is not None:
+        assert torch.allclose(before.weights[..., order], after.weights, rtol=0, atol=1e-12)
+
+
+@EVERY
+def test_step_by_step_reads_the_same_as_all_at_once(choice: tuple) -> None:
+    case = make(choice)
+    memory = case.attention.prepare(case.source)
+    at_once, steps, history = case.read(), [], {}
+    for t in range(T):
+        steps.append(case.attention(case.query[:, t : t + 1], memory, history))
+        history = steps[-1].history
+    assert torch.allclose(torch.cat([step.context for step in steps], 1), at_once.context, rtol=0, atol=1e-12)
+    if at_once.weights is None:
+        assert all(step.weights is None for step in steps)
+    else:
+        assert torch.allclose(torch.cat([step.weights for step in steps], 1), at_once.weights, rtol=0, atol=1e-12)
+
+
+class Lookup(nn.Module):
+    """Preparation and reading as one function of tensors, to one number that every output moves."""
+
+    def __init__(self, attention: Attention, mask: Tensor) -> None:
+        super().__init__()
+        self.attention = attention
+        self.mask = mask
+
+    def forward(self, query: Tensor, states: Tensor, final: Tensor) -> Tensor:
+        reading = self.attention(query, self.attention.prepare(Annotations(states, self.mask, final)), {})
+        outputs = [reading.context.flatten()]
+        if reading.weights is not None:
+            outputs.append(reading.weights.flatten())
+        joined = torch.cat(outputs)
+        return joined @ torch.linspace(-1, 1, len(joined), dtype=joined.dtype)
+
+
+@EVERY
+def test_gradients_match_finite_differences(choice: tuple) -> None:
+    case = make(choice, SMALL, lengths=(5, 3), steps=2)
+    lookup = Lookup(case.attention, case.source.mask)
+    names, values = zip(*lookup.named_parameters(), strict=True) if list(lookup.parameters()) else ((), ())
+
+    def run(query: Tensor, states: Tensor, final: Tensor, *parameters: Tensor) -> Tensor:
+        return functional_call(lookup, dict(zip(names, parameters, strict=True)), (query, states, final))
+
+    inputs = [case.query, case.source.states, case.source.final, *values]
+    assert torch.autograd.gradcheck(run, [value.detach().requires_grad_() for value in inputs], fast_mode=True)
+
+
+@EVERY
+def test_a_fully_masked_row_reads_zero_and_leaves_the_gradients_of_others_alone(choice: tuple) -> None:
+    case = make(choice, lengths=(7, 0, 4))
+
+    def gradients(rows: list[int]) -> tuple[Reading, dict[str, Tensor]]:
+        leaves = [case.query[rows], case.source.states[rows], case.source.final[rows]]
+        query, states, final = (leaf.clone().requires_grad_() for leaf in leaves)
+        case.attention.zero_grad()
+        source = Annotations(states, case.source.mask[rows], final)
+        reading = case.attention(query, case.attention.prepare(source), {})
+        (reading.context.square().sum() + query.sum() + states.sum() + final.sum()).backward()
+        found = {name: value.grad for name, value in case.attention.named_parameters()}
+        return reading, found | {"query": query.grad, "states": states.grad, "final": final.grad}
+
+    reading, with_row = gradients([0, 1, 2])
+    assert not reading.context[1].any()
+    assert reading.weights is None or not reading.weights[1].any()
+    _, without = gradients([0, 2])
+    for name, gradient in with_row.items():
+        assert gradient.isfinite().all()
+        of_others = gradient[[0, 2]] if name in ("query", "states", "final") else gradient
+        assert torch.allclose(of_others, without[name], rtol=0, atol=1e-12)
+
+
+@EVERY
+def test_nothing_is_kept_between_two_sources(choice: tuple) -> None:
+    case = make(choice)
+    before = case.read()
+    case.read(replace(case.source, states=torch.randn_like(case.source.states), final=case.source.final + 1))
+    assert torch.equal(case.read().context, before.context)

@@ -1,0 +1,98 @@
+"""What every decoder of conf/decoder/ promises, with every attention of conf/attention/."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from choices import TARGETS, build_decoder, readers, variants
+from torch import Tensor
+
+from softlookup.contract import Annotations, Decoder
+
+B, S, T, ANNOTATION, FINAL = 3, 5, 7, 22, 17
+LENGTHS = torch.tensor([5, 3, 1])
+
+COMBINATIONS = [(variant, *reader) for variant in variants("decoder") for reader in readers()]
+EVERY = pytest.mark.parametrize("choice", COMBINATIONS, ids=lambda choice: "-".join(map(str, choice)))
+
+
+@dataclass
+class Case:
+    decoder: Decoder
+    source: Annotations
+    inputs: Tensor
+
+
+def make(choice: tuple) -> Case:
+    decoder = build_decoder(*choice, ANNOTATION, FINAL)
+    if decoder is None:
+        pytest.skip("refused by design: without a first state and without a context the source is lost")
+    mask = torch.arange(S) < LENGTHS.unsqueeze(1)
+    source = Annotations(torch.randn(B, S, ANNOTATION), mask, torch.randn(B, FINAL))
+    return Case(decoder, source, torch.randint(4, TARGETS, (B, T)))
+
+
+@EVERY
+def test_shapes_are_those_of_the_contract(choice: tuple) -> None:
+    case = make(choice)
+    memory, state = case.decoder.prepare(case.source)
+    decoded = case.decoder(case.inputs, memory, state)
+    assert decoded.readout.shape == (B, T, case.decoder.width)
+    if decoded.weights is not None:
+        assert decoded.weights.shape == (B, T, S)
+        assert not decoded.weights.masked_select(~case.source.mask.unsqueeze(1)).any()
+        assert torch.allclose(decoded.weights.sum(-1), torch.ones(B, T), atol=1e-5)
+    for name, tensor in {**state, **decoded.state}.items():
+        assert len(tensor) == B, name
+    assert state.keys() == decoded.state.keys()
+
+
+@EVERY
+def test_step_by_step_writes_the_same_as_all_at_once(choice: tuple) -> None:
+    case = make(choice)
+    memory, state = case.decoder.prepare(case.source)
+    at_once = case.decoder(case.inputs, memory, state)
+    steps = []
+    for t in range(T):
+        steps.append(case.decoder(case.inputs[:, t : t + 1], memory, state))
+        state = steps[-1].state
+    assert torch.allclose(torch.cat([step.readout for step in steps], 1), at_once.readout, rtol=0, atol=1e-5)
+    if at_once.weights is not None:
+        assert torch.allclose(torch.cat([step.weights for step in steps], 1), at_once.weights, rtol=0, atol=1e-5)
+    for name, tensor in at_once.state.items():
+        assert torch.allclose(state[name], tensor, rtol=0, atol=1e-5), name
+
+
+@EVERY
+def test_no_readout_sees_a_later_input(choice: tuple) -> None:
+    case = make(choice)
+    other = case.inputs.clone()
+    other[:, 3:] = 4 + (other[:, 3:] - 3) % (TARGETS - 4)
+    before, after = (case.decoder(inputs, *case.decoder.prepare(case.source)) for inputs in (case.inputs, other))
+    assert torch.allclose(before.readout[:, :3], after.readout[:, :3], rtol=0, atol=1e-5)
+    assert (before.readout[:, 3:] != after.readout[:, 3:]).any(-1).all()
+
+
+@EVERY
+def test_rows_follow_their_state_and_memory_when_a_search_reorders_them(choice: tuple) -> None:
+    case = make(choice)
+    order = torch.tensor([2, 0, 0])
+    memory, state = case.decoder.prepare(case.source)
+    state = case.decoder(case.inputs[:, :3], memory, state).state
+    expected = case.decoder(case.inputs[:, 3:4], memory, state).readout[order]
+    moved = type(memory)(memory.keys[order], memory.values[order], memory.mask[order])
+    found = case.decoder(case.inputs[order, 3:4], moved, {name: value[order] for name, value in state.items()})
+    assert torch.allclose(found.readout, expected, rtol=0, atol=1e-5)
+
+
+@EVERY
+def test_gradients_are_finite_and_reach_every_parameter(choice: tuple) -> None:
+    case = make(choice)
+    decoded = case.decoder(case.inputs, *case.decoder.prepare(case.source))
+    decoded.readout.square().sum().backward()
+    for name, parameter in case.decoder.named_parameters():
+        if parameter.grad is not None:
+            assert parameter.grad.isfinite().all(), name
+        else:
+            # A fixed context hears no query, nor what only a query is made with.
+            assert decoded.weights is None, name

@@ -1,0 +1,100 @@
+"""What each encoder is by its own definition."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from softlookup.encoder.bag import Bag
+from softlookup.encoder.gru import Gru
+from softlookup.encoder.lstm import Lstm
+from softlookup.encoder.recurrent import RecurrentEncoder
+from softlookup.encoder.transformer import Transformer
+from softlookup.errors import UserError
+from softlookup.positions import sinusoids
+
+B, S, V, E, D = 2, 5, 17, 3, 7
+MASK = torch.arange(S) < torch.tensor([[5], [3]])
+
+
+def ids() -> Tensor:
+    return torch.randint(4, V, (B, S))
+
+
+@pytest.mark.parametrize("kind", [Gru, Lstm])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_final_state_is_the_last_of_each_direction(kind: type[RecurrentEncoder], layers: int) -> None:
+    both = kind(V, E, D, layers, bidirectional=True, dropout=0.0)(ids(), MASK)
+    for b, length in enumerate((5, 3)):
+        assert torch.equal(both.final[b, :D], both.states[b, length - 1, :D])
+        assert torch.equal(both.final[b, D:], both.states[b, 0, D:])
+    one = kind(V, E, D, layers, bidirectional=False, dropout=0.0)(ids(), MASK)
+    assert torch.equal(one.final, one.states[torch.arange(B), torch.tensor([4, 2])])
+
+
+@pytest.mark.parametrize(("kind", "bidirectional", "changed"), [(Gru, False, [2, 3, 4]), (Gru, True, [0, 1, 2, 3, 4]), (Lstm, False, [2, 3, 4])])
+def test_a_token_reaches_what_its_directions_reach(
+    kind: type[RecurrentEncoder], bidirectional: bool, changed: list[int]
+) -> None:
+    encoder = kind(V, E, D, 1, bidirectional, 0.0)
+    assert moved(encoder) == changed
+
+
+def moved(encoder: torch.nn.Module) -> list[int]:
+    """The positions of the first row whose annotation moves when token 2 is another."""
+    source = ids()
+    other = source.clone()
+    other[0, 2] = 4 + (source[0, 2] - 3) % (V - 4)
+    before, after = encoder.eval()(source, MASK).states, encoder(other, MASK).states
+    assert torch.equal(before[1], after[1])
+    return (before[0] != after[0]).any(-1).nonzero().flatten().tolist()
+
+
+def test_a_bag_mixes_nothing_and_a_transformer_everything() -> None:
+    assert moved(Bag(V, D, 0.0)) == [2]
+    assert moved(Transformer(V, 14, 11, heads=2, layers=1, dropout=0.0)) == [0, 1, 2, 3, 4]
+
+
+def test_a_bag_is_embedding_plus_place_and_ends_in_the_mean() -> None:
+    encoder, source = Bag(V, D, 0.0), ids()
+    annotations = encoder(source, MASK)
+    for b, length in enumerate((5, 3)):
+        expected = torch.stack([encoder.embedding.weight[source[b, s]] + sinusoids(s, 1, D, source.device)[0] for s in range(length)])
+        assert torch.allclose(annotations.states[b, :length], expected, atol=1e-6)
+        assert torch.allclose(annotations.final[b], expected.mean(0), atol=1e-6)
+
+
+def test_layers_of_a_transformer_start_apart() -> None:
+    first, second = Transformer(V, 14, 11, heads=2, layers=2, dropout=0.0).layers.layers
+    for name, parameter in first.named_parameters():
+        if parameter.dim() > 1:
+            assert not torch.equal(parameter, second.get_parameter(name)), name
+
+
+def test_a_source_of_padding_alone_is_zero_to_encoders_that_can_read_one() -> None:
+    nothing = torch.tensor([[True] * S, [False] * S])
+    for encoder in (Bag(V, D, 0.0), Transformer(V, 14, 11, heads=2, layers=2, dropout=0.0).eval()):
+        for gradients in (True, False):
+            with torch.set_grad_enabled(gradients):
+                annotations = encoder(ids(), nothing)
+            assert annotations.states.isfinite().all()
+            assert not annotations.states[1].any()
+            assert not annotations.final[1].any()
+
+
+@pytest.mark.parametrize("heads", [3, 0])
+def test_heads_that_do_not_divide_the_width_are_refused(heads: int) -> None:
+    with pytest.raises(UserError, match=rf"encoder\.heads={heads} does not divide encoder\.width=14"):
+        Transformer(V, 14, 11, heads, layers=1, dropout=0.0)
+
+
+@pytest.mark.parametrize("width", [7, 14])
+@pytest.mark.parametrize("first", [0, 11])
+def test_sinusoids_follow_the_formula(width: int, first: int) -> None:
+    found = sinusoids(first, 5, width, torch.device("cpu"))
+    assert found.shape == (5, width)
+    for p in range(5):
+        for d in range(width):
+            angle = (first + p) / 10000 ** (2 * (d // 2) / width)
+            assert found[p, d].item() == pytest.approx(math.sin(angle) if d % 2 == 0 else math.cos(angle), abs=1e-5)

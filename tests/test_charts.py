@@ -1,0 +1,210 @@
+import base64
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import fake_runs
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from softlookup import charts
+from softlookup.errors import UserError
+from softlookup.page import write
+from softlookup.picture import readme_picture
+from softlookup.results import Alignment, by_length, curves, read
+from softlookup.style import literal, styles, title
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return read(fake_runs.make(tmp_path))
+
+
+@pytest.fixture
+def looks(rows):
+    return styles(rows)["bottleneck"]
+
+
+def _of(figure, variant, kind):
+    return [trace for trace in figure.data if trace.meta == {"variant": variant, "kind": kind}]
+
+
+def _cells(frame, task="reverse"):
+    return frame[frame["task"] == task]
+
+
+def test_styles_are_apart_within_an_experiment_and_kept_between_them(tmp_path):
+    fake_runs.make(tmp_path, "one", variants=("fixed_mean", "additive", "dot"))
+    fake_runs.make(tmp_path, "two", variants=("additive", "dot", "cosine", "general"))
+    found = styles(read(tmp_path))
+    assert found["one"]["additive"] == found["two"]["additive"]
+    assert found["one"]["dot"] == found["two"]["dot"]
+    for looks in found.values():
+        assert len({(style.color, style.symbol) for style in looks.values()}) == len(looks)
+    assert [name for name, style in found["one"].items() if style.fixed] == ["fixed_mean"]
+    assert found["one"]["fixed_mean"].line["dash"] == "dash"
+    assert found["one"]["additive"].line["dash"] == "solid"
+
+
+def test_names_are_shown_letter_by_letter():
+    assert literal("<b>a</b> & %{x}") == "&lt;b&gt;a&lt;/b&gt; &amp; %&#123;x}"
+    assert literal("ab\ncd " * 20, 7) == "ab cd …"
+    assert title("test/forced/token_accuracy") == "token accuracy (teacher forcing)"
+
+
+def test_quality_by_length_draws_mean_band_and_every_seed(rows, looks):
+    figure = charts.quality_by_length(_cells(by_length(rows)), "token_accuracy", looks)
+    (mean,), (band,), (seeds,) = (_of(figure, "additive", kind) for kind in ("mean", "band", "seed"))
+    assert list(mean.x) == [5, 10, 15, 20, 30, 40]
+    assert mean.y[-1] == pytest.approx(fake_runs.accuracy(1, 2, 40))
+    assert band.y[0] == pytest.approx(fake_runs.accuracy(1, 3, 5))
+    assert band.y[-1] == pytest.approx(fake_runs.accuracy(1, 1, 5))
+    assert list(seeds.x).count(None) == 3
+    assert [shape.x0 for shape in figure.layout.shapes] == [fake_runs.LONGEST]
+
+
+def test_a_measure_that_a_variant_lacks_is_called_absent(rows, looks):
+    figure = charts.quality_by_length(_cells(by_length(rows)), "alignment_accuracy", looks)
+    assert not _of(figure, "fixed_mean", "mean")
+    assert "absent, not 0: fixed_mean" in [note.text for note in figure.layout.annotations]
+
+
+def test_a_measure_that_no_run_has_draws_no_line(rows, looks):
+    assert not charts.quality_by_length(_cells(by_length(rows)), "bleu", looks).data
+
+
+def test_alignment_of_fixed_contexts_stands_on_a_strip_of_its_own(rows, looks):
+    figure = charts.alignment_beside_quality(_cells(rows), looks)
+    (fixed,), (attends,) = (_of(figure, name, "mean") for name in ("fixed_mean", "additive"))
+    assert fixed.yaxis == "y2"
+    assert "alignment accuracy absent" in fixed.hovertemplate
+    assert attends.yaxis == "y"
+    assert (attends.x[0], attends.y[0]) == pytest.approx((0.61, 0.32))
+
+
+def test_cost_has_the_front_of_the_means(rows, looks):
+    figure = charts.quality_by_cost(_cells(rows), looks, "cost/peak_bytes")
+    (line,) = (trace for trace in figure.data if trace.meta == {"kind": "front"})
+    assert list(line.x) == pytest.approx([2, 4, 6, 6])
+    assert list(line.y) == pytest.approx([0.52, 0.61, 0.705, 0.705])
+
+
+def test_learning_curves_have_loss_and_length_below(rows, looks):
+    figure = charts.learning_curves(_cells(curves(rows)), looks)
+    accuracy, loss = _of(figure, "additive", "mean")
+    assert (accuracy.yaxis, loss.yaxis) == ("y", "y2")
+    assert accuracy.x[-1] == 640_000
+    (length,) = (trace for trace in figure.data if trace.meta == {"variant": "additive"})
+    assert (length.yaxis, length.line.shape) == ("y3", "hv")
+
+
+def test_heat_map_is_right_way_up_with_gold_outlined():
+    gold = np.array([[False, True, False], [True, False, False]])
+    weights = np.array([[0.1, 0.7, 0.2], [1.0, 0.0, 0.0]], dtype=np.float32)
+    drawn = charts.heat_map(Alignment(weights, gold, ["a", "<b>", "a"], ["x", "y"], ["x", "y"]))
+    figure = go.Figure(drawn)  # plotly checks every name and value
+    percents = np.frombuffer(base64.b64decode(drawn["data"][0]["z"]["bdata"]), np.uint8).reshape(2, 3)
+    assert percents.tolist() == [[10, 70, 20], [100, 0, 0]]
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.xaxis.ticktext == ("a", "&lt;b&gt;", "a")
+    assert (min(figure.data[1].x[:5]), max(figure.data[1].x[:5])) == (0.54, 1.46)
+    assert (min(figure.data[1].y[:5]), max(figure.data[1].y[:5])) == (-0.46, 0.46)
+
+
+def test_the_picture_is_written(rows, tmp_path):
+    path = readme_picture(rows, "bottleneck", tmp_path / "lengths.png")
+    with Image.open(path) as image:
+        assert image.width > image.height > 400
+    with pytest.raises(UserError, match="token_accuracy"):
+        readme_picture(rows, "bottleneck", path, "token_acuracy")
+    with pytest.raises(UserError, match="bottleneck"):
+        readme_picture(rows, "botleneck", path)
+
+
+def test_a_page_without_a_finished_run_is_written(tmp_path):
+    folder = fake_runs.make(tmp_path) / "bottleneck"
+    for result in folder.glob("*/result.json"):
+        result.unlink()
+    assert "result.json is absent" in write(tmp_path, tmp_path / "dashboard.html").read_text()
+
+
+def test_the_command_prints_the_path_and_tells_mistakes_without_a_traceback(tmp_path):
+    fake_runs.make(tmp_path)
+    command = [sys.executable, str(Path(__file__).parents[1] / "src" / "dashboard.py")]
+    done = subprocess.run([*command, f"runs_dir={tmp_path}"], capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == tmp_path / "dashboard.html"
+    wrong = subprocess.run([*command, "run_dir=x"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1
+    assert wrong.stderr == "'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n"
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The dashboard in a browser; closing fails on a console message, an error or a request for anything else."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH")
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = write(fake_runs.make(tmp_path), tmp_path / "dashboard.html")
+    seen = []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        opened.on("console", lambda message: seen.append(message.text))
+        opened.on("pageerror", lambda error: seen.append(str(error)))
+        opened.on("request", lambda request: seen.append(request.url))
+        opened.goto(path.as_uri())
+        opened.wait_for_selector("#curves .main-svg")
+        yield opened
+        assert opened.evaluate("window.hacked") is None
+        assert opened.locator("b, i, script:not([nonce]):not([type])").count() == 0
+        browser.close()
+    assert seen == [path.as_uri()]
+
+
+def _drawn(page, part):
+    return page.evaluate(f"document.getElementById('{part}').data.filter((t) => t.visible).map((t) => t.meta)")
+
+
+def test_the_page_in_a_browser(page):
+    assert page.locator("#counts td").all_inner_texts() == ["bottleneck", "18", "1", "16", "1"]
+    assert page.evaluate("document.body.scrollWidth") == 1280
+
+    rows = page.locator("#runs tbody tr:visible")
+    assert rows.count() == 18
+    assert fake_runs.SCRIPT in rows.first.inner_text()
+    page.fill("#filter", "additive reverse")
+    assert (rows.count(), page.inner_text("#shown")) == (3, "3 of 18 shown")
+    page.click("#runs th:has-text('seed') button")
+    page.click("#runs th:has-text('seed') button")
+    assert [row.split("\t")[4] for row in rows.all_inner_texts()] == ["3", "2", "1"]
+
+    assert not any(meta["kind"] == "seed" for meta in _drawn(page, "length"))
+    page.check("#seeds")
+    assert sum(meta["kind"] == "seed" for meta in _drawn(page, "length")) == 3
+    page.click(".chip:has-text('additive')")
+    assert {meta["variant"] for meta in _drawn(page, "length")} == {"fixed_mean", fake_runs.SCRIPT}
+    assert f"● {fake_runs.SCRIPT} (n = 2 of 3)" in page.locator(".chip").all_inner_texts()
+
+    ticks = page.locator("#map-0 .xaxislayer-above text").all_text_contents()
+    assert ticks[0] == "<b>die</b>"
+    assert ticks[3].startswith("%{x} <b>bold</b>")
+
+    page.select_option("#task", label=fake_runs.TASKS[1])
+    assert page.inner_text("#summary tbody tr:first-child td:first-child") == "fixed_mean"
+    page.select_option("#length-choice", label="BLEU")
+    assert page.text_content("#length .ytitle") == "BLEU"

@@ -1,0 +1,202 @@
+import json
+import math
+import os
+import subprocess
+import sys
+from itertools import product
+
+import fake_runs
+import numpy as np
+import pandas as pd
+import pytest
+
+from softlookup.compare import against_fixed, counts, front, sign_flip, summary
+from softlookup.errors import UserError
+from softlookup.results import alignments, by_length, curves, read
+from softlookup.tables import runs_table, shown, summary_table
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return read(fake_runs.make(tmp_path))
+
+
+def _write(folder, choices, seed, accuracy, state="finished"):
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text(json.dumps({"state": state}))
+    result = {"id": folder.name, "status": "finished", "choices": choices, "seed": seed}
+    result |= {"metrics": {"test/token_accuracy": accuracy}, "cost": {}, "by_length": []}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def test_every_planned_cell_has_a_row_with_its_reason(rows):
+    assert len(rows) == 18
+    assert rows["counted"].sum() == 16
+    failed = rows[rows["status"] == "failed"].iloc[0]
+    assert failed["reason"] == f"ValueError: {fake_runs.SCRIPT}"
+    missing = rows[rows["status"] == "missing"].iloc[0]
+    assert (missing["task"], missing["variant"], missing["seed"]) == (fake_runs.TASKS[1], fake_runs.SCRIPT, 3)
+    assert missing["reason"] == "planned, never started"
+    assert math.isnan(missing["test/token_accuracy"])
+
+
+def test_counts_by_status(rows):
+    assert counts(rows).to_dict("index") == {"bottleneck": {"planned": 18, "failed": 1, "finished": 16, "missing": 1}}
+
+
+def test_alignment_of_a_fixed_context_is_absent(rows):
+    fixed = rows[rows["fixed"]]
+    assert set(fixed["variant"]) == {"fixed_mean"}
+    assert fixed["test/alignment_accuracy"].isna().all()
+    measures = by_length(rows).groupby("variant")["measure"].unique()
+    assert "alignment_accuracy" not in measures["fixed_mean"]
+    assert "alignment_accuracy" in measures["additive"]
+    assert alignments(fixed.iloc[0]["folder"]) == []
+
+
+def test_by_length_is_what_was_written(rows):
+    buckets = by_length(rows)
+    cell = buckets[(buckets["variant"] == "additive") & (buckets["seed"] == 2) & (buckets["task"] == "reverse")]
+    got = cell[cell["measure"] == "token_accuracy"].set_index("high")["value"]
+    assert got.to_dict() == {n: fake_runs.accuracy(1, 2, n) for n in (5, 10, 15, 20, 30, 40)}
+
+
+def test_curves_survive_a_torn_line_and_keep_changes_of_length(rows):
+    points = curves(rows)
+    one = points[(points["variant"] == "additive") & (points["seed"] == 1) & (points["task"] == "reverse")]
+    assert one["step"].max() == 1000
+    lengths = one[one["measure"] == "curriculum/length"]
+    assert lengths[["step", "value"]].to_numpy().tolist() == [[0, 4], [500, 10], [1000, 10]]
+    assert len(one[one["measure"] == "validation/token_accuracy"]) == 11
+
+
+def test_alignments_hold_words_and_gold(rows):
+    folder = rows[rows["variant"] == "additive"].iloc[0]["folder"]
+    first, second = alignments(folder)
+    assert first.source[0] == "<b>die</b>"
+    assert first.weights.shape == first.gold.shape == (6, 6)
+    assert len(second.target) == 11
+    assert first.weights.sum(1) == pytest.approx(np.ones(6))
+
+
+def test_summary_counts_seeds_and_leaves_failed_ones_out(rows):
+    table = summary(rows).set_index(["task", "variant"])
+    whole, short = table.loc[("reverse", "additive")], table.loc[("reverse", fake_runs.SCRIPT)]
+    assert (whole["n"], whole["planned"], short["n"], short["planned"]) == (3, 3, 2, 3)
+    assert whole["test/token_accuracy"] == pytest.approx(0.61)  # 0.60, 0.61, 0.62
+    assert whole["test/token_accuracy/std"] == pytest.approx(0.01)
+    assert short["test/token_accuracy"] == pytest.approx(0.705)  # seeds 2 and 3: 0.70, 0.71
+
+
+def test_runs_outside_the_plan_are_listed_and_not_averaged(tmp_path):
+    folder = fake_runs.make(tmp_path) / "bottleneck"
+    _write(folder / "stray", {"task": "reverse", "encoder": "gru", "attention": "additive"}, 1, 0.0)
+    rows = read(tmp_path)
+    stray = rows[rows["id"] == "stray"].iloc[0]
+    assert not stray["counted"]
+    assert "not in the plan" in stray["reason"]
+    means = summary(rows).set_index(["task", "variant"])["test/token_accuracy"]
+    assert means["reverse", "additive"] == pytest.approx(0.61)
+    assert counts(rows).loc["bottleneck", "not counted"] == 1
+
+
+def test_without_a_plan_the_newest_run_of_a_cell_counts(tmp_path):
+    choices = {"task": "copy", "attention": "dot"}
+    _write(tmp_path / "single" / "a", choices, 1, 0.5)
+    _write(tmp_path / "single" / "b", choices, 1, 0.7)
+    os.utime(tmp_path / "single" / "a" / "result.json", (0, 0))
+    rows = read(tmp_path)
+    assert rows.set_index("id")["counted"].to_dict() == {"a": False, "b": True}
+    assert summary(rows)[["n", "planned"]].to_numpy().tolist() == [[1, 1]]
+    assert rows["variant"].to_list() == ["dot", "dot"]
+
+
+def test_a_result_that_cannot_be_read_is_not_finished(tmp_path):
+    _write(tmp_path / "single" / "a", {"task": "copy", "attention": "dot"}, 1, 0.5)
+    _write(tmp_path / "single" / "b", {"task": "copy", "attention": "dot"}, 2, 0.5, state="running")
+    (tmp_path / "single" / "a" / "result.json").write_text('{"id": "a", "sta')
+    assert read(tmp_path).set_index("id")["status"].to_dict() == {"a": "missing", "b": "running"}
+
+
+def test_a_plan_that_cannot_be_read_is_said(tmp_path):
+    (fake_runs.make(tmp_path) / "bottleneck" / "plan.json").write_text("{")
+    with pytest.raises(UserError, match=r"plan\.json"):
+        read(tmp_path)
+
+
+def test_a_variant_is_what_varies(tmp_path):
+    for i, (heads, encoder) in enumerate(product((1, 4), ("gru", "lstm"))):
+        choices = {"task": "copy", "encoder": encoder, "attention": "dot", "attention.heads": heads}
+        _write(tmp_path / "single" / f"{i}", choices, 1, 0.5)
+    assert sorted(read(tmp_path)["variant"]) == [
+        f"{encoder} · attention.heads={heads}" for encoder in ("gru", "lstm") for heads in (1, 4)
+    ]
+
+
+def test_sign_flip_by_pen_and_paper():
+    # 1, 2, -3 sum to 0, and every pattern reaches |0|. 1, 2, 4 is the largest of its 8 sums, and its negative.
+    assert sign_flip([1, 2, -3]) == (1.0, 0.25)
+    assert sign_flip([1, 2, 4]) == (0.25, 0.25)
+    # Of the 8 sums of ±1 ±2 ±3, |5 - 1| = 4: 6, 4, 2, 0, 0, -2, -4, -6; four of them reach 4.
+    assert sign_flip([-1, 2, 3]) == (0.5, 0.25)
+    assert sign_flip([0.1] * 6) == (2 / 64, 2 / 64)
+    assert sign_flip([2.0]) == (1.0, 1.0)
+    assert math.isnan(sign_flip([])[0])
+
+
+def test_sign_flip_samples_above_twenty_pairs():
+    p, smallest = sign_flip([0.1] * 23)
+    assert p == smallest == pytest.approx(1e-5, rel=0.01)
+
+
+def test_sign_flip_agrees_with_a_full_count():
+    differences = np.random.default_rng(7).normal(0.3, 1, 7)
+    sums = [abs(np.dot(signs, differences)) for signs in product((1, -1), repeat=7)]
+    assert sign_flip(differences)[0] == np.mean(np.array(sums) >= abs(differences.sum()) - 1e-12)
+
+
+def test_gain_is_paired_with_the_best_fixed_context():
+    cells = [("fixed_a", True, 0.2), ("fixed_b", True, 0.3), ("dot", False, 0.5)]
+    rows = pd.DataFrame(
+        {
+            "experiment": "e", "task": "t", "variant": name, "fixed": fixed, "seed": seed, "counted": True,
+            "test/token_accuracy": value + 0.01 * seed,
+        }
+        for name, fixed, value in cells
+        for seed in range(1, 7)
+        if (name, seed) != ("dot", 6)
+    )  # fmt: skip
+    (row,) = against_fixed(rows).to_dict("records")
+    assert (row["variant"], row["baseline"], row["pairs"]) == ("dot", "fixed_b", 5)
+    assert row["difference"] == pytest.approx(0.2)
+    assert row["p"] == row["smallest_p"] == 2 / 32
+    assert against_fixed(rows, "test/bleu").empty
+
+
+def test_front_by_pen_and_paper():
+    cost = [1.0, 2.0, 2.0, 3.0, 4.0, math.nan]
+    quality = [0.5, 0.7, 0.6, 0.7, 0.9, 1.0]
+    assert front(cost, quality) == [0, 1, 4]
+
+
+def test_tables_say_absent_missing_and_of_how_many(rows):
+    columns, lines = summary_table(rows)
+    by_variant = {line[1]: dict(zip(columns, line, strict=True)) for line in lines if line[0] == "reverse"}
+    assert by_variant["fixed_mean"]["alignment accuracy"] == "absent"
+    assert by_variant[fake_runs.SCRIPT]["seeds"] == "2 of 3"
+    assert by_variant["additive"]["token accuracy gain"] == "+9.0 points (fixed_mean)"
+    assert by_variant["additive"]["p"] == by_variant["additive"]["smallest p"] == "0.25"
+    columns, lines = runs_table(rows)
+    assert [line[0][0] for line in lines[:3]] == ["failed", "missing", "finished"]
+    assert lines[0][columns.index("token accuracy")] == ("–", None)
+    assert shown("cost/peak_bytes", 2_500_000) == "2.5 MB"
+
+
+def test_no_runs_is_a_users_mistake(tmp_path):
+    with pytest.raises(UserError, match="make sweep"):
+        read(tmp_path / "nowhere")
+
+
+def test_reading_and_drawing_never_import_torch():
+    code = "import sys, softlookup.page, softlookup.picture; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,195 @@
+"""Memory of a step against pen and paper, and against torch's profiler; times against plain sums."""
+
+import gc
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from softlookup.cost import parameters, peak_bytes, summarize_steps
+
+FLOAT = 4
+CPU = torch.device("cpu")
+
+
+def peak(module, *inputs, optimizer=torch.optim.Adam):
+    chosen = optimizer(module.parameters())
+
+    def step():
+        module(*inputs).sum().backward()
+        chosen.step()
+
+    return peak_bytes(step, module, chosen, CPU)["peak_bytes"]
+
+
+class Packed(nn.Module):
+    def __init__(self, cell):
+        super().__init__()
+        self.cell = cell(7, 11, batch_first=True, bidirectional=True)
+
+    def forward(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return nn.utils.rnn.pad_packed_sequence(self.cell(packed)[0], batch_first=True)[0]
+
+
+class Additive(nn.Module):
+    """vᵀ tanh(q + k) as it is usually written: (B, T, S, D) at once."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.v = nn.Linear(width, 1, bias=False)
+
+    def forward(self, query, keys):
+        return self.v(torch.tanh(query.unsqueeze(2) + keys.unsqueeze(1)))
+
+
+class General(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.w = nn.Linear(width, width, bias=False)
+
+    def forward(self, query, keys):
+        return query @ self.w(keys).transpose(1, 2)
+
+
+class DotProduct(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Linear(8, 24)
+
+    def forward(self, x):
+        return F.scaled_dot_product_attention(*self.project(x).unsqueeze(1).chunk(3, -1))
+
+
+def test_parameters_count_a_shared_tensor_once_and_frozen_ones_not():
+    shared = nn.Linear(7, 11)
+    frozen = nn.Linear(5, 3).requires_grad_(False)
+    assert parameters(nn.ModuleList([shared, nn.Sequential(shared), frozen])) == 7 * 11 + 11
+
+
+def test_adam_on_a_linear_layer_by_hand():
+    # At the update: weight, gradient, two moments, √v and √v / √(1 − β₂ᵗ) of the denominator, and the step count.
+    # That is above the backward pass, which has the weight, its gradient, the moments and the (5, 11) output.
+    module = nn.Linear(7, 11, bias=False)
+    assert peak(module, torch.ones(5, 7)) == 6 * 7 * 11 * FLOAT + FLOAT
+
+
+def test_plain_descent_on_a_linear_layer_by_hand():
+    # Weight and gradient at the end of the backward pass, where the loss and its gradient still are, one float each.
+    module = nn.Linear(17, 19, bias=False)
+    assert peak(module, torch.ones(2, 17), optimizer=torch.optim.SGD) == (2 * 17 * 19 + 2) * FLOAT
+
+
+def test_activations_that_wait_for_the_backward_pass_are_counted():
+    module = nn.Sequential(nn.Linear(1, 1), *[nn.Tanh() for _ in range(5)])
+    rows = 1009
+    assert peak(module, torch.ones(rows, 1)) >= 5 * rows * FLOAT
+    deeper = nn.Sequential(module, *[nn.Tanh() for _ in range(2)])
+    assert peak(deeper, torch.ones(rows, 1)) - peak(module, torch.ones(rows, 1)) == 2 * rows * FLOAT
+
+
+def test_broadcast_additive_scores_cost_batch_target_source_width_more():
+    batch, target, source, width = 3, 13, 17, 23
+    query, keys = torch.randn(batch, target, width), torch.randn(batch, source, width)
+    whole = batch * target * source * width * FLOAT
+    difference = peak(Additive(width), query, keys) - peak(General(width), query, keys)
+    assert whole <= difference <= 3 * whole
+
+
+def test_the_optimizer_state_of_later_steps_is_there():
+    # Activations dominate, so the peak is in the backward pass: Adam's two moments lie below it.
+    inputs = torch.randn(1009, 7)
+    module = nn.Sequential(nn.Linear(7, 11, bias=False), nn.Tanh(), nn.Tanh())
+    more = peak(module, inputs) - peak(module, inputs, optimizer=torch.optim.SGD)
+    assert more == 2 * 7 * 11 * FLOAT + FLOAT
+
+
+def layers():
+    x, lengths = torch.randn(3, 5, 7), torch.tensor([3, 5, 2])
+    layer = nn.TransformerEncoderLayer(8, 2, 13, batch_first=True)
+    return {
+        "gru, packed": (Packed(nn.GRU), x, lengths),
+        "lstm, packed": (Packed(nn.LSTM), x, lengths),
+        "transformer": (nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), torch.randn(3, 5, 8)),
+        "scaled_dot_product_attention": (DotProduct(), torch.randn(3, 11, 8)),
+    }
+
+
+@pytest.mark.parametrize("name", layers())
+def test_the_layers_in_use_can_be_measured_and_always_give_the_same_number(name):
+    module, *inputs = layers()[name]
+    first = peak(module, *inputs)
+    assert first >= 4 * FLOAT * parameters(module)
+    assert peak(module, *inputs) == first
+    assert peak(layers()[name][0], *inputs) == first
+
+
+@pytest.mark.parametrize("name", ["gru, packed", "lstm, packed", "transformer"])
+def test_the_peak_is_that_of_the_allocator(name):
+    module, *inputs = layers()[name]
+    optimizer = torch.optim.SGD(module.parameters())
+
+    def step():
+        module(*inputs).sum().backward()
+        optimizer.step()
+
+    tracked = peak_bytes(step, module, optimizer, CPU)["peak_bytes"]
+    optimizer.zero_grad()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        step()
+    events = [e for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
+    running, highest = 0, 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        running += event.nbytes()
+        highest = max(highest, running)
+    viewed = inputs[0].nbytes if name == "transformer" else 0  # its batch is transposed, and counts as a view
+    assert tracked == FLOAT * parameters(module) + viewed + highest
+
+
+def test_random_numbers_and_the_garbage_collector_are_left_as_they_were():
+    module = nn.Sequential(nn.Linear(7, 11), nn.Dropout(0.5))
+    torch.manual_seed(3)
+    expected = torch.rand(5)
+    torch.manual_seed(3)
+    peak(module, torch.ones(5, 7))
+    assert torch.equal(torch.rand(5), expected)
+    assert gc.isenabled()
+
+
+def test_an_error_in_the_step_is_passed_on_and_leaves_no_hook():
+    module = nn.Linear(7, 11)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        peak(module, torch.ones(5, 3))
+    assert gc.isenabled()
+    peak(module, torch.ones(5, 7))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_has_the_allocators_own_figure_too():
+    device = torch.device("cuda")
+    module = nn.Linear(1009, 2003, bias=False).to(device)
+    optimizer = torch.optim.Adam(module.parameters())
+    inputs = torch.ones(5, 1009, device=device)
+
+    def step():
+        module(inputs).sum().backward()
+        optimizer.step()
+
+    found = peak_bytes(step, module, optimizer, device)
+    assert found["peak_bytes"] >= 4 * 1009 * 2003 * FLOAT
+    assert found["cuda_max_memory_allocated"] == pytest.approx(found["peak_bytes"], rel=0.3)
+
+
+def test_times_of_few_steps():
+    found = summarize_steps([1.0, 2.0, 6.0], [10, 20, 60])
+    assert found == {"seconds_per_step": 2.0, "tokens_per_second": 10.0, "training_seconds": 9.0}
+    assert set(summarize_steps([], []).values()) == {None}
+    with pytest.raises(ValueError, match="1 steps and the tokens of 2"):
+        summarize_steps([1.0], [1, 2])
+
+
+def test_slow_first_steps_count_in_the_total_alone():
+    found = summarize_steps([100.0] * 3 + [2.0] * 27, [7] * 30)
+    assert found == {"seconds_per_step": 2.0, "tokens_per_second": 3.5, "training_seconds": 354.0}

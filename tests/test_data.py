@@ -1,0 +1,126 @@
+"""From examples to batches: nothing is lost, nothing is added, and one seed gives one stream."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from toy import Toy
+
+from softlookup.contract import Batch, Example
+from softlookup.curriculum.fixed import Fixed
+from softlookup.curriculum.linear import Linear
+from softlookup.data import EVALUATION_BATCH, Data, TrainingStream, collate, evaluation_batches
+from softlookup.vocabulary import BOS, EOS, PAD
+
+
+def stream(seed: int = 3, budget: int = 3001, batch_tokens: int = 53, linear: bool = False) -> TrainingStream:
+    curriculum = Linear(Toy(), until=0.5) if linear else Fixed(Toy())
+    return TrainingStream(Toy(), curriculum, seed, budget, batch_tokens)
+
+
+def check(batch: Batch) -> None:
+    """Every row is its example: EOS behind source and target, BOS before the inputs, padding after that."""
+    for b, example in enumerate(batch.examples):
+        source, target = [*example.source, EOS], [*example.target, EOS]
+        pads = batch.source.size(1) - len(source), batch.target.size(1) - len(target)
+        assert batch.source[b].tolist() == source + [PAD] * pads[0]
+        assert batch.source_mask[b].tolist() == [True] * len(source) + [False] * pads[0]
+        assert batch.target[b].tolist() == target + [PAD] * pads[1]
+        assert batch.inputs[b].tolist() == [BOS, *example.target] + [PAD] * pads[1]
+        assert batch.target_mask[b].tolist() == [True] * len(target) + [False] * pads[1]
+    assert batch.source_mask.any(0).all()
+    assert batch.target_mask.any(0).all()
+
+
+def test_a_batch_by_hand() -> None:
+    batch = collate([Example((7, 8, 9), (5,)), Example((6,), (4, 5))])
+    check(batch)
+    assert batch.source.tolist() == [[7, 8, 9, EOS], [6, EOS, PAD, PAD]]
+    assert batch.inputs.tolist() == [[BOS, 5, PAD], [BOS, 4, 5]]
+    assert batch.target.tolist() == [[5, EOS, PAD], [4, 5, EOS]]
+
+
+def test_gold_is_placed_by_target_then_source_and_is_false_at_the_end_and_on_padding() -> None:
+    both = Example((7, 8, 9), (5, 6), (frozenset({0, 2}), frozenset()), (frozenset({0, 1, 2}), frozenset({1})))
+    short = Example((6,), (4,), (frozenset({0}),), (frozenset({0}),))
+    batch = collate([both, short], gold=True)
+    assert batch.sure is not None
+    assert batch.possible is not None
+    assert batch.sure.shape == batch.possible.shape == (2, 3, 4)
+    assert set(map(tuple, batch.sure.nonzero().tolist())) == {(0, 0, 0), (0, 0, 2), (1, 0, 0)}
+    assert set(map(tuple, batch.possible.nonzero().tolist())) == {(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 1, 1), (1, 0, 0)}
+
+
+def test_gold_is_there_only_when_asked_for_and_known() -> None:
+    known, unknown = Example((7,), (5,), (frozenset({0}),), (frozenset({0}),)), Example((7,), (5,))
+    assert collate([known]).sure is None
+    assert collate([known, unknown], gold=True).sure is None
+    empty = Example((7,), ())
+    gold = collate([known, empty], gold=True).sure
+    assert gold is not None
+    assert gold.nonzero().tolist() == [[0, 0, 0]]
+
+
+def test_evaluation_batches_hold_every_example_once_with_little_padding() -> None:
+    task, generator = Toy(), np.random.default_rng(1)
+    drawn = task.training(generator, lambda: 13)
+    examples = [next(drawn) for _ in range(2 * EVALUATION_BATCH + 1)]
+    batches = evaluation_batches(examples)
+    assert [len(batch.examples) for batch in batches] == [EVALUATION_BATCH, EVALUATION_BATCH, 1]
+    assert Counter(example for batch in batches for example in batch.examples) == Counter(examples)
+    lengths = [len(example.source) for batch in batches for example in batch.examples]
+    assert lengths == sorted(lengths)
+    for batch in batches:
+        check(batch)
+
+
+@pytest.mark.parametrize("budget", [1, 53, 54, 1009, 3001])
+def test_the_stream_gives_its_budget_to_within_one_sentence(budget: int) -> None:
+    batches = list(stream(budget=budget))
+    given = sum(int(batch.target_mask.sum()) for batch in batches)
+    assert budget <= given < budget + 14
+    for batch in batches:
+        check(batch)
+        # Full, or full but for its last sentence.
+        assert int(batch.target_mask.sum()) < 53 + 14
+
+
+def test_nothing_that_was_drawn_is_lost_on_the_way_into_batches() -> None:
+    given = Counter(example for batch in stream() for example in batch.examples)
+    drawn = Toy().training(np.random.default_rng(3), lambda: 13)
+    first_pool = [next(drawn) for _ in range(20)]
+    assert all(given[example] for example in first_pool)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_one_seed_gives_one_stream(linear: bool) -> None:
+    def told(seed: int) -> list[tuple[Example, ...]]:
+        return [batch.examples for batch in stream(seed, linear=linear)]
+
+    assert told(3) == told(3)
+    assert told(3) != told(5)
+
+
+def test_reading_the_stream_twice_starts_anew() -> None:
+    once = stream()
+    assert [batch.examples for batch in once] == [batch.examples for batch in once]
+
+
+def test_the_curriculum_bounds_what_is_drawn() -> None:
+    longest = [max(len(example.source) for example in batch.examples) for batch in stream(linear=True)]
+    assert longest[0] == 2
+    assert max(longest) == 13
+
+
+def test_the_data_module_gives_the_stream_and_the_whole_validation_set() -> None:
+    data = Data(stream())
+    assert [batch.examples for batch in data.train_dataloader()] == [batch.examples for batch in stream()]
+    shown = [example for batch in data.val_dataloader() for example in batch.examples]
+    assert Counter(shown) == Counter(Toy().validation())
+
+
+def test_a_batch_moves_whole() -> None:
+    batch = collate(Toy().validation(), gold=True).to(torch.device("meta"))
+    assert {value.device.type for value in vars(batch).values() if isinstance(value, torch.Tensor)} == {"meta"}
+    assert len(batch.examples) == 7

@@ -1,0 +1,68 @@
+"""The picture is the right way round, whatever the tokens."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from softlookup.heatmap import draw, figure
+
+SOURCE = ["ich", "habe", "das", "Buch", "gelesen"]
+TARGET = ["I", "read", "it"]
+
+
+def lookup(weights, source, target, gold=None):
+    gold = np.zeros(weights.shape, dtype=bool) if gold is None else gold
+    return SimpleNamespace(weights=weights, source=source, target=target, gold=gold)
+
+
+def example():
+    weights = np.zeros((3, 5))
+    weights[2, 0] = 1.0
+    gold = np.zeros((3, 5), dtype=bool)
+    gold[1, 4] = True
+    return lookup(weights, SOURCE, TARGET, gold)
+
+
+def test_target_goes_down_and_source_across():
+    axes = figure(example()).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == SOURCE
+    assert [label.get_text() for label in axes.get_yticklabels()] == TARGET
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("source", "target")
+    top, bottom = axes.get_ylim()[::-1]
+    assert top < bottom  # the first target token is the topmost
+    (outline,) = axes.patches
+    assert (outline.get_x() + outline.get_width() / 2, outline.get_y() + outline.get_height() / 2) == (4, 1)
+
+
+def test_the_pixels_agree():
+    buffer = io.BytesIO()
+    draw(example(), buffer)
+    pixels = np.asarray(Image.open(buffer).convert("RGB")).astype(int)
+    dark = np.argwhere((pixels[..., 2] > pixels[..., 0] + 80) & (pixels[..., 0] < 30)).mean(0)
+    orange = np.argwhere(pixels[..., 0] > pixels[..., 2] + 150).mean(0)
+    assert dark[0] > orange[0]  # row 2 lies below row 1
+    assert dark[1] < orange[1]  # column 0 lies left of column 4
+    cell = (orange[1] - dark[1]) / 4
+    assert dark[0] - orange[0] == pytest.approx(cell, rel=0.1)
+
+
+def test_tokens_are_not_markup_and_unknown_scripts_draw(tmp_path):
+    odd = lookup(np.full((1, 3), 1 / 3), ["$x^2$", "$", "<unk>"], ["語"])
+    draw(odd, tmp_path / "odd.png")
+    with Image.open(tmp_path / "odd.png") as image:
+        assert image.format == "PNG"
+
+
+def test_a_long_pair_stays_a_picture_of_bounded_size():
+    buffer = io.BytesIO()
+    draw(lookup(np.full((101, 211), 0.5), ["word"] * 211, ["word"] * 101), buffer)
+    with Image.open(buffer) as image:
+        assert max(image.size) < 2000
+
+
+def test_tokens_must_fit_the_weights():
+    with pytest.raises(ValueError, match=r"weights \(5, 3\) and gold \(5, 3\) for 3 target and 5 source"):
+        figure(lookup(np.zeros((5, 3)), SOURCE, TARGET))

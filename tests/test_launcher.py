@@ -1,0 +1,156 @@
+"""Sweeps of jobs that finish, fail, vanish and hang; no training."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import fake_jobs
+import pytest
+from fake_jobs import CRASHES, DIVERGES, DONE, EXITS, KILLED, LATER, MISTAKE, RAISES, SLEEPS, STUBBORN
+
+from softlookup.record import RunFolder
+from softlookup.sweep import Sweep
+
+TRAIN = Path(__file__).parents[1] / "src" / "train.py"
+ENDINGS = {
+    RAISES: ("failed", "ValueError: two lines"),
+    MISTAKE: ("failed", "heads=3 does not divide 128"),
+    KILLED: ("failed", "killed by signal 9 (SIGKILL)"),
+    EXITS: ("failed", "ended with exit code 0 without a result"),
+    CRASHES: ("failed", "ended with exit code 3 without a result"),
+    DIVERGES: ("diverged", "the loss is nan at step 7"),
+}
+
+
+def sweep(*configs: dict) -> bool:
+    return Sweep(configs, workers=2, job="fake_jobs:act").run()
+
+
+def test_each_run_ends_in_its_own_way_and_the_next_call_does_what_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    configs = [fake_jobs.config(tmp_path, seed) for seed in (*ENDINGS, DONE)]
+    folders = {config["seed"]: RunFolder.of(config) for config in configs}
+    assert not sweep(*configs)
+    assert {seed: (folders[seed].state(), folders[seed].reason()) for seed in ENDINGS} == ENDINGS
+    assert folders[DONE].state() == "finished"
+    for seed, folder in folders.items():
+        log = folder.log_path.read_text()
+        assert {int(digit) for digit in re.findall(r"says (\d)", log)} == {seed}  # all of its own, none of others
+        assert len(re.findall("says", log)) == 2
+        assert ("Traceback" in log) == (seed in (RAISES, DIVERGES))
+    printed = capsys.readouterr().out
+    for seed, (_, reason) in ENDINGS.items():
+        assert f"{folders[seed].id}: {reason}" in printed
+        assert str(folders[seed].log_path) in printed
+    assert "says" not in printed
+
+    (tmp_path / "tried" / LATER).touch()
+    pids = {seed: (folder.path / "pid.txt").read_text() for seed, folder in folders.items()}
+    assert sweep(*configs)
+    assert {folder.state() for folder in folders.values()} == {"finished"}
+    again = {seed for seed, folder in folders.items() if (folder.path / "pid.txt").read_text() != pids[seed]}
+    assert again == set(ENDINGS)
+    assert "1 finished before" in capsys.readouterr().out
+    assert all(len(folder.metrics_path.read_text().splitlines()) == 1 for folder in folders.values())
+
+
+def test_a_run_named_twice_runs_once(tmp_path: Path) -> None:
+    jobs = Sweep([fake_jobs.config(tmp_path, DONE), fake_jobs.config(tmp_path, DONE, workers=5)], workers=None)
+    assert len(jobs.queue) == 1
+
+
+def test_finished_runs_start_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = fake_jobs.config(tmp_path, DONE)
+    assert sweep(config)
+    monkeypatch.setattr("softlookup.sweep.start_server", pytest.fail)
+    assert sweep(config)
+
+
+def started(code: str, *arguments: str) -> subprocess.Popen:
+    """Python with `code` as its program, where the fake jobs can be imported, in a session of its own."""
+    places = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, **places},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+SWEEP = """
+import json, sys
+from softlookup.sweep import Sweep
+Sweep(json.loads(sys.argv[1]), workers=2, job="fake_jobs:act").run()
+"""
+
+
+def until(happened: Callable[[], bool], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return happened()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and waits for its parent to look does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def hanging(tmp_path: Path) -> tuple[list[dict], list[RunFolder], Callable[[], list[int]]]:
+    """Two runs that hang, one of which ignores SIGTERM and has a child, and one that waits for its turn."""
+    configs = [fake_jobs.config(tmp_path, seed) for seed in (SLEEPS, STUBBORN, DONE)]
+    folders = [RunFolder.of(config) for config in configs]
+    files = [folders[0].path / "pid.txt", folders[1].path / "pid.txt", folders[1].path / "child.txt"]
+
+    def pids() -> list[int]:
+        return [int(file.read_text()) for file in files if file.exists() and file.read_text()]
+
+    return configs, folders, pids
+
+
+def test_ctrl_c_ends_all_processes_and_the_next_call_goes_on(tmp_path: Path) -> None:
+    configs, folders, pids = hanging(tmp_path)
+    launcher = started(SWEEP, json.dumps(configs))
+    assert until(lambda: len(pids()) == 3)
+    os.killpg(launcher.pid, signal.SIGINT)
+    printed, _ = launcher.communicate(timeout=20)
+    assert not any(alive(pid) for pid in pids())
+    assert [folder.state() for folder in folders] == ["preempted", "preempted", "queued"]
+    assert "KeyboardInterrupt" in printed
+    assert "2 preempted" in printed or "preempted" in printed
+    (tmp_path / "tried" / LATER).touch()
+    assert sweep(*configs)
+
+
+def test_no_run_outlives_its_launcher(tmp_path: Path) -> None:
+    configs, _, pids = hanging(tmp_path)
+    launcher = started(SWEEP, json.dumps(configs))
+    assert until(lambda: len(pids()) == 3)
+    launcher.kill()
+    launcher.wait()
+    assert until(lambda: not any(alive(pid) for pid in pids()), seconds=5)
+    launcher.stdout.close()
+    (tmp_path / "tried" / LATER).touch()
+    assert sweep(*configs)  # states that say running do not hold up the next sweep
+
+
+def test_kill_9_of_one_run_is_told_and_stops_no_other(tmp_path: Path) -> None:
+    configs, folders, pids = hanging(tmp_path)
+    launcher = started(SWEEP + "\nprint('all others done')", json.dumps([configs[0], configs[2]]))
+    assert until(lambda: len(pids()) == 1 and folders[2].state() == "finished")
+    os.kill(pids()[0], signal.SIGKILL)
+    printed, _ = launcher.communicate(timeout=20)
+    assert (folders[0].state(), folders[0].reason()) == ENDINGS[KILLED]
+    assert "all others done" in printed

@@ -1,0 +1,153 @@
+"""Run ids, run folders and plans."""
+
+import json
+from pathlib import Path
+
+import fake_jobs
+import numpy as np
+import pytest
+import yaml
+
+from softlookup.errors import UserError
+from softlookup.record import RunFolder, run_id, state_of, write_plan
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "runs" / "tried" / "additive-gru-reverse-s3-abc123")
+
+
+def test_the_id_names_the_parts_and_the_seed(tmp_path: Path) -> None:
+    stem, digest = run_id(fake_jobs.config(tmp_path, 3)).rsplit("-", 1)
+    assert stem == "additive-gru-reverse-s3"
+    assert len(digest) >= 6
+    assert set(digest) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"runs_dir": "/elsewhere"}, {"experiment_name": "other"}, {"workers": 7}, {"threads": 3}, {"device": "cuda"},
+        {"debug": True}, {"tracking": {"mode": "online"}}, {"tuned": {"additive": 0.1}},
+        {"choices": {"attention": "additive", "encoder": "gru", "task": "reverse", "attention.heads": 1}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_where_and_how_a_run_is_done_is_not_in_its_id(tmp_path: Path, change: dict) -> None:
+    config = fake_jobs.config(tmp_path, 3)
+    assert run_id(config | change) == run_id(config)
+
+
+@pytest.mark.parametrize(
+    "change", [{"budget": 1001}, {"seed": 4}, {"task": {"longest": 17}}, {"optimizer": {}}], ids=str
+)
+def test_what_a_run_computes_is_in_its_id(tmp_path: Path, change: dict) -> None:
+    config = fake_jobs.config(tmp_path, 3, task={"longest": 16})
+    assert run_id(config | change) != run_id(config)
+
+
+def test_the_order_of_keys_is_not_in_the_id(tmp_path: Path) -> None:
+    config = fake_jobs.config(tmp_path, 3, encoder={"width": 64, "layers": 2})
+    turned = {key: config[key] for key in reversed(config)} | {"encoder": {"layers": 2, "width": 64}}
+    assert run_id(turned) == run_id(config)
+
+
+def test_a_choice_with_a_path_in_it_stays_one_folder(tmp_path: Path) -> None:
+    config = fake_jobs.config(tmp_path, 3)
+    config["choices"]["attention"] = "../x/y"
+    assert RunFolder.of(config).path.parent == tmp_path / "tried"
+
+
+def test_a_run_is_finished_by_its_state_and_its_own_result(folder: RunFolder) -> None:
+    assert folder.result() is None
+    row = {"id": folder.id, "metrics": {"test/bleu": None}}
+    folder.write_result(row)
+    assert folder.result() is None  # whatever follows the row was not done
+    assert folder.finish()
+    assert folder.result() == row
+    folder.set_state("failed", "why")
+    assert folder.result() is None
+    assert (folder.state(), folder.reason()) == ("failed", "why")
+
+
+@pytest.mark.parametrize("content", ["", '{"id": "addi', "[1]", "null", '{"id": "another-run"}'])
+def test_a_result_that_is_torn_or_of_another_run_is_none(folder: RunFolder, content: str) -> None:
+    folder.set_state("finished")
+    (folder.path / "result.json").write_text(content)
+    assert folder.result() is None
+    assert not folder.finish()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"state": "sleeping"}', '{"state": ["failed"]}'])
+def test_a_state_that_cannot_be_read_is_none(folder: RunFolder, content: str) -> None:
+    folder.reset()
+    (folder.path / "state.json").write_text(content)
+    assert folder.state() is None
+
+
+def test_logged_records_are_json_for_every_reader(folder: RunFolder) -> None:
+    assert folder.last_record() == {}
+    folder.log({"step": 1, "train/loss": float("nan"), "rate": float("-inf"), "note": "schläft"})
+    folder.log({"step": 2, "train/loss": 0.5})
+    with folder.metrics_path.open("a") as file:
+        file.write('{"step": 3, "tra')  # a run killed while it wrote
+    lines = folder.metrics_path.read_text(encoding="utf-8").split("\n")
+    assert json.loads(lines[0]) == {"step": 1, "train/loss": None, "rate": None, "note": "schläft"}
+    assert folder.last_record() == {"step": 2, "train/loss": 0.5}
+
+
+def test_a_result_with_a_number_that_is_none_diverged(folder: RunFolder) -> None:
+    row = {"id": folder.id, "by_length": [{"low": 1, "bleu": 3.0}, {"low": 2, "bleu": float("inf")}]}
+    with pytest.raises(FloatingPointError, match=r"by_length\.1\.bleu"):
+        folder.write_result(row)
+    assert not (folder.path / "result.json").exists()
+
+
+def test_reset_leaves_nothing_of_an_earlier_attempt(folder: RunFolder) -> None:
+    folder.log({"step": 1})
+    folder.set_state("failed", "why")
+    folder.write_alignments({"weights_0": np.ones((2, 3))})
+    folder.reset()
+    assert list(folder.path.iterdir()) == []
+
+
+def test_files_are_whole_and_alone(folder: RunFolder) -> None:
+    config = {"seed": 3, "attention": {"heads": None, "width": 5}, "words": "schläft: [nicht]"}
+    folder.write_config(config)
+    folder.write_alignments({})
+    assert not (folder.path / "alignments.npz").exists()
+    folder.write_alignments({"weights_0": np.eye(3), "source_0": np.array(["<b>", "ß"])})
+    with np.load(folder.path / "alignments.npz", allow_pickle=False) as stored:
+        assert stored["source_0"].tolist() == ["<b>", "ß"]
+    assert yaml.safe_load((folder.path / "config.yaml").read_text(encoding="utf-8")) == config
+    assert sorted(path.name for path in folder.path.iterdir()) == ["alignments.npz", "config.yaml"]
+
+
+def test_an_array_that_would_need_pickle_is_refused(folder: RunFolder) -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        folder.write_alignments({"source_0": np.array([{"a": 1}])})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("two\n lines"), ("failed", "ValueError: two lines")),
+        (AssertionError(), ("failed", "AssertionError")),
+        (UserError("type: make sweep"), ("failed", "type: make sweep")),
+        (FloatingPointError("the loss is nan"), ("diverged", "the loss is nan")),
+        (MemoryError("no room"), ("out_of_memory", "MemoryError: no room")),
+        (KeyboardInterrupt(), ("preempted", "stopped by Ctrl-C")),
+    ],
+    ids=str,
+)
+def test_every_exception_has_its_state(error: BaseException, expected: tuple[str, str]) -> None:
+    assert state_of(error) == expected
+
+
+def test_the_plan_is_that_of_the_last_sweep(tmp_path: Path) -> None:
+    configs = [fake_jobs.config(tmp_path, seed) for seed in (1, 2, 3)]
+    assert write_plan(configs) == 0
+    assert write_plan(configs[1:]) == 1
+    plan = json.loads((tmp_path / "tried" / "plan.json").read_text())
+    cells = [{"id": run_id(c), "choices": c["choices"], "seed": c["seed"]} for c in configs[1:]]
+    assert plan == {"experiment": "tried", "planned": cells}

@@ -1,0 +1,97 @@
+"""The whole model: every encoder × decoder × attention, and the way through the output layer."""
+
+from typing import Any
+
+import pytest
+import torch
+from choices import OFFERED, SOURCES, TARGETS, build_seq2seq, readers, variants
+
+from softlookup.contract import Batch
+from softlookup.search import greedy
+from softlookup.seq2seq import Seq2Seq
+from softlookup.vocabulary import BOS, EOS, PAD
+
+SOURCE_LENGTHS = torch.tensor([5, 3, 1])
+TARGET_LENGTHS = torch.tensor([4, 7, 2])
+B, S, T = 3, 5, 7
+
+EVERY = pytest.mark.parametrize(
+    ("encoder", "decoder", "attention", "heads"),
+    [(encoder, decoder, *reader) for encoder in OFFERED["encoder"] for decoder in variants("decoder") for reader in readers()],
+    ids=str,
+)
+
+
+def make_batch() -> Batch:
+    source_mask = torch.arange(S) < SOURCE_LENGTHS.unsqueeze(1)
+    target_mask = torch.arange(T) < TARGET_LENGTHS.unsqueeze(1)
+    source = torch.randint(4, SOURCES, (B, S)).masked_fill(~source_mask, PAD)
+    target = torch.randint(4, TARGETS, (B, T)).masked_fill(~target_mask, PAD)
+    target[torch.arange(B), TARGET_LENGTHS - 1] = EOS
+    inputs = torch.cat([torch.full((B, 1), BOS), target[:, :-1]], 1).masked_fill(~target_mask, PAD)
+    return Batch(source, source_mask, inputs, target, target_mask, None, None, ())
+
+
+def with_noise_under_the_mask(batch: Batch) -> Batch:
+    """The same sentences: other ids on padding, and three columns more of it."""
+    noise = torch.randint(4, SOURCES, (B, S + 3))
+    noise[:, :S] = torch.where(batch.source_mask, batch.source, noise[:, :S])
+    mask = torch.cat([batch.source_mask, torch.zeros(B, 3, dtype=torch.bool)], 1)
+    return Batch(noise, mask, batch.inputs, batch.target, batch.target_mask, None, None, ())
+
+
+@EVERY
+def test_source_padding_changes_no_output(
+    encoder: str, decoder: tuple[str, dict[str, Any]], attention: str, heads: int | None
+) -> None:
+    model = build_seq2seq(encoder, decoder, attention, heads)
+    if model is None:
+        pytest.skip("refused by design: without a first state and without a context the source is lost")
+    plain = make_batch()
+    noisy = with_noise_under_the_mask(plain)
+    (logits, weights), (noisy_logits, noisy_weights) = model(plain), model(noisy)
+    assert torch.allclose(logits, noisy_logits, rtol=0, atol=1e-5)
+    assert torch.equal(logits.argmax(-1), noisy_logits.argmax(-1))
+    if weights is not None:
+        assert torch.allclose(weights, noisy_weights[..., :S], rtol=0, atol=1e-5)
+        assert not noisy_weights[..., S:].any()
+    tokens, _ = greedy(model, plain.source, plain.source_mask)
+    noisy_tokens, _ = greedy(model, noisy.source, noisy.source_mask)
+    assert torch.equal(tokens, noisy_tokens)
+
+
+def model_of(decoder: str = "bahdanau") -> Seq2Seq:
+    model = build_seq2seq("gru", (decoder, {}), "additive")
+    assert model is not None
+    return model
+
+
+@pytest.mark.parametrize("decoder", OFFERED["decoder"])
+def test_target_padding_changes_no_output(decoder: str) -> None:
+    model, plain = model_of(decoder), make_batch()
+    noise = torch.where(plain.target_mask, plain.inputs, torch.randint(4, TARGETS, (B, T)))
+    noisy = Batch(plain.source, plain.source_mask, noise, plain.target, plain.target_mask, None, None, ())
+    assert torch.allclose(model(plain)[0], model(noisy)[0], rtol=0, atol=1e-5)
+
+
+def test_the_output_layer_runs_once_and_on_no_padding() -> None:
+    model, batch, seen = model_of(), make_batch(), []
+    model.output.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))
+    logits, _ = model(batch)
+    count = int(TARGET_LENGTHS.sum())
+    assert seen == [(count, model.decoder.width)]
+    assert logits.shape == (count, TARGETS)
+
+
+@pytest.mark.parametrize("decoder", OFFERED["decoder"])
+def test_logits_stand_in_row_major_order_and_equal_those_of_single_steps(decoder: str) -> None:
+    model, batch = model_of(decoder), make_batch()
+    logits, _ = model(batch)
+    memory, state = model.encode(batch.source, batch.source_mask)
+    steps = []
+    for t in range(T):
+        step, _, state = model.step(batch.inputs[:, t : t + 1], memory, state)
+        assert step[:, PAD].isneginf().all()
+        steps.append(step)
+    expected = [steps[t][b] for b in range(B) for t in range(int(TARGET_LENGTHS[b]))]
+    assert torch.allclose(logits[:, 1:], torch.stack(expected)[:, 1:], rtol=0, atol=1e-5)

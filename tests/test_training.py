@@ -1,0 +1,156 @@
+"""The Lightning module: its loss, its learning rate, its measurements and its end."""
+
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from choices import DECODER, ENCODER, attention_node, node
+from toy import Toy
+
+from softlookup.config import build
+from softlookup.contract import Curriculum
+from softlookup.curriculum.adaptive import Adaptive
+from softlookup.curriculum.fixed import Fixed
+from softlookup.curriculum.linear import Linear
+from softlookup.data import Data, TrainingStream, collate, evaluation_batches
+from softlookup.optimizer.adam import Adam
+from softlookup.seq2seq import Seq2Seq
+from softlookup.training import Training
+
+BUDGET = 997
+PLAN = Adam(rate=0.01, warmup=0.2, final=0.1, clip=0.5)
+
+
+def make(curriculum: Curriculum | None = None, plan: Adam = PLAN) -> tuple[Training, list[dict[str, Any]]]:
+    encoder = build(node("encoder", "gru", **ENCODER))
+    decoder, attention = build(node("decoder", "bahdanau", **DECODER)), build(attention_node("additive", "softmax", None))
+    size, records = len(Toy.source_vocabulary), []
+    model = Seq2Seq(encoder, lambda *widths: decoder(*widths, attention), size, size)
+    return Training(model, plan, curriculum or Fixed(Toy()), BUDGET, records.append), records
+
+
+def trainer(**given: Any) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="cpu", max_epochs=1, num_sanity_val_steps=0, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, **given,
+    )  # fmt: skip
+
+
+# What Lightning advises on workers and unsized streams is no concern of a test.
+QUIET = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def test_validation_counts_every_target_token_once_and_no_padding() -> None:
+    training, records = make()
+    training.eval()
+    examples = Toy().validation()
+    with torch.no_grad():
+        training.on_validation_epoch_start()
+        for index, start in enumerate((0, 3, 4)):
+            training.validation_step(collate(examples[start : (3, 4, 7)[index]]), index)
+        training.running_loss.update(1.25, 7)
+        training.on_validation_epoch_end()
+        losses, rights = [], {}
+        for example in examples:
+            alone = collate([example])
+            logits, _ = training.model(alone)
+            for row, token in zip(logits, alone.target[0], strict=True):
+                losses.append(F.cross_entropy(row, token).item())
+                rights.setdefault(len(example.source), []).append(float(row.argmax() == token))
+    [record] = records
+    every = [right for own in rights.values() for right in own]
+    assert len(every) == sum(len(example.target) + 1 for example in examples)
+    assert record["validation/loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+    assert record["validation/token_accuracy"] == pytest.approx(sum(every) / len(every), abs=1e-6)
+    assert record["train/loss"] == pytest.approx(1.25)
+    assert record["curriculum/length"] == 13
+    assert all(isinstance(value, int | float) for value in record.values())
+    by_length = {length: metric.compute().item() for length, metric in training.by_length.items()}
+    assert by_length == pytest.approx({length: sum(own) / len(own) for length, own in rights.items()}, abs=1e-6)
+
+
+def test_a_second_validation_starts_from_nothing() -> None:
+    training, records = make()
+    batch = collate(Toy().validation())
+    for scale in (1.0, 0.0):
+        training.on_validation_epoch_start()
+        with torch.no_grad():
+            training.model.output.weight.mul_(scale)
+            training.model.output.bias.mul_(scale)
+        training.validation_step(batch, 0)
+        training.running_loss.update(1.0)
+        training.on_validation_epoch_end()
+    # All logits equal: the loss is log V.
+    assert records[1]["validation/loss"] == pytest.approx(torch.tensor(11.0).log().item(), abs=1e-5)
+
+
+def test_the_loss_is_the_mean_over_unpadded_targets() -> None:
+    training, _ = make()
+    batch = collate(Toy().validation())
+    loss = training.training_step(batch, 0)
+    each = []
+    for b, example in enumerate(batch.examples):
+        logits, _ = training.model(collate([example]))
+        each += [-logits[t].log_softmax(-1)[token] for t, token in enumerate(batch.target[b, : len(logits)].tolist())]
+    assert loss.item() == pytest.approx(torch.stack(each).mean().item(), abs=1e-5)
+    assert training.tokens == len(each)
+    assert training.padding == batch.target.numel() - len(each)
+
+
+def test_rate_and_clipping_follow_the_budget_that_is_spent() -> None:
+    training, _ = make()
+    optimizer = training.configure_optimizers()
+    (sum(p.sum() for p in training.model.parameters()) * 100).backward()
+    training.tokens = 598
+    training.configure_gradient_clipping(optimizer)
+    norm = torch.stack([p.grad.norm() for p in training.model.parameters() if p.grad is not None]).norm()
+    assert norm.item() == pytest.approx(0.5, abs=1e-4)
+    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(0.01 * PLAN.factor(598 / BUDGET))]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run() -> None:
+    training, _ = make()
+    with torch.no_grad():
+        training.model.output.bias[5] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 0; a smaller optimizer\.rate may help"):
+        training.training_step(collate(Toy().validation()), 0)
+
+
+@QUIET
+def test_a_loss_that_is_not_finite_passes_through_lightning() -> None:
+    training, _ = make(plan=Adam(rate=1e30, warmup=0.0, final=1.0, clip=1.0))
+    with pytest.raises(FloatingPointError, match="the loss is"):
+        trainer().fit(training, datamodule=Data(TrainingStream(Toy(), training.curriculum, 3, BUDGET, 53)))
+
+
+@QUIET
+def test_a_fit_spends_the_budget_learns_and_logs_the_curve_of_lengths() -> None:
+    training, records = make(Linear(Toy(), until=0.5))
+    data = Data(TrainingStream(Toy(), training.curriculum, seed=3, budget=BUDGET, batch_tokens=23))
+    trainer(val_check_interval=7).fit(training, datamodule=data)
+    assert BUDGET <= training.tokens < BUDGET + 14
+    assert sum(training.step_tokens) == training.tokens
+    assert len(training.step_seconds) == len(training.step_tokens)
+    assert records[-1]["validation/loss"] < records[0]["validation/loss"]
+    assert [record["step"] for record in records] == [7 * (i + 1) for i in range(len(records))]
+    limits = [point["length"] for point in training.lengths]
+    assert limits == sorted(set(limits))
+    assert (limits[0], limits[-1]) == (2, 13)
+    for point in training.lengths:
+        assert Linear(Toy(), until=0.5).length(min(1.0, point["tokens"] / BUDGET)) == point["length"]
+
+
+def test_an_adaptive_curriculum_hears_the_validation_and_its_growth_is_logged() -> None:
+    training, records = make(Adaptive(Toy(), start=3, growth=4, threshold=1e-9))
+    with torch.no_grad():
+        # EOS everywhere: one token of every sentence is right.
+        training.model.output.bias[2] = 1e9
+        training.on_validation_epoch_start()
+        for index, batch in enumerate(evaluation_batches(Toy().validation())):
+            training.validation_step(batch, index)
+        training.running_loss.update(1.0)
+        training.on_validation_epoch_end()
+    assert records[0]["curriculum/length"] == 3
+    assert [point["length"] for point in training.lengths] == [3, 7]
