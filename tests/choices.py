@@ -57,9 +57,7 @@ def attention_node(choice: str, normalizer: str, heads: int | None) -> dict[str,
     return node("attention", choice, normalizer=node("normalizer", normalizer), heads=heads, **SCORE)
 
 
-def build_attention(
-    choice: str, normalizer: str, heads: int | None, widths: Widths
-) -> tuple[Attention, Widths]:
+def build_attention(choice: str, normalizer: str, heads: int | None, widths: Widths) -> tuple[Attention, Widths]:
     """The attention for these widths, or where its score refuses them, for annotations as wide as the query."""
     factory = build(attention_node(choice, normalizer, heads))
     try:

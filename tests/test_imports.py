@@ -23,6 +23,10 @@ ABOVE = {
     "config": set(),
     "record": set(),
     "heatmap": set(),
+    "board": {"record"},
+    "worker": {"record"},
+    "sweep": {"board", "record", "worker"},
+    "report": set(),
     "tracking": {"heatmap"},
 }
 # Third-party packages that belong to few modules.
@@ -34,7 +38,22 @@ ONLY_IN = {
     "plotly": {"charts", "page", "style"},
     "sacrebleu": {"metrics", "task"},
 }
-NO_TORCH = {"record", "results", "compare", "charts", "page", "style", "tables", "picture", "errors", "vocabulary"}
+NO_TORCH = {
+    "record",
+    "board",
+    "worker",
+    "sweep",
+    "report",
+    "results",
+    "compare",
+    "charts",
+    "page",
+    "style",
+    "tables",
+    "picture",
+    "errors",
+    "vocabulary",
+}
 
 FILES = sorted(SOURCE.rglob("*.py"))
 

@@ -1,12 +1,16 @@
 """The whole model: every encoder × decoder × attention, and the way through the output layer."""
 
+import contextlib
 from typing import Any
 
 import pytest
 import torch
-from choices import OFFERED, SOURCES, TARGETS, build_seq2seq, readers, variants
+from choices import DECODER, ENCODER, OFFERED, SOURCES, TARGETS, attention_node, build_seq2seq, node, readers, variants
+from torch import Tensor
 
 from softlookup.contract import Batch
+from softlookup.errors import UserError
+from softlookup.run import build_model
 from softlookup.search import greedy
 from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import BOS, EOS, PAD
@@ -17,7 +21,12 @@ B, S, T = 3, 5, 7
 
 EVERY = pytest.mark.parametrize(
     ("encoder", "decoder", "attention", "heads"),
-    [(encoder, decoder, *reader) for encoder in OFFERED["encoder"] for decoder in variants("decoder") for reader in readers()],
+    [
+        (encoder, decoder, *reader)
+        for encoder in OFFERED["encoder"]
+        for decoder in variants("decoder")
+        for reader in readers()
+    ],
     ids=str,
 )
 
@@ -95,3 +104,28 @@ def test_logits_stand_in_row_major_order_and_equal_those_of_single_steps(decoder
         steps.append(step)
     expected = [steps[t][b] for b in range(B) for t in range(int(TARGET_LENGTHS[b]))]
     assert torch.allclose(logits[:, 1:], torch.stack(expected)[:, 1:], rtol=0, atol=1e-5)
+
+
+def first_weights(decoder: str, attention: str, heads: int | None, seed: int) -> dict[str, Tensor]:
+    """Those of everything but the attention, as a run draws them."""
+    parts = {"encoder": node("encoder", "gru", **ENCODER), "decoder": node("decoder", decoder, **DECODER)}
+    config = {"seed": seed, **parts, "attention": attention_node(attention, "softmax", heads)}
+    model = build_model(config, SOURCES, TARGETS)
+    return {name: value for name, value in model.named_parameters() if "attention." not in name}
+
+
+@pytest.mark.parametrize("decoder", OFFERED["decoder"])
+def test_one_seed_gives_the_same_first_weights_wherever_shapes_agree(decoder: str) -> None:
+    first, compared = first_weights(decoder, "additive", None, seed=3), set()
+    for attention, heads in readers():
+        # Two heads read a context as wide as the query, a fixed initial context has no width: shapes do differ.
+        with contextlib.suppress(UserError):
+            other = first_weights(decoder, attention, heads, seed=3)
+            assert other.keys() == first.keys()
+            for name, value in other.items():
+                if value.shape == first[name].shape:
+                    assert torch.equal(value, first[name]), name
+            compared.add((attention, heads))
+    assert {("additive", 2), ("general", None), ("fixed_mean", None)} <= compared
+    embedding = "encoder.embedding.weight"
+    assert not torch.equal(first_weights(decoder, "additive", None, seed=5)[embedding], first[embedding])

@@ -25,7 +25,10 @@ PLAN = Adam(rate=0.01, warmup=0.2, final=0.1, clip=0.5)
 
 def make(curriculum: Curriculum | None = None, plan: Adam = PLAN) -> tuple[Training, list[dict[str, Any]]]:
     encoder = build(node("encoder", "gru", **ENCODER))
-    decoder, attention = build(node("decoder", "bahdanau", **DECODER)), build(attention_node("additive", "softmax", None))
+    decoder, attention = (
+        build(node("decoder", "bahdanau", **DECODER)),
+        build(attention_node("additive", "softmax", None)),
+    )
     size, records = len(Toy.source_vocabulary), []
     model = Seq2Seq(encoder, lambda *widths: decoder(*widths, attention), size, size)
     return Training(model, plan, curriculum or Fixed(Toy()), BUDGET, records.append), records

@@ -98,12 +98,12 @@ class Board:
                 (running.seconds, running.share(running.folder.last_record())) for running in self.running.values()
             ]
             times = [seconds / share for seconds, share in shares if share > 0]
-        if not times or len(self.ended) + self.before == self.total:
+        if not times:
             return None
         mean = sum(times) / len(times)
         queued = self.total - self.before - len(self.ended) - len(self.running)
         work = queued * mean + sum(max(0.0, mean - running.seconds) for running in self.running.values())
-        return work / self.workers
+        return work / self.workers or None
 
     def summary(self) -> None:
         """Print the end of a sweep: counts, and every run that did not finish with its reason and its log."""

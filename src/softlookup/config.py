@@ -63,7 +63,7 @@ def check_overrides(arguments: list[str]) -> None:
         if head == "hydra":
             continue
         if head == "choices":
-            raise UserError(f"{given}: the choices are only told there; write {name.removeprefix('choices.')}=NAME")
+            raise UserError(f"{given}: choices only tells what was chosen; choose as in attention=additive")
         if head not in offered and head not in _SETTINGS and head not in _BOOKKEEPING:
             raise UserError(f"{given}: no choice or key is named {head!r}; {nearest(head, [*offered, *_SETTINGS])}")
         if override.is_delete():
@@ -89,7 +89,7 @@ def _choices(override: Override) -> list[str]:
     if override.is_sweep_override() and not isinstance(value, ChoiceSweep):
         return []
     options = (value.list or []) if isinstance(value, ChoiceSweep) else [value]
-    return [option.text if isinstance(option, QuotedString) else str(option) for option in options]
+    return [option.text if isinstance(option, QuotedString) else str(option or "null") for option in options]
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -117,7 +117,9 @@ def _no_such_key(path: str) -> UserError:
     has = {file.stem: set(_keys(yaml.safe_load(file.read_text(encoding="utf-8")) or {})) for file in files}
     others = sorted(choice for choice, keys in has.items() if key in keys)
     if others:
-        return UserError(f"{path}: no such key here; {group} {', '.join(others)} {'have' if others[1:] else 'has'} it")
+        return UserError(
+            f"{path}: the chosen {group} has no such key; {', '.join(others)} {'do' if others[1:] else 'does'}"
+        )
     return UserError(f"{path}: no such key; {nearest(key, set().union(*has.values()) or {*_SETTINGS, *groups()})}")
 
 

@@ -22,7 +22,8 @@ _GRACE = 5.0  # seconds between asking a run to stop and ending it
 
 def cores(threads: int) -> int:
     """How many runs of that many threads this process may run at a time."""
-    return max(1, len(os.sched_getaffinity(0)) // threads)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, allowed // threads)
 
 
 class Sweep:

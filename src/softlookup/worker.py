@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import suppress
 from multiprocessing import connection, forkserver
 from typing import Any
 
@@ -54,8 +53,9 @@ class Worker:
 
     def end(self, number: signal.Signals) -> None:
         """Send a signal to the process and to every process that it started."""
+        assert self._process.pid, "0 would be the launcher's own group"
         try:
-            os.killpg(self._process.pid or 0, number)
+            os.killpg(self._process.pid, number)
         except ProcessLookupError:  # it has not come to have a group of its own, or has ended
             if number == signal.SIGKILL:
                 self._process.kill()

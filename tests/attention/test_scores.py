@@ -65,7 +65,12 @@ def test_scores_weights_and_context_follow_the_paper(make: Callable[[], Score], 
     query = torch.randn(B, T, score.query_width, dtype=torch.float64)
     states = torch.randn(B, S, score.key_width, dtype=torch.float64)
     p = {name: value.detach().numpy() for name, value in score.named_parameters()}
-    scores = np.array([[[equation(p, q, k) for k in keys] for q in qs] for qs, keys in zip(query.numpy(), states.numpy(), strict=True)])
+    scores = np.array(
+        [
+            [[equation(p, q, k) for k in keys] for q in qs]
+            for qs, keys in zip(query.numpy(), states.numpy(), strict=True)
+        ]
+    )
     assert np.abs(score(query, score.prepare(states)).detach().numpy() - scores).max() < 1e-10
 
     weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)

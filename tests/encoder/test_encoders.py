@@ -33,7 +33,10 @@ def test_the_final_state_is_the_last_of_each_direction(kind: type[RecurrentEncod
     assert torch.equal(one.final, one.states[torch.arange(B), torch.tensor([4, 2])])
 
 
-@pytest.mark.parametrize(("kind", "bidirectional", "changed"), [(Gru, False, [2, 3, 4]), (Gru, True, [0, 1, 2, 3, 4]), (Lstm, False, [2, 3, 4])])
+@pytest.mark.parametrize(
+    ("kind", "bidirectional", "changed"),
+    [(Gru, False, [2, 3, 4]), (Gru, True, [0, 1, 2, 3, 4]), (Lstm, False, [2, 3, 4])],
+)
 def test_a_token_reaches_what_its_directions_reach(
     kind: type[RecurrentEncoder], bidirectional: bool, changed: list[int]
 ) -> None:
@@ -60,7 +63,9 @@ def test_a_bag_is_embedding_plus_place_and_ends_in_the_mean() -> None:
     encoder, source = Bag(V, D, 0.0), ids()
     annotations = encoder(source, MASK)
     for b, length in enumerate((5, 3)):
-        expected = torch.stack([encoder.embedding.weight[source[b, s]] + sinusoids(s, 1, D, source.device)[0] for s in range(length)])
+        expected = torch.stack(
+            [encoder.embedding.weight[source[b, s]] + sinusoids(s, 1, D, source.device)[0] for s in range(length)]
+        )
         assert torch.allclose(annotations.states[b, :length], expected, atol=1e-6)
         assert torch.allclose(annotations.final[b], expected.mean(0), atol=1e-6)
 

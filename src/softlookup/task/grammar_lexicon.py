@@ -73,7 +73,7 @@ i m garten gärten gärten garden gardens
 i n haus häuser häusern house houses
 i f schule schulen schulen school schools
 i m bahnhof bahnhöfe bahnhöfen train_station train_stations
-o m tisch tische tischen table tables
+o f brücke brücken brücken bridge bridges
 o f straße straßen straßen street streets
 n f haustür haustüren haustüren front_door front_doors
 n f bushaltestelle bushaltestellen bushaltestellen bus_stop bus_stops
@@ -98,7 +98,6 @@ a p lädt laden ein eingeladen hat - - invite invites invited -
 a t kauft kaufen - gekauft hat - - buy buys bought -
 a t braucht brauchen - gebraucht hat - - need needs needed -
 a t wirft werfen weg weggeworfen hat - - throw_away throws_away threw_away -
-a t bringt bringen mit mitgebracht hat - - bring_along brings_along brought_along -
 a o überquert überqueren - überquert hat - - cross crosses crossed -
 d p hilft helfen - geholfen hat - - help helps helped -
 d p folgt folgen - gefolgt ist - - follow follows followed -
@@ -128,45 +127,77 @@ def _verb(line: str) -> Verb:
     words = ["" if word == "-" else word for word in line.split()]
     frame, objects, singular, plural, particle, participle, auxiliary, preposition, case = words[:9]
     base, third, past, last = (_english(word or "-") for word in words[9:])
-    finite = (singular, plural)
     return Verb(
-        frame, objects, finite, particle, participle, auxiliary, preposition, case, base, third, past, last
+        frame, objects, (singular, plural), particle, participle, auxiliary, preposition, case, base, third, past, last
     )
 
 
 NOUNS = tuple(_noun(*line.split()) for line in _NOUNS.strip().splitlines())
 VERBS = tuple(_verb(line) for line in _VERBS.strip().splitlines())
 
-# Stem, English, and the kinds of noun that it goes with.
+# Stem, English, and the kinds of noun that it goes with; in the order in which two of them stand in both languages.
 ADJECTIVES = (
-    ("alt", "old", "ption"),
-    ("klein", "small", "ption"),
-    ("neu", "new", "tion"),
     ("schön", "beautiful", "tion"),
-    ("rot", "red", "t"),
-    ("schwer", "heavy", "t"),
-    ("jung", "young", "p"),
-    ("müd", "tired", "p"),
     ("freundlich", "friendly", "p"),
     ("glücklich", "happy", "p"),
+    ("müd", "tired", "p"),
+    ("schwer", "heavy", "t"),
+    ("klein", "small", "ption"),
+    ("alt", "old", "ption"),
+    ("neu", "new", "tion"),
+    ("jung", "young", "p"),
+    ("rot", "red", "t"),
 )
-WEAK, MIXED = "weak", "mixed"
-# Columns: masculine, feminine, neuter, plural.
-CASES = {
-    "nom": {"der": "der die das die", "ein": "ein eine ein -", WEAK: "e e e en", MIXED: "er e es en"},
-    "acc": {"der": "den die das die", "ein": "einen eine ein -", WEAK: "en e e en", MIXED: "en e es en"},
-    "dat": {"der": "dem der dem den", "ein": "einem einer einem -", WEAK: "en en en en", MIXED: "en en en en"},
-}
+# Tables of forms have the columns masculine, feminine, neuter and plural.
 COLUMNS = "mfnp"
-RELATIVE = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem denen"}
-STATIC = {  # prepositions of place with the dative, by the kind of place
-    "i": (("in", ("in",)),),
-    "o": (("auf", ("on",)),),
-    "n": (),
+_ARTICLES = {
+    "der": {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem den"},
+    "ein": {"nom": "ein eine ein", "acc": "einen eine ein", "dat": "einem einer einem"},
+    "dieser": {
+        "nom": "dieser diese dieses diese",
+        "acc": "diesen diese dieses diese",
+        "dat": "diesem dieser diesem diesen",
+    },
+    "jeder": {"nom": "jeder jede jedes", "acc": "jeden jede jedes", "dat": "jedem jeder jedem"},
 }
-NEAR = (("neben", ("next", "to")), ("hinter", ("behind",)), ("vor", ("in", "front", "of")))
-# Infinitive with it: German singular and plural, English singular and plural; the second English word is "to".
-MODALS = (
+_WEAK = {"nom": "e e e en", "acc": "en e e en", "dat": "en en en en"}
+_MIXED = {"nom": "er e es en", "acc": "en e es en", "dat": "en en en en"}
+RELATIVE = {case: tuple(forms.split()) for case, forms in (_ARTICLES["der"] | {"dat": "dem der dem denen"}).items()}
+
+
+class Determiner(NamedTuple):
+    """German forms and the endings of an adjective behind them, by case and column; English singular and plural.
+
+    An article (`sure` false) has only a possible link. Without a fourth form there is no plural.
+    """
+
+    forms: dict[str, tuple[str, ...]]
+    endings: dict[str, tuple[str, ...]]
+    english: tuple[str, str]
+    sure: bool
+
+
+def _determiner(stem: str, endings: dict[str, str], singular: str, plural: str, sure: bool) -> Determiner:
+    forms, tails = ({case: tuple(row.split()) for case, row in table.items()} for table in (_ARTICLES[stem], endings))
+    return Determiner(forms, tails, (singular, plural), sure)
+
+
+DETERMINERS = (
+    _determiner("der", _WEAK, "the", "the", False),
+    _determiner("ein", _MIXED, "a", "a", False),
+    _determiner("dieser", _WEAK, "this", "these", True),
+    _determiner("jeder", _WEAK, "every", "every", True),
+)
+
+# Prepositions of place, with the dative: `in` and `auf` by the kind of place, the others with all of them.
+_NEAR = (("neben", ("next", "to")), ("hinter", ("behind",)), ("vor", ("in", "front", "of")))
+PLACES: tuple[tuple[str, str, English], ...] = (
+    *(("i", "in", ("in",)),) * 6,
+    *(("o", "auf", ("on",)),) * 4,
+    *((kind, german, english) for kind in "ion" for german, english in _NEAR),
+)
+# German singular and plural, English singular and plural; of the English words only the first has a sure link.
+MODALS: tuple[tuple[tuple[str, str], tuple[English, English]], ...] = (
     (("kann", "können"), (("can",), ("can",))),
     (("muss", "müssen"), (("must",), ("must",))),
     (("will", "wollen"), (("wants", "to"), ("want", "to"))),
@@ -174,37 +205,45 @@ MODALS = (
 )
 AUXILIARIES = {"hat": ("hat", "haben"), "ist": ("ist", "sind")}
 SUBORDINATORS = (("weil", "because"), ("obwohl", "although"), ("wenn", "if"), ("während", "while"))
-PRONOUNS = (("er", "he", False), ("wir", "we", True))  # the third says whether the verb is plural
-TODAY = Adverbial(("heute",), (("today", 0, True),))
-EVENING = Adverbial(("am", "abend"), (("in", 0, False), ("the", 0, False), ("evening", 1, True)))
+PRONOUNS = (("er", "he", False), ("wir", "we", True))  # German, English, whether the verb is plural
+_TODAY = Adverbial(("heute",), (("today", 0, True),))
+_EVENING = Adverbial(("am", "abend"), (("in", 0, False), ("the", 0, False), ("evening", 1, True)))
 ADVERBIALS = {  # by the tense that they go with
     "present": (
-        TODAY,
-        EVENING,
+        _TODAY,
+        _EVENING,
         Adverbial(("jetzt",), (("now", 0, True),)),
         Adverbial(("jeden", "tag"), (("every", 0, True), ("day", 1, True))),
     ),
-    "past": (TODAY, EVENING, Adverbial(("gestern",), (("yesterday", 0, True),))),
-    "modal": (TODAY, EVENING, Adverbial(("morgen",), (("tomorrow", 0, True),))),
+    "past": (_TODAY, _EVENING, Adverbial(("gestern",), (("yesterday", 0, True),))),
+    "modal": (_TODAY, _EVENING, Adverbial(("morgen",), (("tomorrow", 0, True),))),
 }
 
 
-def determiner(stem: str, case: str, column: int) -> str:
-    """The form of der, dies-, ein or mein-."""
-    if stem == "dies":
-        return "dies" + WEAK_ENDINGS[case][column]
-    if stem == "mein" and column == 3:
-        return "mein" + {"nom": "e", "acc": "e", "dat": "en"}[case]
-    form = CASES[case]["ein" if stem == "mein" else stem].split()[column]
-    return "m" + form if stem == "mein" else form
-
-
-# dieser has the endings of der.
-WEAK_ENDINGS = {"nom": ("er", "e", "es", "e"), "acc": ("en", "e", "es", "e"), "dat": ("em", "er", "em", "en")}
-# German stem, its English singular and plural, whether the link is sure, adjective endings behind it, has a plural.
-DETERMINERS = (
-    ("der", ("the", "the"), False, WEAK, True),
-    ("ein", ("a", "a"), False, MIXED, False),
-    ("dies", ("this", "these"), True, WEAK, True),
-    ("mein", ("my", "my"), True, MIXED, True),
-)
+def vocabularies() -> tuple[list[str], list[str]]:
+    """Every German and every English word that the grammar can write, in alphabetical order."""
+    german = {".", ",", "und", "aber", "dass", *(pronoun for pronoun, _, _ in PRONOUNS), *RELATIVE["dat"]}
+    english = {".", ",", "and", "but", "that", "who", "an", *(pronoun for _, pronoun, _ in PRONOUNS)}
+    for noun in NOUNS:
+        german |= {noun.singular, noun.plural, noun.dative_plural}
+        english.update(*noun.english)
+    for stem, adjective, kinds in ADJECTIVES:
+        # Ein roter: a masculine nominative, thus a subject, and subjects are persons.
+        german |= {stem + ending for ending in ("e", "en", "es", *(("er",) if "p" in kinds else ()))}
+        english.add(adjective)
+    for verb in VERBS:
+        german |= {*verb.finite, verb.particle, verb.participle, verb.preposition}
+        german |= {verb.particle + form for form in verb.finite}
+        english.update(verb.base, verb.third, verb.past, verb.english_preposition)
+    for determiner in DETERMINERS:
+        german.update(*determiner.forms.values())
+        english.update(determiner.english)
+    for _, preposition, words in PLACES:
+        german.add(preposition)
+        english.update(words)
+    german.update(*AUXILIARIES.values(), *(forms for forms, _ in MODALS), (word for word, _ in SUBORDINATORS))
+    english.update(*(form for _, forms in MODALS for form in forms), (word for _, word in SUBORDINATORS))
+    for adverbial in (one for group in ADVERBIALS.values() for one in group):
+        german.update(adverbial.german)
+        english.update(word for word, _, _ in adverbial.english)
+    return sorted(german - {""}), sorted(english)

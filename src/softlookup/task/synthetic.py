@@ -133,9 +133,7 @@ class Strings(Synthetic):
     A subclass says by `example` how. The test lengths are 1/2, 1, 3/2, 2, 3 and 4 times `longest`, 64 examples each.
     """
 
-    def __init__(
-        self, source_tokens: Sequence[str], target_tokens: Sequence[str], shortest: int, longest: int
-    ) -> None:
+    def __init__(self, source_tokens: Sequence[str], target_tokens: Sequence[str], shortest: int, longest: int) -> None:
         self._symbols = len(source_tokens)
         grid = sorted({max(shortest, int(longest * factor)) for factor in GRID})
         buckets = [(length, length) for length in grid]
