@@ -40,14 +40,21 @@ class Wanted(Derivation):
 
     def fits(self, plan: Plan) -> bool:
         verb = plan.verb
-        forms = {verb.participle, *verb.finite, *(verb.particle + form for form in verb.finite)}
-        return bool(self.words & forms) and (plan.adverbial is None or set(plan.adverbial.german) <= self.words)
+        whole = {verb.particle + form for form in verb.finite}
+        forms = {
+            "present": {*verb.finite, *whole},
+            "past": {verb.participle},
+            "modal": {verb.particle + verb.finite[1]},
+        }
+        helpers = {"present": self.words, "past": {"hat", "haben", "ist", "sind"}, "modal": {"will", "müssen"}}
+        told = bool(self.words & forms[plan.tense]) and bool(self.words & helpers[plan.tense])
+        return told and (plan.adverbial is None or set(plan.adverbial.german) <= self.words)
 
 
 def derive(german: str, english: str) -> Phrase:
     """The derivation of this pair, looked for by trial."""
     wanted = Wanted({*german.split(), *english.split()})
-    for _ in range(20000):
+    for _ in range(30000):
         phrase = wanted.sentence(len(german.split()))
         if " ".join(word for word, _ in phrase.german) == german:
             assert " ".join(word for word, *_ in phrase.english) == english
@@ -93,14 +100,14 @@ def derive(german: str, english: str) -> Phrase:
             "0 1 (2) 3 (6) 7 8 5 (9)",
         ),
         (
-            "die frau singt heute und wir müssen arbeiten .",
-            "the woman sings today and we must work .",
-            "(0) 1 2 3 4 5 6 7 (8)",
+            "heute müssen wir arbeiten und die frau singt .",
+            "today we must work and the woman sings .",
+            "0 2 1 3 4 (5) 6 7 (8)",
         ),
         (
-            "die frau singt heute , aber wir müssen arbeiten .",
-            "the woman sings today , but we must work .",
-            "(0) 1 2 3 (4) 5 6 7 8 (9)",
+            "heute müssen wir arbeiten , aber die frau singt .",
+            "today we must work , but the woman sings .",
+            "0 2 1 3 (4) 5 (6) 7 8 (9)",
         ),
     ],
 )
@@ -124,7 +131,7 @@ def task() -> Grammar:
 def pairs(task: Grammar) -> list[tuple[list[str], str]]:
     """Sentences of all lengths to 60."""
     uniform = uniforms(np.random.default_rng(31))
-    lengths = [*range(4, 61)] * 61
+    lengths = [*range(4, 61)] * 41
     found = [task.sample(uniform, length) for length in lengths]
     assert [len(example.source) for example in found] == lengths
     found += islice(task.training(np.random.default_rng(37), lambda: 7), 5003)

@@ -140,7 +140,7 @@ class Derivation(Words):
         """A clause of `size` tokens; `pronoun` is the subject of a clause relative to it."""
         verb, tense, adverbial, left = self.pick(_plans(size, order, last, pronoun is not None))
         sizes = self._split(left, *_slots(verb, pronoun is not None))
-        # What stands behind the finite verb: does punctuation follow it at once?
+        # Nothing of the verb stands at the end of the clause, so that its last noun phrase does.
         ends = order != FINAL and verb_size(verb, tense, final=False) == 1
         subject = pronoun
         if subject is None:

@@ -24,7 +24,7 @@ GRID = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # test lengths as multiples of the longes
 
 
 def uniforms(generator: np.random.Generator) -> Uniform:
-    """Uniform numbers in [0, 1), one per call; drawn in blocks, since a call of the generator costs 30 times one."""
+    """Uniform numbers in [0, 1), one per call; drawn in blocks, since a call of the generator costs many times that."""
 
     def stream() -> Iterator[float]:
         while True:
