@@ -12,13 +12,20 @@ from omegaconf import DictConfig
 
 from softlookup.config import check_overrides, explain, resolve
 
+# What came out of the run inside Hydra, which would print a line of its own about any error that passed through it.
+raised: list[BaseException] = []
+
 
 @hydra.main(version_base=None, config_path="../conf", config_name="train")
 def single(config: DictConfig) -> None:
     """One run, in this process. Sweeps go from Hydra to the launcher and do not pass here."""
-    from softlookup.run import start
+    try:
+        resolved = resolve(config)
+        from softlookup.run import start
 
-    start(resolve(config))
+        start(resolved)
+    except BaseException as error:
+        raised.append(error)
 
 
 def main() -> int:
@@ -30,6 +37,8 @@ def main() -> int:
     try:
         check_overrides(arguments)
         single()
+        if raised:
+            raise raised[0]
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130

@@ -1,12 +1,9 @@
 """From the command line to one checked, plain config: every mistake is found here, before anything is built."""
 
-import importlib
-import inspect
 import re
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -20,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from softlookup.errors import UserError, nearest
+from softlookup.schema import check_range, check_value, signature
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -36,8 +34,6 @@ _SETTINGS: dict[str, tuple[Any, int | None]] = {
     "device": (str, None),
     "debug": (bool, None),
 }
-# Arguments that count something, wherever they stand.
-_SIZES = {"width", "embedding", "feed_forward", "readout", "layers", "heads"}
 _BOOKKEEPING = {"tuned", "choices", "experiment"}
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
 _UNCHOSEN = {"seed", "runs_dir", "experiment_name", "workers", "threads", "device", "debug", "tracking"}
@@ -57,7 +53,8 @@ def check_overrides(arguments: list[str]) -> None:
     Raises UserError. Keys below a group (`attention.heads`) are checked by `resolve` against what is built from them.
     """
     offered = groups()
-    for given, override in _parsed(get_args_parser().parse_args(arguments).overrides):
+    asked = get_args_parser().parse_args(arguments)
+    for given, override in _parsed(asked.overrides):
         name = override.key_or_group.split("@")[0]
         head = re.split(r"[./]", name)[0]
         if head == "hydra":
@@ -68,6 +65,8 @@ def check_overrides(arguments: list[str]) -> None:
             raise UserError(f"{given}: no choice or key is named {head!r}; {nearest(head, [*offered, *_SETTINGS])}")
         if override.is_delete():
             raise UserError(f"{given}: nothing can be left out; write {name}=VALUE to change it")
+        if override.is_sweep_override() and not asked.multirun and "experiment=" not in " ".join(arguments):
+            raise UserError(f"{given} asks for several runs; add -m, as in: python src/train.py -m {given}")
         if name in offered:
             for choice in _choices(override):
                 if choice not in offered[name]:
@@ -149,7 +148,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         if key not in offered and key not in _SETTINGS and key not in _BOOKKEEPING:
             raise UserError(f"{key}: no choice or key is named {key!r}; {nearest(key, [*offered, *_SETTINGS])}")
     for key, (expected, least) in _SETTINGS.items():
-        _check_value(key, plain[key], expected)
+        check_value(key, plain[key], expected)
         if least is not None and plain[key] is not None and plain[key] < least:
             raise UserError(f"{key}={plain[key]}: expected at least {least}")
     if plain["device"] not in ("auto", "cpu", "cuda"):
@@ -211,7 +210,7 @@ def _check_node(path: str, node: Any) -> None:
     """Every `_target_` is ours, every key one that its constructor takes, every value of the type that it takes."""
     if not isinstance(node, dict) or "_target_" not in node:
         raise UserError(f"{path}={node}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
-    takes = _signature(path, node["_target_"])
+    takes = signature(path, node["_target_"])
     for key, value in node.items():
         if key in ("_target_", "_partial_"):
             continue
@@ -220,53 +219,5 @@ def _check_node(path: str, node: Any) -> None:
         if isinstance(value, dict):
             _check_node(f"{path}.{key}", value)
         else:
-            _check_value(f"{path}.{key}", value, takes[key])
-            _check_range(f"{path}.{key}", value)
-
-
-def _signature(path: str, target: Any) -> dict[str, Any]:
-    """Argument names and types of what a `_target_` names."""
-    if not isinstance(target, str) or not target.startswith("softlookup."):
-        raise UserError(f"{path}._target_={target}: only what softlookup itself defines can be built")
-    module, _, name = target.rpartition(".")
-    try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{path}._target_={target}: there is no such class ({error})") from error
-    if not str(getattr(found, "__module__", "")).startswith("softlookup."):
-        raise UserError(f"{path}._target_={target}: only what softlookup itself defines can be built")
-    function = found.__init__ if inspect.isclass(found) else found
-    return {key: kind for key, kind in get_type_hints(function).items() if key != "return"}
-
-
-def _check_value(path: str, value: Any, expected: Any) -> None:
-    if not _conforms(value, expected):
-        raise UserError(f"{path}={value}: expected {_described(expected)}, got {type(value).__name__} {value!r}")
-
-
-def _check_range(path: str, value: Any) -> None:
-    """What torch would refuse later, and less plainly."""
-    key = path.rpartition(".")[2]
-    if key in _SIZES and value is not None and value < 1:
-        raise UserError(f"{path}={value}: expected at least 1")
-    if key == "dropout" and not 0 <= value < 1:
-        raise UserError(f"{path}={value}: expected a share from 0 to below 1")
-
-
-def _conforms(value: Any, expected: Any) -> bool:
-    if get_origin(expected) in (Union, types.UnionType):
-        return any(_conforms(value, option) for option in get_args(expected))
-    if expected is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if expected in (str, bool, types.NoneType):
-        return isinstance(value, expected)
-    # Factories and objects are parts of the config with a `_target_` of their own.
-    return get_origin(expected) in (list, tuple, dict) and isinstance(value, list | dict)
-
-
-def _described(expected: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", types.NoneType: "null"}
-    options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
-    return " or ".join(names.get(option, f"a choice (a part with a _target_), as {option}") for option in options)
+            check_value(f"{path}.{key}", value, takes[key])
+            check_range(f"{path}.{key}", value)

@@ -58,7 +58,8 @@ def evaluation_batches(examples: Sequence[Example]) -> list[Batch]:
 class TrainingStream(IterableDataset):
     """Batches of about `batch_tokens` target tokens (EOS counted, padding not) until `budget` of them were given.
 
-    The curriculum is asked for its limit at the share of the budget that is spent. The last batch is shorter, so
+    The curriculum is asked for its limit at the share of the budget that is spent, when a pool of 16 batches is drawn:
+    what is shown follows the limit with that delay. The last batch is shorter, so
     that every run with one budget sees the same number of target tokens to within one sentence. All randomness
     comes from `seed`: what is drawn depends on no model.
     """
