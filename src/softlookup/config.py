@@ -65,12 +65,12 @@ def check_overrides(arguments: list[str]) -> None:
             raise UserError(f"{given}: no choice or key is named {head!r}; {nearest(head, [*offered, *_SETTINGS])}")
         if override.is_delete():
             raise UserError(f"{given}: nothing can be left out; write {name}=VALUE to change it")
-        if override.is_sweep_override() and not asked.multirun and "experiment=" not in " ".join(arguments):
-            raise UserError(f"{given} asks for several runs; add -m, as in: python src/train.py -m {given}")
         if name in offered:
             for choice in _choices(override):
                 if choice not in offered[name]:
                     raise UserError(f"{given}: {name} has no choice {choice!r}; {nearest(choice, offered[name])}")
+        if override.is_sweep_override() and not asked.multirun and "experiment=" not in " ".join(arguments):
+            raise UserError(f"{given} asks for several runs; add -m, as in: python src/train.py -m {given}")
 
 
 def _parsed(arguments: list[str]) -> Iterator[tuple[str, Override]]:
