@@ -104,11 +104,11 @@ def test_offline_writes_the_whole_run_and_nothing_to_the_terminal(tmp_path):
     (point,) = (point["item"] for point in of_kind(logged, "history"))
     assert (point["train/loss"], point["_step"]) == (0.5, 7)
     assert "test/absent" not in point
-    assert point["alignments.captions"] == ["a b c → d e f"]
+    assert point["alignments/0.caption"] == "a b c → d e f"
     summary = {k: v for update in of_kind(logged, "summary") for k, v in update["update"].items()}
     assert (summary["test/token_accuracy"], summary["cost/peak_bytes"]) == (0.75, 1009)
     assert [last["exit_code"] for last in of_kind(logged, "exit")] == [0]
-    assert len(list(folder.glob("wandb/**/alignments*.png"))) == 1
+    assert len(list(folder.glob("wandb/**/alignments/*.png"))) == 1
 
 
 def test_a_failed_run_is_marked_and_its_reason_kept(tmp_path):
