@@ -27,7 +27,7 @@ ABOVE = {
     "board": {"record"},
     "worker": {"record"},
     "sweep": {"board", "record", "worker"},
-    "report": set(),
+    "report": {"tables"},
     "tracking": {"heatmap"},
 }
 # Third-party packages that belong to few modules.

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from softlookup.tables import summary_table
 
 _SHADES = " ░▒▓█"
 
@@ -71,6 +74,16 @@ def picture(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
         shades = (_SHADES[min(len(_SHADES) - 1, int(weight * len(_SHADES)))] for weight in row)
         lines.append(token.rjust(width) + " " + " ".join(shade * wide for shade in shades))
     return Text("\n".join(lines), no_wrap=True)
+
+
+def compare(rows: pd.DataFrame) -> None:
+    """Print every variant's mean ± standard deviation over seeds, and its gain over the best fixed context."""
+    columns, lines = summary_table(rows)
+    table = Table(*columns, box=None, pad_edge=False)
+    for line in lines:
+        table.add_row(*(cell.replace(" ± ", "±") for cell in line))
+    # Wider than a narrow terminal rather than broken into pieces within it.
+    Console(width=max(150, Console().width), highlight=False, soft_wrap=True).print(table)
 
 
 def show(row: dict[str, Any], folder: Path, shown: Path) -> None:

@@ -47,7 +47,7 @@ class LocalLauncher(Launcher):
             HydraConfig.instance().cfg = outer
         _plan(planned)
         finished = Sweep(configs, configs[0]["workers"]).run()
-        _draw({config["runs_dir"] for config in configs})
+        _draw({(config["runs_dir"], config["experiment_name"]) for config in configs})
         if not finished:
             raise SystemExit(1)
         return [_done(overrides) for overrides in job_overrides]
@@ -73,11 +73,15 @@ def _plan(configs: list[dict[str, Any]]) -> None:
             print(f"{name} is now these {len(cells)} runs; {outside} of an earlier sweep are kept, outside its means")
 
 
-def _draw(runs_dirs: set[str]) -> None:
-    from softlookup.page import write
+def _draw(experiments: set[tuple[str, str]]) -> None:
+    """Print what each experiment came to, and write the dashboard of its folder of runs."""
+    from softlookup import page, report, results
 
-    for runs_dir in sorted(runs_dirs):
-        print(f"dashboard  {write(Path(runs_dir), Path(runs_dir) / 'dashboard.html')}")
+    for runs_dir, name in sorted(experiments):
+        rows = results.read(Path(runs_dir))
+        report.compare(rows[rows["experiment"] == name])
+    for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
+        print(f"dashboard  {page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html')}")
 
 
 def _done(overrides: Sequence[str]) -> JobReturn:
