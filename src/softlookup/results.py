@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from softlookup.errors import UserError
 
@@ -89,7 +90,8 @@ def _cell(folder: Path, planned: dict[str, Any] | None, has_plan: bool) -> dict[
     in_plan = planned is not None or not has_plan
     if not in_plan:
         reason = f"not in the plan: not in the means{'; ' if reason else ''}{reason}"
-    known = planned or result
+    # A run that did not finish outside a plan still has its config.
+    known = planned or result or _config(folder)
     values = {**result.get("metrics", {}), **result.get("cost", {})}
     return {
         "experiment": folder.parent.name,
@@ -114,9 +116,18 @@ def _json(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _variant(choices: dict[str, Any], varying: Sequence[str]) -> str:
-    """Group choices by their value, overrides (`attention.heads`) by name and value."""
-    words = [f"{key}={choices[key]}" if "." in key else str(choices[key]) for key in varying if key in choices]
+    """Choices of a group by their name, overrides (`attention.heads`, `budget`) by name and value."""
+    named = {key: "." not in key and isinstance(value, str) for key, value in choices.items()}
+    words = [choices[key] if named[key] else f"{key}={choices[key]}" for key in varying if key in choices]
     return " · ".join(words) or "unknown"
 
 

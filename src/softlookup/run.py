@@ -131,7 +131,6 @@ def execute(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """
     started = time.perf_counter()
     torch.set_num_threads(config["threads"])
-    folder.write_config(config)
     task: Task = build(config["task"])
     device = device_of(config)
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
@@ -214,6 +213,7 @@ def start(config: dict[str, Any]) -> None:
 
 def _supervised(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     folder.reset()
+    folder.write_config(config)
     folder.set_state("running")
     try:
         row = execute(config, folder)

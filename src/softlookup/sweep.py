@@ -48,7 +48,8 @@ class Sweep:
         A run that fails stops no other. Ctrl-C stops the sweep: runs under way become preempted, and
         KeyboardInterrupt is raised when they have ended. The same sweep, run again, does what is left.
         """
-        for folder, _ in self.queue:
+        for folder, config in self.queue:
+            folder.write_config(config)
             folder.set_state("queued")
         if self.queue:
             start_server(self.job)

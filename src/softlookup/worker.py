@@ -46,6 +46,7 @@ class Worker:
         self._told, tell = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=_main, args=(job, config, folder, tell), name=folder.id)
         folder.reset()
+        folder.write_config(config)
         folder.set_state("running")
         self._process.start()
         tell.close()
