@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from softlookup.errors import UserError, nearest
 from softlookup.schema import check_range, check_value, signature
@@ -69,7 +69,11 @@ def check_overrides(arguments: list[str]) -> None:
             for choice in _choices(override):
                 if choice not in offered[name]:
                     raise UserError(f"{given}: {name} has no choice {choice!r}; {nearest(choice, offered[name])}")
-        if override.is_sweep_override() and not asked.multirun and "experiment=" not in " ".join(arguments):
+        if (
+            override.is_sweep_override()
+            and not asked.multirun
+            and not any(a.startswith("experiment=") for a in arguments)
+        ):
             raise UserError(f"{given} asks for several runs; add -m, as in: python src/train.py -m {given}")
 
 
@@ -104,6 +108,8 @@ def explain(error: BaseException) -> UserError | None:
     unknown = re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", "\n".join(map(str, chain)))
     if unknown:
         return _no_such_key(unknown[1])
+    if isinstance(error, OSError) and error.filename is not None:
+        return UserError(f"{error.filename}: {error.strerror}; runs_dir=DIR moves the runs, debug=true shows where")
     if isinstance(error, ConfigCompositionException | OverrideParseException | OmegaConfBaseException | HydraException):
         return UserError(" ".join(str(error).split()))
     return None
@@ -140,6 +146,11 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:
         plain = OmegaConf.to_container(own, resolve=True)
+    except InterpolationKeyError as error:
+        raise UserError(
+            f"{error.full_key}: {str(error).splitlines()[0]}; if an experiment has no tuned value for this choice, "
+            f"give one: {error.full_key}=VALUE"
+        ) from error
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(plain, dict)

@@ -11,11 +11,14 @@ from softlookup.data import evaluation_batches
 from softlookup.metrics import alignment, sequence, translation
 from softlookup.search import greedy
 from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import EOS, PAD
+from softlookup.vocabulary import EOS, PAD, SPECIALS, UNK
 
 HEAT_MAPS = 4
 # Case is the business of a task; BLEU compares words.
 LOWERCASE = True
+# How an unknown word stands in a translation: one token, which no reference has. BLEU's tokenizer would break <unk>
+# into three wrong ones.
+UNKNOWN = "⁇"
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def _alignment(
 
 def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
     texts = [(o.ids, o.example.reference) for o in outputs if o.example.reference is not None]
-    hypotheses = [" ".join(task.target_vocabulary.decode(ids)) for ids, _ in texts]
+    hypotheses = [" ".join(task.target_vocabulary.decode(ids)).replace(SPECIALS[UNK], UNKNOWN) for ids, _ in texts]
     return translation.measure(hypotheses, [reference for _, reference in texts], LOWERCASE)
 
 

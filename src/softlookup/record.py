@@ -87,6 +87,10 @@ class RunFolder:
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True)
 
+    def discard(self) -> None:
+        """Delete the folder, of a run that never began."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def state(self) -> State | None:
         """The state last written; None where there is none that can be read."""
         found = _read(self.path / "state.json").get("state")

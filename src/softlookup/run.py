@@ -17,6 +17,7 @@ from softlookup import cost, heatmap, provenance, report
 from softlookup.config import build
 from softlookup.contract import Curriculum, Task
 from softlookup.data import Data, TrainingStream, collate
+from softlookup.errors import UserError
 from softlookup.evaluation import Evaluation, evaluate
 from softlookup.optimizer.adam import Adam
 from softlookup.progress import Progress
@@ -60,10 +61,12 @@ def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabular
 
 
 def device_of(config: dict[str, Any]) -> torch.device:
-    """The device that `device=` asks for; auto takes CUDA where there is one."""
+    """The device that `device=` asks for; auto takes CUDA where there is one. Raises UserError for CUDA without one."""
     wanted = config["device"]
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch finds no CUDA device here; take device=cpu or auto")
     return torch.device(wanted)
 
 
@@ -90,9 +93,17 @@ def _train(config: dict[str, Any], task: Task, model: Seq2Seq, emit: Callable[[d
         callbacks=[Progress()],
     )
     torch.manual_seed(derived_seed(seed, "dropout"))
+    data = Data(stream)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-        trainer.fit(training, datamodule=Data(stream))
+        try:
+            trainer.fit(training, datamodule=data)
+            if training.validated_at != training.tokens:
+                trainer.validate(training, datamodule=data, verbose=False)
+        except SystemExit as stop:
+            if trainer.interrupted:  # Lightning turns Ctrl-C into an exit code of its own
+                raise KeyboardInterrupt from stop
+            raise
     return training
 
 
@@ -217,6 +228,9 @@ def _supervised(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     folder.set_state("running")
     try:
         row = execute(config, folder)
+    except UserError:
+        folder.discard()  # nothing ran: a mistake of the command line is no failed run
+        raise
     except BaseException as error:
         folder.set_state(*state_of(error))
         raise

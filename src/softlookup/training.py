@@ -47,6 +47,7 @@ class Training(pl.LightningModule):
         self.validation = MetricCollection({"loss": MeanMetric(), "token_accuracy": MeanMetric()})
         self.by_length: dict[int, MeanMetric] = {}
         self.last_validation: dict[str, float] = {}
+        self.validated_at = 0
         self._began = time.perf_counter()
         self._started = self._began
 
@@ -116,6 +117,7 @@ class Training(pl.LightningModule):
         accuracy = {length: round(metric.compute().item(), 6) for length, metric in sorted(self.by_length.items())}
         values = {f"validation/{name}": value.item() for name, value in self.validation.compute().items()}
         self.last_validation = values
+        self.validated_at = self.tokens
         self.emit(
             {
                 "step": self.global_step,

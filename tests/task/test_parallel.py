@@ -220,3 +220,8 @@ def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.source_vocabulary.tokens[4:] == ("ein", "hund")
     assert task.notes()[0].endswith("1 with a side without words")
     assert task.test() == [Example((5,), (5,), reference="dog")]
+
+
+def test_quantiles_are_those_of_the_training_lengths(tmp_path: Path) -> None:
+    task = parallel(tmp_path, of_lengths(2, 3, 5, 7, 11))
+    assert [task.quantile(share) for share in (0.0, 0.2, 0.21, 0.6, 1.0)] == [2, 2, 3, 5, 11]

@@ -30,7 +30,7 @@ class LocalLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        """Raises UserError for a mistake in any job, before the first one starts."""
+        """Raises UserError for a mistake in the config of any job, before the first one starts."""
         from softlookup.sweep import Sweep
 
         setup_globals()

@@ -102,6 +102,11 @@ class Parallel(Task):
                 if len(example.source) <= limit():
                     yield example
 
+    def quantile(self, share: float) -> int:
+        """The smallest source length that at least `share` of the training sentences do not exceed."""
+        lengths = [len(example.source) for example in self._training]
+        return int(np.quantile(lengths, share, method="inverted_cdf"))
+
     def validation(self) -> list[Example]:
         """Every validation pair."""
         return list(self._validation)

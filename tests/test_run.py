@@ -1,0 +1,77 @@
+"""A run from the command line to its folder: how it ends, and what it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from softlookup.config import composed
+from softlookup.errors import UserError
+from softlookup.evaluation import UNKNOWN, Output, _translation
+from softlookup.record import RunFolder
+from softlookup.run import device_of, start
+from softlookup.task.grammar import Grammar
+from softlookup.vocabulary import EOS, UNK
+
+TRAIN = Path(__file__).parents[1] / "src" / "train.py"
+TINY = ["task.longest=5", "encoder.width=7", "decoder.width=14", "tracking=disabled", "device=cpu"]
+
+
+def test_the_row_holds_the_validation_of_the_final_model(tmp_path: Path) -> None:
+    config = composed([*TINY, "budget=3100", "batch_tokens=100", "validations=4", f"runs_dir={tmp_path}"])
+    start(config)
+    folder = RunFolder.of(config)
+    row, last = folder.result(), folder.last_record()
+    assert row is not None
+    assert last["tokens"] == row["metrics"]["train/tokens"]
+    assert last["validation/loss"] == row["metrics"]["validation/loss"]
+    assert not row["provenance"]["command"].startswith("/")
+
+
+def test_parts_that_do_not_fit_leave_no_failed_run_behind(tmp_path: Path) -> None:
+    config = composed([*TINY, "attention=dot", "decoder.width=11", f"runs_dir={tmp_path}"])
+    with pytest.raises(UserError, match="one width"):
+        start(config)
+    assert not RunFolder.of(config).path.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_without_a_device_is_a_mistake_in_words() -> None:
+    with pytest.raises(UserError, match="device=cpu or auto"):
+        device_of(composed(["device=cuda"]))
+
+
+def test_ctrl_c_in_the_middle_of_a_run_is_no_failure(tmp_path: Path) -> None:
+    command = [sys.executable, str(TRAIN), *TINY, "budget=50000000", "validations=10000", f"runs_dir={tmp_path}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as run:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("*/*/metrics.jsonl")) and run.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in errors
+    (state,) = tmp_path.glob("*/*/state.json")
+    assert json.loads(state.read_text())["state"] == "preempted"
+
+
+def test_an_unknown_word_costs_a_translation_one_word() -> None:
+    task = Grammar(longest=20)
+    example = max(task.test(), key=lambda e: len(e.target))
+
+    def bleu(word: int) -> float | None:
+        ids = [*example.target[:10], word, *example.target[11:], EOS]
+        return _translation([Output(example, ids, None, [], None)], task)["bleu"]
+
+    other = next(i for i in range(4, 200) if i not in example.target)
+    assert bleu(UNK) == bleu(other)
+    assert UNKNOWN not in task.target_vocabulary.tokens
