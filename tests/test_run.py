@@ -51,7 +51,13 @@ def test_ctrl_c_in_the_middle_of_a_run_is_no_failure(tmp_path: Path) -> None:
     command = [sys.executable, str(TRAIN), *TINY, "budget=50000000", "validations=10000", f"runs_dir={tmp_path}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as run:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("*/*/metrics.jsonl")) and run.poll() is None and time.monotonic() < deadline:
