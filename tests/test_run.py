@@ -57,7 +57,7 @@ def test_ctrl_c_in_the_middle_of_a_run_is_no_failure(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as run:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("*/*/metrics.jsonl")) and run.poll() is None and time.monotonic() < deadline:
