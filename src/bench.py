@@ -65,12 +65,12 @@ def main(arguments: list[str]) -> None:
             step()
             if turn >= WARM_UP:
                 seconds[name].append(time.perf_counter() - began)
-    table = Table("attention", "ms/step", "target tokens/s", "× fastest", "peak MiB", "parameters", box=None)
+    table = Table("attention", "ms/step", "target tokens/s", "× fastest", "peak MB", "parameters", box=None)
     fastest = min(map(statistics.median, seconds.values()))
     for name in sorted(steps, key=lambda name: statistics.median(seconds[name])):
         _, tokens, parameters, peak = steps[name]
         median = statistics.median(seconds[name])
-        figures = (f"{1e3 * median:.1f}", f"{tokens / median:,.0f}", f"{median / fastest:.2f}", f"{peak / 2**20:.1f}")
+        figures = (f"{1e3 * median:.1f}", f"{tokens / median:,.0f}", f"{median / fastest:.2f}", f"{peak / 1e6:.1f}")
         table.add_row(name, *figures, f"{parameters:,}")
     Console().print(table)
 

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from softlookup.tables import shown as with_unit
 from softlookup.tables import summary_table
 
 _SHADES = " ░▒▓█"
@@ -17,10 +18,6 @@ _SHADES = " ░▒▓█"
 
 def _figure(value: float | None, form: str) -> str:
     return "absent" if value is None else format(value, form)
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 2**20:.1f} MiB"
 
 
 def _by_length(rows: list[dict[str, Any]]) -> Table:
@@ -51,7 +48,7 @@ def _summary(row: dict[str, Any]) -> Table:
     ]
     price = [
         ("parameters", f"{cost['cost/parameters']:,}"),
-        ("peak of a step", _bytes(cost["cost/peak_bytes"])),
+        ("peak of a step", with_unit("cost/peak_bytes", cost["cost/peak_bytes"])),
         ("tokens/s", f"{cost['cost/tokens_per_second']:,.0f}"),
         ("seconds", f"{cost['cost/seconds']:.0f}"),
     ]
