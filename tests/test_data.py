@@ -41,27 +41,6 @@ def test_a_batch_by_hand() -> None:
     assert batch.target.tolist() == [[5, EOS, PAD], [4, 5, EOS]]
 
 
-def test_gold_is_placed_by_target_then_source_and_is_false_at_the_end_and_on_padding() -> None:
-    both = Example((7, 8, 9), (5, 6), (frozenset({0, 2}), frozenset()), (frozenset({0, 1, 2}), frozenset({1})))
-    short = Example((6,), (4,), (frozenset({0}),), (frozenset({0}),))
-    batch = collate([both, short], gold=True)
-    assert batch.sure is not None
-    assert batch.possible is not None
-    assert batch.sure.shape == batch.possible.shape == (2, 3, 4)
-    assert set(map(tuple, batch.sure.nonzero().tolist())) == {(0, 0, 0), (0, 0, 2), (1, 0, 0)}
-    assert set(map(tuple, batch.possible.nonzero().tolist())) == {(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 1, 1), (1, 0, 0)}
-
-
-def test_gold_is_there_only_when_asked_for_and_known() -> None:
-    known, unknown = Example((7,), (5,), (frozenset({0}),), (frozenset({0}),)), Example((7,), (5,))
-    assert collate([known]).sure is None
-    assert collate([known, unknown], gold=True).sure is None
-    empty = Example((7,), ())
-    gold = collate([known, empty], gold=True).sure
-    assert gold is not None
-    assert gold.nonzero().tolist() == [[0, 0, 0]]
-
-
 def test_evaluation_batches_hold_every_example_once_with_little_padding() -> None:
     task, generator = Toy(), np.random.default_rng(1)
     drawn = task.training(generator, lambda: 13)
@@ -121,6 +100,6 @@ def test_the_data_module_gives_the_stream_and_the_whole_validation_set() -> None
 
 
 def test_a_batch_moves_whole() -> None:
-    batch = collate(Toy().validation(), gold=True).to(torch.device("meta"))
+    batch = collate(Toy().validation()).to(torch.device("meta"))
     assert {value.device.type for value in vars(batch).values() if isinstance(value, torch.Tensor)} == {"meta"}
     assert len(batch.examples) == 7

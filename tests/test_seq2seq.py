@@ -38,7 +38,7 @@ def make_batch() -> Batch:
     target = torch.randint(4, TARGETS, (B, T)).masked_fill(~target_mask, PAD)
     target[torch.arange(B), TARGET_LENGTHS - 1] = EOS
     inputs = torch.cat([torch.full((B, 1), BOS), target[:, :-1]], 1).masked_fill(~target_mask, PAD)
-    return Batch(source, source_mask, inputs, target, target_mask, None, None, ())
+    return Batch(source, source_mask, inputs, target, target_mask, ())
 
 
 def with_noise_under_the_mask(batch: Batch) -> Batch:
@@ -46,7 +46,7 @@ def with_noise_under_the_mask(batch: Batch) -> Batch:
     noise = torch.randint(4, SOURCES, (B, S + 3))
     noise[:, :S] = torch.where(batch.source_mask, batch.source, noise[:, :S])
     mask = torch.cat([batch.source_mask, torch.zeros(B, 3, dtype=torch.bool)], 1)
-    return Batch(noise, mask, batch.inputs, batch.target, batch.target_mask, None, None, ())
+    return Batch(noise, mask, batch.inputs, batch.target, batch.target_mask, ())
 
 
 @EVERY
@@ -79,7 +79,7 @@ def model_of(decoder: str = "bahdanau") -> Seq2Seq:
 def test_target_padding_changes_no_output(decoder: str) -> None:
     model, plain = model_of(decoder), make_batch()
     noise = torch.where(plain.target_mask, plain.inputs, torch.randint(4, TARGETS, (B, T)))
-    noisy = Batch(plain.source, plain.source_mask, noise, plain.target, plain.target_mask, None, None, ())
+    noisy = Batch(plain.source, plain.source_mask, noise, plain.target, plain.target_mask, ())
     assert torch.allclose(model(plain)[0], model(noisy)[0], rtol=0, atol=1e-5)
 
 

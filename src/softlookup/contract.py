@@ -53,8 +53,7 @@ class Batch:
     """Examples as tensors. Source and target both end with EOS; the decoder's input begins with BOS.
 
     source (B, S) ids, source_mask (B, S) true on real positions; inputs (B, T) ids from BOS on,
-    target (B, T) ids to EOS, target_mask (B, T). sure and possible (B, T, S) booleans, or None where the
-    task has no gold; the rows of EOS and of padding are all false there.
+    target (B, T) ids to EOS, target_mask (B, T). Row b is `examples[b]`, which holds the gold.
     """
 
     source: Tensor
@@ -62,8 +61,6 @@ class Batch:
     inputs: Tensor
     target: Tensor
     target_mask: Tensor
-    sure: Tensor | None
-    possible: Tensor | None
     examples: tuple[Example, ...]
 
     def to(self, device: torch.device) -> Batch:

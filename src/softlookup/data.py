@@ -21,30 +21,17 @@ def _pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
 
 
-def _gold(links: Sequence[Sequence[frozenset[int]]], shape: tuple[int, int, int]) -> torch.Tensor:
-    gold = np.zeros(shape, dtype=bool)
-    for b, example in enumerate(links):
-        for t, positions in enumerate(example):
-            gold[b, t, list(positions)] = True
-    return torch.from_numpy(gold)
-
-
-def collate(examples: Sequence[Example], gold: bool = False) -> Batch:
-    """Examples as one batch; `gold` asks for the (B, T, S) gold tensors, which training has no use for."""
+def collate(examples: Sequence[Example]) -> Batch:
+    """Examples as one batch. Gold stays with the examples, where the metrics read it."""
     source = _pad([(*example.source, EOS) for example in examples])
     target = _pad([(*example.target, EOS) for example in examples])
     inputs = _pad([(BOS, *example.target) for example in examples])
-    shape = (*target.shape, source.size(1))
-    # An empty target has no link to show, and says nothing against those beside it.
-    has_gold = gold and all(len(example.sure) == len(example.target) for example in examples)
     return Batch(
         source=source,
         source_mask=source != PAD,
         inputs=inputs,
         target=target,
         target_mask=target != PAD,
-        sure=_gold([e.sure for e in examples], shape) if has_gold else None,
-        possible=_gold([e.possible for e in examples], shape) if has_gold else None,
         examples=tuple(examples),
     )
 
