@@ -20,7 +20,7 @@ ABOVE = {
     "cost": set(),
     "evaluation": {"seq2seq", "search", "data", "metrics"},
     "provenance": set(),
-    "config": {"schema"},
+    "config": {"record", "schema"},
     "schema": set(),
     "record": set(),
     "heatmap": set(),

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from softlookup.errors import UserError, nearest
+from softlookup.record import UNHASHED
 from softlookup.schema import check_range, check_value, signature
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -31,12 +32,16 @@ _SETTINGS: dict[str, tuple[Any, int | None]] = {
     "experiment_name": (str, None),
     "workers": (int | None, 1),
     "threads": (int, 1),
+    "processes": (int, 1),
+    "memory": (int | None, 1),
+    "checkpoint_seconds": (float, 0),
     "device": (str, None),
     "debug": (bool, None),
+    "confirm": (bool, None),
 }
 _BOOKKEEPING = {"tuned", "choices", "experiment"}
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
-_UNCHOSEN = {"seed", "runs_dir", "experiment_name", "workers", "threads", "device", "debug", "tracking"}
+_UNCHOSEN = {"seed", *UNHASHED}
 
 
 def groups() -> dict[str, list[str]]:

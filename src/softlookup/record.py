@@ -35,8 +35,8 @@ State = Literal["queued", "running", "finished", "failed", "diverged", "out_of_m
 # What says where and how a run is kept, watched or computed, and not which run it is. `choices` are the names of
 # parts that are hashed by their content. `task.path` is not here: another folder may hold other sentences.
 UNHASHED = frozenset(
-    {"runs_dir", "experiment_name", "experiment", "tracking", "workers", "threads", "device", "debug"}
-    | {"choices", "tuned"}
+    {"runs_dir", "experiment_name", "experiment", "tracking", "workers", "threads", "processes", "device"}
+    | {"memory", "checkpoint_seconds", "debug", "confirm", "choices", "tuned"}
 )
 _DIGITS = 6
 
