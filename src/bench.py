@@ -18,7 +18,7 @@ from softlookup.config import build, composed, groups
 from softlookup.contract import Task
 from softlookup.data import collate
 from softlookup.errors import UserError
-from softlookup.run import build_model, device_of
+from softlookup.construct import build_model, device_of
 
 ROUNDS = 30
 WARM_UP = 3

@@ -21,7 +21,7 @@ def config(runs_dir, seed, **changes):
     }  # fmt: skip
 
 
-def act(config, folder):
+def act(config, folder, stop):  # noqa: ARG001
     """Write pid.txt, print, then do what the seed says."""
     seed = config["seed"]
     (folder.path / "pid.txt").write_text(str(os.getpid()))

@@ -1,6 +1,8 @@
 """From examples to batches: nothing is lost, nothing is added, and one seed gives one stream."""
 
+import json
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +12,16 @@ from toy import Toy
 from softlookup.contract import Batch, Example
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
-from softlookup.data import EVALUATION_BATCH, Data, TrainingStream, collate, evaluation_batches
+from softlookup.data import EVALUATION_BATCH, Data, TrainingStream, collate, evaluation_batches, share
+from softlookup.processes import Processes
 from softlookup.vocabulary import BOS, EOS, PAD
 
 
-def stream(seed: int = 3, budget: int = 3001, batch_tokens: int = 53, linear: bool = False) -> TrainingStream:
+def stream(
+    seed: int = 3, budget: int = 3001, batch_tokens: int = 53, linear: bool = False, **given: Any
+) -> TrainingStream:
     curriculum = Linear(Toy(), until=0.5) if linear else Fixed(Toy())
-    return TrainingStream(Toy(), curriculum, seed, budget, batch_tokens)
+    return TrainingStream(Toy(), curriculum, seed, budget, batch_tokens, **given)
 
 
 def check(batch: Batch) -> None:
@@ -81,9 +86,43 @@ def test_one_seed_gives_one_stream(linear: bool) -> None:
     assert told(3) != told(5)
 
 
-def test_reading_the_stream_twice_starts_anew() -> None:
-    once = stream()
-    assert [batch.examples for batch in once] == [batch.examples for batch in once]
+def test_a_stream_goes_on_where_it_was_left_in_segments() -> None:
+    whole = [batch.examples for batch in stream()]
+    parted = stream(segment=7)
+    parts = []
+    while part := [batch.examples for batch in parted]:
+        parts.append(part)
+    assert [len(part) for part in parts[:-1]] == [7] * (len(parts) - 1)
+    assert [examples for part in parts for examples in part] == whole
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("prefetched", [0, 1])
+def test_a_place_that_was_written_down_is_found_again(linear: bool, prefetched: int) -> None:
+    whole = [batch.examples for batch in stream(linear=linear)]
+    for behind in range(len(whole)):
+        read = stream(linear=linear)
+        given = [examples for examples, _ in zip((b.examples for b in read), range(behind + prefetched), strict=False)]
+        assert given == whole[: behind + prefetched]
+        place = json.loads(json.dumps(read.state_dict(behind)))  # plain values alone
+        again = stream(linear=linear)
+        again.load_state_dict(place)
+        assert [batch.examples for batch in again] == whole[behind:]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_processes_share_every_batch_and_no_row_is_anybody_elses(count: int) -> None:
+    whole = [batch.examples for batch in stream()]
+    shares = [list(stream(processes=Processes(rank, count))) for rank in range(count)]
+    for batch, *own in zip(whole, *shares, strict=True):
+        counted = [e for part in own for e, mask in zip(part.examples, part.target_mask, strict=True) if mask.any()]
+        assert Counter(counted) == Counter(batch)
+
+
+def test_a_process_without_a_row_of_its_own_takes_part_with_padding() -> None:
+    idle = share(Toy().validation()[:2], Processes(2, 3))
+    assert idle.source.numel() > 0
+    assert not idle.target_mask.any()
 
 
 def test_the_curriculum_bounds_what_is_drawn() -> None:
@@ -93,7 +132,7 @@ def test_the_curriculum_bounds_what_is_drawn() -> None:
 
 
 def test_the_data_module_gives_the_stream_and_the_whole_validation_set() -> None:
-    data = Data(stream())
+    data = Data(stream(), Toy().validation())
     assert [batch.examples for batch in data.train_dataloader()] == [batch.examples for batch in stream()]
     shown = [example for batch in data.val_dataloader() for example in batch.examples]
     assert Counter(shown) == Counter(Toy().validation())

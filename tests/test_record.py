@@ -1,14 +1,18 @@
 """Run ids, run folders and plans."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import fake_jobs
 import numpy as np
 import pytest
+import torch
 import yaml
 
-from softlookup.errors import UserError
+from softlookup import lock
+from softlookup.errors import Stopped, UserError
 from softlookup.record import RunFolder, run_id, state_of, write_plan
 
 
@@ -80,7 +84,7 @@ def test_a_result_that_is_torn_or_of_another_run_is_none(folder: RunFolder, cont
 
 @pytest.mark.parametrize("content", ["", "{", '{"state": "sleeping"}', '{"state": ["failed"]}'])
 def test_a_state_that_cannot_be_read_is_none(folder: RunFolder, content: str) -> None:
-    folder.reset()
+    folder.path.mkdir(parents=True)
     (folder.path / "state.json").write_text(content)
     assert folder.state() is None
 
@@ -103,12 +107,63 @@ def test_a_result_with_a_number_that_is_none_diverged(folder: RunFolder) -> None
     assert not (folder.path / "result.json").exists()
 
 
-def test_reset_leaves_nothing_of_an_earlier_attempt(folder: RunFolder) -> None:
+def test_an_attempt_without_a_checkpoint_begins_with_nothing_but_the_log(folder: RunFolder) -> None:
     folder.log({"step": 1})
     folder.set_state("failed", "why")
     folder.write_alignments({"weights_0": np.ones((2, 3))})
-    folder.reset()
-    assert list(folder.path.iterdir()) == []
+    folder.write_result({"id": folder.id})
+    (folder.path / "wandb").mkdir()
+    (folder.path / ".result.json.4711").write_text("left by a kill")
+    folder.log_path.write_text("first attempt")
+    folder.begin({"seed": 3})
+    assert sorted(path.name for path in folder.path.iterdir()) == ["config.yaml", "log.txt"]
+
+
+def test_an_attempt_with_a_checkpoint_keeps_what_it_goes_on_from(folder: RunFolder) -> None:
+    folder.log({"step": 1})
+    folder.write_result({"id": folder.id})
+    folder.manifest_path.write_text("[]")
+    folder.checkpoints.mkdir()
+    folder.begin({"seed": 3})
+    kept = ["checkpoints", "checkpoints.json", "config.yaml", "metrics.jsonl"]
+    assert sorted(path.name for path in folder.path.iterdir()) == kept
+
+
+def test_records_are_cut_back_to_a_checkpoint(folder: RunFolder) -> None:
+    for step in (1, 2, 3):
+        folder.log({"step": step})
+    folder.metrics_path.write_bytes(folder.metrics_path.read_bytes() + b'{"step": 4, "tr')
+    assert folder.rewind(2) == [{"step": 1}, {"step": 2}]
+    folder.log({"step": 3, "again": 1})
+    assert folder.records() == [{"step": 1}, {"step": 2}, {"step": 3, "again": 1}]
+    with pytest.raises(UserError, match="has 3 whole records, and the checkpoint was made after 4"):
+        folder.rewind(4)
+
+
+def test_a_second_writer_is_noticed(folder: RunFolder) -> None:
+    other = RunFolder(folder.path)
+    folder.log({"step": 1})
+    other.log({"step": 1})
+    with pytest.raises(RuntimeError, match="somebody else writes to it"):
+        folder.log({"step": 2})
+
+
+def test_a_folder_that_was_deleted_is_noticed(folder: RunFolder) -> None:
+    folder.log({"step": 1})
+    shutil.rmtree(folder.path)
+    with pytest.raises(FileNotFoundError):
+        folder.log({"step": 2})
+    assert not folder.path.exists()
+
+
+def test_a_run_whose_process_is_gone_is_preempted_and_one_that_is_held_runs(folder: RunFolder) -> None:
+    folder.set_state("running")
+    assert folder.status()[0] == "preempted"
+    for place in (folder.path, folder.path.parent):
+        with lock.hold(place):
+            assert folder.status() == ("running", None)
+    folder.set_state("failed", "why")
+    assert folder.status() == ("failed", "why")
 
 
 def test_files_are_whole_and_alone(folder: RunFolder) -> None:
@@ -135,13 +190,30 @@ def test_an_array_that_would_need_pickle_is_refused(folder: RunFolder) -> None:
         (AssertionError(), ("failed", "AssertionError")),
         (UserError("type: make sweep"), ("failed", "type: make sweep")),
         (FloatingPointError("the loss is nan"), ("diverged", "the loss is nan")),
-        (MemoryError("no room"), ("out_of_memory", "MemoryError: no room")),
         (KeyboardInterrupt(), ("preempted", "stopped by Ctrl-C")),
+        (Stopped(15), ("preempted", "stopped by SIGTERM")),
+        (OSError(28, "No space left on device", "/x/y"), ("failed", "/x/y: No space left on device")),
     ],
     ids=str,
 )
 def test_every_exception_has_its_state(error: BaseException, expected: tuple[str, str]) -> None:
     assert state_of(error) == expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("no room"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:129] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 7 bytes"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 7 GiB"),
+    ],
+    ids=str,
+)
+def test_memory_that_was_not_given_is_told_with_the_limit_and_the_peak(error: BaseException) -> None:
+    state, reason = state_of(error, 1009)
+    assert state == "out_of_memory"
+    assert re.fullmatch(r".*; limit memory=1009 MB, peak [\d,]+ MB", reason)
 
 
 def test_the_plan_is_that_of_the_last_sweep(tmp_path: Path) -> None:

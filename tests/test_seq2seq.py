@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softlookup.contract import Batch
 from softlookup.errors import UserError
-from softlookup.run import build_model
+from softlookup.construct import build_model
 from softlookup.search import greedy
 from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import BOS, EOS, PAD

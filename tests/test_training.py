@@ -125,13 +125,15 @@ def test_a_loss_that_is_not_finite_ends_the_run() -> None:
 def test_a_loss_that_is_not_finite_passes_through_lightning() -> None:
     training, _ = make(plan=Adam(rate=1e30, warmup=0.0, final=1.0, clip=1.0))
     with pytest.raises(FloatingPointError, match="the loss is"):
-        trainer().fit(training, datamodule=Data(TrainingStream(Toy(), training.curriculum, 3, BUDGET, 53)))
+        trainer().fit(
+            training, datamodule=Data(TrainingStream(Toy(), training.curriculum, 3, BUDGET, 53), Toy().validation())
+        )
 
 
 @QUIET
 def test_a_fit_spends_the_budget_learns_and_logs_the_curve_of_lengths() -> None:
     training, records = make(Linear(Toy(), until=0.5))
-    data = Data(TrainingStream(Toy(), training.curriculum, seed=3, budget=BUDGET, batch_tokens=23))
+    data = Data(TrainingStream(Toy(), training.curriculum, seed=3, budget=BUDGET, batch_tokens=23), Toy().validation())
     trainer(val_check_interval=7).fit(training, datamodule=data)
     assert BUDGET <= training.tokens < BUDGET + 14
     assert sum(training.step_tokens) == training.tokens

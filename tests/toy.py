@@ -1,10 +1,11 @@
 """The smallest task: the target is the source, reversed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from softlookup.contract import Example, Task
+from softlookup.contract import Example, Examples, Task
 from softlookup.vocabulary import Vocabulary
 
 
@@ -15,18 +16,33 @@ class Toy(Task):
     lengths = (2, 13)
     buckets = ((2, 13),)
 
-    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Iterator[Example]:
-        while True:
-            yield self._draw(generator, int(generator.integers(self.lengths[0], limit() + 1)))
+    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
+        return ToyExamples(self, generator, limit)
 
     def validation(self) -> list[Example]:
         generator = np.random.default_rng(5)
-        return [self._draw(generator, length) for length in (3, 7, 2, 13, 5, 3, 11)]
+        return [self.draw(generator, length) for length in (3, 7, 2, 13, 5, 3, 11)]
 
     def test(self) -> list[Example]:
         return self.validation()
 
-    def _draw(self, generator: np.random.Generator, length: int) -> Example:
+    def draw(self, generator: np.random.Generator, length: int) -> Example:
         source = tuple(int(token) for token in generator.integers(4, len(self.source_vocabulary), length))
         gold = tuple(frozenset({length - 1 - t}) for t in range(length))
         return Example(source, source[::-1], gold, gold)
+
+
+class ToyExamples(Examples):
+    """They have no place of their own: the generator is all."""
+
+    def __init__(self, toy: Toy, generator: np.random.Generator, limit: Callable[[], int]) -> None:
+        self.toy, self.generator, self.limit = toy, generator, limit
+
+    def __next__(self) -> Example:
+        return self.toy.draw(self.generator, int(self.generator.integers(self.toy.lengths[0], self.limit() + 1)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        assert state == {}

@@ -187,6 +187,20 @@ class Decoder(nn.Module, ABC):
         """inputs (B, T) ids of the previous tokens, from BOS on. T may be one step or the whole target."""
 
 
+class Examples(Iterator[Example], ABC):
+    """Training examples without end, whose place can be written down and taken up again.
+
+    `state_dict` gives plain values (numbers, text, lists, dicts). It says nothing of the generator that the examples
+    are drawn with, whose state is kept by whoever owns it.
+    """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
 class Task(ABC):
     """Where examples come from. Source lengths count tokens without EOS.
 
@@ -200,7 +214,7 @@ class Task(ABC):
     buckets: tuple[tuple[int, int], ...]
 
     @abstractmethod
-    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Iterator[Example]:
+    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Endless training examples no longer than `limit()`, which is asked anew for each; all randomness
         comes from `generator`. None of them is in the validation or the test set."""
 
@@ -238,3 +252,10 @@ class Curriculum(ABC):
 
     def observe(self, progress: float, accuracy: dict[int, float]) -> None:  # noqa: B027 - most do not listen
         """Hear the validation token accuracy by source length, measured at `progress`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `observe` has changed, as plain values; nothing for those that do not listen."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Take up what `state_dict` gave."""

@@ -1,6 +1,8 @@
 """Examples to batches: the one way in which a task's examples reach a model."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -8,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from softlookup.contract import Batch, Curriculum, Example, Task
+from softlookup.processes import ALONE, Processes
 from softlookup.vocabulary import BOS, EOS, PAD
 
 # Examples are drawn for this many batches at once and sorted by length, which leaves little padding.
@@ -42,6 +45,16 @@ def evaluation_batches(examples: Sequence[Example]) -> list[Batch]:
     return [collate(ordered[i : i + EVALUATION_BATCH]) for i in range(0, len(ordered), EVALUATION_BATCH)]
 
 
+def share(examples: Sequence[Example], processes: Processes) -> Batch:
+    """The rows of a batch that are this process's own. Where it has none it gets one that is all padding: it takes
+    part in the step, and adds nothing to it."""
+    own = processes.share(examples)
+    if own:
+        return collate(own)
+    idle = collate(examples[:1])
+    return replace(idle, target_mask=torch.zeros_like(idle.target_mask))
+
+
 class TrainingStream(IterableDataset):
     """Batches of about `batch_tokens` target tokens (EOS counted, padding not) until `budget` of them were given.
 
@@ -49,29 +62,80 @@ class TrainingStream(IterableDataset):
     what is shown follows the limit with that delay. The last batch is shorter, so
     that every run with one budget sees the same number of target tokens to within one sentence. All randomness
     comes from `seed`: what is drawn depends on no model.
+
+    An iteration gives the batches up to the next multiple of `segment` (None: all), and the next one goes on from
+    there. `state_dict` is the place behind a number of batches, for those who prefetch too. Of several `processes`,
+    each is given its own rows of every batch.
     """
 
-    def __init__(self, task: Task, curriculum: Curriculum, seed: int, budget: int, batch_tokens: int) -> None:
-        self.task = task
+    def __init__(
+        self,
+        task: Task,
+        curriculum: Curriculum,
+        seed: int,
+        budget: int,
+        batch_tokens: int,
+        segment: int | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
         self.curriculum = curriculum
-        self.seed = seed
         self.budget = budget
         self.batch_tokens = batch_tokens
+        self.segment = segment
+        self.processes = processes
+        self._generator = np.random.default_rng(seed)
+        self._limit = 0
+        self._examples = task.training(self._generator, lambda: self._limit)
+        self._given = 0
+        self._batches = 0
+        self._pool: list[list[Example]] = []
+        self._next = 0
+        # The places at which the present pool and the one before it were drawn: a prefetched batch may have drawn one.
+        self._places: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[Batch]:
-        given = 0
-        generator = np.random.default_rng(self.seed)
-        examples = self.task.training(generator, lambda: self.curriculum.length(given / self.budget))
-        while given < self.budget:
-            pool, drawn = [], 0
-            while drawn < min(POOL * self.batch_tokens, self.budget - given):
-                pool.append(next(examples))
-                drawn += len(pool[-1].target) + 1
-            batches = self._cut(pool)
-            generator.shuffle(batches)
-            for batch in batches:
-                given += sum(len(example.target) + 1 for example in batch)
-                yield collate(batch)
+        while self._given < self.budget:
+            if self._next == len(self._pool):
+                self._draw_pool(self.curriculum.length(self._given / self.budget))
+            batch = self._pool[self._next]
+            self._next += 1
+            self._batches += 1
+            self._given += sum(len(example.target) + 1 for example in batch)
+            yield share(batch, self.processes)
+            if self.segment is not None and self._batches % self.segment == 0:
+                return
+
+    def state_dict(self, batches: int) -> dict[str, Any]:
+        """The place behind the first `batches`, which are those given or the prefetched one less: plain values."""
+        place = [place for place in self._places if place["batches"] <= batches][-1:]
+        return {"place": place[0] if place else None, "batches": batches}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a place; the curriculum must be as it was there."""
+        place = state["place"]
+        if place is None:
+            return
+        self._generator.bit_generator.state = place["generator"]
+        self._examples.load_state_dict(place["examples"])
+        self._batches, self._given = place["batches"], place["given"]
+        self._draw_pool(place["limit"])
+        for batch in self._pool[: state["batches"] - place["batches"]]:
+            self._given += sum(len(example.target) + 1 for example in batch)
+        self._batches = state["batches"]
+        self._next = state["batches"] - place["batches"]
+
+    def _draw_pool(self, limit: int) -> None:
+        self._limit = limit
+        place: dict[str, Any] = {"batches": self._batches, "given": self._given, "limit": limit}
+        place |= {"generator": dict(self._generator.bit_generator.state), "examples": self._examples.state_dict()}
+        self._places = [*self._places[-1:], place]
+        pool, drawn = [], 0
+        while drawn < min(POOL * self.batch_tokens, self.budget - self._given):
+            pool.append(next(self._examples))
+            drawn += len(pool[-1].target) + 1
+        self._pool = self._cut(pool)
+        self._generator.shuffle(self._pool)
+        self._next = 0
 
     def _cut(self, pool: list[Example]) -> list[list[Example]]:
         """Sorted by length and cut where a batch is full."""
@@ -88,12 +152,15 @@ class TrainingStream(IterableDataset):
 
 
 class Data(pl.LightningDataModule):
-    """The one data module: an endless task cut to a budget, and its fixed validation set."""
+    """The one data module: an endless task cut to a budget, and its fixed validation set.
 
-    def __init__(self, stream: TrainingStream) -> None:
+    Of several processes, each has its own rows of a training batch and its own batches of validation.
+    """
+
+    def __init__(self, stream: TrainingStream, validation: Sequence[Example]) -> None:
         super().__init__()
         self.stream = stream
-        self.validation = evaluation_batches(stream.task.validation())
+        self.validation = stream.processes.share(evaluation_batches(validation))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
         return batch.to(device)

@@ -9,6 +9,7 @@ import torch
 from softlookup.contract import Batch, Example, Task
 from softlookup.data import evaluation_batches
 from softlookup.metrics import alignment, sequence, translation
+from softlookup.processes import ALONE, Processes
 from softlookup.search import greedy
 from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import EOS, PAD, SPECIALS, UNK
@@ -93,9 +94,14 @@ def run_batch(model: Seq2Seq, batch: Batch) -> list[Output]:
     return outputs
 
 
-def evaluate(model: Seq2Seq, task: Task, device: torch.device) -> Evaluation:
-    """All test metrics of a trained model. Alignment is None for a fixed context, BLEU where there is no text."""
-    outputs = [output for batch in evaluation_batches(task.test()) for output in run_batch(model, batch.to(device))]
+def evaluate(model: Seq2Seq, task: Task, device: torch.device, processes: Processes = ALONE) -> Evaluation:
+    """All test metrics of a trained model. Alignment is None for a fixed context, BLEU where there is no text.
+
+    Of several processes each takes whole batches, and all of them measure what all have written: the same numbers,
+    in the same order, as one alone.
+    """
+    own = [run_batch(model, batch.to(device)) for batch in processes.share(evaluation_batches(task.test()))]
+    outputs = [output for batch in processes.gathered(own) for output in batch]
     lengths = [len(output.example.source) for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _row([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}

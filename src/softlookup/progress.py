@@ -18,9 +18,12 @@ class Progress(pl.Callback):
         self.bar: Bar | None = None
         self.tenths = 0
         self.began = time.perf_counter()
+        self.share = 0.0  # of the budget, at the start of this attempt
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        self.began = time.perf_counter()
+        assert isinstance(pl_module, Training)
+        self.began, self.share = time.perf_counter(), pl_module.progress_share
+        self.tenths = int(10 * self.share)
         if sys.stdout.isatty():
             self.bar = Bar(
                 TextColumn("training"),
@@ -51,7 +54,10 @@ class Progress(pl.Callback):
         elif int(10 * share) > self.tenths:
             self.tenths = int(10 * share)
             spent = time.perf_counter() - self.began
-            print(f"{share:4.0%}  {state}  {spent:.0f} s, {spent / share - spent:.0f} s left", flush=True)
+            print(
+                f"{share:4.0%}  {state}  {spent:.0f} s, {spent * (1 - share) / (share - self.share):.0f} s left",
+                flush=True,
+            )
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._close()

@@ -7,6 +7,9 @@
                           /result.json            one row, there only when everything was measured
                           /alignments.npz         a few lookups to draw; absent for a fixed context
                           /log.txt                stdout and stderr of a run of a sweep
+                          /checkpoints/           what a run that was stopped goes on from; in the end final.pt alone
+                          /checkpoints.json       the checkpoints there must be, with their SHA-256
+                          /.lock                  held by the process that works here
 
 Whole files are written aside and renamed: a file that has its name is complete.
 """
@@ -17,7 +20,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -28,7 +30,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import yaml
 
-from softlookup.errors import UserError
+from softlookup import durable, lock, memory
+from softlookup.errors import Stopped, UserError
 
 State = Literal["queued", "running", "finished", "failed", "diverged", "out_of_memory", "preempted"]
 
@@ -39,6 +42,13 @@ UNHASHED = frozenset(
     | {"memory", "checkpoint_seconds", "debug", "confirm", "choices", "tuned"}
 )
 _DIGITS = 6
+# What torch says of memory that it did not get, on CUDA and on the CPU (there as a plain RuntimeError).
+_OUT_OF_MEMORY = ("OutOfMemoryError", "can't allocate memory", "not enough memory")
+
+
+def hashed(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a config that says which run it is."""
+    return {key: value for key, value in config.items() if key not in UNHASHED}
 
 
 def run_id(config: dict[str, Any]) -> str:
@@ -46,24 +56,25 @@ def run_id(config: dict[str, Any]) -> str:
 
     HASH begins the SHA-256 of the config as JSON with sorted keys, without the keys of `UNHASHED`.
     """
-    kept = {key: value for key, value in config.items() if key not in UNHASHED}
-    canonical = json.dumps(kept, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(hashed(config), sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:_DIGITS]
     words = [str(config["choices"][group]) for group in ("attention", "encoder", "task")]
     stem = "-".join(re.sub(r"[^\w.]+", "_", word) for word in words)
     return f"{stem}-s{config['seed']}-{digest}"
 
 
-def state_of(error: BaseException) -> tuple[State, str]:
-    """The state in which an exception leaves a run, and the reason in one line."""
+def state_of(error: BaseException, limit: int | None = None) -> tuple[State, str]:
+    """The state in which an exception leaves a run, and the reason in one line; `limit` in MB is that of its memory."""
     message = " ".join(str(error).split())
     told = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    if isinstance(error, KeyboardInterrupt):
-        return "preempted", "stopped by Ctrl-C"
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        return "preempted", message or "stopped by Ctrl-C"
     if isinstance(error, FloatingPointError):
         return "diverged", message
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch has one of its own
-        return "out_of_memory", told
+    if isinstance(error, MemoryError) or any(word in f"{type(error).__name__} {message}" for word in _OUT_OF_MEMORY):
+        return "out_of_memory", f"{told}; {memory.told(limit)}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return "failed", f"{error.filename}: {error.strerror}"
     return "failed", message if isinstance(error, UserError) else told
 
 
@@ -75,17 +86,25 @@ class RunFolder:
         self.id = path.name
         self.log_path = self.path / "log.txt"
         self.metrics_path = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.manifest_path = self.path / "checkpoints.json"
+        self._logged: int | None = None
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> RunFolder:
         """The folder that belongs to a resolved config."""
         return cls(Path(config["runs_dir"]) / config["experiment_name"] / run_id(config))
 
-    def reset(self) -> None:
-        """Begin anew: whatever an earlier attempt left is deleted."""
-        if self.path.exists():
-            shutil.rmtree(self.path)
-        self.path.mkdir(parents=True)
+    def begin(self, config: dict[str, Any]) -> None:
+        """Make the folder ready for an attempt, and write its config: what a stopped attempt left to go on from is kept
+        (checkpoints and metrics), everything else is deleted. Whoever calls this is the only one to work here."""
+        kept = {lock.NAME, "log.txt"}
+        if self.manifest_path.exists():
+            kept |= {self.manifest_path.name, self.checkpoints.name, self.metrics_path.name, "wandb"}
+        for path in self.path.iterdir() if self.path.exists() else ():
+            if path.name not in kept:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        self.write_config(config)
 
     def discard(self) -> None:
         """Delete the folder, of a run that never began."""
@@ -96,53 +115,96 @@ class RunFolder:
         found = _read(self.path / "state.json").get("state")
         return found if found in get_args(State) else None
 
+    def status(self) -> tuple[State | None, str | None]:
+        """State and reason as they are now: a run that says it is running, and whose process is gone, is preempted."""
+        state, reason = self.state(), self.reason()
+        if state == "running" and not lock.holder(self.path) and not lock.holder(self.path.parent):
+            return "preempted", "its process is gone without a word; the same command goes on with it"
+        return state, reason
+
     def reason(self) -> str | None:
         """Why the run is in its state, where that needs a reason."""
         return _read(self.path / "state.json").get("reason")
 
     def set_state(self, state: State, reason: str | None = None) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        _write(self.path / "state.json", _json({"state": state, "reason": reason, "time": now}))
+        durable.write(self.path / "state.json", _json({"state": state, "reason": reason, "time": now}))
 
     def write_config(self, config: dict[str, Any]) -> None:
-        _write(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+        durable.write(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one flat record to metrics.jsonl, on disk when this returns.
 
         JSON has no NaN and no infinity: they become null, and the reason of the state says what diverged.
+        Raises OSError or RuntimeError where the file is gone, or is not as this object left it.
         """
         plain = {key: None if _broken(value) else value for key, value in record.items()}
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self.metrics_path.open("ab") as file:
-            file.write(json.dumps(plain, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        if self._logged is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.metrics_path.touch()
+            self._logged = self.metrics_path.stat().st_size
+        line = json.dumps(plain, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        self._logged = durable.append(self.metrics_path, line, self._logged)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The whole records of metrics.jsonl; a line torn by a kill ends them."""
+        found = []
+        for line in self.metrics_path.read_bytes().split(b"\n")[:-1] if self.metrics_path.exists() else ():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                break
+        return found
+
+    def rewind(self, count: int) -> list[dict[str, Any]]:
+        """Cut metrics.jsonl back to its first `count` records, and return them: what came after a checkpoint comes
+        again. Raises UserError where there are fewer."""
+        kept = self.records()[:count]
+        if len(kept) < count:
+            raise UserError(
+                f"{self.metrics_path} has {len(kept)} whole records, and the checkpoint was made after {count}: "
+                f"what was measured is lost; to start anew: rm -r {self.path}"
+            )
+        lines = self.metrics_path.read_bytes().split(b"\n")[:count] if count else []
+        durable.write(self.metrics_path, b"".join(line + b"\n" for line in lines))
+        self._logged = None
+        return kept
 
     def last_record(self) -> dict[str, Any]:
         """The last whole record of metrics.jsonl; empty where there is none."""
         try:
-            lines = self.metrics_path.read_bytes().split(b"\n")
+            return (self.records() or [{}])[-1]
         except OSError:
             return {}
-        return json.loads(lines[-2]) if len(lines) > 1 else {}
 
     def write_result(self, row: dict[str, Any]) -> None:
         """Write the result row. What is absent is None; NaN or infinity raises FloatingPointError with its place."""
         broken = _first_broken(row, "")
         if broken:
             raise FloatingPointError(f"{broken} is not a finite number in the result")
-        _write(self.path / "result.json", _json(row))
+        durable.write(self.path / "result.json", _json(row))
 
     def result(self) -> dict[str, Any] | None:
         """The row of a finished run: its state says so, and its result can be read and is its own. Else None."""
         return self._row() if self.state() == "finished" else None
 
+    def done(self) -> bool:
+        """Whether there is nothing left to do: a run whose result was written, and whose parent was killed before it
+        said so, is finished now."""
+        return self.result() is not None or (self.state() is not None and self.finish())
+
     def finish(self) -> bool:
-        """Set the state to finished where there is a result row of this run, and say whether there is."""
+        """Set the state to finished where there is a result row of this run, and say whether there is.
+
+        The result is written last and whole: no checkpoint is needed any more.
+        """
         complete = self._row() is not None
         if complete:
             self.set_state("finished")
+            self.manifest_path.unlink(missing_ok=True)
+            for checkpoint in self.checkpoints.glob("step-*.pt"):
+                checkpoint.unlink(missing_ok=True)
         return complete
 
     def write_alignments(self, arrays: dict[str, np.ndarray]) -> None:
@@ -150,7 +212,7 @@ class RunFolder:
         if arrays:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, allow_pickle=False, **arrays)
-            _write(self.path / "alignments.npz", buffer.getvalue())
+            durable.write(self.path / "alignments.npz", buffer.getvalue())
 
     def _row(self) -> dict[str, Any] | None:
         row = _read(self.path / "result.json")
@@ -167,7 +229,7 @@ def write_plan(configs: Sequence[dict[str, Any]]) -> int:
     folder = RunFolder.of(configs[0]).path.parent
     planned = [{"id": run_id(config), "choices": config["choices"], "seed": config["seed"]} for config in configs]
     before = {cell["id"] for cell in _read(folder / "plan.json").get("planned", [])}
-    _write(folder / "plan.json", _json({"experiment": configs[0]["experiment_name"], "planned": planned}))
+    durable.write(folder / "plan.json", _json({"experiment": configs[0]["experiment_name"], "planned": planned}))
     return len(before - {cell["id"] for cell in planned})
 
 
@@ -181,16 +243,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
 
 
 def _broken(value: Any) -> bool:

@@ -1,116 +1,115 @@
 """One run, from config to result row: build, train, test, measure, write."""
 
 import copy
-import logging
 import time
-import warnings
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
 
-from softlookup import cost, heatmap, provenance, report
+from softlookup import cost, durable, heatmap, lock, provenance, report
+from softlookup.checkpoint import Checkpoints, serialized
+from softlookup.company import joined
 from softlookup.config import build
-from softlookup.contract import Curriculum, Task
-from softlookup.data import Data, TrainingStream, collate
+from softlookup.construct import build_model, device_of
+from softlookup.contract import Task
+from softlookup.data import collate
 from softlookup.errors import UserError
 from softlookup.evaluation import Evaluation, evaluate
-from softlookup.optimizer.adam import Adam
-from softlookup.progress import Progress
+from softlookup.fit import Fit
+from softlookup.memory import limited
+from softlookup.processes import Processes
 from softlookup.record import RunFolder, state_of
+from softlookup.seeds import derived_seed, seed_everything
 from softlookup.seq2seq import Seq2Seq
+from softlookup.stop import Stop
 from softlookup.tracking import Tracker
 from softlookup.training import Training
 
 
-def derived_seed(seed: int, purpose: str) -> int:
-    """A seed of its own for every purpose, so that none of them disturbs another's random numbers."""
-    return int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0])
+def execute(config: dict[str, Any], folder: RunFolder, stop: Stop) -> dict[str, Any]:
+    """Run a checked config to its result row, which is written to the folder and returned.
 
-
-def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..., Any]:
-    """The factory with random numbers of its own: what it draws depends on nothing that was built before it."""
-    calls = 0
-
-    def make(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(seed, f"{purpose} {calls}"))
-            return factory(*arguments)
-
-    return make
-
-
-def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
-    """The model of a config. For one seed, parts have the same first weights wherever their shapes agree.
-
-    Raises UserError for parts that do not fit together.
+    Goes on from the newest good checkpoint in the folder. The row's `metrics` and `by_length` depend on the config
+    alone; `cost` holds times, `provenance` where and with what it ran. Raises UserError for parts that do not fit and
+    for checkpoints that are lost, FloatingPointError when training diverges, Stopped when a signal asked for it.
     """
-    seed = config["seed"]
-    attention = _seeded(build(config["attention"]), seed, "attention")
-    encoder = _seeded(build(config["encoder"]), seed, "encoder")
-    make_decoder = build(config["decoder"])
-    decoder = _seeded(lambda *widths: make_decoder(*widths, attention), seed, "decoder")
-    torch.manual_seed(derived_seed(seed, "output"))
-    return Seq2Seq(encoder, decoder, source_vocabulary, target_vocabulary)
+    with limited(config["memory"]), joined(config, folder.path, follow) as processes:
+        return _lead(config, folder, stop, processes)
 
 
-def device_of(config: dict[str, Any]) -> torch.device:
-    """The device that `device=` asks for; auto takes CUDA where there is one. Raises UserError for CUDA without one."""
-    wanted = config["device"]
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda: torch finds no CUDA device here; take device=cpu or auto")
-    return torch.device(wanted)
+def follow(config: dict[str, Any], path: Path, processes: Processes) -> None:
+    """What the other processes of a run do: the same training and evaluation, of which they write nothing."""
+    stop = Stop()
+    with stop.listening(), limited(config["memory"]):
+        task, device, model = _parts(config, processes)
+        fit = Fit(config, task, model, Checkpoints(path), stop, processes)
+        fit.resume()
+        fit.run()
+        _evaluate(config, task, model.to(device), device, processes)
 
 
-def _train(config: dict[str, Any], task: Task, model: Seq2Seq, emit: Callable[[dict[str, Any]], None]) -> Training:
-    """Fit to the end of the budget; what was measured on the way stays on the returned module."""
-    curriculum: Curriculum = build(config["curriculum"])(task)
-    optimizer: Adam = build(config["optimizer"])
-    budget, seed = config["budget"], config["seed"]
-    stream = TrainingStream(task, curriculum, derived_seed(seed, "data"), budget, config["batch_tokens"])
-    training = Training(model, optimizer, curriculum, budget, emit)
-    steps = max(1, budget // config["batch_tokens"])
-    # Lightning tells of every device that is not there; what it warns of still comes through.
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    trainer = pl.Trainer(
-        accelerator="gpu" if device_of(config).type == "cuda" else "cpu",
-        devices=1,
-        max_epochs=1,
-        val_check_interval=max(1, steps // config["validations"]),
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[Progress()],
-    )
-    torch.manual_seed(derived_seed(seed, "dropout"))
-    data = Data(stream)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-        try:
-            trainer.fit(training, datamodule=data)
-            if training.validated_at != training.tokens:
-                trainer.validate(training, datamodule=data, verbose=False)
-        except SystemExit as stop:
-            if trainer.interrupted:  # Lightning turns Ctrl-C into an exit code of its own
-                raise KeyboardInterrupt from stop
-            raise
-    return training
+def _parts(config: dict[str, Any], processes: Processes) -> tuple[Task, torch.device, Seq2Seq]:
+    torch.set_num_threads(config["threads"])
+    task: Task = build(config["task"])
+    device = device_of(config)
+    if device.type == "cuda" and processes.count > 1:
+        device = torch.device("cuda", processes.rank)
+    return task, device, build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
+
+
+def _evaluate(
+    config: dict[str, Any], task: Task, model: Seq2Seq, device: torch.device, processes: Processes
+) -> Evaluation:
+    seed_everything(derived_seed(config["seed"], "evaluation"))
+    return evaluate(model, task, device, processes)
+
+
+def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Processes) -> dict[str, Any]:
+    started = time.perf_counter()
+    task, device, model = _parts(config, processes)
+    checkpoints = Checkpoints(folder.path)
+    fit = Fit(config, task, model, checkpoints, stop, processes)
+    resumed = fit.resume()
+    records = folder.rewind(fit.records)
+    for note in [*task.notes(), *checkpoints.messages]:
+        print(note)
+    if resumed:
+        print(f"goes on from {fit.training.tokens:,} of {config['budget']:,} target tokens")
+    tracker: Tracker = build(config["tracking"])
+    tags = [f"{group}={choice}" for group, choice in config["choices"].items()]
+    tracker.start(folder.path, folder.id, config["experiment_name"], tags, config, history=records)
+
+    def emit(record: dict[str, Any]) -> None:
+        folder.log(record)
+        tracker.log({k: v for k, v in record.items() if k != "step"}, step=record["step"])
+
+    try:
+        training = fit.run(emit)
+        model = model.to(device)
+        measured = _evaluate(config, task, model, device, processes)
+        row = _row(config, folder, task, training, measured)
+        row["cost"] = _cost(config, task, model, training, fit.seconds + time.perf_counter() - started)
+        durable.write(folder.checkpoints / "final.pt", serialized(model.state_dict()))
+        folder.write_alignments(measured.arrays())
+        if measured.heat_maps:
+            heatmap.draw(measured.heat_maps[0], folder.path / "alignment.png")
+        folder.write_result(row)
+        tracker.finish(row, measured.heat_maps)
+    except BaseException as error:
+        tracker.fail(f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        for message in tracker.messages:
+            print(message)
+    return row
 
 
 def _cost(config: dict[str, Any], task: Task, model: Seq2Seq, training: Training, seconds: float) -> dict[str, Any]:
     """What the run took. Peak memory is that of one step on a fixed batch of validation sentences.
 
-    It is measured on a copy: the run's own weights and random numbers stay as they are.
+    It is measured on a copy: the run's own weights and random numbers stay as they are. Seconds are those that the
+    result took: what a kill destroyed is not among them.
     """
     twin = copy.deepcopy(model)
     device = device_of(config)
@@ -134,48 +133,6 @@ def _cost(config: dict[str, Any], task: Task, model: Seq2Seq, training: Training
     }
 
 
-def execute(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """Run a checked config to its result row, which is written to the folder and returned.
-
-    The row's `metrics` and `by_length` depend on the config alone; `cost` holds times, `provenance` where and with
-    what it ran. Raises UserError for parts that do not fit, FloatingPointError when training diverges.
-    """
-    started = time.perf_counter()
-    torch.set_num_threads(config["threads"])
-    task: Task = build(config["task"])
-    device = device_of(config)
-    model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
-    for note in task.notes():
-        print(note)
-    tracker: Tracker = build(config["tracking"])
-    tags = [f"{group}={choice}" for group, choice in config["choices"].items()]
-    tracker.start(folder.path, folder.id, config["experiment_name"], tags, config)
-
-    def emit(record: dict[str, Any]) -> None:
-        folder.log(record)
-        tracker.log({k: v for k, v in record.items() if k != "step"}, step=record["step"])
-
-    try:
-        training = _train(config, task, model, emit)
-        model = model.to(device)
-        measured = evaluate(model, task, device)
-        row = _row(config, folder, task, training, measured)
-        row["cost"] = _cost(config, task, model, training, time.perf_counter() - started)
-        save_weights(model, folder.path / "checkpoints" / "final.pt")
-        folder.write_alignments(measured.arrays())
-        if measured.heat_maps:
-            heatmap.draw(measured.heat_maps[0], folder.path / "alignment.png")
-        folder.write_result(row)
-        tracker.finish(row, measured.heat_maps)
-    except BaseException as error:
-        tracker.fail(f"{type(error).__name__}: {error}")
-        raise
-    finally:
-        for message in tracker.messages:
-            print(message)
-    return row
-
-
 def _row(
     config: dict[str, Any], folder: RunFolder, task: Task, training: Training, measured: Evaluation
 ) -> dict[str, Any]:
@@ -187,7 +144,7 @@ def _row(
         "seed": config["seed"],
         "metrics": {
             "train/tokens": training.tokens,
-            "train/steps": len(training.step_seconds),
+            "train/steps": training.steps,
             **training.last_validation,
             **measured.metrics,
         },
@@ -199,18 +156,10 @@ def _row(
     }
 
 
-def save_weights(model: Seq2Seq, path: Path) -> None:
-    """The weights alone, written aside and renamed, so that a file with this name is always whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".tmp")
-    torch.save(model.state_dict(), aside)
-    aside.replace(path)
-
-
 def start(config: dict[str, Any]) -> None:
     """One run for the person at the terminal: its folder, its states, and at the end what came out of it.
 
-    A finished run is shown again and not repeated. Raises what `execute` raises, after the state was written.
+    A finished run is shown again and not repeated. Raises what `supervise` raises.
     """
     folder = RunFolder.of(config)
     shown = Path(config["runs_dir"]) / config["experiment_name"] / folder.id
@@ -218,21 +167,31 @@ def start(config: dict[str, Any]) -> None:
     if row is not None:
         print(f"finished before ({row['provenance']['finished']}); to run it again: rm -r {shown}")
     else:
-        row = _supervised(config, folder)
+        row = supervise(config, folder)
     report.show(row, folder.path, shown)
 
 
-def _supervised(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
-    folder.reset()
-    folder.write_config(config)
-    folder.set_state("running")
-    try:
-        row = execute(config, folder)
-    except UserError:
-        folder.discard()  # nothing ran: a mistake of the command line is no failed run
-        raise
-    except BaseException as error:
-        folder.set_state(*state_of(error))
-        raise
-    folder.finish()
+def supervise(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """A run without a parent that watches it, in a process of its own: at a terminal, or as a job of a cluster.
+
+    Raises what `execute` raises, after the state was written, and UserError where another process runs it.
+    """
+    new = not folder.path.exists()
+    stop = Stop()
+    with lock.hold(folder.path), stop.listening():
+        row = folder.result() if folder.done() else None
+        if row is not None:  # by another process, a moment ago
+            return row
+        folder.begin(config)
+        folder.set_state("running")
+        try:
+            row = execute(config, folder, stop)
+        except BaseException as error:
+            if isinstance(error, UserError) and new:
+                folder.discard()  # nothing ran: a mistake of the command line is no failed run
+            else:
+                folder.set_state(*state_of(error, config["memory"]))
+            stop.hand_on()
+            raise
+        folder.finish()
     return row

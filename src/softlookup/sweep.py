@@ -12,12 +12,13 @@ from multiprocessing import connection
 from typing import Any
 
 from softlookup.board import Board, Ended
-from softlookup.record import RunFolder
+from softlookup.errors import Stopped, UserError
+from softlookup.record import RunFolder, state_of
 from softlookup.worker import Worker, start_server
 
 JOB = "softlookup.run:execute"
 _TICK = 0.5  # seconds between two looks at the runs, and the longest that Ctrl-C waits for an answer
-_GRACE = 5.0  # seconds between asking a run to stop and ending it
+_GRACE = 10.0  # seconds between asking a run to stop, which then writes a checkpoint, and ending it
 
 
 def cores(threads: int) -> int:
@@ -29,28 +30,29 @@ def cores(threads: int) -> int:
 class Sweep:
     """Runs to be done: one for each different run among `configs`, those that are finished left out.
 
-    `job` names a function of a config and a RunFolder that writes the result row of the run to the folder.
+    `job` names a function of a config, a RunFolder and a Stop that writes the result row of the run to the folder.
     `workers` is how many run at a time; None: one per core.
     """
 
     def __init__(self, configs: Sequence[dict[str, Any]], workers: int | None, job: str = JOB) -> None:
         jobs = {folder.path: (folder, config) for config in configs for folder in [RunFolder.of(config)]}
         self.job = job
-        self.queue = deque(pair for pair in jobs.values() if pair[0].result() is None)
+        self.queue = deque(pair for pair in jobs.values() if not pair[0].done())
         self.workers = workers or cores(configs[0]["threads"])
         self.board = Board(len(jobs), len(jobs) - len(self.queue), self.workers)
         self.running: dict[int, Worker] = {}
-        self.stopped = False
+        self.stopped: int | None = None
 
     def run(self) -> bool:
         """Do the runs and print what became of them; whether all of them are finished.
 
-        A run that fails stops no other. Ctrl-C stops the sweep: runs under way become preempted, and
-        KeyboardInterrupt is raised when they have ended. The same sweep, run again, does what is left.
+        A run that fails stops no other. SIGINT (Ctrl-C) and SIGTERM stop the sweep: runs under way write a checkpoint
+        and become preempted, and Stopped is raised when they have ended. The same sweep, run again, does what is left.
         """
         for folder, config in self.queue:
-            folder.write_config(config)
-            folder.set_state("queued")
+            if folder.state() in (None, "running"):  # running says a parent that was killed
+                folder.write_config(config)
+                folder.set_state("queued")
         if self.queue:
             start_server(self.job)
         with self._interruptible(), self.board:
@@ -59,22 +61,31 @@ class Sweep:
             finally:
                 self._stop()
         self.board.summary()
-        if self.stopped:
-            raise KeyboardInterrupt
+        if self.stopped is not None:
+            raise Stopped(self.stopped)
         return all(ended.state == "finished" for ended in self.board.ended)
 
     def _work(self) -> None:
-        while (self.queue or self.running) and not self.stopped:
-            while self.queue and len(self.running) < self.workers and not self.stopped:
-                folder, config = self.queue.popleft()
-                self.board.start(folder, config)
-                worker = Worker(self.job, config, folder)
-                self.running[worker.sentinel] = worker
+        while (self.queue or self.running) and self.stopped is None:
+            while self.queue and len(self.running) < self.workers and self.stopped is None:
+                self._start(*self.queue.popleft())
             for sentinel in connection.wait(list(self.running), timeout=_TICK):
                 self._collect(sentinel)
+            for worker in self.running.values():
+                worker.watch()
             self.board.refresh()
 
-    def _collect(self, sentinel: Any, stopped: bool = False) -> None:
+    def _start(self, folder: RunFolder, config: dict[str, Any]) -> None:
+        self.board.start(folder, config)
+        try:
+            worker = Worker(self.job, config, folder)
+        except (UserError, OSError) as error:
+            _, reason = state_of(error)
+            self.board.end(Ended(folder, "failed", reason, 0.0))
+        else:
+            self.running[worker.sentinel] = worker
+
+    def _collect(self, sentinel: Any, stopped: int | None = None) -> None:
         worker = self.running.pop(sentinel)
         state, reason = worker.conclude(stopped)
         self.board.end(Ended(worker.folder, state, reason, time.monotonic() - worker.started))
@@ -86,21 +97,22 @@ class Sweep:
         deadline = time.monotonic() + _GRACE
         while self.running and time.monotonic() < deadline:
             for sentinel in connection.wait(list(self.running), timeout=_TICK):
-                self._collect(sentinel, stopped=True)
+                self._collect(sentinel, self.stopped)
         for worker in self.running.values():
             worker.end(signal.SIGKILL)
         for sentinel in list(self.running):
-            self._collect(sentinel, stopped=True)
+            self._collect(sentinel, self.stopped)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C only sets `stopped`: an exception at any line could lose sight of a process just started."""
+        """A signal only sets `stopped`: an exception at any line could lose sight of a process just started."""
 
         def stop(number: int, frame: object) -> None:  # noqa: ARG001
-            self.stopped = True
+            self.stopped = number
 
-        before = signal.signal(signal.SIGINT, stop)
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """The one LightningModule: loss, optimizer, validation, and what is written down on the way."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +13,28 @@ from torchmetrics import MeanMetric, MetricCollection
 
 from softlookup.contract import Batch, Curriculum
 from softlookup.optimizer.adam import Adam
+from softlookup.processes import ALONE, Processes
+from softlookup.seeds import derived_seed, seed_everything
 from softlookup.seq2seq import Seq2Seq
+
+
+def _mean() -> MeanMetric:
+    """Every process counts everything: nothing is left to add up when the mean is asked for."""
+    return MeanMetric(sync_on_compute=False)
+
+
+def nothing(training: "Training") -> None:
+    """What is done at a quiet moment, unless something is."""
 
 
 class Training(pl.LightningModule):
     """Maximum likelihood under teacher forcing: loss = −mean log p(y_t | y_<t, x) over unpadded target positions.
 
     `budget` is the number of target tokens to see; learning rate and curriculum follow the share of it that is
-    spent. `emit` receives one flat record (JSON scalars alone) per validation. A loss that is not finite raises
-    FloatingPointError with the step.
+    spent. The random numbers of a step follow from `seed` and the number of
+    the step alone. `emit` receives one flat record (JSON scalars alone) per validation. `quiet` is called after every
+    step and after every validation, when nothing is half done: what `run_state` then gives is all that
+    training needs to go on from there. A loss that is not finite raises FloatingPointError with the step.
     """
 
     def __init__(
@@ -30,6 +44,8 @@ class Training(pl.LightningModule):
         curriculum: Curriculum,
         budget: int,
         emit: Callable[[dict[str, Any]], None],
+        seed: int = 0,
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__()
         self.model = model
@@ -37,17 +53,25 @@ class Training(pl.LightningModule):
         self.curriculum = curriculum
         self.budget = budget
         self.emit = emit
+        self.seed = seed
+        self.processes = processes
+        self.quiet: Callable[[Training], None] = nothing
+        self.steps = 0
         self.tokens = 0
         self.padding = 0
         self.limit = curriculum.length(0.0)
         self.lengths: list[dict[str, int]] = [{"length": self.limit, "step": 0, "tokens": 0}]
         self.step_seconds: list[float] = []
         self.step_tokens: list[int] = []
-        self.running_loss = MeanMetric()
-        self.validation = MetricCollection({"loss": MeanMetric(), "token_accuracy": MeanMetric()})
+        self.running_loss = _mean()
+        self.running_loss.persistent(True)
+        self.validation = MetricCollection({"loss": _mean(), "token_accuracy": _mean()})
         self.by_length: dict[int, MeanMetric] = {}
         self.last_validation: dict[str, float] = {}
         self.validated_at = 0
+        self._measured: list[tuple[float, list[int], list[Tensor]]] = []
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._resumed: dict[str, Any] | None = None
         self._began = time.perf_counter()
         self._started = self._began
 
@@ -57,7 +81,10 @@ class Training(pl.LightningModule):
         return min(1.0, self.tokens / self.budget)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.plan.build(self.model.parameters())
+        self._optimizer = self.plan.build(self.model.parameters())
+        if self._resumed is not None:
+            self._optimizer.load_state_dict(self._resumed)
+        return self._optimizer
 
     def configure_gradient_clipping(
         self,
@@ -73,46 +100,58 @@ class Training(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         self._started = time.perf_counter()
+        # Each process drops out units of its own rows.
+        rank = f" of process {self.processes.rank}" if self.processes.rank else ""
+        seed_everything(derived_seed(self.seed, f"step {self.steps}{rank}"))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         logits, _ = self.model(batch)
-        count = len(logits)
-        loss = F.cross_entropy(logits, batch.target[batch.target_mask])
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.global_step}; a smaller optimizer.rate may help"
-            )
-        self.tokens += count
-        self.padding += batch.target.numel() - count
-        self.step_tokens.append(count)
-        self.running_loss.update(loss.detach(), count)
-        return loss
+        own = F.cross_entropy(logits, batch.target[batch.target_mask], reduction="sum")
+        numbers = len(logits), batch.target.numel(), own.item()
+        count, places, lost = self.processes.total(*numbers, device=logits.device)
+        mean = lost / count
+        if not math.isfinite(mean):
+            raise FloatingPointError(f"the loss is {mean} at step {self.steps}; a smaller optimizer.rate may help")
+        self.tokens += int(count)
+        self.padding += int(places - count)
+        self.step_tokens.append(int(count))
+        self.running_loss.update(mean, count)
+        # Lightning's DDP takes the mean of the gradients of all processes.
+        return own * (self.processes.count / count)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        self.steps += 1
         self.step_seconds.append(time.perf_counter() - self._started)
         self._follow_curriculum()
+        self.quiet(self)
 
     def _follow_curriculum(self) -> None:
         limit = self.curriculum.length(self.progress_share)
         if limit != self.limit:
             self.limit = limit
-            self.lengths.append({"length": limit, "step": self.global_step, "tokens": self.tokens})
+            self.lengths.append({"length": limit, "step": self.steps, "tokens": self.tokens})
 
     def on_validation_epoch_start(self) -> None:
+        seed_everything(derived_seed(self.seed, f"validation {self.steps}"))
         self.validation.reset()
         self.by_length = {}
+        self._measured = []
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         logits, _ = self.model(batch)
         target = batch.target[batch.target_mask]
-        right = (logits.argmax(-1) == target).float()
-        self.validation["loss"].update(F.cross_entropy(logits, target), len(target))
-        self.validation["token_accuracy"].update(right)
-        counts = batch.target_mask.sum(1).tolist()
-        for example, own in zip(batch.examples, right.split(counts), strict=True):
-            self.by_length.setdefault(len(example.source), MeanMetric().to(own.device)).update(own)
+        right = (logits.argmax(-1) == target).float().cpu()
+        lengths = [len(example.source) for example in batch.examples]
+        loss = F.cross_entropy(logits, target).item()
+        self._measured.append((loss, lengths, list(right.split(batch.target_mask.sum(1).tolist()))))
 
     def on_validation_epoch_end(self) -> None:
+        # In the order of one process, whatever their number: sums of floats depend on it.
+        for loss, lengths, right in self.processes.gathered(self._measured):
+            self.validation["loss"].update(loss, sum(map(len, right)))
+            self.validation["token_accuracy"].update(torch.cat(right).to(self.device))
+            for length, own in zip(lengths, right, strict=True):
+                self.by_length.setdefault(length, _mean()).update(own)
         # Rounded, since a float32 mean of 0.9 is a hair below the threshold 0.9.
         accuracy = {length: round(metric.compute().item(), 6) for length, metric in sorted(self.by_length.items())}
         values = {f"validation/{name}": value.item() for name, value in self.validation.compute().items()}
@@ -120,7 +159,7 @@ class Training(pl.LightningModule):
         self.validated_at = self.tokens
         self.emit(
             {
-                "step": self.global_step,
+                "step": self.steps,
                 "tokens": self.tokens,
                 "seconds": time.perf_counter() - self._began,
                 "train/loss": self.running_loss.compute().item(),
@@ -131,3 +170,34 @@ class Training(pl.LightningModule):
         self.running_loss.reset()
         self.curriculum.observe(self.progress_share, accuracy)
         self._follow_curriculum()
+        self.quiet(self)
+
+    def run_state(self) -> dict[str, Any]:
+        """All that training goes on from, but for the model's weights and the stream's place: tensors and plain
+        values."""
+        optimizer = self._resumed if self._optimizer is None else self._optimizer.state_dict()
+        assert optimizer is not None, "there is nothing to go on from before the first step"
+        return {
+            "optimizer": optimizer,
+            "curriculum": self.curriculum.state_dict(),
+            "running_loss": self.running_loss.state_dict(),
+            "step_seconds": torch.tensor(self.step_seconds, dtype=torch.float64),
+            "step_tokens": torch.tensor(self.step_tokens),
+            "seconds": time.perf_counter() - self._began,
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+
+    def load_run_state(self, state: dict[str, Any]) -> None:
+        """Take up what `run_state` gave, before the fit."""
+        self._resumed = state["optimizer"]
+        self.curriculum.load_state_dict(state["curriculum"])
+        self.running_loss.load_state_dict(state["running_loss"])
+        self.running_loss.update(0.0, 0.0)  # of no weight: torchmetrics warns of a mean that it has not seen updated
+        self.step_seconds = state["step_seconds"].tolist()
+        self.step_tokens = state["step_tokens"].tolist()
+        self._began = time.perf_counter() - state["seconds"]
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+
+
+_PLAIN = ("steps", "tokens", "padding", "limit", "lengths", "last_validation", "validated_at")

@@ -16,13 +16,17 @@ import traceback
 from multiprocessing import connection, forkserver
 from typing import Any
 
-from softlookup.errors import UserError
+from softlookup import lock, memory
+from softlookup.errors import Stopped, UserError
 from softlookup.record import RunFolder, State, state_of
+from softlookup.stop import Stop
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Read once, when the libraries load. A run that asks for more torch threads sets them itself.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _SERVER_IS_GONE = 255
+# A launcher that was killed takes its runs along, which needs a moment.
+_LAST_BREATH = 5.0
 
 
 def start_server(job: str) -> None:
@@ -38,19 +42,29 @@ def start_server(job: str) -> None:
 
 
 class Worker:
-    """A run that was started: `job(config, folder)` in its own process. `sentinel` is ready when it has ended."""
+    """A run that was started: `job(config, folder, stop)` in its own process. `sentinel` is ready when it has ended.
+
+    Raises UserError where another process works in the folder, and OSError where it cannot be written to.
+    """
 
     def __init__(self, job: str, config: dict[str, Any], folder: RunFolder) -> None:
         self.folder = folder
         self.started = time.monotonic()
+        self.peak = 0
+        self._limit = config.get("memory")
+        self._kills = memory.kernel_kills()
         self._told, tell = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=_main, args=(job, config, folder, tell), name=folder.id)
-        folder.reset()
-        folder.write_config(config)
+        _wait_for_the_dying(folder)
+        folder.begin(config)
         folder.set_state("running")
         self._process.start()
         tell.close()
         self.sentinel = self._process.sentinel
+
+    def watch(self) -> None:
+        """Note how much memory it takes: nobody can ask a process that is gone."""
+        self.peak = max(self.peak, memory.peak(self._process.pid or 0))
 
     def end(self, number: signal.Signals) -> None:
         """Send a signal to the process and to every process that it started."""
@@ -63,18 +77,38 @@ class Worker:
             else:
                 self._process.terminate()
 
-    def conclude(self, stopped: bool = False) -> tuple[State, str | None]:
-        """The state of the run that has ended, and why; both are written. `stopped`: it was ended on purpose."""
+    def conclude(self, stopped: int | None = None) -> tuple[State, str | None]:
+        """The state of the run that has ended, and why; both are written, where that can be.
+
+        `stopped`: the signal that ended the sweep, and it.
+        """
         self._process.join()
         code = self._process.exitcode
         if code == _SERVER_IS_GONE:
             self.end(signal.SIGKILL)  # it may have outlived the server
         told = self._message()
-        if told is None and code == 0 and self.folder.finish():
-            return "finished", None
-        state, reason = told or _ending(code, stopped)
-        self.folder.set_state(state, reason)
+        try:
+            if told is None and code == 0 and self.folder.finish():
+                return "finished", None
+            state, reason = told or self._ending(code, stopped)
+            self.folder.set_state(state, reason)
+        except OSError as error:
+            return "failed", f"its state could not be written: {error.filename}: {error.strerror}"
         return state, reason
+
+    def _ending(self, code: int | None, stopped: int | None) -> tuple[State, str]:
+        """What an end means of which the run itself has said nothing."""
+        if stopped is not None:
+            return "preempted", str(Stopped(stopped))
+        if code == -signal.SIGKILL and memory.kernel_kills() > self._kills:
+            told = memory.told(self._limit, self.peak)
+            return "out_of_memory", f"killed by the kernel for want of memory; {told}"
+        if code is not None and -code in (signal.SIGTERM, signal.SIGINT):
+            return "preempted", str(Stopped(-code))
+        if code is not None and code < 0:
+            names = {int(known): known.name for known in signal.Signals}  # real-time signals have none
+            return "failed", f"killed by signal {-code} ({names.get(-code, 'without a name')})"
+        return "failed", f"ended with exit code {code} without a result"
 
     def _message(self) -> tuple[State, str] | None:
         try:
@@ -83,33 +117,39 @@ class Worker:
             return None
 
 
-def _ending(code: int | None, stopped: bool) -> tuple[State, str]:
-    if stopped:
-        return "preempted", "stopped by Ctrl-C"
-    if code is not None and code < 0:
-        names = {int(known): known.name for known in signal.Signals}  # real-time signals have none
-        return "failed", f"killed by signal {-code} ({names.get(-code, 'without a name')})"
-    return "failed", f"ended with exit code {code} without a result"
+def _wait_for_the_dying(folder: RunFolder) -> None:
+    deadline = time.monotonic() + _LAST_BREATH
+    while (found := lock.holder(folder.path)) is not None:
+        if time.monotonic() > deadline:
+            raise UserError(f"it is run by {found}")
+        time.sleep(0.05)
 
 
 def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.Connection) -> None:
     """What happens in the process of a run."""
     os.setsid()
     threading.Thread(target=_end_with_launcher, daemon=True).start()
+    stop = Stop()
+    try:
+        _talk_to(folder)
+        with lock.hold(folder.path), stop.listening():
+            pkgutil.resolve_name(job)(config, folder, stop)
+    except (Exception, Stopped) as error:
+        if isinstance(error, UserError | Stopped) and not config.get("debug"):
+            print(f"error: {error}" if isinstance(error, UserError) else error)
+        else:
+            traceback.print_exc()
+        tell.send(state_of(error, config.get("memory")))
+        sys.exit(128 + error.number if isinstance(error, Stopped) else 1)
+
+
+def _talk_to(folder: RunFolder) -> None:
+    """From here on what is printed goes to the run's own log."""
     with folder.log_path.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        pkgutil.resolve_name(job)(config, folder)
-    except Exception as error:
-        if isinstance(error, UserError) and not config.get("debug"):
-            print(f"error: {error}")
-        else:
-            traceback.print_exc()
-        tell.send(state_of(error))
-        sys.exit(1)
 
 
 def _end_with_launcher() -> None:

@@ -12,7 +12,7 @@ from softlookup.task.grammar import Grammar
 from softlookup.task.grammar_lexicon import NOUNS
 from softlookup.task.grammar_rules import Derivation, Plan
 from softlookup.task.grammar_words import Phrase
-from softlookup.task.synthetic import uniforms
+from softlookup.task.synthetic import Uniforms
 
 
 def strings(option: Any) -> set[str]:
@@ -26,7 +26,7 @@ class Wanted(Derivation):
     """Rules as they are, and a lexicon cut down to the words of one sentence."""
 
     def __init__(self, words: set[str]) -> None:
-        super().__init__(uniforms(np.random.default_rng(41)))
+        super().__init__(Uniforms(np.random.default_rng(41)).draw)
         self.words = words
         self.plans: dict[int, Sequence[Plan]] = {}
 
@@ -130,7 +130,7 @@ def task() -> Grammar:
 @pytest.fixture(scope="module")
 def pairs(task: Grammar) -> list[tuple[list[str], str]]:
     """Sentences of all lengths to 60."""
-    uniform = uniforms(np.random.default_rng(31))
+    uniform = Uniforms(np.random.default_rng(31)).draw
     lengths = [*range(4, 61)] * 41
     found = [task.sample(uniform, length) for length in lengths]
     assert [len(example.source) for example in found] == lengths

@@ -20,7 +20,7 @@ from softlookup.task.select import Select
 from softlookup.task.shift import Shift
 from softlookup.task.sort import Sort
 from softlookup.task.swap import Swap
-from softlookup.task.synthetic import Strings, Synthetic, letters, uniforms
+from softlookup.task.synthetic import Strings, Synthetic, letters, Uniforms
 from softlookup.vocabulary import UNK
 
 CONF = Path(__file__).parents[2] / "conf" / "task"
@@ -73,7 +73,7 @@ def test_recall_by_hand() -> None:
 @pytest.mark.parametrize("length", [4, 5, 6, 7, 8, 9, 23])
 def test_recall_has_distinct_keys_and_asks_for_them_alone(length: int) -> None:
     task = Recall(31, 17, 4, 7)
-    example = task.sample(uniforms(np.random.default_rng(length)), length)
+    example = task.sample(Uniforms(np.random.default_rng(length)).draw, length)
     words = task.source_vocabulary.decode(example.source)
     pairs, queries = words[: words.index("|")], words[words.index("|") + 1 :]
     assert len(words) == length
@@ -174,5 +174,5 @@ def test_what_cannot_be_is_refused_at_construction(make: Callable[[], Synthetic]
 def test_sources_are_counted_right(make: Callable[[int, int, int], Strings]) -> None:
     # Sources of one token are few enough to see them all.
     task = make(23, 3, 7)
-    uniform = uniforms(np.random.default_rng(29))
+    uniform = Uniforms(np.random.default_rng(29)).draw
     assert len({task.draw(uniform, 1) for _ in range(2003)}) == task.sources(1)

@@ -1,5 +1,7 @@
 """Length grows when the present one is mastered."""
 
+from typing import Any
+
 from softlookup.contract import Curriculum, Task
 from softlookup.errors import UserError
 
@@ -29,3 +31,9 @@ class Adaptive(Curriculum):
         within = [length for length in accuracy if length <= self.present]
         if within and accuracy[max(within)] >= self.threshold:
             self.present = min(self.longest, self.present + self.growth)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"present": self.present}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.present = state["present"]

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from sys import intern
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
-from softlookup.contract import Example, Task
+from softlookup.contract import Example, Examples, Task
 from softlookup.errors import UserError
 from softlookup.task.lines import Split, read_folder, read_hub
 from softlookup.vocabulary import UNK, Vocabulary
@@ -84,23 +84,14 @@ class Parallel(Task):
             f"{target} {_unknown([e.target for e in self._test])}",
         ]
 
-    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Iterator[Example]:
+    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Endless passes over the training pairs, each in a fresh order.
 
         In one pass every pair whose source has at most `limit()` words comes exactly once. The limit is asked at
         each pair's turn: where it grows in the middle of a pass, a pair that was too long at its turn waits for
         the next one. Raises UserError where no pair is short enough at the start of a pass.
         """
-        while True:
-            if limit() < self.lengths[0]:
-                raise UserError(
-                    f"the curriculum allows {limit()} source words, and the shortest training sentence has "
-                    f"{self.lengths[0]}; start the curriculum there"
-                )
-            for index in generator.permutation(len(self._training)):
-                example = self._training[index]
-                if len(example.source) <= limit():
-                    yield example
+        return Passes(self._training, generator, limit)
 
     def quantile(self, share: float) -> int:
         """The smallest source length that at least `share` of the training sentences do not exceed."""
@@ -122,6 +113,48 @@ class Parallel(Task):
     def _example(self, pair: Pair) -> Example:
         source, target = self.source_vocabulary.encode(pair.source), self.target_vocabulary.encode(pair.target)
         return Example(source, target, reference=pair.reference)
+
+
+class Passes(Examples):
+    """Passes over examples; their place is the generator as it was before the present pass, and how far that is."""
+
+    def __init__(self, examples: list[Example], generator: np.random.Generator, limit: Callable[[], int]) -> None:
+        self._examples = examples
+        self._shortest = min(len(example.source) for example in examples)
+        self._generator = generator
+        self._limit = limit
+        self._before: dict[str, Any] | None = None
+        self._order: list[int] = []
+        self._at = 0
+
+    def __next__(self) -> Example:
+        while True:
+            if self._at == len(self._order):
+                self._start_pass()
+            example = self._examples[self._order[self._at]]
+            self._at += 1
+            if len(example.source) <= self._limit():
+                return example
+
+    def _start_pass(self) -> None:
+        if self._limit() < self._shortest:
+            raise UserError(
+                f"the curriculum allows {self._limit()} source words, and the shortest training sentence has "
+                f"{self._shortest}; start the curriculum there"
+            )
+        self._before = dict(self._generator.bit_generator.state)
+        self._order = self._generator.permutation(len(self._examples)).tolist()
+        self._at = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"before": self._before, "at": self._at}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._before, self._at = state["before"], state["at"]
+        if self._before is not None:
+            again = np.random.default_rng()
+            again.bit_generator.state = self._before
+            self._order = again.permutation(len(self._examples)).tolist()
 
 
 def _pairs(split: Split, source: str, target: str, lowercase: bool) -> list[Pair]:

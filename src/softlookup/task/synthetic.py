@@ -7,11 +7,13 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from operator import length_hint
 from string import ascii_lowercase
+from typing import Any
 
 import numpy as np
 
-from softlookup.contract import Example, Task
+from softlookup.contract import Example, Examples, Task
 from softlookup.errors import UserError
 from softlookup.vocabulary import SPECIALS, Vocabulary
 
@@ -23,14 +25,28 @@ VALIDATION = 200  # examples, rounded up to the same number for every training l
 GRID = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # test lengths as multiples of the longest training length
 
 
-def uniforms(generator: np.random.Generator) -> Uniform:
-    """Uniform numbers in [0, 1), one per call; drawn in blocks, since a call of the generator costs many times that."""
+class Uniforms:
+    """Uniform numbers in [0, 1), one for each call of `draw`.
 
-    def stream() -> Iterator[float]:
+    They are drawn in blocks, since a call of the generator costs many times that; `left` are those of the block that
+    were not given yet.
+    """
+
+    def __init__(self, generator: np.random.Generator, left: Sequence[float] = ()) -> None:
+        self._generator = generator
+        self._block = list(left)
+        self._rest = iter(self._block)
+        self.draw: Uniform = self._stream().__next__
+
+    @property
+    def left(self) -> list[float]:
+        return self._block[len(self._block) - length_hint(self._rest) :]
+
+    def _stream(self) -> Iterator[float]:
         while True:
-            yield from generator.random(2048).tolist()
-
-    return stream().__next__
+            yield from self._rest
+            self._block = self._generator.random(2048).tolist()
+            self._rest = iter(self._block)
 
 
 def letters(count: int) -> list[str]:
@@ -75,7 +91,7 @@ class Synthetic(Task):
         validation = [shortest + i % span for i in range(span * math.ceil(VALIDATION / span))]
         test = [low + i % (high - low + 1) for low, high in self.buckets for i in range(per_bucket)]
         self._check_room(Counter(validation) + Counter(test))
-        uniform = uniforms(np.random.default_rng(HELD_OUT_SEED))
+        uniform = Uniforms(np.random.default_rng(HELD_OUT_SEED)).draw
         self._held_out: set[tuple[int, ...]] = set()
         self._validation = self._hold_out(uniform, validation)
         self._test = self._hold_out(uniform, test)
@@ -88,13 +104,9 @@ class Synthetic(Task):
         """How many sources of this length there are; infinite where that is no concern."""
         return math.inf
 
-    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Iterator[Example]:
+    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Source lengths are uniform from the shortest to `limit()`, which is kept within the training lengths."""
-        uniform = uniforms(generator)
-        shortest, longest = self.lengths
-        while True:
-            length = shortest + int(uniform() * (max(shortest, min(limit(), longest)) - shortest + 1))
-            yield self._fresh(uniform, length)
+        return Fresh(self, generator, limit)
 
     def validation(self) -> list[Example]:
         return list(self._validation)
@@ -105,7 +117,8 @@ class Synthetic(Task):
     def notes(self) -> list[str]:
         return [f"held out from training: {len(self._validation)} validation and {len(self._test)} test examples"]
 
-    def _fresh(self, uniform: Uniform, length: int) -> Example:
+    def fresh(self, uniform: Uniform, length: int) -> Example:
+        """A random example of that length whose source is not held out."""
         while True:
             example = self.sample(uniform, length)
             if example.source not in self._held_out:
@@ -114,7 +127,7 @@ class Synthetic(Task):
     def _hold_out(self, uniform: Uniform, lengths: Sequence[int]) -> list[Example]:
         examples = []
         for length in lengths:
-            examples.append(self._fresh(uniform, length))
+            examples.append(self.fresh(uniform, length))
             self._held_out.add(examples[-1].source)
         return examples
 
@@ -125,6 +138,28 @@ class Synthetic(Task):
                     f"there are only {self.sources(length)} sources of {length} tokens, and validation and test would "
                     f"hold {count} of them out; raise task.shortest or the number of symbols"
                 )
+
+
+class Fresh(Examples):
+    """The training examples of a synthetic task; their place is what is left of a block of random numbers."""
+
+    def __init__(self, task: Synthetic, generator: np.random.Generator, limit: Callable[[], int]) -> None:
+        self._task = task
+        self._generator = generator
+        self._limit = limit
+        self._uniforms = Uniforms(generator)
+
+    def __next__(self) -> Example:
+        uniform = self._uniforms.draw
+        shortest, longest = self._task.lengths
+        length = shortest + int(uniform() * (max(shortest, min(self._limit(), longest)) - shortest + 1))
+        return self._task.fresh(uniform, length)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"left": self._uniforms.left}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._uniforms = Uniforms(self._generator, state["left"])
 
 
 class Strings(Synthetic):

@@ -1,0 +1,71 @@
+"""Several processes for one run: they are started here, and none of them outlives the one that leads."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import connection, parent_process
+from pathlib import Path
+from typing import Any
+
+from softlookup.processes import ALONE, Processes
+
+Follow = Callable[[dict[str, Any], Path, Processes], None]
+_LAST_WORD = 10.0  # seconds in which the others end by themselves when the leader has
+
+
+@contextmanager
+def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Processes]:
+    """This process as number 0 of `processes`; the others run `follow`. They are gone when this ends.
+
+    They find each other through the variables that Lightning's own environment reads (MASTER_ADDR, MASTER_PORT,
+    LOCAL_RANK), as under torchrun.
+    """
+    count = config["processes"]
+    if count == 1:
+        yield ALONE
+        return
+    import torch.multiprocessing
+
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "NODE_RANK": "0"}
+    context = torch.multiprocessing.get_context("spawn")
+    before = dict(os.environ)
+    others = [
+        context.Process(target=_run, args=(config, path, Processes(rank, count), place, follow))
+        for rank in range(1, count)
+    ]
+    os.environ.update(place, LOCAL_RANK="0")
+    try:
+        for process in others:
+            process.start()
+        yield Processes(0, count)
+        for process in others:
+            process.join(_LAST_WORD)
+    finally:
+        for process in others:
+            if process.is_alive():
+                process.kill()
+        os.environ.clear()
+        os.environ.update(before)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _run(config: dict[str, Any], path: Path, processes: Processes, place: dict[str, str], follow: Follow) -> None:
+    threading.Thread(target=_end_with_leader, daemon=True).start()
+    os.environ.update(place, LOCAL_RANK=str(processes.rank))
+    follow(config, path, processes)
+
+
+def _end_with_leader() -> None:
+    leader = parent_process()
+    assert leader is not None
+    connection.wait([leader.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,0 +1,49 @@
+"""From a checked config to the parts that it describes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from softlookup.config import build
+from softlookup.errors import UserError
+from softlookup.seeds import derived_seed
+from softlookup.seq2seq import Seq2Seq
+
+
+def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..., Any]:
+    """The factory with random numbers of its own: what it draws depends on nothing that was built before it."""
+    calls = 0
+
+    def make(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(seed, f"{purpose} {calls}"))
+            return factory(*arguments)
+
+    return make
+
+
+def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
+    """The model of a config. For one seed, parts have the same first weights wherever their shapes agree.
+
+    Raises UserError for parts that do not fit together.
+    """
+    seed = config["seed"]
+    attention = _seeded(build(config["attention"]), seed, "attention")
+    encoder = _seeded(build(config["encoder"]), seed, "encoder")
+    make_decoder = build(config["decoder"])
+    decoder = _seeded(lambda *widths: make_decoder(*widths, attention), seed, "decoder")
+    torch.manual_seed(derived_seed(seed, "output"))
+    return Seq2Seq(encoder, decoder, source_vocabulary, target_vocabulary)
+
+
+def device_of(config: dict[str, Any]) -> torch.device:
+    """The device that `device=` asks for; auto takes CUDA where there is one. Raises UserError for CUDA without one."""
+    wanted = config["device"]
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch finds no CUDA device here; take device=cpu or auto")
+    return torch.device(wanted)

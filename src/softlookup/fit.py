@@ -1,0 +1,187 @@
+"""Training from its first step or from a checkpoint to the end of its budget."""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+
+from softlookup.checkpoint import Checkpoints
+from softlookup.config import build
+from softlookup.construct import device_of
+from softlookup.contract import Curriculum, Task
+from softlookup.data import Data, TrainingStream
+from softlookup.errors import UserError
+from softlookup.optimizer.adam import Adam
+from softlookup.processes import Processes
+from softlookup.progress import Progress
+from softlookup.record import hashed
+from softlookup.seeds import derived_seed
+from softlookup.seq2seq import Seq2Seq
+from softlookup.stop import Stop
+from softlookup.training import Training
+
+# What is not hashed into a run's name, and may still change the last bits of a result.
+BITS = ("threads", "processes", "device")
+
+
+class Fit:
+    """One model trained on one task, to be told to stop at any time and to go on from there to the same bits.
+
+    `records` are those of metrics.jsonl that a checkpoint counts on, `seconds` the time that led to it.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        task: Task,
+        model: Seq2Seq,
+        checkpoints: Checkpoints,
+        stop: Stop,
+        processes: Processes,
+    ) -> None:
+        self.config = config
+        self.checkpoints = checkpoints
+        self.stop = stop
+        self.processes = processes
+        self.model = model
+        self.curriculum: Curriculum = build(config["curriculum"])(task)
+        budget, seed = config["budget"], config["seed"]
+        # One epoch of Lightning's is what lies between two validations.
+        self.segment = max(1, max(1, budget // config["batch_tokens"]) // config["validations"])
+        data_seed = derived_seed(seed, "data")
+        self.stream = TrainingStream(
+            task, self.curriculum, data_seed, budget, config["batch_tokens"], self.segment, processes
+        )  # fmt: skip
+        self.validation = task.validation()
+        optimizer: Adam = build(config["optimizer"])
+        self.training = Training(model, optimizer, self.curriculum, budget, self._emit, seed, processes)
+        self.training.quiet = self._quiet
+        self.records = 0
+        self.seconds = 0.0
+        self._emit_further: Callable[[dict[str, Any]], None] | None = None
+        self._saved_at = self._began = time.perf_counter()
+
+    def resume(self) -> bool:
+        """Take up the newest good checkpoint; whether there was one.
+
+        Raises UserError for one that is lost, and for one that another config made, with the difference.
+        """
+        content = self.checkpoints.load()
+        if content is None:
+            return False
+        _refuse_another(content["config"], self._config())
+        self.model.load_state_dict(content["model"])
+        self.training.load_run_state(content["training"])
+        self.stream.load_state_dict(content["stream"])
+        self.records, self.seconds = content["records"], content["seconds"]
+        return True
+
+    def run(self, emit: Callable[[dict[str, Any]], None] | None = None) -> Training:
+        """Fit to the end of the budget; what was measured on the way stays on the returned module, and goes to `emit`.
+        Raises Stopped after a checkpoint was written, FloatingPointError when training diverges."""
+        self._emit_further = emit
+        self._saved_at = time.perf_counter()
+        data = Data(self.stream, self.validation)
+        if len(self.validation) and not data.validation:
+            raise UserError(f"processes={self.processes.count}: more than there are batches of validation")
+        # Lightning tells of every device that is not there; what it warns of still comes through.
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        trainer, training = self._trainer(), self.training
+        with warnings.catch_warnings(), self.stop.deferred():
+            for advice in (
+                ".*LeafSpec.*is deprecated.*",
+                ".*`srun` command is available.*",
+                ".*does not have many work.*",
+            ):
+                warnings.filterwarnings("ignore", message=advice)
+            if self._due():
+                trainer.validate(training, datamodule=data, verbose=False)
+            if training.tokens < training.budget:
+                trainer.fit(training, datamodule=data)
+        return training
+
+    def _due(self) -> bool:
+        """Whether the checkpoint lies between the last step of a segment and its validation."""
+        training = self.training
+        ended = training.steps % self.segment == 0 or training.tokens >= training.budget
+        return ended and training.validated_at != training.tokens
+
+    def _trainer(self) -> pl.Trainer:
+        many = self.processes.count > 1
+        strategy: str | Strategy = DDPStrategy(broadcast_buffers=False) if many else "auto"
+        return pl.Trainer(
+            accelerator="gpu" if device_of(self.config).type == "cuda" else "cpu",
+            devices=self.processes.count,
+            strategy=strategy,
+            # Where a cluster runs this, its own signals and ranks are not Lightning's business.
+            plugins=[LightningEnvironment()],
+            max_epochs=-1,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            # A validation that comes before the first step must leave metrics that training can go on with.
+            inference_mode=False,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[Progress()] if self.processes.rank == 0 else [],
+        )
+
+    def _emit(self, record: dict[str, Any]) -> None:
+        if self._emit_further is not None:
+            self._emit_further(record)
+        self.records += 1
+
+    def _quiet(self, training: Training) -> None:
+        """A moment at which nothing is half done: save if it is time, stop if that was asked for."""
+        late = time.perf_counter() - self._saved_at >= self.config["checkpoint_seconds"]
+        ended = training.tokens >= training.budget and training.validated_at == training.tokens
+        training.trainer.should_stop = ended
+        self._agree_to_stop()
+        if self.processes.rank == 0 and (late or ended or self.stop.number is not None):
+            self.save()
+        self.stop.check()
+
+    def _agree_to_stop(self) -> None:
+        """A signal to one process stops all of them at the same step."""
+        if self.processes.count > 1:
+            wanted = self.processes.gathered([self.stop.number])
+            self.stop.number = self.stop.number or next((number for number in wanted if number), None)
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        self.checkpoints.save(
+            {
+                "config": self._config(),
+                "model": self.model.state_dict(),
+                "training": self.training.run_state(),
+                "stream": self.stream.state_dict(self.training.steps),
+                "records": self.records,
+                "seconds": self.seconds + time.perf_counter() - self._began,
+            },
+            self.training.steps,
+        )
+        self._saved_at = time.perf_counter()
+
+    def _config(self) -> dict[str, Any]:
+        return {**hashed(self.config), **{key: self.config[key] for key in BITS}}
+
+
+def _refuse_another(made: dict[str, Any], asked: dict[str, Any]) -> None:
+    before, now = dict(_flat(made)), dict(_flat(asked))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        told = ", ".join(f"{key}={before.get(key)} became {now.get(key)}" for key in changed)
+        raise UserError(f"the checkpoint is of another config: {told}; take that back, or delete the run's folder")
+
+
+def _flat(node: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in node.items():
+        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return rows

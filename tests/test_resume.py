@@ -1,0 +1,236 @@
+"""A run that is stopped at any moment, and goes on, comes to the same bits as one that was left alone."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.core.hydra_config import HydraConfig
+
+from softlookup import run
+from softlookup.config import composed
+from softlookup.errors import Stopped, UserError
+from softlookup.fit import Fit
+from softlookup.record import RunFolder
+from softlookup.stop import Stop
+from softlookup.training import Training
+
+# 27 steps, a validation after every 5 and after the last; the limit of the curriculum grows at some of them; pools end
+# in the middle of segments; dropout draws in encoder and decoder.
+TINY = [
+    "task.longest=6", "curriculum=adaptive", "curriculum.start=3", "curriculum.growth=1", "curriculum.threshold=0.02",
+    "encoder.width=7", "encoder.dropout=0.3", "decoder.width=14", "decoder.dropout=0.2", "attention.score.width=5",
+    "optimizer.rate=0.02", "budget=1301", "batch_tokens=48", "validations=5", "tracking=disabled", "device=cpu",
+]  # fmt: skip
+MEASURED = re.compile("second")
+
+
+@pytest.fixture(autouse=True)
+def _forget_the_last_config():
+    yield
+    HydraConfig.instance().cfg = None
+
+
+def config(runs_dir: Path, *changes: str) -> dict[str, Any]:
+    return composed([*TINY, "checkpoint_seconds=1000", *changes, f"runs_dir={runs_dir}"])
+
+
+def outcome(folder: RunFolder) -> dict[str, Any]:
+    """All that a run leaves, without measured times and where it ran; weights as a hash."""
+    row = folder.result()
+    assert row is not None
+    weights = torch.load(folder.checkpoints / "final.pt", weights_only=True)
+    digest = hashlib.sha256(b"".join(weights[name].numpy().tobytes() for name in sorted(weights)))
+    return {
+        "row": {key: value for key, value in row.items() if key not in ("cost", "provenance")},
+        "cost": {key: value for key, value in row["cost"].items() if not MEASURED.search(key)},
+        "records": [{k: v for k, v in record.items() if k != "seconds"} for record in folder.records()],
+        "weights": digest.hexdigest(),
+        "alignments": hashlib.sha256((folder.path / "alignments.npz").read_bytes()).hexdigest(),
+    }
+
+
+def alone(fit: Fit, number: int) -> None:
+    """Nothing disturbs the run."""
+
+
+def attempt(
+    made: dict[str, Any], monkeypatch: pytest.MonkeyPatch, at_quiet: Callable[[Fit, int], None] = alone
+) -> RunFolder:
+    """One attempt at a run; `at_quiet` is called at each moment at which nothing is half done, with its number."""
+    folder = RunFolder.of(made)
+    ordinary, count = Fit._quiet, 0
+
+    def quiet(self: Fit, training: Training) -> None:
+        nonlocal count
+        at_quiet(self, count)
+        count += 1
+        ordinary(self, training)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Fit, "_quiet", quiet)
+        folder.begin(made)
+        folder.set_state("running")
+        run.execute(made, folder, Stop())
+    folder.finish()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    made = config(tmp_path_factory.mktemp("undisturbed"))
+    with pytest.MonkeyPatch.context() as patch:
+        moments: list[int] = []
+        found = outcome(attempt(made, patch, lambda _, number: moments.append(number)))
+    HydraConfig.instance().cfg = None
+    limits = [point["length"] for point in found["row"]["lengths"]]
+    assert len(limits) > 2, "the curriculum must move for this to mean something"
+    return {**found, "moments": len(moments)}
+
+
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_stopped_at_every_moment_it_comes_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any], start: int
+) -> None:
+    """Each run is stopped at moment `start`, then again every few moments, each time in a new attempt."""
+    made = config(tmp_path)
+    attempts = 0
+    while True:
+        stops = start if attempts == 0 else 3 + start
+
+        def stop(fit: Fit, number: int, after: int = stops) -> None:
+            if number == after:
+                fit.stop.number = 15
+
+        attempts += 1
+        try:
+            folder = attempt(made, monkeypatch, stop)
+            break
+        except Stopped:
+            continue
+    assert attempts > undisturbed["moments"] // (5 + start)
+    assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
+    assert not folder.manifest_path.exists()
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["final.pt"]
+
+
+class Killed(BaseException):
+    """A kill -9: nothing is written any more."""
+
+
+@pytest.mark.parametrize("kill", [2, 5, 6, 11, 17, 30])
+def test_what_came_after_the_last_checkpoint_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any], kill: int
+) -> None:
+    made = config(tmp_path)
+
+    def die(fit: Fit, number: int) -> None:
+        if number % 4 == 1:
+            fit.save()
+        if number == kill:
+            raise Killed
+
+    with pytest.raises(Killed):
+        attempt(made, monkeypatch, die)
+    with (tmp_path / "single" / RunFolder.of(made).id / "metrics.jsonl").open("ab") as torn:
+        torn.write(b'{"step": 99, "tok')
+    folder = attempt(made, monkeypatch)
+    assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
+
+
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], RunFolder]:
+    """A run that was stopped after it had made two checkpoints."""
+    made = config(tmp_path)
+
+    def stop(fit: Fit, number: int) -> None:
+        if number == 8:
+            fit.save()
+        if number == 13:
+            fit.stop.number = 15
+
+    with pytest.raises(Stopped):
+        attempt(made, monkeypatch, stop)
+    folder = RunFolder.of(made)
+    assert len(list(folder.checkpoints.iterdir())) == 2
+    return made, folder
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, undisturbed: dict, damage: str
+) -> None:
+    made, folder = stopped(tmp_path, monkeypatch)
+    newest = folder.checkpoints / json.loads(folder.manifest_path.read_text())[-1]["file"]
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data if damage == "flipped" else data[:-1000])
+    attempt(made, monkeypatch)
+    said = capsys.readouterr().out
+    assert f"{newest} is corrupt" in said
+    assert ("another SHA-256" in said) == (damage == "flipped")
+    assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
+
+
+def test_a_lost_checkpoint_is_an_error_and_never_a_new_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, folder = stopped(tmp_path, monkeypatch)
+    for lose, said in (
+        (lambda: next(folder.checkpoints.iterdir()).unlink(), r"step-\d+\.pt is missing.*rm -r"),
+        (lambda: shutil.rmtree(folder.checkpoints), r"is missing.*rm -r"),
+        (lambda: folder.manifest_path.write_text("[{]"), r"checkpoints\.json cannot be read"),
+    ):
+        lose()
+        with pytest.raises(UserError, match=said):
+            run.supervise(made, folder)
+        assert folder.state() == "failed"
+        assert folder.manifest_path.exists()
+
+
+def test_no_good_checkpoint_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, folder = stopped(tmp_path, monkeypatch)
+    for path in folder.checkpoints.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"no checkpoint is good: .*0 of \d+ bytes.*0 of \d+ bytes.*rm -r"):
+        run.supervise(made, folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"threads": 2}, "threads=1 became 2"), ({"budget": 1302}, "budget=1301 became 1302")],
+)
+def test_a_changed_config_is_refused_with_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict, said: str
+) -> None:
+    made, folder = stopped(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=said):
+        run.supervise({**made, **change}, folder)
+
+
+def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, folder = stopped(tmp_path, monkeypatch)
+    folder.metrics_path.write_bytes(folder.metrics_path.read_bytes()[:-9])
+    with pytest.raises(UserError, match="has 1 whole records, and the checkpoint was made after 2"):
+        run.supervise(made, folder)
+
+
+def test_validation_cadence_and_neighbours_change_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever draws random numbers between two steps disturbs nothing."""
+    plain = composed([a for a in TINY if not a.startswith("curriculum")] + [f"runs_dir={tmp_path / 'plain'}"])
+    often = {**plain, "validations": 13, "runs_dir": str(tmp_path / "often")}
+    noisy = {**plain, "runs_dir": str(tmp_path / "noisy")}
+
+    def disturb(fit: Fit, number: int) -> None:  # noqa: ARG001
+        torch.rand(number + 3)
+        torch.manual_seed(number)
+
+    found = [
+        outcome(attempt(plain, monkeypatch)),
+        outcome(attempt(often, monkeypatch)),
+        outcome(attempt(noisy, monkeypatch, disturb)),
+    ]
+    assert len({one["weights"] for one in found}) == 1
+    assert len(found[1]["records"]) > len(found[0]["records"])
