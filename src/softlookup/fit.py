@@ -1,6 +1,7 @@
 """Training from its first step or from a checkpoint to the end of its budget."""
 
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Callable
@@ -150,8 +151,9 @@ class Fit:
     def _agree_to_stop(self) -> None:
         """A signal to one process stops all of them at the same step."""
         if self.processes.count > 1:
-            wanted = self.processes.gathered([self.stop.number])
-            self.stop.number = self.stop.number or next((number for number in wanted if number), None)
+            (wanted,) = self.processes.total(float(self.stop.number is not None), device=self.training.device)
+            if wanted and self.stop.number is None:
+                self.stop.number = signal.SIGTERM
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""

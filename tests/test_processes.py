@@ -1,0 +1,129 @@
+"""Several processes for one run: the gradients of one, the metrics of one, and they stop together."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from hydra.core.hydra_config import HydraConfig
+from test_resume import outcome
+
+from softlookup import run
+from softlookup.company import joined
+from softlookup.config import build, composed
+from softlookup.construct import build_model
+from softlookup.data import evaluation_batches
+from softlookup.errors import Stopped, UserError
+from softlookup.evaluation import evaluate
+from softlookup.fit import Fit
+from softlookup.processes import ALONE, Processes
+from softlookup.record import RunFolder
+from softlookup.stop import Stop
+from softlookup.training import Training
+
+# Batches of odd and of small sizes: the last one has fewer rows than there are processes.
+TINY = [
+    "task.longest=5", "encoder.width=7", "decoder.width=14", "attention.score.width=5", "budget=151", "batch_tokens=37",
+    "validations=2", "tracking=disabled", "device=cpu",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _forget_the_last_config():
+    yield
+    HydraConfig.instance().cfg = None
+
+
+def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, torch.Tensor]], RunFolder]:
+    """The gradients of every step, ahead of clipping, and the folder of the run."""
+    gradients: list[dict[str, torch.Tensor]] = []
+    ordinary = Training.configure_gradient_clipping
+
+    def look(self: Training, *given: Any, **options: Any) -> None:
+        gradients.append({name: p.grad.clone() for name, p in self.model.named_parameters() if p.grad is not None})
+        ordinary(self, *given, **options)
+
+    folder = RunFolder.of(made)
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "configure_gradient_clipping", look)
+        run.supervise(made, folder)
+    return gradients, folder
+
+
+def test_two_processes_give_the_gradients_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = composed([*TINY, f"runs_dir={tmp_path / 'one'}"])
+    two = {**one, "runs_dir": str(tmp_path / "two"), "processes": 2}
+    (first, alone), (second, shared) = fitted(one, monkeypatch), fitted(two, monkeypatch)
+    assert len(first) == len(second) > 3
+    for ours, theirs in zip(first, second, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, gradient in ours.items():
+            # Relative to the size of the gradient, as the weights drift apart by rounding from the second step on.
+            assert torch.allclose(gradient, theirs[name], rtol=1e-5, atol=1e-6), name
+    seen = [[(r["step"], r["tokens"]) for r in folder.records()] for folder in (alone, shared)]
+    assert seen[0] == seen[1]
+    measured = [folder.result()["cost"]["cost/padding_share"] for folder in (alone, shared)]
+    # Of rows that two processes pad apart there is never more padding.
+    assert measured[1] <= measured[0]
+
+
+def _measure(config: dict[str, Any], path: Path, processes: Processes) -> None:
+    """Evaluate the untrained model of a config in company; number 0 writes what was measured, all of them what they
+    evaluated."""
+    if not dist.is_initialized():
+        dist.init_process_group("gloo", rank=processes.rank, world_size=processes.count)
+    task = build(config["task"])
+    model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
+    found = evaluate(model, task, torch.device("cpu"), processes)
+    own = [e.source for batch in processes.share(evaluation_batches(task.test())) for e in batch.examples]
+    (path / f"{processes.rank}.json").write_text(json.dumps([found.metrics, found.by_length, own]))
+    dist.barrier()
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_processes_measure_exactly_what_one_does(tmp_path: Path, count: int) -> None:
+    config = {**composed([*TINY, f"runs_dir={tmp_path}"]), "processes": count}
+    task = build(config["task"])
+    model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
+    alone = evaluate(model, task, torch.device("cpu"), ALONE)
+    with joined(config, tmp_path, _measure) as processes:
+        _measure(config, tmp_path, processes)
+    written = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(count)]
+    for metrics, by_length, _ in written:
+        assert metrics == json.loads(json.dumps(alone.metrics))
+        assert by_length == json.loads(json.dumps(alone.by_length))
+    once = Counter(tuple(source) for *_, own in written for source in own)
+    assert once == Counter(example.source for example in task.test())
+
+
+def test_processes_stop_together_and_go_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {**composed([*TINY, f"runs_dir={tmp_path / 'whole'}", "encoder.dropout=0.2"]), "processes": 2}
+    stopped = {**whole, "runs_dir": str(tmp_path / "stopped")}
+    run.supervise(whole, RunFolder.of(whole))
+    folder = RunFolder.of(stopped)
+    ordinary, moments = Fit._quiet, 0
+
+    def stop_at_the_third(self: Fit, training: Training) -> None:
+        nonlocal moments
+        moments += 1
+        if moments == 3:
+            self.stop.number = 15
+        ordinary(self, training)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Fit, "_quiet", stop_at_the_third)
+        with pytest.raises(Stopped):
+            run.supervise(stopped, folder)
+    assert folder.state() == "preempted"
+    run.supervise(stopped, folder)
+    assert outcome(folder) == outcome(RunFolder.of(whole))
+
+
+def test_more_processes_than_there_is_work_for_are_refused(tmp_path: Path) -> None:
+    config = composed([*TINY, f"runs_dir={tmp_path}"])
+    fit = Fit(config, build(config["task"]), build_model(config, 24, 24), None, Stop(), Processes(6, 7))
+    with pytest.raises(UserError, match="processes=7: more than there are batches of validation"):
+        fit.run()
