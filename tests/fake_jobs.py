@@ -1,14 +1,18 @@
 """Jobs that end in every way a run can end; the seed says in which. They stand in for `softlookup.run:execute`."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from softlookup.errors import UserError
+from softlookup.memory import limited
 
-DONE, RAISES, MISTAKE, KILLED, EXITS, DIVERGES, CRASHES, SLEEPS, STUBBORN = 1, 2, 3, 4, 5, 6, 7, 8, 9
+DONE, RAISES, MISTAKE, KILLED, EXITS, DIVERGES, CRASHES, SLEEPS, STUBBORN, GREEDY, GROWS, VANISHES, FILLS = range(1, 14)
 LATER = "now.txt"  # a job of these that finds this file beside its folder finishes instead
 
 
@@ -21,7 +25,7 @@ def config(runs_dir, seed, **changes):
     }  # fmt: skip
 
 
-def act(config, folder, stop):  # noqa: ARG001
+def act(config, folder, stop):  # noqa: ARG001, PLR0912
     """Write pid.txt, print, then do what the seed says."""
     seed = config["seed"]
     (folder.path / "pid.txt").write_text(str(os.getpid()))
@@ -46,6 +50,24 @@ def act(config, folder, stop):  # noqa: ARG001
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child = subprocess.Popen(["sleep", "60"])
         (folder.path / "child.txt").write_text(str(child.pid))
+    if seed == GREEDY:
+        with limited(config["memory"]):
+            bytearray(20 * config["memory"] * 1_000_000)
+    if seed == GROWS:  # in a control group of its own, until the kernel has enough of it
+        Path(config["group"], "cgroup.procs").write_text(str(os.getpid()))
+        held = []
+        while True:
+            held.append(b"x" * 10_000_000)
+            time.sleep(0.02)  # so that its parent sees it grow
+    if seed == FILLS:
+        with suppress(OSError), (folder.path.parent / "ballast").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1000))
+        while True:
+            folder.log({"step": 2, "tokens": 900})
+    if seed == VANISHES:
+        shutil.rmtree(folder.path)
+        folder.log({"step": 2, "tokens": 900})
     if seed in (SLEEPS, STUBBORN):
         time.sleep(60)
     folder.write_result({"id": folder.id, "status": "finished", "choices": config["choices"], "seed": config["seed"]})

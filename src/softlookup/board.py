@@ -107,11 +107,11 @@ class Board:
 
     def summary(self) -> None:
         """Print the end of a sweep: counts, and every run that did not finish with its reason and its log."""
-        states = Counter(ended.state for ended in self.ended)
-        states["finished"] += self.before
-        table = Table("planned", *states, "not started", title="sweep", title_justify="left")
-        unstarted = self.total - self.before - len(self.ended)
-        table.add_row(str(self.total), *map(str, states.values()), str(unstarted))
+        states: Counter[str] = Counter({"finished": self.before, "failed": 0, "diverged": 0})
+        states.update(ended.state for ended in self.ended)
+        missing = self.total - self.before - len(self.ended)
+        table = Table("planned", *states, "missing", title="sweep", title_justify="left")
+        table.add_row(str(self.total), *map(str, states.values()), str(missing))
         self.console.print(table)
         if self.before:
             self._say(f"{self.before} finished before and were not run again")

@@ -6,10 +6,10 @@ RUN/checkpoints.json          the files there must be, oldest first, each with s
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Checkpoints:
         `content` holds tensors, numbers, text, lists and dicts alone. The file comes first, then the manifest that
         names it, then the oldest file goes. Raises OSError with the path.
         """
+        if not self.run.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the run's folder was deleted while it ran", str(self.run))
         data = serialized(content)
         name = f"step-{step}.pt"
         durable.write(self.folder / name, data)
@@ -94,7 +96,7 @@ def serialized(content: dict[str, Any]) -> bytes:
 def _plain(path: Path, data: bytes) -> dict[str, Any]:
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except Exception as error:  # bytes that were made to be read wrongly raise anything
         reason = str(error).split("\n", maxsplit=1)[0]
         raise UserError(
             f"{path} holds something else than tensors and plain values, and is refused: {reason}"

@@ -167,8 +167,9 @@ class RunFolder:
                 f"what was measured is lost; to start anew: rm -r {self.path}"
             )
         lines = self.metrics_path.read_bytes().split(b"\n")[:count] if count else []
-        durable.write(self.metrics_path, b"".join(line + b"\n" for line in lines))
-        self._logged = None
+        content = b"".join(line + b"\n" for line in lines)
+        durable.write(self.metrics_path, content)
+        self._logged = len(content)
         return kept
 
     def last_record(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,8 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
 
     try:
         training = fit.run(emit)
+        if len(folder.records()) != fit.records:
+            raise RuntimeError(f"{folder.metrics_path} was deleted or changed while the run went on")
         model = model.to(device)
         measured = _evaluate(config, task, model, device, processes)
         row = _row(config, folder, task, training, measured)
@@ -187,10 +190,11 @@ def supervise(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
         try:
             row = execute(config, folder, stop)
         except BaseException as error:
-            if isinstance(error, UserError) and new:
-                folder.discard()  # nothing ran: a mistake of the command line is no failed run
-            else:
-                folder.set_state(*state_of(error, config["memory"]))
+            with suppress(OSError):  # a full disk: the lock, which is free then, tells that nobody runs it
+                if isinstance(error, UserError) and new:
+                    folder.discard()  # nothing ran: a mistake of the command line is no failed run
+                else:
+                    folder.set_state(*state_of(error, config["memory"]))
             stop.hand_on()
             raise
         folder.finish()

@@ -1,0 +1,308 @@
+"""The machine misbehaves: disks that are full or closed, clocks that jump, memory that ends, folders that go.
+
+Whatever happens, a run says in one line what it was, and when the cause is gone the same call comes to the same bits.
+"""
+
+import contextlib
+import datetime
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fake_jobs
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from test_launcher import until
+from test_resume import alone, attempt, config, outcome
+
+from softlookup import lock, provenance, record, run, sweep
+from softlookup.config import explain
+from softlookup.errors import UserError
+from softlookup.fit import Fit
+from softlookup.record import RunFolder
+
+TRAIN = Path(__file__).parents[1] / "src" / "train.py"
+
+
+@pytest.fixture(autouse=True)
+def _forget_the_last_config():
+    yield
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        return outcome(attempt(config(tmp_path_factory.mktemp("undisturbed")), patch))
+
+
+@contextlib.contextmanager
+def mounted(place: Path, size: str) -> Iterator[Path]:
+    """A small disk of its own."""
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.decode().strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def whole(folder: RunFolder) -> None:
+    """No file is half written, and none was left aside."""
+    for path in folder.path.rglob("*.json"):
+        json.loads(path.read_text())
+    assert not [path for path in folder.path.rglob(".*") if path.name != lock.NAME]
+
+
+def test_a_full_disk_ends_a_run_in_words_and_the_same_call_finishes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
+) -> None:
+    with mounted(tmp_path / "disk", "3m") as disk:
+        made = {**config(disk), "checkpoint_seconds": 0}
+        ballast = disk / "ballast"
+
+        def fill(fit: Fit, number: int) -> None:  # noqa: ARG001
+            if number == 9:
+                with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+                    while True:
+                        file.write(bytes(1000))
+
+        with monkeypatch.context() as patched:
+            ordinary, count = Fit._quiet, iter(range(1000))
+            patched.setattr(Fit, "_quiet", lambda self, training: (fill(self, next(count)), ordinary(self, training)))
+            with pytest.raises(OSError, match="No space left on device") as caught:
+                run.supervise(made, RunFolder.of(made))
+        folder = RunFolder.of(made)
+        assert str(disk) in str(explain(caught.value))
+        assert folder.status()[0] in ("failed", "preempted")
+        whole(folder)
+        ballast.unlink()
+        run.supervise(made, folder)
+        assert outcome(folder) == expected
+
+
+def test_a_file_size_limit_ends_a_run_in_words_and_the_same_call_finishes_it(
+    tmp_path: Path, expected: dict[str, Any]
+) -> None:
+    made = {**config(tmp_path), "checkpoint_seconds": 0}
+    folder = RunFolder.of(made)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            run.supervise(made, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert folder.state() == "failed"
+    assert folder.reason().endswith(".pt: File too large")
+    whole(folder)
+    run.supervise(made, folder)
+    assert outcome(folder) == expected
+
+
+def test_output_that_cannot_be_written_to_is_found_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "disk", "1m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        made = config(disk)
+        monkeypatch.setattr(run, "execute", pytest.fail)
+        with pytest.raises(OSError, match="Read-only") as caught:
+            run.start(made)
+        assert f"{disk}" in str(explain(caught.value))
+        assert "runs_dir=DIR" in str(explain(caught.value))
+
+
+def test_a_sweep_whose_disk_fills_up_ends_with_its_runs_as_failed_and_does_not_break(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with mounted(tmp_path / "disk", "1m") as disk:
+        configs = [fake_jobs.config(disk, fake_jobs.FILLS, budget=budget) for budget in (7, 11)]
+        assert not sweep.Sweep(configs, workers=1, job="fake_jobs:act").run()
+        assert capsys.readouterr().out.count("No space left on device") >= 2
+        whole(RunFolder.of(configs[0]))
+        with pytest.raises(OSError, match="No space left on device"):  # found before anything is started
+            sweep.Sweep([fake_jobs.config(disk, fake_jobs.DONE)], workers=1, job="fake_jobs:act").run()
+        (disk / "tried" / "ballast").unlink()
+        (disk / "tried" / fake_jobs.LATER).touch()
+        assert sweep.Sweep(configs, workers=2, job="fake_jobs:act").run()
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
+) -> None:
+    """Hours and years, forwards and backwards, at every look; a stop and a resume among them."""
+    chance = random.Random(7)
+
+    def jumping(*_: Any) -> float:
+        return chance.uniform(0, 4e9)
+
+    class Jumping(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return datetime.datetime.fromtimestamp(jumping(), tz)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", jumping)
+        patched.setattr(time, "time_ns", lambda: int(1e9 * jumping()))
+        for module in (record, lock, provenance):
+            patched.setattr(module, "datetime", Jumping)
+        made = {**config(tmp_path), "checkpoint_seconds": 0}
+
+        def stop(fit: Fit, number: int) -> None:
+            if number == 14:
+                fit.stop.number = 15
+
+        with pytest.raises(BaseException, match="stopped by SIGTERM"):
+            attempt(made, patched, stop)
+        folder = attempt(made, patched, alone)
+        assert folder.status() == ("finished", None)
+    assert outcome(folder) == expected
+
+
+def test_a_folder_that_is_deleted_under_a_run_is_noticed_and_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
+) -> None:
+    made = {**config(tmp_path), "checkpoint_seconds": 0}
+    folder = RunFolder.of(made)
+    for when in (3, 30):  # before a checkpoint, and after the last validation
+
+        def delete(fit: Fit, number: int, when: int = when) -> None:
+            if number == when:
+                fit.config = {**fit.config, "checkpoint_seconds": 1000}
+                shutil.rmtree(folder.path)
+
+        with pytest.raises((OSError, RuntimeError), match=r"deleted|No such file"):
+            attempt(made, monkeypatch, delete)
+        assert folder.result() is None
+    attempt(made, monkeypatch, alone)
+    assert outcome(folder) == expected
+
+
+def test_a_job_whose_folder_is_deleted_fails_and_stops_no_other(tmp_path: Path) -> None:
+    configs = [fake_jobs.config(tmp_path, seed) for seed in (fake_jobs.VANISHES, fake_jobs.DONE)]
+    assert not sweep.Sweep(configs, workers=2, job="fake_jobs:act").run()
+    gone, done = (RunFolder.of(made) for made in configs)
+    assert gone.state() == "failed"
+    assert "No such file or directory" in gone.reason()
+    assert done.state() == "finished"
+
+
+def test_a_job_that_asks_for_more_than_its_limit_is_out_of_memory(tmp_path: Path) -> None:
+    made = fake_jobs.config(tmp_path, fake_jobs.GREEDY, memory=4001)
+    assert not sweep.Sweep([made], workers=1, job="fake_jobs:act").run()
+    folder = RunFolder.of(made)
+    assert folder.state() == "out_of_memory"
+    assert "limit memory=4001 MB, peak" in folder.reason()
+
+
+def test_torch_that_is_not_given_its_memory_is_out_of_memory() -> None:
+    code = """
+import sys, torch
+from softlookup.memory import limited
+from softlookup.record import state_of
+try:
+    with limited(700):
+        torch.ones(10**9)
+except BaseException as error:
+    print(*state_of(error, 700))
+print(torch.ones(3).sum().item())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    told, after = done.stdout.splitlines()
+    assert told.startswith("out_of_memory RuntimeError: ")
+    assert "limit memory=700 MB, peak" in told
+    assert after == "3.0"
+
+
+def test_a_job_that_the_kernel_kills_for_want_of_memory_is_out_of_memory(tmp_path: Path) -> None:
+    group = next(Path(root) for root in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup") if Path(root).is_dir()) / "tried"
+    limits = [group / name for name in ("memory.limit_in_bytes", "memory.max")]
+    try:
+        group.mkdir()
+        next(file for file in limits if file.exists()).write_text("100000000")
+    except (OSError, StopIteration) as error:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"no control group with a memory limit can be made here: {error}")
+    try:
+        made = fake_jobs.config(tmp_path, fake_jobs.GROWS, group=str(group))
+        assert not sweep.Sweep([made], workers=1, job="fake_jobs:act").run()
+    finally:
+        until(lambda: not (group / "cgroup.procs").read_text(), seconds=5)
+        group.rmdir()
+    folder = RunFolder.of(made)
+    assert folder.state() == "out_of_memory"
+    told, peak = folder.reason().rsplit(" peak ", 1)
+    assert told.startswith("killed by the kernel for want of memory; limit ")
+    assert int(peak.removesuffix(" MB").replace(",", "")) > 50
+
+
+def test_two_sweeps_of_one_run_at_once_do_not_mix(tmp_path: Path) -> None:
+    """The folder of a run that another process holds is left as it is, and the run is told as not done."""
+    made = fake_jobs.config(tmp_path, fake_jobs.DONE)
+    folder = RunFolder.of(made)
+    folder.path.mkdir(parents=True)
+    (folder.path / "metrics.jsonl").write_text("of another")
+    jobs = sweep.Sweep([made], workers=1, job="fake_jobs:act")
+    with pytest.MonkeyPatch.context() as patch, lock.hold(folder.path):
+        patch.setattr("softlookup.worker._LAST_BREATH", 0.2)
+        assert not jobs.run()
+    assert (folder.path / "metrics.jsonl").read_text() == "of another"
+    assert f"it is run by process {os.getpid()}" in jobs.board.ended[0].reason
+    with lock.hold(folder.path), pytest.raises(UserError, match="is in use by process"):
+        run.supervise(config(tmp_path) | {"runs_dir": str(tmp_path), "experiment_name": "x"}, folder)
+
+
+def test_a_run_that_is_asked_to_stop_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    """Through the command line: one run left alone, one that is stopped by each signal and called again."""
+    typed = [
+        "task.longest=5", "encoder.width=7", "encoder.dropout=0.2", "decoder.width=14", "attention.score.width=5",
+        "budget=12007", "batch_tokens=61", "validations=5", "tracking=disabled", "device=cpu",
+    ]  # fmt: skip
+
+    def call(place: Path) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, str(TRAIN), *typed, f"runs_dir={place}"],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        )  # fmt: skip
+
+    def tokens() -> int:
+        return max(
+            (RunFolder(path).last_record().get("tokens", 0) for path in (tmp_path / "two").glob("*/*")), default=0
+        )
+
+    one = call(tmp_path / "one")
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        before = tokens()
+        two = call(tmp_path / "two")
+        assert until(lambda: tokens() > before, seconds=120)  # noqa: B023
+        two.send_signal(number)
+        _, errors = two.communicate(timeout=60)
+        assert two.returncode == code
+        assert errors.strip().splitlines()[-1] == "stopped; the same command goes on from here"
+        (state,) = (tmp_path / "two").glob("*/*/state.json")
+        assert json.loads(state.read_text())["state"] == "preempted"
+        assert list(state.parent.glob("checkpoints/step-*.pt"))
+    again = call(tmp_path / "two")
+    for process in (again, one):
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    folders = [RunFolder(next((tmp_path / name).glob("*/*"))) for name in ("one", "two")]
+    assert outcome(folders[0]) == outcome(folders[1])
