@@ -18,6 +18,7 @@ from softlookup.errors import Stopped, UserError
 from softlookup.fit import Fit
 from softlookup.record import RunFolder
 from softlookup.stop import Stop
+from softlookup.sweep import Sweep
 from softlookup.training import Training
 
 # 27 steps, a validation after every 5 and after the last; the limit of the curriculum grows at some of them; pools end
@@ -217,20 +218,27 @@ def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         run.supervise(made, folder)
 
 
-def test_validation_cadence_and_neighbours_change_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever draws random numbers between two steps disturbs nothing."""
-    plain = composed([a for a in TINY if not a.startswith("curriculum")] + [f"runs_dir={tmp_path / 'plain'}"])
-    often = {**plain, "validations": 13, "runs_dir": str(tmp_path / "often")}
-    noisy = {**plain, "runs_dir": str(tmp_path / "noisy")}
+def test_cadence_loggers_and_neighbours_change_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever draws random numbers between two steps, or runs beside a run, disturbs nothing."""
+
+    def variant(name: str, *changes: str) -> dict[str, Any]:
+        return composed([a for a in TINY if not a.startswith("curriculum")] + [*changes, f"runs_dir={tmp_path / name}"])
 
     def disturb(fit: Fit, number: int) -> None:  # noqa: ARG001
         torch.rand(number + 3)
         torch.manual_seed(number)
 
+    plain, often = variant("plain"), variant("often", "validations=13")
+    logged, noisy = variant("logged", "tracking=offline"), variant("noisy")
+    beside = [variant("beside"), variant("beside", "seed=2")]
     found = [
         outcome(attempt(plain, monkeypatch)),
         outcome(attempt(often, monkeypatch)),
+        outcome(attempt(logged, monkeypatch)),
         outcome(attempt(noisy, monkeypatch, disturb)),
     ]
-    assert len({one["weights"] for one in found}) == 1
+    assert Sweep(beside, workers=2).run()
+    found += [outcome(RunFolder.of(made)) for made in beside]
+    assert len({one["weights"] for one in found[:-1]}) == 1
+    assert found[-1]["weights"] != found[0]["weights"]  # another seed
     assert len(found[1]["records"]) > len(found[0]["records"])

@@ -49,19 +49,23 @@ class Sweep:
         self.command = command(runs_dir, runs, budget)
         self.process: subprocess.Popen | None = None
         self.starts = 0
-        self.idle = 0.0  # seconds from a start to its first job
+        self.idle = 0.0  # seconds in which no job ran: the launcher starts, or ends
         self.attempts: dict[int, list[float]] = {}  # of a job's process: first and last seen
+        self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def start(self) -> None:
         self.starts += 1
         elsewhere = {"TMPDIR": "/dev/shm"} if self.starts % 2 and Path("/dev/shm").is_dir() else {}
-        self.began, self._seen = time.monotonic(), False
-        log = (self.folder.parent / "torture.log").open("ab") if self.folder.parent.is_dir() else subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **elsewhere},
-        )  # fmt: skip
+        with (self.folder.parent / "torture.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **elsewhere},
+            )  # fmt: skip
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._ended.set()
 
     def jobs(self) -> dict[int, Path]:
         """The processes that hold a run's lock now, and its folder."""
@@ -100,14 +104,13 @@ class Sweep:
         return f"{whom} while saving" if victim else whom
 
     def _watch(self) -> None:
-        while True:
-            for pid in self.jobs():
-                now = time.monotonic()
-                self.attempts.setdefault(pid, [now, now])[1] = now
-                if not self._seen:
-                    self._seen = True
-                    self.idle += now - self.began
-            time.sleep(0.02)
+        looked = time.monotonic()
+        while not self._ended.wait(0.05):
+            jobs, before, looked = self.jobs(), looked, time.monotonic()
+            if not jobs:
+                self.idle += looked - before
+            for pid in jobs:
+                self.attempts.setdefault(pid, [before, looked])[1] = looked
 
 
 def descendants(pid: int) -> list[int]:
@@ -189,27 +192,31 @@ def main(arguments: list[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     print(f"{runs} runs, left alone", flush=True)
     undisturbed = Sweep(calm, runs, budget)
+    began = time.monotonic()
     undisturbed.start()
     assert undisturbed.process is not None
-    if undisturbed.process.wait() != 0:
+    code = undisturbed.process.wait()
+    undisturbed.end()
+    if code != 0:
         print((calm / "torture.log").read_text())
         return 1
-    alone = time.monotonic() - undisturbed.began
+    alone = time.monotonic() - began
     print(f"  {alone:.0f} s\nthe same runs, under kill -9", flush=True)
     sweep = Sweep(hurt, runs, budget)
     began = time.monotonic()
     made = torment(sweep, kills, chance)
     wall = time.monotonic() - began
+    sweep.end()
     counted = sum(json.loads(file.read_text())["cost"]["cost/seconds"] for file in hurt.glob("torture/*/result.json"))
     destroyed = max(0.0, sum(last - first for first, last in sweep.attempts.values()) - counted)
-    bound = 1.5 * alone + destroyed / WORKERS + sweep.idle
+    bound = 1.5 * alone + destroyed / WORKERS + sweep.idle - undisturbed.idle
     found = differences(calm, hurt)
     print(
         f"kills        {made.total()} ({', '.join(f'{count} {what}' for what, count in sorted(made.items()))})\n"
-        f"starts       {sweep.starts}, {sweep.idle:.0f} s from a start to its first job, all together\n"
+        f"starts       {sweep.starts}; in {sweep.idle:.0f} s no job ran (undisturbed: {undisturbed.idle:.0f} s)\n"
         f"differences  {len(found)} {found or ''}\n"
         f"wall time    {wall:.0f} s; undisturbed {alone:.0f} s; destroyed {destroyed:.0f} s of {WORKERS} workers\n"
-        f"bound        {bound:.0f} s = 1.5 × undisturbed + destroyed / {WORKERS} + starts: "
+        f"bound        {bound:.0f} s = 1.5 × undisturbed + destroyed / {WORKERS} + what restarts took: "
         f"{'held' if wall <= bound else 'BROKEN'}"
     )
     if "keep" not in given:
