@@ -1,9 +1,10 @@
-"""Tracking against real wandb files and its real process, with a server that is not there or never answers.
+"""Tracking against real wandb files and its real process, with a server that is there, is not there, or goes silent.
 
 Each run is in a process of its own, as runs are; the processes that wait for a timeout do so side by side.
 """
 
 import ast
+import contextlib
 import json
 import multiprocessing
 import os
@@ -16,25 +17,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from wandb_server import clean_environment, inspected, of_kind, points_of, serving, summary_of, sync
 
+from softlookup import mirror
 from softlookup.errors import UserError
-from softlookup.tracking import Tracker, flatten
+from softlookup.tracking import UPLOAD, Tracker, flatten
 
 SCRIPT = """
-import sys, time
+import json, os, resource, shutil, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
+from softlookup import tracking
+from softlookup.record import RunFolder
 from softlookup.tracking import Tracker
 
-mode, folder = sys.argv[1], Path(sys.argv[2])
+mode, folder, history = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+BEFORE
 hooks = sys.exit, sys.excepthook
 tracker = Tracker(mode, "softlookup")
 began = time.monotonic()
-message = tracker.start(folder, "additive-s1-abc", "bottleneck", ["attention=additive", "x" * 80], {"seed": 1})
+message = tracker.start(folder, "additive-s1-abc", "bottleneck", ["attention=additive", "x" * 80], {"seed": 1}, history)
 seconds = time.monotonic() - began
 assert hooks == (sys.exit, sys.excepthook)
-tracker.log({"train/loss": 0.5, "test/absent": None}, step=7)
+if not history:
+    tracker.log({"train/loss": 0.5, "test/absent": None}, step=7)
 ACTION
 print(repr((message, tracker.messages, seconds)))
 """
@@ -42,18 +49,34 @@ FINISH = """
 picture = SimpleNamespace(weights=np.eye(3), gold=np.eye(3, dtype=bool), source=["a", "b", "c"], target=["d", "e", "f"])
 tracker.finish({"metrics": {"test/token_accuracy": 0.75}, "cost": {"cost/peak_bytes": 1009}}, [picture])
 """
+# As run.py does it: the truth first, then the mirror; MANY points, so that the mirror is larger than what it may be.
+MANY = 400
+LONG = f"""
+truth = RunFolder(folder)
+for step in range(8, 8 + {MANY}):
+    record = {{"step": step, "train/loss": step / 2, "validation/loss": step / 3}}
+    truth.log(record)
+    tracker.log({{k: v for k, v in record.items() if k != "step"}}, step)
+    if step == 200:
+        HALFWAY
+truth.write_result({{"id": truth.id, "metrics": {{}}}})
+tracker.finish({{"metrics": {{"test/token_accuracy": 0.75}}}})
+assert [record["step"] for record in truth.records()] == list(range(8, 8 + {MANY}))
+assert truth.finish()
+"""
+RUN = "additive-s1-abc"
 
 
-def start(folder, mode="offline", action=FINISH, **environment):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+def start(folder, mode="offline", action=FINISH, history=(), before="", **environment):
     home = folder.parent / f"home of {folder.name}"
-    home.mkdir()
-    folder.mkdir()
-    script = SCRIPT.replace("ACTION", action)
+    home.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    script = SCRIPT.replace("BEFORE", before).replace("ACTION", action)
     return subprocess.Popen(
-        [sys.executable, "-c", script, mode, str(folder)],
-        env={**kept, "HOME": str(home), "OMP_NUM_THREADS": "1", **environment},
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-c", script, mode, str(folder), json.dumps(history)],
+        env=clean_environment(home, **environment),
+        cwd=folder.parent,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -82,21 +105,10 @@ def services_of(pid):
     return found
 
 
-def records(folder):
-    (run,) = folder.glob("wandb/*run-*-additive-s1-abc")
-    command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", run]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def of_kind(logged, kind):
-    return [record[kind] for record in logged if record["type"] == kind]
-
-
 def test_offline_writes_the_whole_run_and_nothing_to_the_terminal(tmp_path):
     folder = tmp_path / "run"
     assert end(start(folder))[:2] == (None, [])
-    logged = records(folder)
+    logged = inspected(folder)
     (run,) = of_kind(logged, "run")
     assert (run["run_group"], run["run_id"], run["project"]) == ("bottleneck", "additive-s1-abc", "softlookup")
     assert run["tags"] == ["attention=additive", "x" * 64]
@@ -105,7 +117,7 @@ def test_offline_writes_the_whole_run_and_nothing_to_the_terminal(tmp_path):
     assert (point["train/loss"], point["_step"]) == (0.5, 7)
     assert "test/absent" not in point
     assert point["alignments/0.caption"] == "a b c → d e f"
-    summary = {k: v for update in of_kind(logged, "summary") for k, v in update["update"].items()}
+    summary = summary_of(logged)
     assert (summary["test/token_accuracy"], summary["cost/peak_bytes"]) == (0.75, 1009)
     assert [last["exit_code"] for last in of_kind(logged, "exit")] == [0]
     assert len(list(folder.glob("wandb/**/alignments/*.png"))) == 1
@@ -114,8 +126,8 @@ def test_offline_writes_the_whole_run_and_nothing_to_the_terminal(tmp_path):
 def test_a_failed_run_is_marked_and_its_reason_kept(tmp_path):
     folder = tmp_path / "run"
     assert end(start(folder, action="tracker.fail('FloatingPointError: the loss is nan')"))[:2] == (None, [])
-    logged = records(folder)
-    summary = {k: v for update in of_kind(logged, "summary") for k, v in update["update"].items()}
+    logged = inspected(folder)
+    summary = summary_of(logged)
     assert (summary["status"], summary["reason"]) == ("failed", "FloatingPointError: the loss is nan")
     assert [last["exit_code"] for last in of_kind(logged, "exit")] == [1]
 
@@ -138,8 +150,9 @@ def test_online_that_cannot_be_goes_on_offline_within_ten_seconds(tmp_path):
         assert "W&B is offline for this run" in message
         assert "\n" not in message
         assert message.endswith(f"upload it later with: wandb sync '{run}'")
-        assert seconds < 10
-        assert [last["exit_code"] for last in of_kind(records(folder), "exit")] == [0]
+        # What starting wandb takes at this moment on this machine is measured beside it.
+        assert seconds < 10 + ended["no key"][2]
+        assert [last["exit_code"] for last in of_kind(inspected(folder), "exit")] == [0]
     assert "wandb login" in ended["no key"][0]
 
 
@@ -167,6 +180,163 @@ for step in range(3):
         assert len(messages) == 1
         assert "tracking ended" in messages[0]
         assert "\n" not in messages[0]
+
+
+def history(*steps):
+    return [{"step": step, "train/loss": step / 2, "test/absent": None} for step in steps]
+
+
+def logging(*steps):
+    """What a run does that logs these steps."""
+    return "".join(f"tracker.log({{'train/loss': {step / 2}}}, {step})\n" for step in steps)
+
+
+def expected(*steps):
+    return [{"_step": step, "train/loss": step / 2} for step in steps]
+
+
+def killed(process):
+    """Kill a process that has said that it is ready."""
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.communicate(timeout=10)
+
+
+WAIT = "print('ready', flush=True); time.sleep(60)"
+END = "tracker.finish({'status': 'finished', 'metrics': {'test/token_accuracy': 0.75}})"
+
+
+def test_a_run_that_was_killed_and_goes_on_is_one_file_with_every_point_once(tmp_path):
+    folder = tmp_path / "run"
+    killed(start(folder, action=logging(8, 9) + WAIT))
+    killed(start(folder, action=logging(9, 10) + WAIT, history=history(7, 8)))
+    assert end(start(folder, action=logging(9, 10, 11) + END, history=history(7, 8)))[:2] == (None, [])
+    logged = inspected(folder)  # which wants one folder
+    assert points_of(logged) == expected(7, 8, 9, 10, 11)
+    assert summary_of(logged)["test/token_accuracy"] == 0.75
+
+
+def test_an_offline_run_is_uploaded_once_and_whole(tmp_path):
+    folder = tmp_path / "run"
+    end(start(folder, action=logging(8, 9) + FINISH))
+    (log,) = mirror.logs(folder)
+    with serving() as server:
+        sync(server, tmp_path, log.parent)
+        assert mirror.uploaded(log)
+        assert "Skipped 1 synced" in sync(server, tmp_path, log.parent)
+        run = server.runs[RUN]
+        assert [(point["_step"], point["train/loss"]) for point in run.points] == [(7, 0.5), (8, 4), (9, 4.5)]
+        assert server.lines == 3
+        assert run.summary.items() >= {"test/token_accuracy": 0.75, "cost/peak_bytes": 1009}.items()
+        assert any(name.startswith("media/images/alignments/0") for name in run.uploads)
+        assert (run.about["groupName"], run.exit_code) == ("bottleneck", 0)
+
+
+def test_online_sends_every_point_and_the_summary(tmp_path):
+    folder = tmp_path / "run"
+    with serving() as server:
+        assert end(start(folder, "online", logging(8, 9) + FINISH, **server.environment))[:2] == (None, [])
+        run = server.runs[RUN]
+        assert [(point["_step"], point["train/loss"]) for point in run.points] == [(7, 0.5), (8, 4), (9, 4.5)]
+        assert run.summary.items() >= {"test/token_accuracy": 0.75, "cost/peak_bytes": 1009}.items()
+        assert (run.about["groupName"], run.exit_code) == ("bottleneck", 0)
+    assert all(map(mirror.uploaded, mirror.logs(folder)))
+
+
+def test_online_that_goes_on_sends_no_step_twice(tmp_path):
+    folder = tmp_path / "run"
+    with serving() as server:
+        first = start(folder, "online", logging(8, 9) + "tracker.fail('Stopped: SIGTERM')", **server.environment)
+        assert end(first)[1] == []
+        assert server.runs[RUN].steps == [7, 8, 9]
+        second = start(folder, "online", logging(9, 10, 11) + END, history(7, 8), **server.environment)
+        assert end(second)[1] == []
+        run = server.runs[RUN]
+        assert (run.steps, server.lines, run.exit_code) == ([7, 8, 9, 10, 11], 5, 0)
+        assert run.summary["status"] == "finished"
+        assert run.summary.get("reason") is None
+    assert len(mirror.logs(folder)) == 1
+
+
+def test_a_server_that_goes_silent_or_away_costs_a_bounded_wait_and_nothing_else(tmp_path):
+    patience = 4
+    shorter = f"tracking.UPLOAD = {patience}.0"
+    timed = (
+        "print('ready', flush=True); input(); began = time.monotonic()\n" + LONG + "seconds = time.monotonic() - began"
+    )
+    with serving() as silent, serving() as gone, serving() as later:
+        servers = {"silent": silent, "gone": gone}
+        started = {
+            name: start(
+                tmp_path / name, "online", timed.replace("HALFWAY", "pass"), before=shorter, **server.environment
+            )
+            for name, server in servers.items()
+        }
+        for process in started.values():
+            assert process.stdout.readline() == "ready\n"
+        silent.answers.clear()
+        gone.shutdown()
+        gone.server_close()
+        for process in started.values():
+            process.stdin.write("\n")
+            process.stdin.flush()
+        for name, process in started.items():
+            message, messages, seconds = end(process)
+            assert message is None
+            assert seconds < patience + 5
+            assert UPLOAD + 5 <= 35
+            (told,) = messages
+            assert told.endswith(
+                f'make resync ARGS="runs_dir={tmp_path.parent} experiment={tmp_path.name} mode=online"'
+            )
+            assert "\n" not in told
+            # And W&B's own file of it is whole.
+            (log,) = mirror.logs(tmp_path / name)
+            assert not mirror.uploaded(log)
+            sync(later, tmp_path, "--no-skip-online", log.parent)
+            assert later.runs.pop(RUN).steps == list(range(7, 8 + MANY))
+
+
+@contextlib.contextmanager
+def small_disk(folder, options):
+    """A disk of its own below `wandb`."""
+    folder.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"mounting a small disk takes root: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_mirror_that_is_lost_is_told_in_one_line_and_the_truth_is_complete(tmp_path):
+    halfway = LONG.replace("HALFWAY", "shutil.rmtree(folder / 'wandb')")
+    whole = LONG.replace("HALFWAY", "pass")
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))"
+    with small_disk(tmp_path / "full" / "wandb", "size=60k"), small_disk(tmp_path / "read only" / "wandb", "ro"):
+        started = {
+            "full": start(tmp_path / "full", action=whole),
+            "limit": start(tmp_path / "limit", action=whole, before=limit),
+            "deleted": start(tmp_path / "deleted", action=halfway),
+            "read only": start(tmp_path / "read only", action=whole),
+            "undisturbed": start(tmp_path / "undisturbed", action=whole),
+        }
+        said = {name: end(process)[1] for name, process in started.items()}
+        assert said.pop("undisturbed") == []
+        for name, messages in said.items():
+            (told,) = messages
+            assert "are not whole" in told or (name == "read only" and "tracking ended (start: OSError" in told)
+            assert told.endswith(f'make resync ARGS="runs_dir={tmp_path.parent} experiment={tmp_path.name}"')
+            assert "\n" not in told
+
+
+def test_variables_that_are_set_to_nothing_do_no_harm(tmp_path):
+    nothing = {"WANDB_MODE": "", "WANDB_RESUME": "", "WANDB_CONSOLE": ""}
+    assert end(start(tmp_path / "run", **nothing))[:2] == (None, [])
+    assert [point["train/loss"] for point in points_of(inspected(tmp_path / "run"))] == [0.5]
 
 
 def test_a_killed_run_leaves_no_process_behind(tmp_path):
@@ -202,7 +372,7 @@ def test_it_works_in_a_process_forked_from_a_server_that_has_wandb_loaded(tmp_pa
     process.join(60)
     assert process.exitcode == 0
     assert listen.recv() == []
-    assert [point["item"]["train/loss"] for point in of_kind(records(tmp_path), "history")] == [0.5]
+    assert [point["item"]["train/loss"] for point in of_kind(inspected(tmp_path), "history")] == [0.5]
     assert services_of(process.pid) == []
 
 

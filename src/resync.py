@@ -1,0 +1,101 @@
+"""Make the W&B files of finished runs again from what the runs themselves hold, or send them to the server.
+
+python src/resync.py [experiment=NAME] [runs_dir=runs]   write files where they are missing or not whole
+python src/resync.py mode=online                         send the runs that the server does not have whole
+python src/resync.py all=true                            every finished run, whatever it has
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from softlookup import mirror
+from softlookup.errors import UserError, nearest
+from softlookup.record import RunFolder
+from softlookup.results import alignments
+from softlookup.tracking import Tracker
+
+KEYS = {"experiment": "", "runs_dir": "runs", "mode": "offline", "all": "false"}
+VALUES = {"mode": ("offline", "online"), "all": ("true", "false")}
+
+
+def parsed(arguments: list[str]) -> dict[str, str]:
+    """All keys with the values given. Raises UserError for an argument that is not KEY=VALUE with a known key."""
+    given = dict(KEYS)
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key not in KEYS or not equals or not value:
+            raise UserError(f"{argument!r}: expected KEY=VALUE; {nearest(key, KEYS)}")
+        if key in VALUES and value not in VALUES[key]:
+            raise UserError(f"{argument}: {nearest(value, VALUES[key])}")
+        given[key] = value
+    return given
+
+
+def finished(runs_dir: Path, experiment: str) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
+    """The finished runs with their result rows. Raises UserError where there is no such folder."""
+    offered = sorted(path.name for path in runs_dir.iterdir() if path.is_dir()) if runs_dir.is_dir() else []
+    if not offered:
+        raise UserError(f"no runs in {runs_dir}: expected folders {runs_dir}/EXPERIMENT/RUN; type: make sweep")
+    if experiment and experiment not in offered:
+        raise UserError(f"{runs_dir} has no experiment {experiment!r}; {nearest(experiment, offered)}")
+    for name in [experiment] if experiment else offered:
+        for path in sorted((runs_dir / name).glob("*/result.json")):
+            folder = RunFolder(path.parent)
+            row = folder.result()
+            if row is not None:
+                yield folder, row
+
+
+def lost(folder: RunFolder, mode: str) -> bool:
+    """Whether W&B lacks the run: online on its server, offline in its files (unless the server has it)."""
+    logs = mirror.logs(folder.path)
+    if any(map(mirror.uploaded, logs)):
+        return False
+    steps = [record["step"] for record in folder.records()]
+    return mode == "online" or not any(mirror.holds(log, steps) for log in logs)
+
+
+def rebuild(folder: RunFolder, row: dict[str, Any], mode: str) -> list[str]:
+    """Make one mirror from the truth; what went wrong, in lines."""
+    config = yaml.safe_load((folder.path / "config.yaml").read_text(encoding="utf-8"))
+    tracker = Tracker(mode, config["tracking"]["project"])
+    tags = [f"{group}={choice}" for group, choice in config["choices"].items()]
+    tracker.start(folder.path, folder.id, config["experiment_name"], tags, config, folder.records())
+    tracker.finish(row, alignments(folder.path))
+    return tracker.messages
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0 W&B has all of them, 1 something was in the way."""
+    given = parsed(arguments)
+    mode = given["mode"]
+    runs = list(finished(Path(given["runs_dir"]), given["experiment"]))
+    wanted = [(folder, row) for folder, row in runs if given["all"] == "true" or lost(folder, mode)]
+    done = 0
+    for i, (folder, row) in enumerate(wanted, start=1):
+        print(f"{i}/{len(wanted)} {folder.path.parent.name}/{folder.id}", flush=True)
+        try:
+            messages = rebuild(folder, row, mode)
+        except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+            messages = [f"cannot be read: {type(error).__name__}: {error}".split("\n")[0]]
+        done += not messages
+        for message in messages:
+            print(f"  {message}", flush=True)
+        if messages and mode == "online":
+            break  # what keeps one run from the server keeps the others, each after its own wait
+    what = "sent to W&B" if mode == "online" else "written again"
+    print(f"{done} of {len(runs)} finished runs {what}; {len(runs) - len(wanted)} were whole")
+    if mode == "offline" and done:
+        print(f"upload them with: wandb sync {given['runs_dir']}/{given['experiment'] or '*'}/*/wandb/offline-run-*")
+    return 0 if done == len(wanted) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as error:
+        sys.exit(str(error))

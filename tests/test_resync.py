@@ -1,0 +1,155 @@
+"""Mirrors that are lost in every way, and made again from the truth alone."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from wandb_server import Server, clean_environment, inspected, of_kind, points_of, serving, summary_of
+
+from softlookup import mirror
+from softlookup.record import RunFolder
+
+RESYNC = Path(__file__).parents[1] / "src" / "resync.py"
+STEPS = [7, 14, 21]
+# What run.py does at the end of a run, on the truth that `finished_run` wrote.
+UNDISTURBED = """
+import json, sys
+from pathlib import Path
+import yaml
+from softlookup.record import RunFolder
+from softlookup.results import alignments
+from softlookup.tracking import Tracker
+folder = RunFolder(Path(sys.argv[1]))
+config = yaml.safe_load((folder.path / "config.yaml").read_text())
+tracker = Tracker("offline", "lookups")
+tags = ["task=reverse", "attention=additive"]
+tracker.start(folder.path, folder.id, "tried", tags, config)
+for record in folder.records():
+    tracker.log({k: v for k, v in record.items() if k != "step"}, record["step"])
+tracker.finish(folder.result(), alignments(folder.path))
+assert tracker.messages == []
+"""
+
+
+def finished_run(runs_dir: Path, seed: int) -> RunFolder:
+    folder = RunFolder(runs_dir / "tried" / f"additive-s{seed}")
+    config = {
+        "seed": seed, "experiment_name": "tried", "choices": {"task": "reverse", "attention": "additive"},
+        "tracking": {"mode": "offline", "project": "lookups"},
+    }  # fmt: skip
+    folder.write_config(config)
+    for step in STEPS:
+        folder.log({"step": step, "validation/loss": step / seed, "validation/bleu": None})
+    metrics = {"test/token_accuracy": 0.25 * seed, "test/bleu": None}
+    folder.write_result({"id": folder.id, "status": "finished", "metrics": metrics, "by_length": [], "seed": seed})
+    words = np.array(["a", "b", "c"])
+    arrays = {"source_0": words, "target_0": words, "reference_0": words}
+    folder.write_alignments({"weights_0": np.eye(3), "gold_0": np.eye(3, dtype=bool), **arrays})
+    assert folder.finish()
+    return folder
+
+
+def resync(runs_dir: Path, *arguments: str, server: Server | None = None) -> tuple[int, str]:
+    environment = clean_environment(runs_dir.parent, **(server.environment if server else {}))
+    command = [sys.executable, RESYNC, f"runs_dir={runs_dir}", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def without_pictures(points: list[dict]) -> list[dict]:
+    return [{name: value for name, value in point.items() if not name.startswith("alignments/")} for point in points]
+
+
+def test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / "runs", seed) for seed in (1, 2, 3)]
+    for run in runs:
+        command = [sys.executable, "-c", UNDISTURBED, run.path]
+        subprocess.run(command, env=clean_environment(tmp_path), check=True, timeout=60)
+    before = [inspected(run.path) for run in runs]
+    (kept,) = mirror.logs(runs[2].path)
+    shutil.rmtree(runs[0].path / "wandb")
+    (cut,) = mirror.logs(runs[1].path)
+    cut.write_bytes(cut.read_bytes()[:-30])
+    code, said = resync(tmp_path / "runs", "experiment=tried")
+    assert code == 0
+    assert "2/2 tried/additive-s2" in said
+    assert "2 of 3 finished runs written again; 1 were whole" in said
+    assert said.strip().endswith(f"wandb sync {tmp_path}/runs/tried/*/wandb/offline-run-*")
+    assert mirror.logs(runs[2].path) == [kept]
+    for run, logged in zip(runs, before, strict=True):
+        again = inspected(run.path)
+        assert points_of(again) == points_of(logged)
+        assert [point["_step"] for point in points_of(again)] == STEPS
+        assert summary_of(again) == summary_of(logged)
+        assert summary_of(again)["test/token_accuracy"] == run.result()["metrics"]["test/token_accuracy"]  # type: ignore[index]
+        assert of_kind(again, "run")[0]["project"] == "lookups"
+        assert len(list(run.path.glob("wandb/**/alignments/*.png"))) == 1
+    assert "0 of 3 finished runs written again; 3 were whole" in resync(tmp_path / "runs")[1]
+    assert "3 of 3 finished runs written again" in resync(tmp_path / "runs", "all=true")[1]
+
+
+def test_online_sends_what_the_server_lacks_and_nothing_twice(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / "runs", seed) for seed in (1, 2)]
+    with serving() as server:
+        # Of one run the server has the first point, from an attempt that was killed.
+        part = RunFolder(tmp_path / "runs" / "tried" / "additive-s1")
+        begun = UNDISTURBED.replace('"offline"', '"online"').replace("folder.records():", "folder.records()[:1]:")
+        command = [sys.executable, "-c", begun.replace("tracker.finish(", "tracker.fail('killed');("), part.path]
+        subprocess.run(command, env=clean_environment(tmp_path, **server.environment), check=True, timeout=60)
+        assert server.runs["additive-s1"].steps == STEPS[:1]
+        shutil.rmtree(part.path / "wandb")
+        code, said = resync(tmp_path / "runs", "mode=online", server=server)
+        assert (code, "2 of 2 finished runs sent to W&B" in said) == (0, True)
+        for run, seed in zip(runs, (1, 2), strict=True):
+            there = server.runs[run.id]
+            assert without_pictures(there.points) == [{"_step": step, "validation/loss": step / seed} for step in STEPS]
+            assert there.summary["test/token_accuracy"] == 0.25 * seed
+            assert there.exit_code == 0
+        lines = server.lines
+        assert (
+            "0 of 2 finished runs sent to W&B; 2 were whole"
+            in resync(tmp_path / "runs", "mode=online", server=server)[1]
+        )
+        assert server.lines == lines
+
+
+def test_online_without_a_server_stops_at_the_first_run_and_leaves_it_offline(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / "runs", seed) for seed in (1, 2)]
+    code, said = resync(tmp_path / "runs", "mode=online")
+    assert code == 1
+    assert "wandb login" in said
+    assert "0 of 2 finished runs sent to W&B" in said
+    assert [len(mirror.logs(run.path)) for run in runs] == [1, 0]
+
+
+def test_runs_that_did_not_finish_are_left_alone_and_one_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    broken, unfinished = (finished_run(tmp_path / "runs", seed) for seed in (1, 2))
+    (broken.path / "config.yaml").write_text("tracking: [")
+    unfinished.set_state("running")
+    code, said = resync(tmp_path / "runs")
+    assert code == 1
+    assert "cannot be read: ParserError" in said
+    assert mirror.logs(unfinished.path) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("experiment=trid", "did you mean tried"),
+        ("mode=onlin", "online"),
+        ("ruins_dir=x", "runs_dir"),
+        ("all", "KEY=VALUE"),
+    ],
+)
+def test_mistakes_are_told_in_words(tmp_path: Path, argument: str, told: str) -> None:
+    path = tmp_path / "runs" / "tried" / "additive-s1"
+    path.mkdir(parents=True)
+    (path / "result.json").write_text(json.dumps({}))
+    code, said = resync(tmp_path / "runs", argument)
+    assert code == 1
+    assert told in said

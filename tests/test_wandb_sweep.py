@@ -1,0 +1,59 @@
+"""What a W&B agent would type for experiments/wandb_sweep.yaml, typed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from wandb_server import clean_environment, inspected, points_of
+
+from softlookup.config import composed
+from softlookup.record import RunFolder
+
+ROOT = Path(__file__).parents[1]
+SWEEP = yaml.safe_load((ROOT / "experiments" / "wandb_sweep.yaml").read_text(encoding="utf-8"))
+TINY = ["budget=900", "batch_tokens=100", "validations=3", "encoder.width=8", "decoder.width=16", "device=cpu"]
+
+
+def drawn(which: int) -> dict[str, object]:
+    """A value for each parameter: the first and the last that it has, or the ends of its range."""
+    ends = {name: p.get("values", [p.get("min"), p.get("max")]) for name, p in SWEEP["parameters"].items()}
+    return {name: values[which] for name, values in ends.items()}
+
+
+def typed(parameters: dict[str, object]) -> list[str]:
+    """The command as W&B's documentation has it: ${env} is /usr/bin/env, ${interpreter} python, and so on."""
+    arguments = [f"{name}={value}" for name, value in parameters.items()]
+    words = {
+        "${env}": ["/usr/bin/env"], "${interpreter}": ["python"], "${program}": [SWEEP["program"]],
+        "${args_no_hyphens}": arguments,
+    }  # fmt: skip
+    return [word for part in SWEEP["command"] for word in words.get(part, [part])]
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_the_command_is_one_run_of_the_entry_point(which: int, tmp_path: Path) -> None:
+    # Later words win: the server of this test is none, and the run is small.
+    command = [*typed(drawn(which)), "tracking=offline", f"runs_dir={tmp_path / 'runs'}", *TINY]
+    agents = {"WANDB_SWEEP_ID": "s1a2b3", "WANDB_RUN_ID": "r7x8y9", "WANDB_PROJECT": "other", "WANDB_MODE": ""}
+    environment = clean_environment(tmp_path, **agents)
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    (path,) = (tmp_path / "runs" / "wandb_sweep").glob("*/result.json")
+    row = json.loads(path.read_text(encoding="utf-8"))
+    assert row["choices"]["attention"] == drawn(which)["attention"]
+    assert row["seed"] == drawn(which)["seed"]
+    points = points_of(inspected(path.parent))
+    assert [point["_step"] for point in points] == [record["step"] for record in RunFolder(path.parent).records()]
+    assert all(SWEEP["metric"]["name"] in point for point in points)
+    (mirrored,) = path.parent.glob("wandb/offline-run-*")
+    assert mirrored.name.endswith("-r7x8y9")  # the ID that the agent waits for
+
+
+def test_every_value_of_every_parameter_is_taken() -> None:
+    for name, parameter in SWEEP["parameters"].items():
+        for value in parameter.get("values", [parameter.get("min"), parameter.get("max")]):
+            composed([f"{name}={value}", "experiment_name=wandb_sweep", "tracking=online"])
