@@ -114,7 +114,7 @@ class Fit:
 
     def _trainer(self) -> pl.Trainer:
         many = self.processes.count > 1
-        strategy: str | Strategy = DDPStrategy(broadcast_buffers=False) if many else "auto"
+        strategy: str | Strategy = DDPStrategy(forward_sync_buffers=False) if many else "auto"
         return pl.Trainer(
             accelerator="gpu" if device_of(self.config).type == "cuda" else "cpu",
             devices=self.processes.count,
