@@ -7,10 +7,10 @@ ARGS ?=
 PY := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help setup train sweep dashboard test check bench menu clean
+.PHONY: help setup train sweep dashboard export resync test test-slurm torture check bench menu clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## create .venv from requirements.lock and install the project in it, editable
 
@@ -31,8 +31,20 @@ sweep: setup  ## run an experiment and draw its dashboard: make sweep EXPERIMENT
 dashboard: setup  ## draw runs/dashboard.html from all runs
 	@$(PY) src/dashboard.py $(ARGS)
 
+export: setup  ## write all results as CSV files, into runs/tables: make export ARGS="experiment=scores"
+	@$(PY) src/export.py $(ARGS)
+
+resync: setup  ## make lost W&B files of finished runs again: make resync ARGS="experiment=scores mode=online"
+	@$(PY) src/resync.py $(ARGS)
+
 test: setup  ## run the tests
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto $(ARGS)
+
+test-slurm: setup  ## run a sweep on a real Slurm of one node, started for it: as root, with Debian's packages
+	@TEST_SLURM=1 OMP_NUM_THREADS=1 $(PY) -m pytest -p no:xdist -rs tests/slurm $(ARGS)
+
+torture: setup  ## a sweep under 50 random kill -9, against the same sweep left alone: make torture ARGS="kills=100"
+	@$(PY) tests/torture.py $(ARGS)
 
 check: setup  ## format, lint, types and import directions
 	@$(PY) -m ruff format --check .

@@ -46,6 +46,7 @@ ONLY_IN = {
     "wandb": {"tracking"},
     "hydra": {"config", "command", "train", "launcher"},
     "pytorch_lightning": {"training", "data", "fit", "progress"},
+    "submitit": {"launcher"},
     "entmax": {"normalizer"},
     "plotly": {"charts", "page", "style"},
     "sacrebleu": {"metrics", "task"},

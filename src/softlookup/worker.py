@@ -23,7 +23,7 @@ from softlookup.stop import Stop
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Read once, when the libraries load. A run that asks for more torch threads sets them itself.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _SERVER_IS_GONE = 255
 # A launcher that was killed takes its runs along, which needs a moment.
 _LAST_BREATH = 5.0
@@ -31,7 +31,7 @@ _LAST_BREATH = 5.0
 
 def start_server(job: str) -> None:
     """Start the fork server, which imports the module of `job` (`package.module:function`), and do not wait for it."""
-    os.environ.update(_ONE_THREAD)
+    os.environ.update(ONE_THREAD)
     _CONTEXT.set_forkserver_preload([job.partition(":")[0]])
     # The server and what it forks inherit this: Ctrl-C is for the launcher, which then stops its workers.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -131,7 +131,7 @@ def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     stop = Stop()
     try:
-        _talk_to(folder)
+        talk_to(folder)
         with lock.hold(folder.path), stop.listening():
             pkgutil.resolve_name(job)(config, folder, stop)
     except (Exception, Stopped) as error:
@@ -143,7 +143,7 @@ def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.
         sys.exit(128 + error.number if isinstance(error, Stopped) else 1)
 
 
-def _talk_to(folder: RunFolder) -> None:
+def talk_to(folder: RunFolder) -> None:
     """From here on what is printed goes to the run's own log."""
     with folder.log_path.open("ab") as log:
         os.dup2(log.fileno(), 1)

@@ -1,0 +1,126 @@
+"""Runs on a Slurm cluster, each in a job of its own: what is submitted, and what is done when all jobs have ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import submitit
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+from omegaconf import OmegaConf
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from hydra_plugins.softlookup_launcher import _queue
+from hydra_plugins.softlookup_launcher._queue import Run
+from softlookup import durable
+from softlookup.board import Board
+from softlookup.errors import Stopped, UserError
+from softlookup.record import RunFolder
+from softlookup.stop import Stop
+from softlookup.worker import ONE_THREAD, talk_to
+
+_JOBS = "jobs.json"  # beside what submitit keeps: the folder of the run of each job
+_ARRAY = 1000  # jobs in an array; Slurm takes 1001 where nobody changed that
+
+
+class Job(submitit.helpers.Checkpointable):
+    """What a job does. A job that goes back into the queue does the same again, and the run goes on from there."""
+
+    def __call__(self, config: dict[str, Any], path: str) -> None:
+        """Raises what the run raises, after its state was written; ends with 128 + the signal that stopped it."""
+        from softlookup.run import supervise
+
+        folder = RunFolder(Path(path))
+        talk_to(folder)
+        try:
+            supervise(config, folder)
+        except Stopped as stopped:
+            print(stopped)
+            sys.exit(128 + stopped.number)
+
+
+class Cluster:
+    """A sweep's runs as jobs. `parameters` are those of hydra-submitit-launcher for Slurm, all of them, checked."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self.parameters = dict(parameters)
+        self.folder = Path(self.parameters.pop("submitit_folder")).absolute()
+        self.retries = self.parameters.pop("max_num_timeout")
+        self.parallel: int = self.parameters["array_parallelism"]
+
+    def run(self, configs: list[dict[str, Any]]) -> bool:
+        """Do the runs and print what became of them; whether all of them are finished.
+
+        SIGINT (Ctrl-C) and SIGTERM cancel the jobs, and Stopped is raised when they have ended.
+        """
+        runs = {folder.path: (folder, config) for config in configs for folder in [RunFolder.of(config)]}
+        left = {path: run for path, run in runs.items() if not run[0].done()}
+        stopped: Stopped | None = None
+        board = Board(len(runs), len(runs) - len(left), max(1, min(self.parallel, len(left))))
+        with board, Stop().listening():
+            waiting = self._waiting()
+            jobs = {job_id: left[path] for job_id, path in waiting.items() if path in left}
+            if jobs:
+                print(f"{len(jobs)} runs were queued before, and are waited for", flush=True)
+            try:
+                self._submit(left, jobs, waiting)
+                _queue.follow(jobs, board)
+            except Stopped as error:
+                stopped = error
+                gone = {ended.folder.id for ended in board.ended}
+                remaining = {job_id: run for job_id, run in jobs.items() if run[0].id not in gone}
+                _queue.cancel(list(remaining))
+                _queue.follow(remaining, board)
+        board.summary()
+        if stopped is not None:
+            raise stopped
+        finished = sum(ended.state == "finished" for ended in board.ended) == len(left)
+        if finished and waiting.keys() <= jobs.keys():  # the runs' own logs say it all
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return finished
+
+    def _waiting(self) -> dict[str, Path]:
+        """The jobs of launchers that are gone, which still wait or run: the folder of the run of each."""
+        try:
+            known = json.loads((self.folder / _JOBS).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return {job_id: Path(known[job_id]) for job_id in _queue.waiting(list(known))}
+
+    def _submit(self, left: dict[Path, Run], jobs: dict[str, Run], waiting: dict[str, Path]) -> None:
+        """Queue what is left and in no job yet, and add it to `jobs`. Raises UserError where Slurm takes no job."""
+        queued = {folder.path for folder, _ in jobs.values()}
+        runs = [run for path, run in left.items() if path not in queued]
+        if not runs:
+            return
+        arrays = [runs[start : start + _ARRAY] for start in range(0, len(runs), _ARRAY)]
+        executor = self._executor(len(arrays))
+        os.environ.update(ONE_THREAD)  # Slurm hands the environment on to the jobs
+        for array in arrays:
+            for folder, config in array:
+                folder.write_config(config)
+                folder.set_state("queued")
+            configs, paths = [config for _, config in array], [str(folder.path) for folder, _ in array]
+            try:
+                made = executor.map_array(Job(), configs, paths)
+            except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
+                raise UserError(f"Slurm takes no job: {' '.join(str(error).split())}") from error
+            jobs |= {job.job_id: run for job, run in zip(made, array, strict=True)}
+            named = waiting | {job_id: folder.path for job_id, (folder, _) in jobs.items()}
+            durable.write(self.folder / _JOBS, json.dumps(named, default=str).encode())
+
+    def _executor(self, arrays: int) -> submitit.AutoExecutor:
+        """What submits to Slurm; each of so many arrays has its share of the jobs that may run at a time."""
+        try:
+            executor = submitit.AutoExecutor(self.folder, cluster="slurm", slurm_max_num_timeout=self.retries)
+        except RuntimeError as error:  # no srun
+            raise UserError(f"{error} hydra/launcher=local runs the sweep on this machine") from error
+        parameters = self.parameters | {"array_parallelism": max(1, self.parallel // arrays)}
+        common = set(OmegaConf.structured(BaseQueueConf))
+        executor.update_parameters(**{k if k in common else f"slurm_{k}": v for k, v in parameters.items()})
+        return executor

@@ -1,0 +1,113 @@
+"""A sweep from Hydra's list of jobs to the report at its end, whatever does the runs in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from omegaconf import DictConfig
+
+from hydra_plugins.softlookup_launcher._jobs import Job, compose
+from softlookup.errors import UserError
+
+UNASKED = 1000  # runs that a sweep may have without being asked whether it is meant
+_ENOUGH = 100  # finished runs that are timed for an estimate
+
+
+def launch(
+    loader: ConfigLoader,
+    master: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    workers: int,
+    work: Callable[[list[dict[str, Any]]], bool],
+) -> Sequence[JobReturn]:
+    """Check all jobs, plan them, let `work` do them and report; `work` says whether all runs are finished.
+
+    Raises UserError for a mistake in the config of any job before the first one starts, for a sweep so large that it
+    must be confirmed (`workers` run at a time, for the estimate), and where another sweep has the experiment.
+    Ends with SystemExit(1) when a run is not finished.
+    """
+    setup_globals()
+    _confirm(master, len(job_overrides), workers)
+    jobs = compose(loader, master, job_overrides)
+    configs = [job.config for job in jobs]
+    with _alone(configs):
+        _plan(jobs)
+        finished = work(configs)
+        _report({(config["runs_dir"], config["experiment_name"]) for config in configs})
+    if not finished:
+        raise SystemExit(1)
+    return [_done(overrides) for overrides in job_overrides]
+
+
+def _confirm(master: DictConfig, count: int, workers: int) -> None:
+    if count <= UNASKED or master.get("confirm") is True:
+        return
+    from softlookup.board import duration
+
+    seconds = list(_timed(Path(master.runs_dir) / master.experiment_name))
+    if seconds:
+        mean = sum(seconds) / len(seconds)
+        told = (
+            f"by the mean of {len(seconds)} finished ones, {duration(mean)}, about "
+            f"{duration(mean * count / workers)} with {workers} at a time"
+        )
+    else:
+        told = "none of them has been timed yet: a small sweep of them first would tell how long they take"
+    raise UserError(f"this sweep has {count:,} runs; {told}; if that is meant, add confirm=true")
+
+
+def _timed(experiment: Path) -> Iterator[float]:
+    """Seconds that finished runs of the experiment took, of some of them at most."""
+    for path in sorted(experiment.glob("*/result.json"))[:_ENOUGH]:
+        try:
+            yield float(json.loads(path.read_bytes())["cost"]["cost/seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
+@contextmanager
+def _alone(configs: Sequence[dict[str, Any]]) -> Iterator[None]:
+    """Hold every experiment of the sweep: another sweep of it has to wait."""
+    from softlookup.lock import hold
+
+    folders = {Path(config["runs_dir"]).absolute() / config["experiment_name"] for config in configs}
+    with ExitStack() as held:
+        for folder in sorted(folders):
+            held.enter_context(hold(folder))
+        yield
+
+
+def _plan(jobs: Sequence[Job]) -> None:
+    """Write the plan of each experiment. Sweeps without an experiment file write none: all that is run counts."""
+    from softlookup.record import run_id, write_plan
+
+    experiments: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for config in (job.config for job in jobs if job.planned):
+        experiments.setdefault((config["runs_dir"], config["experiment_name"]), {})[run_id(config)] = config
+    for (_, name), cells in experiments.items():
+        outside = write_plan(list(cells.values()))
+        if outside:
+            print(f"{name} is now these {len(cells)} runs; {outside} of an earlier sweep are kept, outside its means")
+
+
+def _report(experiments: set[tuple[str, str]]) -> None:
+    """Print what each experiment came to, and write the dashboard of its folder of runs."""
+    from softlookup import page, report, results
+
+    for runs_dir, name in sorted(experiments):
+        rows = results.read(Path(runs_dir))
+        report.compare(rows[rows["experiment"] == name])
+    for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
+        print(f"dashboard  {page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html')}")
+
+
+def _done(overrides: Sequence[str]) -> JobReturn:
+    done = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
+    done.return_value = None
+    return done

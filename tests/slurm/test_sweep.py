@@ -1,0 +1,148 @@
+"""A sweep on a real Slurm, whose jobs are stopped, killed and sent back into the queue, against an undisturbed one."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cluster
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
+VALIDATIONS = 6
+# Six runs; half of them draw random numbers for dropout while they train.
+RUNS = [
+    "experiment_name=tables", "attention=additive,general,fixed_mean", "encoder.dropout=0,0.2", "budget=60000",
+    f"validations={VALIDATIONS}", "checkpoint_seconds=0.5", "tracking=disabled",
+]  # fmt: skip
+SLURM = ["hydra/launcher=submitit_slurm", "hydra.launcher.mem_gb=1"]
+TICK = 5  # seconds between two looks of the launcher at its jobs
+LAUNCHERS: list[subprocess.Popen] = []
+DISTURBANCES = ("SIGTERM", "SIGKILL", "requeue", "SIGUSR2")
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    reason = cluster.why_not()
+    if reason:
+        pytest.skip(reason)
+    with cluster.running(tmp_path_factory.mktemp("slurm")) as environment:
+        try:
+            yield environment
+        finally:
+            for launcher in LAUNCHERS:
+                if launcher.poll() is None:
+                    launcher.kill()
+                    launcher.communicate()
+
+
+def sweep(runs_dir: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen:
+    """`python src/train.py -m` with the runs of this test."""
+    command = [sys.executable, str(SOURCE / "train.py"), "-m", f"runs_dir={runs_dir}", *RUNS, *arguments]
+    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    LAUNCHERS.append(subprocess.Popen(command, env=environment or {**os.environ}, **out))
+    return LAUNCHERS[-1]
+
+
+def training(runs_dir: Path, environment: dict[str, str]) -> dict[str, Path]:
+    """Jobs whose runs train, have a checkpoint and a third of the way to go: the folder by the number of the job."""
+    jobs_file = runs_dir / "tables" / ".submitit" / "jobs.json"
+    command = ["squeue", "--noheader", "--array", "--states=RUNNING", "--format=%i"]
+    numbers = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    jobs = json.loads(jobs_file.read_text()) if jobs_file.exists() else {}
+    found = {number: Path(jobs[number]) for number in numbers if number in jobs}
+    return {number: path for number, path in found.items() if (path / "checkpoints.json").exists() and early(path)}
+
+
+def early(path: Path) -> bool:
+    metrics = path / "metrics.jsonl"
+    return not metrics.exists() or metrics.read_bytes().count(b"\n") <= VALIDATIONS - 2
+
+
+def disturb(launcher: subprocess.Popen, runs_dir: Path, environment: dict[str, str]) -> dict[str, str]:
+    """Do every disturbance, each to another run while it trains; the runs by what was done to them."""
+    hit: dict[str, str] = {}
+    while len(hit) < len(DISTURBANCES):
+        assert launcher.poll() is None, f"{hit} {launcher.communicate()[0]}"
+        for number, path in training(runs_dir, environment).items():
+            if path.name not in hit.values() and len(hit) < len(DISTURBANCES):
+                kind = DISTURBANCES[len(hit)]
+                strike(kind, number, path, environment)
+                hit[kind] = path.name
+        time.sleep(0.1)
+    return hit
+
+
+def strike(kind: str, number: str, path: Path, environment: dict[str, str]) -> None:
+    if kind == "SIGKILL":  # of the process itself, which says in its lock who it is
+        os.kill(json.loads((path / ".lock").read_text())["pid"], signal.SIGKILL)
+        return
+    command = ["scontrol", "requeue"] if kind == "requeue" else ["scancel", f"--signal={kind.removeprefix('SIG')}"]
+    subprocess.run([*command, number], env=environment, check=False)  # scancel has been seen to end with 229 for done
+
+
+def exported(runs_dir: Path, to: Path) -> dict[str, bytes]:
+    """The tables without the measured times."""
+    command = [sys.executable, str(SOURCE / "export.py"), f"runs_dir={runs_dir}", f"output={to}"]
+    subprocess.run(command, check=True, capture_output=True)
+    return {path.name: path.read_bytes() for path in sorted(to.iterdir()) if path.name != "times.csv"}
+
+
+def resumed(runs_dir: Path) -> int:
+    """How many times a run went on from a checkpoint."""
+    return sum(path.read_text().count("goes on from") for path in runs_dir.glob("tables/*/log.txt"))
+
+
+def test_stopped_killed_and_requeued_jobs_end_in_the_tables_of_an_undisturbed_sweep(
+    slurm: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    undisturbed, disturbed = tmp_path / "local", tmp_path / "shared"
+    jobs_file = disturbed / "tables" / ".submitit" / "jobs.json"
+    # The launcher is killed, and its jobs go on without it.
+    launcher = sweep(disturbed, *SLURM, environment=slurm)
+    while not training(disturbed, slurm):
+        assert launcher.poll() is None, launcher.communicate()[0]
+        time.sleep(0.1)
+    launcher.kill()
+    launcher.communicate()
+    queued = json.loads(jobs_file.read_text())
+    # The next one waits for the same jobs, sees what becomes of them, and is stopped by Ctrl-C.
+    launcher = sweep(disturbed, *SLURM, environment=slurm)
+    assert any("queued before" in line for line in iter(launcher.stdout.readline, ""))
+    hit = disturb(launcher, disturbed, slurm)
+    assert json.loads(jobs_file.read_text()).keys() <= queued.keys()
+    time.sleep(1.5 * TICK)  # it sees the last one
+    launcher.send_signal(signal.SIGINT)
+    printed = launcher.communicate()[0]
+    assert launcher.returncode == 130, printed
+    assert "Traceback" not in printed
+    assert re.search(rf"failed\s+{hit['SIGKILL']}: its Slurm job \d+_\d ended as FAILED", printed), printed
+    assert re.search(rf"preempted\s+{hit['SIGTERM']}: stopped by SIGTERM", printed), printed
+    assert "Requeued job" in (disturbed / "tables" / hit["SIGUSR2"] / "log.txt").read_text()
+    assert not training(disturbed, slurm)
+    # The last one ends as a local sweep does.
+    launcher = sweep(disturbed, *SLURM, environment=slurm)
+    printed = launcher.communicate()[0]
+    assert launcher.returncode == 0, printed
+    assert re.search(r"│ 6\s+│ 6\s+│ 0", printed), printed
+    assert f"dashboard  {disturbed / 'dashboard.html'}" in printed
+    assert not jobs_file.parent.exists()
+
+    local = sweep(undisturbed)
+    assert "Traceback" not in local.communicate()[0]
+    assert local.returncode == 0
+    tables, expected = exported(disturbed, tmp_path / "a"), exported(undisturbed, tmp_path / "b")
+    different = [name for name in expected if tables.get(name) != expected[name]]
+    with capsys.disabled():
+        print(
+            f"\nSlurm: 6 runs, {len(hit)} of them hit ({', '.join(hit)}), their launcher killed and stopped; "
+            f"{resumed(disturbed)} times a run went on from a checkpoint; "
+            f"{len(expected)} tables, {len(different)} of them different"
+        )
+    assert len(expected) >= 4
+    assert not different
