@@ -15,10 +15,10 @@ from rich.table import Table
 
 from softlookup import cost
 from softlookup.config import build, composed, groups
+from softlookup.construct import build_model, device_of
 from softlookup.contract import Task
 from softlookup.data import collate
 from softlookup.errors import UserError
-from softlookup.construct import build_model, device_of
 
 ROUNDS = 30
 WARM_UP = 3

@@ -37,3 +37,5 @@ if __name__ == "__main__":
         print(main(sys.argv[1:]))
     except UserError as error:
         sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{error.filename} cannot be written ({error.strerror})")

@@ -8,8 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from softlookup.config import CONF, groups
 from softlookup.errors import UserError
+from softlookup.offer import CONF, groups
 
 MARKS = re.compile(r"(<!-- menu -->\n).*?(<!-- /menu -->)", re.DOTALL)
 

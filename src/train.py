@@ -6,52 +6,77 @@ python src/train.py -m attention=additive,general seed=1,2
 
 import os
 import sys
+import warnings
 
 import hydra
 from omegaconf import DictConfig
 
-from softlookup.config import check_overrides, explain, resolve
+from softlookup.command import check_overrides, split
+from softlookup.config import explain, resolve
+from softlookup.errors import Stopped
+from softlookup.record import state_of
 
-# What came out of the run inside Hydra, which would print a line of its own about any error that passed through it.
-raised: list[BaseException] = []
+# What came out of the runs inside Hydra, which would print lines of its own about any error that passed through it.
+raised: list[Exception] = []
+# Some launchers carry `single` into another process, where nobody reads `raised`.
+_HERE = os.getpid()
 
 
 @hydra.main(version_base=None, config_path="../conf", config_name="train")
 def single(config: DictConfig) -> None:
-    """One run, in this process. Sweeps go from Hydra to the launcher and do not pass here."""
+    """One run, in this process. Sweeps go from Hydra to a launcher; only those of other packages come back here."""
     try:
         resolved = resolve(config)
         from softlookup.run import start
 
         start(resolved)
-    except BaseException as error:
-        raised.append(error)
+    except SystemExit as ended:
+        _keep(RuntimeError(f"something in the run called sys.exit({ended.code})"))
+    except Exception as error:
+        _keep(error)
+
+
+def _keep(error: Exception) -> None:
+    if os.getpid() != _HERE:
+        raise error
+    raised.append(error)
 
 
 def main() -> int:
-    """The exit code: 0 done, 1 a run failed, 2 a mistake in what was asked for, 130 stopped by Ctrl-C."""
+    """The exit code: 0 done, 1 a run failed, 2 a mistake in what was asked for, 130 or 143 stopped by a signal."""
     arguments = sys.argv[1:]
     debug = any(argument.lstrip("+") == "debug=true" for argument in arguments)
     # Hydra would print errors in its own words and end the process.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         check_overrides(arguments)
+        flags, overrides = split(arguments)
+        # Hydra checks our config of that name against the plugin's own, which is wanted, and warns of it.
+        warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/submitit_slurm' is validated")
+        sys.argv[1:] = [*flags, *overrides]  # where Hydra reads them, and understands no flag behind an override
         single()
-        if raised:
-            raise raised[0]
-    except KeyboardInterrupt:
+    except (Stopped, KeyboardInterrupt) as stopped:
         print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    except FloatingPointError as error:
-        print(f"diverged: {error}", file=sys.stderr)
-        return 1
+        return 128 + (stopped.number if isinstance(stopped, Stopped) else 2)
     except Exception as error:
-        mistake = explain(error)
-        if debug or mistake is None:
-            raise
+        raised.append(error)
+    # A sweep of another launcher may meet the same mistake in every job.
+    different = {f"{type(error)} {error}": error for error in raised}
+    return max((_told(error, debug) for error in different.values()), default=0)
+
+
+def _told(error: Exception, debug: bool) -> int:
+    """Print an error, in one line where its cause is known; the exit code."""
+    mistake = explain(error)
+    if mistake is not None and not debug:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
-    return 0
+    state, reason = state_of(error)
+    if state != "failed" and not debug:
+        print(f"{state}: {reason}", file=sys.stderr)
+    else:
+        sys.excepthook(type(error), error, error.__traceback__)
+    return 1 if mistake is None else 2
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def act(config, folder, stop):  # noqa: ARG001, PLR0912
         held = []
         while True:
             held.append(b"x" * 10_000_000)
-            time.sleep(0.02)  # so that its parent sees it grow
+            time.sleep(0.2)  # so that its parent sees it grow
     if seed == FILLS:
         with suppress(OSError), (folder.path.parent / "ballast").open("wb", buffering=0) as file:
             while True:

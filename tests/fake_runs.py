@@ -1,23 +1,45 @@
 """A folder of runs whose numbers follow simple formulas: two tasks, three variants, three seeds; one run failed, one
-was never started, and names that would be markup or a script if a page let them."""
+was never started, and names that would be markup or a script if a page let them.
+
+As a program it writes a thousand runs and prints the seconds that the dashboard and the tables of them take:
+
+    python tests/fake_runs.py RUNS_DIR [variants=5] [tasks=2] [seeds=100]
+"""
 
 import json
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 SCRIPT = "<script>window.hacked=1</script>"
+IMAGE = "<img src=x onerror=window.hacked=1>"
 TEMPLATE = "%{x} <b>bold</b> &amp; {{data}}"
 TASKS = ("reverse", "<i>grammar</i>")
 VARIANTS = ("fixed_mean", "additive", SCRIPT)
 LONGEST = 10
+EXAMPLES = (["<b>die</b>", SCRIPT, IMAGE, TEMPLATE, "schläft", "nicht"], [*"abcdefghijk"])
+# What a real run measures besides, so that a large folder weighs what a real one does.
+BESIDES = (
+    "gold_mass",
+    "aer",
+    "entropy",
+    "effective_positions",
+    "alignment_accuracy_given_right",
+    "best_offset_accuracy",
+)
 
 
 def make(
     runs_dir: Path, experiment: str = "bottleneck", tasks: tuple[str, ...] = TASKS,
-    variants: tuple[str, ...] = VARIANTS, seeds: int = 3,
+    variants: tuple[str, ...] = VARIANTS, seeds: int = 3, full: bool = False,
 ) -> Path:  # fmt: skip
-    """Write the folder. The last cell was never started; seed 1 of the last variant of the first task failed."""
+    """Write the folder. The last cell was never started; seed 1 of the last variant of the first task failed.
+
+    `full` runs have all the measures, and as many alignments, as real ones.
+    """
     cells = [
         {"id": f"{v}-{t}-s{s}".replace("/", "_"), "choices": {"task": t, "encoder": "gru", "attention": v}, "seed": s}
         for t in tasks
@@ -30,13 +52,16 @@ def make(
     for cell in cells[:-1]:
         task, variant = cell["choices"]["task"], cell["choices"]["attention"]
         failed = cell["seed"] == 1 and variant == variants[-1] and task == tasks[0]
-        _run(folder / cell["id"], cell, variants.index(variant), bool(tasks.index(task)), failed)
+        rank = variants.index(variant) % 5
+        _run(folder / cell["id"], cell, rank, bool(tasks.index(task)), failed)
+        if full and not failed:
+            _fill(folder / cell["id"], rank)
     return runs_dir
 
 
 def accuracy(rank: int, seed: int, length: int = LONGEST) -> float:
     """Token accuracy of the variant of that rank: all fall with length, later variants from higher, less steeply."""
-    return (0.5 + 0.09 * rank + 0.01 * seed) * min(1.0, (LONGEST * (1 + 0.2 * rank) / length) ** 0.6)
+    return (0.5 + 0.09 * rank + 0.01 * (seed % 10)) * min(1.0, (LONGEST * (1 + 0.2 * rank) / length) ** 0.6)
 
 
 def _run(folder: Path, cell: dict, rank: int, text: bool, failed: bool) -> None:
@@ -48,7 +73,7 @@ def _run(folder: Path, cell: dict, rank: int, text: bool, failed: bool) -> None:
     if failed:
         return
     seed, fixed = cell["seed"], str(cell["choices"]["attention"]).startswith("fixed_")
-    value, aligned = accuracy(rank, seed), None if fixed else 0.3 * rank + 0.01 * seed
+    value, aligned = accuracy(rank, seed), None if fixed else min(0.98, 0.3 * rank + 0.01 * (seed % 10))
     metrics = {
         "test/token_accuracy": value, "test/exact_match": value**2, "test/alignment_accuracy": aligned,
         "test/forced/token_accuracy": value, "test/forced/alignment_accuracy": aligned,
@@ -84,10 +109,10 @@ def _point(step: int, rank: int, seed: int) -> dict:
     return {**point, "validation/token_accuracy": accuracy(rank, seed) * rise}
 
 
-def _alignments(path: Path, rank: int) -> None:
-    """Two examples: the weight peaks on the mirrored position, more sharply for a higher rank."""
+def _alignments(path: Path, rank: int, examples: Sequence[list[str]] = EXAMPLES) -> None:
+    """The weight peaks on the mirrored position, more sharply for a higher rank."""
     arrays = {}
-    for i, words in enumerate((["<b>die</b>", "alte", "Katze", TEMPLATE, "schläft", "nicht"], [*"abcdefghijk"])):
+    for i, words in enumerate(examples):
         size = len(words)
         at = np.arange(size)
         weights = np.exp(-rank * np.abs(at[:, None] + at[None, :] - (size - 1)))
@@ -95,4 +120,37 @@ def _alignments(path: Path, rank: int) -> None:
         arrays |= {f"weights_{i}": (weights / weights.sum(1, keepdims=True)).astype(np.float32), f"gold_{i}": gold}
         arrays |= {f"source_{i}": np.array(words), f"target_{i}": np.array(words[::-1])}
         arrays |= {f"reference_{i}": np.array([SCRIPT, *words[::-1]])}
-    np.savez(path, **arrays)
+    np.savez_compressed(path, **arrays)
+
+
+def _fill(folder: Path, rank: int) -> None:
+    row = json.loads((folder / "result.json").read_text())
+    more = {name: 0.5 + 0.001 * rank for measure in BESIDES for name in (measure, f"forced/{measure}")}
+    row["metrics"] |= {f"test/{name}": value for name, value in more.items()}
+    row["by_length"] = [{**bucket, **more} for bucket in row["by_length"]]
+    (folder / "result.json").write_text(json.dumps(row, indent=1))
+    if (folder / "alignments.npz").exists():
+        words = [[f"w{i}" for i in range(size)] for size in (9, 11, 6, 16)]
+        _alignments(folder / "alignments.npz", rank, words)
+
+
+def main(arguments: list[str]) -> None:
+    """Write the runs where there are none yet, then time both verbs."""
+    from softlookup import export, page
+
+    runs_dir = Path(arguments[0])
+    sizes = {"variants": 5, "tasks": 2, "seeds": 100} | {k: int(v) for k, v in (a.split("=") for a in arguments[1:])}
+    if not runs_dir.exists():
+        variants = ("fixed_mean", *(f"variant_{i:02}" for i in range(1, sizes["variants"])))
+        tasks = tuple(f"task_{i}" for i in range(sizes["tasks"]))
+        make(runs_dir, "large", tasks, variants, sizes["seeds"], full=True)
+    for name, verb, target in (("dashboard", page.write, "dashboard.html"), ("export", export.write, "tables")):
+        started, busy = time.perf_counter(), time.process_time()
+        written = verb(runs_dir, runs_dir / target)
+        size = sum(path.stat().st_size for path in ([written] if written.is_file() else written.iterdir()))
+        seconds = f"{time.perf_counter() - started:.1f} s ({time.process_time() - busy:.1f} s of one core)"
+        print(f"{name:10} {seconds}  {size / 1e6:.1f} MB  {written}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

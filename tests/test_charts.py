@@ -1,7 +1,8 @@
-import base64
+import json
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import fake_runs
@@ -12,7 +13,7 @@ from PIL import Image
 
 from softlookup import charts
 from softlookup.errors import UserError
-from softlookup.page import write
+from softlookup.page import render, write
 from softlookup.picture import readme_picture
 from softlookup.results import Alignment, by_length, curves, read
 from softlookup.style import literal, styles, title
@@ -61,6 +62,21 @@ def test_styles_are_apart_within_an_experiment_and_kept_between_them(tmp_path):
     assert found["one"]["additive"].line["dash"] == "solid"
 
 
+def test_styles_repeat_only_after_all_were_taken(tmp_path):
+    fake_runs.make(tmp_path, tasks=("copy",), variants=tuple(f"v{i:02}" for i in range(60)), seeds=2)
+    taken = [(style.color, style.symbol) for style in styles(read(tmp_path))["bottleneck"].values()]
+    assert [taken.count(look) for look in taken[:28]] == [3] * 4 + [2] * 24
+
+
+def test_a_page_of_many_seeds_has_the_maps_of_the_first_and_says_so(tmp_path):
+    note = "The first 3 seeds of each variant"
+    written = render(read(fake_runs.make(tmp_path / "few", tasks=("copy",), variants=("additive", "dot"))))
+    assert note not in written
+    written = render(read(fake_runs.make(tmp_path / "many", tasks=("copy",), variants=("additive", "dot"), seeds=5)))
+    assert note in written
+    assert [written.count(f'"additive, seed {seed}"') for seed in range(1, 6)] == [1, 1, 1, 0, 0]
+
+
 def test_names_are_shown_letter_by_letter():
     assert literal("<b>a</b> & %{x}") == "&lt;b&gt;a&lt;/b&gt; &amp; %&#123;x}"
     assert literal("ab\ncd " * 20, 7) == "ab cd …"
@@ -68,28 +84,28 @@ def test_names_are_shown_letter_by_letter():
 
 
 def test_quality_by_length_draws_mean_band_and_every_seed(rows, looks):
-    figure = charts.quality_by_length(_cells(by_length(rows)), "token_accuracy", looks)
+    figure = go.Figure(charts.quality_by_length(_cells(by_length(rows)), "token_accuracy", looks))
     (mean,), (band,), (seeds,) = (_of(figure, "additive", kind) for kind in ("mean", "band", "seed"))
     assert list(mean.x) == [5, 10, 15, 20, 30, 40]
     assert mean.y[-1] == pytest.approx(fake_runs.accuracy(1, 2, 40))
     assert band.y[0] == pytest.approx(fake_runs.accuracy(1, 3, 5))
     assert band.y[-1] == pytest.approx(fake_runs.accuracy(1, 1, 5))
-    assert list(seeds.x).count(None) == 3
+    assert np.isnan(seeds.x).sum() == np.isnan(seeds.y).sum() == 3
     assert [shape.x0 for shape in figure.layout.shapes] == [fake_runs.LONGEST]
 
 
 def test_a_measure_that_a_variant_lacks_is_called_absent(rows, looks):
-    figure = charts.quality_by_length(_cells(by_length(rows)), "alignment_accuracy", looks)
+    figure = go.Figure(charts.quality_by_length(_cells(by_length(rows)), "alignment_accuracy", looks))
     assert not _of(figure, "fixed_mean", "mean")
     assert "absent, not 0: fixed_mean" in [note.text for note in figure.layout.annotations]
 
 
 def test_a_measure_that_no_run_has_draws_no_line(rows, looks):
-    assert not charts.quality_by_length(_cells(by_length(rows)), "bleu", looks).data
+    assert not charts.quality_by_length(_cells(by_length(rows)), "bleu", looks)["data"]
 
 
 def test_alignment_of_fixed_contexts_stands_on_a_strip_of_its_own(rows, looks):
-    figure = charts.alignment_beside_quality(_cells(rows), looks)
+    figure = go.Figure(charts.alignment_beside_quality(_cells(rows), looks))
     (fixed,), (attends,) = (_of(figure, name, "mean") for name in ("fixed_mean", "additive"))
     assert fixed.yaxis == "y2"
     assert "alignment accuracy absent" in fixed.hovertemplate
@@ -98,14 +114,14 @@ def test_alignment_of_fixed_contexts_stands_on_a_strip_of_its_own(rows, looks):
 
 
 def test_cost_has_the_front_of_the_means(rows, looks):
-    figure = charts.quality_by_cost(_cells(rows), looks, "cost/peak_bytes")
+    figure = go.Figure(charts.quality_by_cost(_cells(rows), looks, "cost/peak_bytes"))
     (line,) = (trace for trace in figure.data if trace.meta == {"kind": "front"})
     assert list(line.x) == pytest.approx([2, 4, 6, 6])
     assert list(line.y) == pytest.approx([0.52, 0.61, 0.705, 0.705])
 
 
 def test_learning_curves_have_loss_and_length_below(rows, looks):
-    figure = charts.learning_curves(_cells(curves(rows)), looks)
+    figure = go.Figure(charts.learning_curves(_cells(curves(rows)), looks))
     accuracy, loss = _of(figure, "additive", "mean")
     assert (accuracy.yaxis, loss.yaxis) == ("y", "y2")
     assert accuracy.x[-1] == 640_000
@@ -117,13 +133,14 @@ def test_heat_map_is_right_way_up_with_gold_outlined():
     gold = np.array([[False, True, False], [True, False, False]])
     weights = np.array([[0.1, 0.7, 0.2], [1.0, 0.0, 0.0]], dtype=np.float32)
     drawn = charts.heat_map(Alignment(weights, gold, ["a", "<b>", "a"], ["x", "y"], ["x", "y"]))
-    figure = go.Figure(drawn)  # plotly checks every name and value
-    percents = np.frombuffer(base64.b64decode(drawn["data"][0]["z"]["bdata"]), np.uint8).reshape(2, 3)
-    assert percents.tolist() == [[10, 70, 20], [100, 0, 0]]
+    figure = go.Figure(drawn)
+    assert (drawn["data"][0]["z"].tolist(), drawn["data"][0]["z"].dtype) == ([[10, 70, 20], [100, 0, 0]], np.uint8)
     assert figure.layout.yaxis.autorange == "reversed"
     assert figure.layout.xaxis.ticktext == ("a", "&lt;b&gt;", "a")
-    assert (min(figure.data[1].x[:5]), max(figure.data[1].x[:5])) == (0.54, 1.46)
-    assert (min(figure.data[1].y[:5]), max(figure.data[1].y[:5])) == (-0.46, 0.46)
+    first, second = ((trace[:5], trace[6:11]) for trace in (figure.data[1].x, figure.data[1].y))
+    assert [(min(x), max(x)) for x in first] == [pytest.approx((0.54, 1.46)), pytest.approx((-0.46, 0.46))]
+    assert [(min(y), max(y)) for y in second] == [pytest.approx((-0.46, 0.46)), pytest.approx((0.54, 1.46))]
+    assert [int(np.isnan(trace).sum()) for trace in (figure.data[1].x, figure.data[1].y)] == [2, 2]
 
 
 def test_the_picture_is_written(rows, tmp_path):
@@ -140,7 +157,7 @@ def test_a_page_without_a_finished_run_is_written(tmp_path):
     folder = fake_runs.make(tmp_path) / "bottleneck"
     for result in folder.glob("*/result.json"):
         result.unlink()
-    assert "result.json is absent" in write(tmp_path, tmp_path / "dashboard.html").read_text()
+    assert "result.json is absent or cannot be read" in write(tmp_path, tmp_path / "dashboard.html").read_text()
 
 
 def test_the_command_prints_the_path_and_tells_mistakes_without_a_traceback(tmp_path):
@@ -153,27 +170,32 @@ def test_the_command_prints_the_path_and_tells_mistakes_without_a_traceback(tmp_
     assert wrong.stderr == "'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n"
 
 
-@pytest.fixture
-def page(tmp_path):
-    """The dashboard in a browser; closing fails on a console message, an error or a request for anything else."""
+@contextmanager
+def opened(path):
+    """A dashboard in a browser; closing fails on a console message, an error, markup or a request for anything else."""
     if CHROMIUM is None:
         pytest.skip("no chromium on PATH")
     playwright = pytest.importorskip("playwright.sync_api")
-    path = write(fake_runs.make(tmp_path), tmp_path / "dashboard.html")
     seen = []
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        opened = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened.on("console", lambda message: seen.append(message.text))
-        opened.on("pageerror", lambda error: seen.append(str(error)))
-        opened.on("request", lambda request: seen.append(request.url))
-        opened.goto(path.as_uri())
-        opened.wait_for_selector("#curves .main-svg")
-        yield opened
-        assert opened.evaluate("window.hacked") is None
-        assert opened.locator("b, i, script:not([nonce]):not([type])").count() == 0
+        shown = browser.new_page(viewport={"width": 1280, "height": 900})
+        shown.on("console", lambda message: seen.append(message.text))
+        shown.on("pageerror", lambda error: seen.append(str(error)))
+        shown.on("request", lambda request: seen.append(request.url))
+        shown.goto(path.as_uri())
+        shown.wait_for_selector("#curves .main-svg")
+        yield shown
+        assert shown.evaluate("window.hacked") is None
+        assert shown.locator("b, i, img, script:not([nonce]):not([type])").count() == 0
         browser.close()
     assert seen == [path.as_uri()]
+
+
+@pytest.fixture
+def page(tmp_path):
+    with opened(write(fake_runs.make(tmp_path), tmp_path / "dashboard.html")) as shown:
+        yield shown
 
 
 def _drawn(page, part):
@@ -181,7 +203,7 @@ def _drawn(page, part):
 
 
 def test_the_page_in_a_browser(page):
-    assert page.locator("#counts td").all_inner_texts() == ["bottleneck", "18", "1", "16", "1"]
+    assert page.locator("#counts td").all_inner_texts() == ["bottleneck", "18", "16", "1", "0", "1"]
     assert page.evaluate("document.body.scrollWidth") == 1280
 
     rows = page.locator("#runs tbody tr:visible")
@@ -208,3 +230,35 @@ def test_the_page_in_a_browser(page):
     assert page.inner_text("#summary tbody tr:first-child td:first-child") == "fixed_mean"
     page.select_option("#length-choice", label="BLEU")
     assert page.text_content("#length .ytitle") == "BLEU"
+
+
+def _overridden(runs_dir):
+    """Give every planned choice of the folder a tag more, whose name and value are markup."""
+    (plan,) = runs_dir.glob("*/plan.json")
+    content = json.loads(plan.read_text())
+    for cell in content["planned"]:
+        cell["choices"]["x." + fake_runs.IMAGE] = fake_runs.SCRIPT if cell["seed"] == 1 else fake_runs.IMAGE
+    plan.write_text(json.dumps(content))
+
+
+def test_names_that_are_scripts_are_shown_letter_by_letter_in_a_browser(tmp_path):
+    """As an experiment's folder, a task, a variant, a tag, a reason, and the words of a sentence."""
+    script, image = fake_runs.SCRIPT, fake_runs.IMAGE
+    _overridden(fake_runs.make(tmp_path, image, tasks=(script, image), variants=("fixed_mean", image, script)))
+    with opened(write(tmp_path, tmp_path / "dashboard.html")) as shown:
+        assert shown.locator("#counts td").first.inner_text() == image
+        assert shown.locator("#experiment option").all_inner_texts() == [image]
+        assert shown.locator("#task option").all_inner_texts() == [script, image]
+        variants = set(shown.locator(".chip .name").all_inner_texts())
+        assert f"{script} · x.{image}={script}" in variants
+        cells = shown.locator("#runs tbody tr").first.locator("td").all_inner_texts()
+        assert cells[:4] == ["failed", f"ValueError: {script}", script, f"{script} · x.{image}={script}"]
+        words = shown.locator("#map-0 .xaxislayer-above text").all_text_contents()
+        assert words[1:3] == [f"{word[:17]}…" for word in (script, image)]
+        assert script in shown.locator("select.run + p").first.inner_text()
+        for task in (script, image):
+            shown.select_option("#task", label=task)
+            shown.check("#seeds")
+        shown.evaluate("Plotly.Fx.hover('length', [{curveNumber: 2, pointNumber: 1}])")
+        shown.wait_for_selector("#length .hoverlayer text")
+        assert "<img src=x" in shown.locator("#length .hoverlayer").text_content()

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from softlookup.config import CONF, build, check_overrides, composed
 from softlookup.errors import UserError
+from softlookup.record import run_id
 
 CHOICES = [(group, choice) for group, choices in OFFERED.items() for choice in choices if group != "experiment"]
 
@@ -89,16 +90,99 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("encoder.width=0", "encoder.width=0: expected at least 1"),
         ("attention.score.width=-3", "expected at least 1"),
         ("encoder.dropout=1.0", "expected a share from 0 to below 1"),
-        ("device=gpu", "expected auto, cpu or cuda"),
+        ("device=gpu", "expected auto or cpu or cuda"),
         ("experiment_name=a/b", "expected a plain folder name"),
+        ("experiment_name='<script>'", "expected a plain folder name"),
+        ("experiment_name='a\nb'", "expected text of one line"),
+        ("experiment_name='ü'", "expected a plain folder name"),
+        ("experiment_name=..", "expected a plain folder name"),
+        ("experiment_name=" + "a" * 101, "expected a plain folder name"),
         ("seed=${foo}", "Interpolation key 'foo' not found"),
-        # Only our own classes and functions are ever called.
-        ("attention._target_=os.system", "only what softlookup itself defines can be built"),
-        ("attention.score._target_=pathlib.Path.write_text", "only what softlookup itself defines can be built"),
-        ("attention._target_=softlookup.config.instantiate", "only what softlookup itself defines can be built"),
-        ("attention._target_=softlookup.config.importlib.import_module", "there is no such class"),
+        # Not numbers, and numbers beyond all sense.
+        ("optimizer.rate=nan", "optimizer.rate=nan: expected a number, got float nan"),
+        ("optimizer.clip=inf", "expected a number, got float inf"),
+        ("optimizer.rate=-inf", "expected a number"),
+        ("encoder.dropout=nan", "expected a number"),
+        ("optimizer.rate=true", "expected a number, got bool True"),
+        ("encoder.width=1e12", "expected a whole number, got float"),
+        ("encoder.width=1000000000000", "encoder.width=1000000000000: expected at most 65,536"),
+        ("encoder.layers=100000", "expected at most 256"),
+        ("task.longest=1000000000", "expected at most 1,000,000"),
+        ("optimizer.rate=1e300", "expected at most 1,000,000"),
+        ("seed=4294967296", "expected at most 4,294,967,295"),
+        ("budget=1e6", "expected a whole number, got float"),
+        ("memory=0", "memory=0: expected at least 1"),
+        ("checkpoint_seconds=nan", "checkpoint_seconds=nan: expected a number"),
+        ("checkpoint_seconds=inf", "expected a number"),
+        ("checkpoint_seconds=-1", "expected at least 0"),
+        ("processes=0", "expected at least 1"),
+        ("processes=null", "expected a whole number, got NoneType None"),
+        ("confirm=1", "confirm=1: expected true or false"),
+        # Lists, dicts and nothing where a value belongs, a value where a part belongs.
+        ("seed=[1,2]", "seed=[1, 2]: expected a whole number, got list"),
+        ("encoder.width=[64]", "expected a whole number, got list"),
+        ("encoder.width=null", "expected a whole number, got NoneType None"),
+        ("seed={a:1}", "seed={'a': 1}: expected a whole number, got dict"),
+        ("runs_dir=null", "expected text, got NoneType None"),
+        ("runs_dir=''", "runs_dir=: expected a plain folder name"),
+        ("runs_dir='a\nb'", "expected text of one line, without control characters"),
+        ("attention.score=null", "expected a choice"),
+        ("attention.score=[1]", "Error merging override attention.score=[1]"),
+        ("++attention.width={_target_:softlookup.attention.dot.Dot}", "the chosen attention has no such key"),
+        ("task.longest=???", "Missing mandatory value: longest full_key: task.longest"),
+        ("task.longest=9999999999999999999999x", "expected a whole number, got str"),
+        ("++encoder.vocabulary=5", "encoder.vocabulary: no such key"),
+        # Only classes and functions of the group's own package, that make what the group promises, are ever called.
+        ("attention._target_=os.system", "only what softlookup.attention defines can be built here"),
+        ("attention.score._target_=pathlib.Path.write_text", "only what softlookup.attention or softlookup.normalizer"),
+        ("attention._target_=softlookup.config.build", "only what softlookup.attention defines can be built here"),
+        ("attention._target_=softlookup.attention", "only what softlookup.attention defines can be built here"),
+        ("attention._target_=[os.system]", "only what softlookup.attention defines can be built here"),
+        ("attention._target_=softlookup.normalizer.softmax.Softmax", "only what softlookup.attention defines"),
+        ("normalizer._target_=softlookup.task.copy.Copy", "only what softlookup.attention or softlookup.normalizer"),
+        ("tracking._target_=softlookup.record.RunFolder", "only what softlookup.tracking defines can be built here"),
+        ("tracking._target_=softlookup.tracking.flatten", "expected what makes a Tracker"),
         ("attention.score._target_=softlookup.attention.dot.Dott", "there is no such class"),
+        ("attention.score._target_=softlookup.attention.dot.Score", "there is no such class"),  # defined elsewhere
+        ("attention.score._target_=softlookup.attention.additive.torch", "there is no such class"),
+        ("attention._target_=softlookup.attention.dot.require_equal_widths", "expected what makes a Attention"),
+        ("attention._target_=softlookup.attention.fixed.FixedContext", "expected what makes a Attention"),  # abstract
+        ("attention.score._target_=softlookup.attention.fixed_mean.FixedMean", "expected what makes a Score"),
+        ("normalizer._target_=softlookup.attention.dot.Dot", "expected what makes a Normalizer"),
+        ("attention._partial_=false", "attention._partial_=False: expected true"),
+        ("++normalizer._partial_=true", "normalizer._partial_=True: expected false"),
         ("++attention._args_=[1]", "attention._args_: no such key"),
+        ("++attention._recursive_=false", "attention._recursive_: no such key"),
+        ("++attention._convert_=all", "attention._convert_: no such key"),
+        ("++encoder.width._target_=softlookup.encoder.gru.Gru", "encoder.width"),
+        ("attention._target_='${oc.env:HOME}'", "a config refers to its own keys alone, as in ${seed}"),
+        ("attention.score='${oc.decode:\"{_target_:os.system}\"}'", "a config refers to its own keys alone"),
+        ("attention.score='${oc.create:{_target_:os.system}}'", "a config refers to its own keys alone"),
+        ("++tuned.a=oc ++tuned.b='${${tuned.a}.env:HOME}'", "a config refers to its own keys alone"),
+        ("attention._target_=${experiment_name} experiment_name=os.system", "only what softlookup.attention defines"),
+        # Hydra's own node would build what it names.
+        ("hydra.callbacks.x._target_=os.system", "only the launcher can be chosen: hydra/launcher=NAME"),
+        ("hydra.launcher._target_=os.system", "only the launcher can be chosen"),
+        ("hydra.launcher={_target_:os.system}", "Hydra would act on this by itself"),
+        ("++hydra.launcher.setup={_target_:os.system}", "Hydra would act on this by itself"),
+        ("hydra.searchpath=[file:///tmp]", "Hydra would act on this by itself"),
+        ("hydra.job.env_set.LD_PRELOAD=x", "Hydra would act on this by itself"),
+        ("hydra/callbacks=x", "only the launcher can be chosen"),
+        ("~hydra/launcher", "only the launcher can be chosen"),
+        ("hydra/launcher=submitit_slrm", "hydra/launcher has no choice 'submitit_slrm'"),
+        ("hydra/launcher=locla", "did you mean local?"),
+        ("+attention@hydra.launcher=dot", "every group has one place; write attention=CHOICE"),
+        # Flags, wherever they stand.
+        ("attention=dot --mutlirun", "--mutlirun: no such flag; did you mean --multirun?"),
+        ("--config-dir=/tmp", "--config-dir=/tmp: no such flag"),
+        ("-cn other", "-cn: no such flag"),
+        ("--config-pa /tmp", "--config-pa: no such flag"),
+        ("--experimental-rerun x.pickle", "--experimental-rerun: no such flag"),
+        ("--cfg jbo", "expected what to show; valid: job, hydra, all"),
+        ("--cfg", "expected what to show"),
+        ("--resolve", "give --cfg job with them"),
+        ("--cfg job -m", "leave -m out"),
+        ("--multirun=yes", "--multirun takes no value"),
         # What Hydra would take, and what would end in a half-empty or a mislabelled config.
         ("attention=null", "no choice 'null'"),
         ("attention=3", "no choice '3'"),
@@ -122,6 +206,8 @@ def test_a_mistake_is_answered_in_one_line_with_what_is_valid(typed: str, said: 
     [
         ["-m", "attention=additive,dot", "seed=range(1,4)"],
         ["-m", "attention=glob(fixed_*)"],
+        ["attention=additive,dot", "-m", "seed=1"],
+        ["hydra.sweeper.params.seed='1,2'", "hydra.launcher.timeout_min=60", "hydra.mode=RUN"],
         ["--cfg", "job", "attention=dot"],
         ["hydra/launcher=basic"],
         ["attention='dot'"],
@@ -131,6 +217,27 @@ def test_a_mistake_is_answered_in_one_line_with_what_is_valid(typed: str, said: 
 )
 def test_what_hydra_understands_is_let_through(arguments: list[str]) -> None:
     check_overrides(arguments)
+
+
+@pytest.mark.parametrize("text", ["a b", "é", "日本", "<script>alert(1)</script>", "a'b", "../..", "a,b"])
+def test_any_text_of_one_line_is_kept_as_it_is_and_the_id_stays_a_plain_folder_name(text: str) -> None:
+    quoted = text.replace("'", "\\'")
+    config = composed(["task=multi30k", f"task.path='{quoted}'", f"task.dataset='{quoted}'"])
+    assert config["task"]["path"] == config["task"]["dataset"] == config["choices"]["task.dataset"] == text
+    assert re.fullmatch(r"additive-gru-multi30k-s1-[0-9a-f]{6}", run_id(config))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"_target_": "os.getcwd"},
+        {"_target_": "softlookup.run.start"},
+        {"_target_": "softlookup.normalizer.softmax.Softmax", "x": {"_target_": "os.getcwd"}},
+    ],
+)
+def test_what_was_not_checked_before_is_not_built_either(node: dict) -> None:
+    with pytest.raises(UserError, match="can be built here"):
+        build(node)
 
 
 @pytest.mark.parametrize(

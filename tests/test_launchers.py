@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from hydra_plugins.softlookup_launcher import _launch, _queue
+from hydra_plugins.softlookup_launcher import _cluster, _launch, _queue
 from hydra_plugins.softlookup_launcher._cluster import Cluster
 from hydra_plugins.softlookup_launcher._jobs import compose
 from softlookup.board import Board
@@ -284,7 +284,7 @@ def test_a_large_sweep_is_several_arrays_that_share_the_jobs_at_a_time(
     submitted, shares = Submitted(), []
     monkeypatch.setattr(Cluster, "_executor", lambda _, arrays: shares.append(arrays) or submitted)
     monkeypatch.setattr(_queue, "follow", lambda *_: None)
-    monkeypatch.setattr("hydra_plugins.softlookup_launcher._cluster._ARRAY", 3)
+    monkeypatch.setattr(_cluster, "_ARRAY", 3)
     configs = [fake_jobs.config(tmp_path, seed) for seed in range(1, 9)]
     Cluster({"submitit_folder": str(tmp_path / "kept"), **PARAMETERS}).run(configs)
     assert [len(array) for array in submitted.arrays] == [3, 3, 2]

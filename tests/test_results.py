@@ -1,11 +1,35 @@
-"""What is known of a run that did not finish, from the little that it left."""
+"""Results of folders that were broken by hand: every cell keeps a row, and the reason says which file it is."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import fake_runs
+import numpy as np
+import pandas as pd
+import pytest
 import yaml
 
-from softlookup import results
+from softlookup import export, page, results
+from softlookup.compare import counts, summary
+from softlookup.errors import UserError
+
+NO_JSON = (b"", b'{"id": "a", "sta', b"\xff\xfe\x00\x00", b"[" * 100_000, b'{"id": "\\ud800"}')
+NO_MAPPING = (b"[]", b"null", b"3", b'"finished"')
+
+
+def _folder(tmp_path: Path) -> Path:
+    """The folder of a run among others: additive on reverse, seed 2."""
+    return fake_runs.make(tmp_path) / "bottleneck" / "additive-reverse-s2"
+
+
+def _row(tmp_path: Path) -> pd.Series:
+    return results.read(tmp_path).set_index("id").loc["additive-reverse-s2"]
+
+
+def _change(path: Path, **changed: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
 
 
 def test_a_failed_run_outside_a_plan_keeps_its_task_variant_and_seed(tmp_path: Path) -> None:
@@ -21,3 +45,177 @@ def test_a_failed_run_outside_a_plan_keeps_its_task_variant_and_seed(tmp_path: P
     rows = results.read(tmp_path).set_index("seed")
     assert rows.loc[3, ["task", "variant", "status"]].tolist() == ["reverse", "budget=21", "failed"]
     assert rows.loc[5, ["task", "variant", "status"]].tolist() == ["reverse", "budget=35", "finished"]
+
+
+@pytest.mark.parametrize("content", [*NO_JSON, *NO_MAPPING])
+@pytest.mark.parametrize("name", ["result.json", "state.json"])
+def test_a_broken_file_makes_its_run_missing_and_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    folder = _folder(tmp_path)
+    (folder / name).write_bytes(content)
+    row = _row(tmp_path)
+    assert (row["status"], row["counted"]) == ("missing", False)
+    assert row["reason"].startswith(f"{name} is ")
+    table = summary(results.read(tmp_path)).set_index(["task", "variant"]).loc[("reverse", "additive")]
+    assert (table["n"], table["planned"]) == (2, 3)
+    assert table["test/token_accuracy"] == pytest.approx((0.60 + 0.62) / 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"metrics": {"test/bleu": float("nan")}}, "metrics.test/bleu is not a number or null"),
+        ({"metrics": {"test/bleu": float("inf")}}, "metrics.test/bleu is not a number or null"),
+        ({"metrics": {"test/bleu": 10**400}}, "metrics.test/bleu is not a number or null"),
+        ({"metrics": {"test/bleu": [1.0]}}, "metrics.test/bleu is not a number or null"),
+        ({"metrics": {"seed": 1}}, "metrics.seed is not a measure, as in test/bleu"),
+        ({"metrics": []}, "metrics is not a mapping"),
+        ({"cost": {"cost/seconds": True}}, "cost.cost/seconds is not a number or null"),
+        ({"by_length": {}}, "by_length is not a list"),
+        ({"by_length": [{"low": 1, "high": 2}]}, "by_length[0] is not low, high and count"),
+        ({"by_length": [{"low": 1, "high": 2, "count": 3, "bleu": "x"}]}, "by_length[0].bleu is not a number or null"),
+        ({"longest": "ten"}, "longest is not a number or null"),
+        ({"seed": -1}, "seed is not a seed"),
+        ({"choices": None}, "choices is not a mapping"),
+        ({"status": "running"}, "status is not finished"),
+        ({"id": "another"}, "id is not the name of its folder"),
+    ],
+)
+def test_a_result_of_another_shape_counts_nowhere(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
+    _change(_folder(tmp_path) / "result.json", **changed)
+    row = _row(tmp_path)
+    assert (row["status"], row["counted"]) == ("missing", False)
+    assert row["reason"].startswith("result.json")
+    assert told in row["reason"]
+
+
+@pytest.mark.parametrize("line", [b"[]", b"{", b'{"step": 1}', b'{"step": 1, "tokens": 2, "validation/loss": []}', b""])
+def test_a_broken_metrics_line_ends_the_curve_and_is_named(tmp_path: Path, line: bytes) -> None:
+    folder = _folder(tmp_path)
+    lines = (folder / "metrics.jsonl").read_bytes().split(b"\n")
+    (folder / "metrics.jsonl").write_bytes(b"\n".join([*lines[:4], line, *lines[5:]]))
+    row = _row(tmp_path)
+    assert row["counted"]
+    assert row["reason"].startswith("metrics.jsonl, line 5")
+    assert "the learning curve ends there" in row["reason"]
+    points = results.curves(results.read(tmp_path))
+    mine = points[(points["variant"] == "additive") & (points["task"] == "reverse") & (points["seed"] == 2)]
+    assert mine["step"].max() == 300
+
+
+def _replace(path: Path, instead: str) -> None:
+    path.unlink()
+    if instead == "folder":
+        path.mkdir()
+    elif instead == "link to nowhere":
+        path.symlink_to(path.with_name("nowhere"))
+
+
+@pytest.mark.parametrize("name", ["result.json", "state.json", "metrics.jsonl"])
+@pytest.mark.parametrize("instead", ["nothing", "folder", "link to nowhere"])
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str, instead: str) -> None:
+    _replace(_folder(tmp_path) / name, instead)
+    row = _row(tmp_path)
+    assert row["counted"] == (name == "metrics.jsonl")
+    assert row["reason"].startswith(name)
+
+
+@pytest.mark.parametrize("instead", ["folder", "link to nowhere"])
+def test_alignments_that_cannot_be_opened_are_named_and_no_alignments_are_none(tmp_path: Path, instead: str) -> None:
+    folder = _folder(tmp_path)
+    _replace(folder / "alignments.npz", instead)
+    with pytest.raises(UserError, match=r"alignments\.npz cannot be read"):
+        results.alignments(folder)
+    shutil.rmtree(folder)
+    assert results.alignments(folder) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"garbage", b"\x80\x04."])
+def test_broken_alignments_are_named(tmp_path: Path, content: bytes) -> None:
+    folder = _folder(tmp_path)
+    (folder / "alignments.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"^additive-reverse-s2: alignments\.npz cannot be read$"):
+        results.alignments(folder)
+
+
+def test_broken_alignments_are_named_on_the_page_beside_those_of_others(tmp_path: Path) -> None:
+    (_folder(tmp_path) / "alignments.npz").write_bytes(b"garbage")
+    written = page.render(results.read(tmp_path))
+    assert "additive-reverse-s2: alignments.npz cannot be read" in written
+    assert [written.count(f'"additive, seed {seed}"') for seed in (1, 2, 3)] == [2, 1, 2]  # of two tasks
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"weights_0": np.zeros((6, 5), np.float32)},
+        {"weights_0": np.zeros(6, np.float32)},
+        {"gold_0": np.zeros((6, 6))},
+        {"source_0": np.arange(6)},
+        {"target_0": np.array("word")},
+        {"weights_7": np.zeros((6, 6), np.float32)},
+    ],
+)
+def test_alignments_of_another_shape_are_named(tmp_path: Path, changed: dict[str, np.ndarray]) -> None:
+    path = _folder(tmp_path) / "alignments.npz"
+    with np.load(path) as stored:
+        np.savez(path, **{**stored, **changed})
+    with pytest.raises(UserError, match=r"alignments\.npz"):
+        results.alignments(path.parent)
+
+
+def test_a_planted_pickle_is_never_loaded(tmp_path: Path) -> None:
+    class Planted:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    folder = _folder(tmp_path)
+    np.savez(folder / "alignments.npz", weights_0=np.array([Planted()], dtype=object), allow_pickle=True)
+    with pytest.raises(UserError, match=r"alignments\.npz"):
+        results.alignments(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "no JSON"),
+        (b"[]", "not a mapping"),
+        (b"{}", "planned is not a list"),
+        (b'{"planned": [3]}', r"planned\[0\] is not a mapping"),
+        (b'{"planned": [{"id": "../elsewhere"}]}', r"planned\[0\]\.id is not the name of a run"),
+        (b'{"planned": [{"id": "a", "choices": {}, "seed": "1"}]}', r"planned\[0\]: seed is not a seed"),
+    ],
+)
+def test_a_broken_plan_is_a_mistake_to_mend(tmp_path: Path, content: bytes, told: str) -> None:
+    plan = fake_runs.make(tmp_path) / "bottleneck" / "plan.json"
+    plan.write_bytes(content)
+    with pytest.raises(UserError, match=rf"plan\.json cannot be read \(.*{told}\): run the sweep again"):
+        results.read(tmp_path)
+
+
+def test_runs_deleted_after_they_were_read_are_drawn_and_exported_still(tmp_path: Path) -> None:
+    rows = results.read(fake_runs.make(tmp_path))
+    before = {name: len(table) for name, table in export.tables(rows).items()}
+    shutil.rmtree(tmp_path / "bottleneck")
+    assert {name: len(table) for name, table in export.tables(rows).items()} == before
+    assert "additive" in page.render(rows)
+
+
+def test_a_run_whose_process_is_gone_is_preempted_and_every_state_is_counted(tmp_path: Path) -> None:
+    folder = fake_runs.make(tmp_path, seeds=6) / "bottleneck"
+    states = ("running", "diverged", "out_of_memory", "queued", "preempted")
+    for seed, state in enumerate(states, start=1):
+        (folder / f"additive-reverse-s{seed}" / "state.json").write_text(json.dumps({"state": state}))
+    found = counts(results.read(tmp_path)).loc["bottleneck"]
+    ended = {"planned": 36, "finished": 29, "failed": 1, "diverged": 1, "missing": 1}
+    assert found.to_dict() == {**ended, "out_of_memory": 1, "preempted": 2, "queued": 1}
+
+
+def test_a_config_that_stands_for_billions_of_values_is_not_unfolded(tmp_path: Path) -> None:
+    folder = tmp_path / "single" / "a"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text('{"state": "failed", "reason": ["\\ud800"]}')
+    doubled = "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]\n" for i in range(1, 30))
+    (folder / "config.yaml").write_text(f"l0: &l0 [x]\n{doubled}choices: {{task: *l29}}\nseed: 1\n")
+    (row,) = results.read(tmp_path).to_dict("records")
+    assert (row["status"], row["task"], row["seed"], row["reason"]) == ("failed", "unknown", -1, "['\\ud800']")

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from softlookup.config import composed
+from softlookup.construct import device_of
 from softlookup.errors import UserError
 from softlookup.evaluation import UNKNOWN, Output, _translation
 from softlookup.record import RunFolder
-from softlookup.construct import device_of
 from softlookup.run import start
 from softlookup.task.grammar import Grammar
 from softlookup.vocabulary import EOS, UNK

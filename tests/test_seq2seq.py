@@ -8,9 +8,9 @@ import torch
 from choices import DECODER, ENCODER, OFFERED, SOURCES, TARGETS, attention_node, build_seq2seq, node, readers, variants
 from torch import Tensor
 
+from softlookup.construct import build_model
 from softlookup.contract import Batch
 from softlookup.errors import UserError
-from softlookup.construct import build_model
 from softlookup.search import greedy
 from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import BOS, EOS, PAD

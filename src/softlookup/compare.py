@@ -18,15 +18,18 @@ SUMMARY = (
     "cost/peak_bytes",
     "cost/seconds_per_step",
 )
+ALWAYS = ("finished", "failed", "diverged", "missing")
+SOMETIMES = ("out_of_memory", "preempted", "running", "queued")
 MOST_EXACT_PAIRS = 20  # 2^20 sign patterns are summed in a second; beyond it they are sampled
 SAMPLED_PATTERNS = 100_000
 
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cells by experiment (index) and status (columns), with `planned` first and `not counted` last."""
+    """Cells by experiment (index) and what became of them (columns): planned, then `ALWAYS` also where it is 0, then
+    other states that there are, and last the runs that no plan names as `not counted`."""
     table = pd.crosstab(rows["experiment"], rows["status"].where(rows["planned"], "not counted"))
-    last = [name for name in ("missing", "not counted") if name in table]
-    table = table[[*(name for name in table if name not in last), *last]]
+    others = [name for name in (*SOMETIMES, "not counted") if name in table]
+    table = table.reindex(columns=[*ALWAYS, *others], fill_value=0)
     table.insert(0, "planned", rows.groupby("experiment")["planned"].sum())
     return table
 
@@ -59,8 +62,10 @@ def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
         return float("nan"), 1.0
     reach = abs(values.sum()) - 1e-9 * np.abs(values).sum()  # equal sums must not differ by their rounding
     if len(values) > MOST_EXACT_PAIRS:
-        signs = np.random.default_rng(0).choice((-1.0, 1.0), (SAMPLED_PATTERNS, len(values)))
-        hits = int((np.abs(signs @ values) >= reach).sum())
+        generator, total = np.random.default_rng(0), np.zeros(SAMPLED_PATTERNS)
+        for value in values:
+            total += value * (2 * generator.integers(0, 2, SAMPLED_PATTERNS, dtype=np.int8) - 1)
+        hits = int((np.abs(total) >= reach).sum())
         return (hits + 1) / (SAMPLED_PATTERNS + 1), 1 / (SAMPLED_PATTERNS + 1)
     sums = np.zeros(1)
     for value in values:

@@ -1,11 +1,39 @@
 """Errors that are for people: what was given, what was expected, what to type next."""
 
+import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_TOLD = 200  # characters of a value that a message repeats
 
 
 class UserError(Exception):
     """A mistake in what was asked for, told in one or two lines and never as a traceback."""
+
+
+class Stopped(BaseException):
+    """A signal asked the run or the sweep to stop: no failure, since the same command goes on from where it was.
+
+    Like KeyboardInterrupt it is no Exception: nothing on its way up may take it for an error that can be survived.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"stopped by {signal.Signals(self.number).name}"
+
+
+def told(value: object) -> str:
+    """A value as it can stand in a message of one line, whatever characters it has.
+
+    >>> told("a\\nb"), told("é")
+    ("'a\\\\nb'", 'é')
+    """
+    text = str(value)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]}…"
 
 
 def nearest(given: str, valid: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ function drawFigures() {
 function drawMaps() {
   const template = task.curves?.layout.template; // one look, carried once and not by each of thousands of maps
   document.querySelectorAll("select.run").forEach((select, side) => {
-    const example = pick(task.heat, select)?.examples[$("example").selectedIndex];
+    const example = pick(task.heat.runs, select)?.examples[$("example").selectedIndex];
     select.nextElementSibling.textContent = example ? `reference: ${example.reference}` : "";
     draw($(`map-${side}`), example && { ...example.figure, layout: { template, ...example.figure.layout } });
   });
@@ -92,7 +92,7 @@ function runsTable() {
   const long = new Set(["reason", "variant"]);
   const lines = rows.map((cells) => {
     const [status] = cells[0];
-    const row = element("tr", undefined, { className: status === "finished" ? "" : ["missing", "queued", "running"].includes(status) ? "unfinished" : "failed" });
+    const row = element("tr", undefined, { className: status === "finished" ? "" : ["missing", "preempted", "queued", "running"].includes(status) ? "unfinished" : "failed" });
     row.append(...cells.map(([text], index) => element("td", text, { className: isNumber[index] ? "number" : long.has(columns[index]) ? "long" : "" })));
     return { row, cells, text: cells.map(([text]) => text).join(" ").toLowerCase() };
   });
@@ -136,10 +136,11 @@ function chooseTask() {
   plainTable($("summary"), columns, rows);
   for (const part of ["length", "alignment", "cost"]) options($(`${part}-choice`), task[part].map(({ name }) => name));
   document.querySelectorAll("select.run").forEach((select, side) => {
-    options(select, task.heat.map(({ name }) => name));
-    if (side === 1 && task.heat.length > 1 && select.selectedIndex === 0) select.selectedIndex = 1;
+    options(select, task.heat.runs.map(({ name }) => name));
+    if (side === 1 && task.heat.runs.length > 1 && select.selectedIndex === 0) select.selectedIndex = 1;
   });
-  const examples = Math.max(0, ...task.heat.map((run) => run.examples.length));
+  $("heat-note").textContent = task.heat.note;
+  const examples = Math.max(0, ...task.heat.runs.map((run) => run.examples.length));
   options($("example"), Array.from({ length: examples }, (_, index) => `${index + 1}`));
   legend();
   drawFigures();

@@ -6,41 +6,42 @@ content security policy refuses every script but its own, and every request.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-import os
 import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from plotly.offline import get_plotlyjs
-from plotly.utils import PlotlyJSONEncoder
 
-from softlookup import charts
+from softlookup import charts, durable
 from softlookup.compare import counts, summary
+from softlookup.errors import UserError
 from softlookup.results import alignments, by_length, curves, read
 from softlookup.style import GLYPHS, Styles, styles, title
 from softlookup.tables import runs_table, summary_table
 
 QUALITIES = ("test/token_accuracy", "test/exact_match", "test/bleu", "test/chrf", "test/area")
 FIRST = ("token_accuracy", "exact_match", "alignment_accuracy", "bleu")
+MAPPED_SEEDS = 3  # a run's maps weigh as much as all else of it: those of a few seeds show what a variant does
 
 
 def write(runs_dir: Path, path: Path) -> Path:
-    """Write the dashboard of `runs_dir` to `path`, aside first, and return `path`. Raises UserError without runs."""
-    page = render(read(runs_dir))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(page, encoding="utf-8")
-    os.replace(aside, path)
+    """Write the dashboard of `runs_dir` to `path`, whole or not at all, and return `path`.
+
+    Raises UserError without runs, and OSError with the path that cannot be written.
+    """
+    durable.write(path, render(read(runs_dir)).encode())
     return path
 
 
 def render(rows: pd.DataFrame) -> str:
     """The page as text. `rows` as `results.read` gives them."""
-    data = json.dumps(_payload(rows), cls=PlotlyJSONEncoder, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(_payload(rows), default=_typed, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "data": data,
         "nonce": hashlib.sha256(data.encode()).hexdigest(),
@@ -49,6 +50,15 @@ def render(rows: pd.DataFrame) -> str:
     }
     # One pass: what was put in is not looked at again, so data cannot name a part.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _packaged("page.html"))
+
+
+def _typed(array: np.ndarray) -> dict[str, str]:
+    """An array as plotly's typed arrays: exact, a third of the size of its digits, and NaN is a gap."""
+    encoded = {
+        "dtype": f"{array.dtype.kind}{array.dtype.itemsize}",
+        "bdata": base64.b64encode(array.tobytes()).decode(),
+    }
+    return encoded if array.ndim == 1 else {**encoded, "shape": ", ".join(map(str, array.shape))}
 
 
 def _packaged(name: str) -> str:
@@ -119,13 +129,21 @@ def _variants(rows: pd.DataFrame, looks: Styles) -> list[dict[str, Any]]:
     ]
 
 
-def _heat(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    found = []
-    for row in rows[rows["counted"]].sort_values(["seed", "variant"]).to_dict("records"):
-        examples = [
-            {"figure": charts.heat_map(example), "reference": " ".join(example.reference)}
-            for example in alignments(row["folder"])
-        ]
+def _heat(rows: pd.DataFrame) -> dict[str, Any]:
+    """The maps of the first seeds of each variant, and a note of what is left out or broken."""
+    runs, notes = [], []
+    kept = rows[rows["counted"]].sort_values(["variant", "seed"]).groupby("variant").head(MAPPED_SEEDS)
+    if len(kept) < rows["counted"].sum():
+        notes.append(f"The first {MAPPED_SEEDS} seeds of each variant; every run has its own in its alignments.npz.")
+    for row in kept.sort_values(["seed", "variant"]).to_dict("records"):
+        try:
+            examples = [
+                {"figure": charts.heat_map(example), "reference": " ".join(example.reference)}
+                for example in alignments(row["folder"])
+            ]
+        except UserError as error:
+            notes.append(f"{error}.")
+            continue
         if examples:
-            found.append({"name": f"{row['variant']}, seed {row['seed']}", "examples": examples})
-    return found
+            runs.append({"name": f"{row['variant']}, seed {row['seed']}", "examples": examples})
+    return {"runs": runs, "note": " ".join(notes)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from softlookup import durable
 from softlookup.compare import summary
 from softlookup.errors import UserError, nearest
 from softlookup.results import by_length
@@ -50,9 +51,9 @@ def readme_picture(rows: pd.DataFrame, experiment: str, path: Path, measure: str
         named = [name for name in looks if name in lines]
         handles = [lines[name] for name in named]
         figure.legend(handles, [labels[name] for name in named], loc="outside right center", frameon=False)
-        aside = path.with_name(f".{os.getpid()}.{path.name}")
-        figure.savefig(aside, dpi=160)
-    os.replace(aside, path)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, dpi=160)
+    durable.write(path, drawn.getvalue())
     return path
 
 

@@ -229,7 +229,8 @@ def write_plan(configs: Sequence[dict[str, Any]]) -> int:
     """
     folder = RunFolder.of(configs[0]).path.parent
     planned = [{"id": run_id(config), "choices": config["choices"], "seed": config["seed"]} for config in configs]
-    before = {cell["id"] for cell in _read(folder / "plan.json").get("planned", [])}
+    cells = _read(folder / "plan.json").get("planned")
+    before = {str(cell.get("id")) for cell in cells if isinstance(cell, dict)} if isinstance(cells, list) else set()
     durable.write(folder / "plan.json", _json({"experiment": configs[0]["experiment_name"], "planned": planned}))
     return len(before - {cell["id"] for cell in planned})
 
@@ -241,7 +242,7 @@ def _json(content: dict[str, Any]) -> bytes:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

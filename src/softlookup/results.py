@@ -7,42 +7,32 @@ every other cell keeps its row, with the reason.
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from softlookup import stored
 from softlookup.errors import UserError
+from softlookup.record import RunFolder
+from softlookup.stored import BOUNDS, Alignment, BrokenError
 
 CELL = ["experiment", "task", "variant"]
-BOUNDS = ("low", "high", "count")
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """One example's lookup: weights (T, S), gold (T, S) booleans, and the words of source, output and reference."""
-
-    weights: np.ndarray
-    gold: np.ndarray
-    source: list[str]
-    target: list[str]
-    reference: list[str]
+STARTED = ("state.json", "result.json")  # a folder with one of them is a run
 
 
 def read(runs_dir: Path) -> pd.DataFrame:
     """One row for each cell under `runs_dir`, finished or not: planned cells, and runs that no plan names.
 
     Columns: experiment, id, task, variant, fixed, seed, status, reason, planned, counted, longest (source length of
-    training), by_length (a list of dicts), folder, and one column for each metric and cost, NaN where absent.
-    Raises UserError where there is no run at all, or a plan that cannot be read.
+    training), by_length and validations (lists of dicts), folder, and one column for each metric and cost, NaN where
+    absent. A run with a broken file keeps its row, and the reason names the file; one whose result is broken is
+    missing. Raises UserError where there is no run at all, or a plan that cannot be read.
     """
-    folders = sorted(p for p in runs_dir.iterdir() if p.is_dir()) if runs_dir.is_dir() else []
-    cells = [cell for folder in folders for cell in _experiment(folder)]
+    cells = [cell for folder in _folders(runs_dir) for cell in _experiment(folder)]
     if not cells:
         raise UserError(f"no runs in {runs_dir}: expected folders {runs_dir}/EXPERIMENT/RUN; type: make sweep")
     metrics = sorted({name for cell in cells for name in cell["values"]})
@@ -51,13 +41,19 @@ def read(runs_dir: Path) -> pd.DataFrame:
     return pd.concat([rows, values], axis=1)
 
 
+def _folders(path: Path) -> list[Path]:
+    """The folders within a folder by name; none where it cannot be looked into."""
+    try:
+        return sorted(inside for inside in path.iterdir() if os.path.isdir(inside))
+    except OSError:
+        return []
+
+
 def _experiment(folder: Path) -> list[dict[str, Any]]:
-    plan = _json(folder / "plan.json")
-    if plan is None and (folder / "plan.json").exists():
-        raise UserError(f"{folder / 'plan.json'} cannot be read: run the sweep again to write it, or delete it")
-    planned = {cell["id"]: cell for cell in plan["planned"]} if plan else {}
-    names = {path.parent.name for name in ("state.json", "result.json") for path in folder.glob(f"*/{name}")}
-    cells = [_cell(folder / name, planned.get(name), bool(plan)) for name in [*planned, *sorted(names - set(planned))]]
+    planned = _planned(folder / "plan.json")
+    runs = [run for run in _folders(folder) if any(os.path.lexists(run / name) for name in STARTED)]
+    names = [*(planned or {}), *(run.name for run in runs if run.name not in (planned or {}))]
+    cells = [_cell(folder / name, planned) for name in names]
     choices = [cell.pop("choices") for cell in cells]
     keys = list(dict.fromkeys(key for choice in choices for key in choice))
     given = [choice for choice in choices if choice]
@@ -69,7 +65,7 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
         cell["fixed"] = str(choice.get("attention", "")).startswith("fixed_")
         place = (cell["task"], cell["variant"], cell["seed"])
         if cell["counted"] and place in seen:  # without a plan, an older run of the same cell may lie beside it
-            older = min(seen[place], cell, key=lambda c: (c["folder"] / "result.json").stat().st_mtime)
+            older = min(seen[place], cell, key=lambda c: _written(c["folder"] / "result.json"))
             older |= {"planned": False, "counted": False}
             older["reason"] = "an older run of the same task, variant and seed: not in the means"
         if cell["counted"]:
@@ -77,51 +73,73 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
     return cells
 
 
-def _cell(folder: Path, planned: dict[str, Any] | None, has_plan: bool) -> dict[str, Any]:
-    state = _json(folder / "state.json") or {}
-    result = _json(folder / "result.json") or {}
-    status, reason = state.get("state", "finished"), state.get("reason") or ""
-    if not folder.is_dir():
-        status, reason = "missing", "planned, never started"
-    elif status == "finished" and result.get("status") != "finished":
-        status, reason, result = "missing", "result.json is absent or cannot be read", {}
-    elif status != "finished":
-        result = {}
-    in_plan = planned is not None or not has_plan
-    if not in_plan:
-        reason = f"not in the plan: not in the means{'; ' if reason else ''}{reason}"
-    # A run that did not finish outside a plan still has its config.
-    known = planned or result or _config(folder)
+def _planned(path: Path) -> dict[str, dict[str, Any]] | None:
+    """The planned cells by id; None where there is no plan."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return {cell["id"]: cell for cell in stored.plan(path)}
+    except BrokenError as error:
+        raise UserError(f"{path} cannot be read ({error}): run the sweep again to write it, or delete it") from error
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, Any]:
+    status, reason, result = _ended(folder)
+    in_plan = planned is None or folder.name in planned
+    validations, fault = stored.validations(folder / "metrics.jsonl") if result else ([], "")
+    said = ["" if in_plan else "not in the plan: not in the means", reason, fault]
+    known = (planned or {}).get(folder.name) or result or _config(folder)
     values = {**result.get("metrics", {}), **result.get("cost", {})}
     return {
-        "experiment": folder.parent.name,
-        "id": folder.name,
+        "experiment": _text(folder.parent.name),
+        "id": _text(folder.name),
         "choices": known.get("choices", {}),
-        "seed": int(known.get("seed", -1)),
+        "seed": known.get("seed", -1),
         "status": status,
-        "reason": reason,
+        "reason": "; ".join(filter(None, said)),
         "planned": in_plan,
         "counted": in_plan and status == "finished",
-        "longest": result.get("longest", np.nan),
+        "longest": result.get("longest") or np.nan,
         "by_length": result.get("by_length", []),
+        "validations": validations,
         "folder": folder,
         "values": {name: value for name, value in values.items() if not isinstance(value, str)},
     }
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _ended(folder: Path) -> tuple[str, str, dict[str, Any]]:
+    """Status, reason and result row of a run; the row is empty unless the run is finished."""
+    if not os.path.isdir(folder):
+        return "missing", "planned, never started", {}
+    state, reason = RunFolder(folder).status()
+    if state is None:
+        return "missing", "state.json is absent or cannot be read", {}
+    if state != "finished":
+        return state, _text(reason or ""), {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+        return state, _text(reason or ""), stored.result(folder / "result.json")
+    except BrokenError as error:
+        return "missing", str(error), {}
 
 
 def _config(folder: Path) -> dict[str, Any]:
+    """What a run that did not finish, and that no plan names, was about."""
     try:
-        content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        return stored.config(folder / "config.yaml")
+    except BrokenError:
         return {}
-    return content if isinstance(content, dict) else {}
+
+
+def _text(told: object) -> str:
+    """Text that can be written anywhere: names of folders and reasons may hold bytes that are none."""
+    return str(told).encode("utf-8", "backslashreplace").decode()
 
 
 def _variant(choices: dict[str, Any], varying: Sequence[str]) -> str:
@@ -139,12 +157,10 @@ def by_length(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for row in rows[rows["counted"]].to_dict("records"):
-        cell = {key: row[key] for key in (*CELL, "seed", "longest")}
+        cell = [row[key] for key in (*CELL, "seed", "longest")]
         for bucket in row["by_length"]:
-            bounds = {key: bucket[key] for key in BOUNDS}
-            values = {k: v for k, v in bucket.items() if k not in BOUNDS and v is not None}
-            middle = (bucket["low"] + bucket["high"]) / 2
-            found += [{**cell, **bounds, "length": middle, "measure": k, "value": v} for k, v in values.items()]
+            place = [*cell, *(bucket[key] for key in BOUNDS), (bucket["low"] + bucket["high"]) / 2]
+            found += [[*place, k, v] for k, v in bucket.items() if k not in BOUNDS and v is not None]
     return pd.DataFrame(found, columns=[*CELL, "seed", "longest", *BOUNDS, "length", "measure", "value"])
 
 
@@ -155,40 +171,34 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for row in rows[rows["counted"]].to_dict("records"):
-        cell = {key: row[key] for key in (*CELL, "seed")}
-        found += [{**cell, **point} for point in _points(row["folder"] / "metrics.jsonl")]
+        cell = [row[key] for key in (*CELL, "seed")]
+        found += [[*cell, *point] for point in _points(row["validations"])]
     return pd.DataFrame(found, columns=[*CELL, "seed", "step", "tokens", "measure", "value"])
 
 
-def _points(path: Path) -> Iterator[dict[str, Any]]:
+def _points(records: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
     length, last = None, None
-    for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else []:
-        try:
-            logged = json.loads(line)
-        except ValueError:  # empty, or torn by a kill while it was written
-            continue
-        at = {"step": logged["step"], "tokens": logged["tokens"]}
+    for logged in records:
+        at = (logged["step"], logged["tokens"])
         for measure, value in logged.items():
             if measure.startswith("validation/") and value is not None:
-                yield {**at, "measure": measure, "value": value}
-        if "curriculum/length" in logged:
-            last = {**at, "measure": "curriculum/length", "value": logged["curriculum/length"]}
-            if last["value"] != length:
-                length = last["value"]
+                yield (*at, measure, value)
+        limit = logged.get("curriculum/length")
+        if limit is not None:
+            last = (*at, "curriculum/length", limit)
+            if limit != length:
+                length = limit
                 yield last
     if last:
         yield last
 
 
 def alignments(folder: Path) -> list[Alignment]:
-    """The examples kept by a run; none where it has no weights."""
+    """The examples kept by a run; none where it has no weights. Raises UserError for a file that cannot be read."""
     path = folder / "alignments.npz"
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    with np.load(path, allow_pickle=False) as stored:
-        count = sum(name.startswith("weights_") for name in stored.files)
-        words = ("source", "target", "reference")
-        return [
-            Alignment(stored[f"weights_{i}"], stored[f"gold_{i}"], *(stored[f"{name}_{i}"].tolist() for name in words))
-            for i in range(count)
-        ]
+    try:
+        return stored.alignments(path)
+    except BrokenError as error:
+        raise UserError(f"{path.parent.name}: {error}") from error

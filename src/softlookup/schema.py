@@ -1,57 +1,100 @@
-"""What a value of a config must be: the types and ranges that the constructor behind it asks for."""
+"""What a config's values may be: the settings of the menu, and the types and ranges of any value."""
 
-import importlib
-import inspect
+import math
+import re
 import types
-from collections.abc import Callable
-from typing import Any, Union, get_args, get_origin, get_type_hints
+import unicodedata
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
-from softlookup.errors import UserError
-
-# Arguments that count something, wherever they stand.
-_SIZES = {"width", "embedding", "feed_forward", "readout", "layers", "heads"}
+from softlookup.errors import UserError, told
 
 
-def signature(path: str, target: Any) -> dict[str, Any]:
-    """Argument names and types of what a `_target_` names."""
-    if not isinstance(target, str) or not target.startswith("softlookup."):
-        raise UserError(f"{path}._target_={target}: only what softlookup itself defines can be built")
-    module, _, name = target.rpartition(".")
-    try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{path}._target_={target}: there is no such class ({error})") from error
-    if not str(getattr(found, "__module__", "")).startswith("softlookup."):
-        raise UserError(f"{path}._target_={target}: only what softlookup itself defines can be built")
-    function = found.__init__ if inspect.isclass(found) else found
-    return {key: kind for key, kind in get_type_hints(function).items() if key != "return"}
+class Setting(NamedTuple):
+    """What a key of the menu must be, the least and the most that it may be, and the only words where it is text."""
+
+    expected: Any
+    least: float = 0
+    most: float = 0
+    words: str = ""
+
+
+_MACHINE = 4096  # runs, threads, processes: more than any machine has
+SETTINGS = {
+    "seed": Setting(int, 0, 2**32 - 1),
+    "budget": Setting(int, 1, 10**12),
+    "batch_tokens": Setting(int, 1, 10**7),
+    "validations": Setting(int, 1, 10**5),
+    "runs_dir": Setting(str, words=r".+"),
+    "experiment_name": Setting(str, words=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"),
+    "workers": Setting(int | None, 1, _MACHINE),
+    "threads": Setting(int, 1, _MACHINE),
+    "processes": Setting(int, 1, _MACHINE),
+    "memory": Setting(int | None, 1, 10**9),
+    "checkpoint_seconds": Setting(float, 0, 10**6),
+    "device": Setting(str, words="auto|cpu|cuda"),
+    "debug": Setting(bool),
+    "confirm": Setting(bool),
+}
+# Bounds by the last word of a key, wherever it stands; what has none may be anything up to `_MOST`.
+_SIZE = (1, 65_536)
+_BOUNDS = dict.fromkeys(("width", "embedding", "feed_forward", "readout", "heads"), _SIZE) | {"layers": (1, 256)}
+_MOST = 1_000_000
+# Line and paragraph separators, control characters, halves of characters: no name and no path of a folder has them.
+_UNFIT = {"Cc", "Cs", "Zl", "Zp"}
+
+
+def check_settings(config: dict[str, Any]) -> None:
+    """Raises UserError for a setting that is absent, of a wrong type, or out of its range."""
+    for key, setting in SETTINGS.items():
+        if key not in config:
+            raise UserError(f"{key}: conf/train.yaml gives it no value; write {key}=VALUE")
+        value = config[key]
+        check_value(key, value, setting.expected)
+        if setting.words and not re.fullmatch(setting.words, value):
+            words = " or ".join(setting.words.split("|")) if "|" in setting.words else "a plain folder name"
+            raise UserError(f"{key}={told(value)}: expected {words}")
+        if setting.most and value is not None:
+            _check_bounds(key, value, setting.least, setting.most)
 
 
 def check_value(path: str, value: Any, expected: Any) -> None:
+    """Raises UserError for a value of another type, for text that no file could be named by, and for a number that
+    is none."""
     if not _conforms(value, expected):
-        raise UserError(f"{path}={value}: expected {_described(expected)}, got {type(value).__name__} {value!r}")
+        raise UserError(
+            f"{path}={told(value)}: expected {_described(expected)}, got {type(value).__name__} {told(repr(value))}"
+        )
+    if isinstance(value, str) and any(unicodedata.category(character) in _UNFIT for character in value):
+        raise UserError(f"{path}={told(value)}: expected text of one line, without control characters")
 
 
 def check_range(path: str, value: Any) -> None:
-    """What torch would refuse later, and less plainly."""
+    """What torch would refuse later, and less plainly; sizes above what any of this project's models could use."""
     key = path.rpartition(".")[2]
-    if key in _SIZES and value is not None and value < 1:
-        raise UserError(f"{path}={value}: expected at least 1")
-    if key == "dropout" and not 0 <= value < 1:
-        raise UserError(f"{path}={value}: expected a share from 0 to below 1")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if key == "dropout":
+        if not 0 <= value < 1:
+            raise UserError(f"{path}={value}: expected a share from 0 to below 1")
+        return
+    _check_bounds(path, value, *_BOUNDS.get(key, (-_MOST, _MOST)))
+
+
+def _check_bounds(path: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # in these words nan is out of every range
+        bound = f"at least {least:,}" if value < least else f"at most {most:,}"
+        raise UserError(f"{path}={told(value)}: expected {bound}")
 
 
 def _conforms(value: Any, expected: Any) -> bool:
     if get_origin(expected) in (Union, types.UnionType):
         return any(_conforms(value, option) for option in get_args(expected))
     if expected is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
     if expected is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if expected in (str, bool, types.NoneType):
-        return isinstance(value, expected)
     # Factories and objects are parts of the config with a `_target_` of their own.
-    return get_origin(expected) in (list, tuple, dict) and isinstance(value, list | dict)
+    return expected in (str, bool, types.NoneType) and isinstance(value, expected)
 
 
 def _described(expected: Any) -> str:

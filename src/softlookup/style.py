@@ -52,7 +52,8 @@ def styles(rows: pd.DataFrame) -> dict[str, Styles]:
         order = sorted(fixed.index, key=lambda name: (name not in known, not fixed[name], name))
         taken: list[tuple[str, str]] = []
         for variant in order:
-            free = [look for look in looks if look not in taken] or looks
+            others = taken[len(taken) // len(looks) * len(looks) :]
+            free = [look for look in looks if look not in others]
             look = known[variant] if known.get(variant) in free else free[0]
             known.setdefault(variant, look)
             taken.append(look)

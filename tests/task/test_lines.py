@@ -32,6 +32,7 @@ def folder(path: Path, source: str = "de", target: str = "en") -> Path:
         ("a\u2028b\x0bc\x85d\rf\x0cg\u2029h\n".encode(), ["a\u2028b\x0bc\x85d\rf\x0cg\u2029h"]),
         (b"a\n\nb\n\n", ["a", "", "b", ""]),
         (b"\n", [""]),
+        (b"a\r\nb\r", ["a", "b\r"]),
     ],
 )
 def test_lines_end_at_newline_only(tmp_path: Path, content: bytes, expected: list[str]) -> None:

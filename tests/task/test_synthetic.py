@@ -20,7 +20,7 @@ from softlookup.task.select import Select
 from softlookup.task.shift import Shift
 from softlookup.task.sort import Sort
 from softlookup.task.swap import Swap
-from softlookup.task.synthetic import Strings, Synthetic, letters, Uniforms
+from softlookup.task.synthetic import Strings, Synthetic, Uniforms, letters
 from softlookup.vocabulary import UNK
 
 CONF = Path(__file__).parents[2] / "conf" / "task"

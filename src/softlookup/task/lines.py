@@ -51,7 +51,8 @@ def read_lines(path: Path) -> list[str]:
     text = text.removeprefix("\ufeff")
     if not text:
         raise UserError(f"{path} is empty; expected one sentence per line")
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    *ended, rest = text.split("\n")
+    return [*(line.removesuffix("\r") for line in ended), *([rest] if rest else [])]
 
 
 def read_folder(folder: Path, source: str, target: str) -> dict[str, Split]:

@@ -1,0 +1,261 @@
+"""Every reader of files, given ten thousand files that nobody meant: a correct read, or an error of ours.
+
+The cases are the same at every run. FUZZ=20 python -m pytest tests/test_fuzz.py tries twenty times as many.
+"""
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import fake_runs
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from softlookup import export, results
+from softlookup.errors import UserError
+from softlookup.task.lines import read_folder, read_lines
+from softlookup.vocabulary import SPECIALS, Vocabulary
+
+# What other readers take for the end of a line, for white space or for nothing: U+2028 and its like, NEL, VT, FF,
+# separators, byte order marks, NUL, and both halves of a surrogate pair.
+ODD = "\u2028\u2029\x85\x0b\x0c\x1c\x1e\x00\r\n\t \xa0\ufeff\u200b\ud800\udfff\U0001f600"
+LETTER = st.one_of(st.sampled_from([c for c in ODD if c not in "\ud800\udfff\n"]), st.characters(codec="utf-8"))
+TEXT = st.text(st.one_of(st.sampled_from(ODD), LETTER), max_size=12)
+LINE = st.text(LETTER, max_size=12)
+# Of a JSON file: numbers that are none, or beyond any float, and any shape.
+ATOM = st.one_of(
+    st.sampled_from([None, True, 0.5, -1, 1e308, 10**400, float("nan"), float("inf"), "finished"]), st.floats(), TEXT
+)
+JSON = st.recursive(
+    ATOM, lambda inside: st.lists(inside, max_size=3) | st.dictionaries(TEXT, inside, max_size=3), max_leaves=4
+)
+
+
+def cases(count: int) -> Callable[[Any], Any]:
+    """So many cases in a plain run, the same ones each time."""
+    return settings(
+        max_examples=count * int(os.environ.get("FUZZ", "1")),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+    """A file cut short, with bytes overwritten, doubled or put in, or another one altogether."""
+    at = draw(st.integers(0, len(content)))
+    kind = draw(st.sampled_from(["cut", "flip", "insert", "double", "other"]))
+    if kind == "cut":
+        return content[:at]
+    if kind == "flip":
+        return content[:at] + draw(st.binary(min_size=1, max_size=4)) + content[at + 1 :]
+    if kind == "insert":
+        return content[:at] + draw(TEXT).encode("utf-8", "surrogatepass") + content[at:]
+    return content + content[at:] if kind == "double" else draw(st.binary(max_size=200))
+
+
+def encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def expected_lines(content: bytes) -> list[str] | None:
+    """The lines of a text, letter by letter; None where it is empty or no UTF-8."""
+    try:
+        text = content.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        return None
+    lines, line = [], ""
+    for letter in text[1:] if text[:1] == "\ufeff" else text:
+        if letter == "\n":
+            lines.append(line[:-1] if line[-1:] == "\r" else line)
+            line = ""
+        else:
+            line += letter
+    return [*lines, line] if line else lines or None
+
+
+def outcome(reader: Callable[[Path], Any], path: Path, named: str) -> Any:
+    """What was read; None for an error of ours, which names the file."""
+    try:
+        return reader(path)
+    except UserError as error:
+        told = str(error)
+    assert named in told
+    return None
+
+
+@cases(3500)
+@given(
+    content=st.one_of(
+        TEXT.map(encoded), st.lists(LINE, max_size=4).map("\r\n".join).map(encoded), st.binary(max_size=16)
+    )
+)
+def test_lines_plain_and_packed(tmp_path: Path, content: bytes) -> None:
+    plain, packed = tmp_path / "x.de", tmp_path / "x.de.gz"
+    plain.write_bytes(content)
+    packed.write_bytes(gzip.compress(content, 1))
+    assert outcome(read_lines, plain, "x.de") == expected_lines(content)
+    assert outcome(read_lines, packed, "x.de.gz") == expected_lines(content)
+
+
+@cases(1200)
+@given(data=st.data(), text=st.lists(LINE, min_size=1, max_size=4).map("\n".join).map(encoded))
+def test_damaged_gzip_is_refused_or_has_lost_nothing(tmp_path: Path, data: st.DataObject, text: bytes) -> None:
+    packed = tmp_path / "x.de.gz"
+    packed.write_bytes(data.draw(damaged(gzip.compress(text, 1, mtime=0))))
+    found = outcome(read_lines, packed, "x.de.gz")
+    # A packed file twice in a row is a packed file.
+    assert found in (None, expected_lines(text), expected_lines(text + text))
+
+
+@cases(200)
+@given(data=st.data())
+def test_a_folder_of_text(tmp_path: Path, data: st.DataObject) -> None:
+    columns = {}
+    for stem in ("train", "val", "test"):
+        size = data.draw(st.integers(1, 3))
+        for language in ("de", "en"):
+            lines = st.lists(LINE, min_size=size, max_size=size if data.draw(st.integers(0, 9)) else size + 1)
+            content = encoded("".join(f"{line}\n" for line in data.draw(lines)))
+            content = content if data.draw(st.integers(0, 9)) else data.draw(damaged(content))
+            (tmp_path / f"{stem}.{language}").write_bytes(content)
+            columns[stem, language] = expected_lines(content)
+    pairs = [(columns[stem, "de"], columns[stem, "en"]) for stem in ("train", "val", "test")]
+    try:
+        splits = read_folder(tmp_path, "de", "en")
+    except UserError:
+        assert any(not de or not en or len(de) != len(en) for de, en in pairs)
+    else:
+        assert [(split.pairs["de"][:], split.pairs["en"][:]) for split in splits.values()] == pairs
+
+
+@cases(1800)
+@given(
+    tokens=st.lists(TEXT, max_size=6),
+    words=st.lists(st.one_of(TEXT, st.sampled_from(SPECIALS)), max_size=6),
+    data=st.data(),
+)
+def test_words_to_ids_and_back(tokens: list[str], words: list[str], data: st.DataObject) -> None:
+    try:
+        vocabulary = Vocabulary(tokens)
+    except UserError:
+        assert not tokens or len({*tokens, *SPECIALS}) < len(tokens) + len(SPECIALS)
+        return
+    assert vocabulary.decode(vocabulary.encode(tokens)) == tokens
+    mixed = data.draw(st.permutations([*tokens, *words]))
+    read = [word for word in takewhile(lambda word: word != "</s>", mixed) if word not in ("<pad>", "<s>")]
+    assert vocabulary.decode(vocabulary.encode(mixed)) == [word if word in tokens else "<unk>" for word in read]
+
+
+NAME = "additive-reverse-s1"
+OF_A_RUN = ("state.json", "config.yaml", "metrics.jsonl", *["result.json"] * 4)  # it has the most places to break
+FILES = ("plan.json", *(f"{NAME}/{name}" for name in OF_A_RUN))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run to be broken, beside one of another seed that is left alone."""
+    runs_dir = fake_runs.make(tmp_path_factory.mktemp("runs"), tasks=("reverse",), variants=("additive",), seeds=3)
+    folder = runs_dir / "bottleneck"
+    (folder / NAME / "state.json").write_text('{"state": "finished", "reason": null}')
+    row = json.loads((folder / "additive-reverse-s2" / "result.json").read_text())
+    row |= {"id": NAME, "seed": 1}
+    (folder / NAME / "result.json").write_text(json.dumps(row))
+    (folder / NAME / "metrics.jsonl").write_bytes((folder / "additive-reverse-s2" / "metrics.jsonl").read_bytes())
+    (folder / NAME / "config.yaml").write_text(f"choices: {{task: reverse, attention: additive}}\nseed: {row['seed']}")
+    return runs_dir
+
+
+def places(content: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in nested dicts and lists."""
+    inside = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [place, *(deeper for key, value in inside for deeper in places(value, (*place, key)))]
+
+
+@st.composite
+def reshaped(draw: st.DrawFn, content: bytes) -> bytes:
+    """JSON in which something stands where something else belongs."""
+    whole = {"": json.loads(content)}
+    *way, last = ("", *draw(st.sampled_from(places(whole[""]))))
+    inside: Any = whole
+    for key in way:
+        inside = inside[key]
+    inside[last] = draw(JSON)
+    return json.dumps(whole[""]).encode()
+
+
+@contextmanager
+def broken(path: Path, data: st.DataObject) -> Iterator[None]:
+    """The file is damaged, or has another shape, until the end of the block."""
+    before = path.read_bytes()
+    ways = [damaged(before), JSON.map(json.dumps).map(str.encode)]
+    if path.suffix == ".json":
+        ways += [reshaped(before)] * 2
+    elif path.suffix == ".jsonl":
+        first, rest = before.split(b"\n", 1)
+        ways.append(reshaped(first).map(lambda line: line + b"\n" + rest))
+    path.write_bytes(data.draw(st.one_of(ways)))
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+@cases(1800)
+@given(data=st.data(), name=st.sampled_from(FILES))
+def test_results_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -> None:
+    """The neighbour is read as ever; the broken run counts with the numbers of its file, or says why not."""
+    with broken(runs / "bottleneck" / name, data):
+        rows = outcome(results.read, runs, "plan.json cannot be read")
+        if name == "plan.json":
+            assert rows is None or (rows["status"] == "finished").sum() == 2
+            return
+        by_id = rows.set_index("id")
+        assert by_id["test/token_accuracy"]["additive-reverse-s2"] == fake_runs.accuracy(0, 2)
+        row = by_id.loc[NAME]
+        if not row["counted"]:
+            assert row["status"] != "finished"
+            assert row["status"] != "missing" or Path(name).name in row["reason"]
+            return
+        stored = json.loads((runs / "bottleneck" / NAME / "result.json").read_bytes())
+        values = (stored.get("metrics", {}) | stored.get("cost", {})).items()
+        measured = {key: value for key, value in values if value is not None and not isinstance(value, str)}
+        assert row[[column for column in rows if "/" in column]].dropna().to_dict() == measured
+        assert np.isfinite([*measured.values()]).all()
+        assert all(value is None or np.isfinite(value) for bucket in row["by_length"] for value in bucket.values())
+
+
+@cases(80)
+@given(data=st.data(), name=st.sampled_from(FILES))
+def test_tables_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -> None:
+    with broken(runs / "bottleneck" / name, data):
+        rows = outcome(results.read, runs, "plan.json cannot be read")
+        for table in [] if rows is None else export.tables(rows).values():
+            if "value" in table:
+                assert np.isfinite(table["value"]).all()
+
+
+@cases(1420)
+@given(data=st.data())
+def test_broken_alignments(runs: Path, data: st.DataObject) -> None:
+    """Their archive has a sum over each array: what is read is what was written."""
+    folder = runs / "bottleneck" / "additive-reverse-s2"
+    path = folder / "alignments.npz"
+    before, whole = path.read_bytes(), results.alignments(folder)
+    try:
+        path.write_bytes(data.draw(damaged(before)))
+        found = outcome(results.alignments, folder, "additive-reverse-s2: alignments.npz")
+        for one, right in zip(found or [], whole, strict=False):
+            assert (one.source, one.target, one.reference) == (right.source, right.target, right.reference)
+            assert one.weights.tolist() == right.weights.tolist()
+    finally:
+        path.write_bytes(before)
