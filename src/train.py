@@ -5,8 +5,21 @@ python src/train.py -m attention=additive,general seed=1,2
 """
 
 import os
+import signal
 import sys
 import warnings
+
+
+def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
+    """Ahead of a run and after it, nothing is half done."""
+    print("stopped; the same command goes on from here", file=sys.stderr, flush=True)
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":  # before the imports, which take seconds
+    for _signal in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(_signal) is not signal.SIG_IGN:
+            signal.signal(_signal, _stop_at_once)
 
 import hydra
 from omegaconf import DictConfig
@@ -18,6 +31,8 @@ from softlookup.record import state_of
 
 # What came out of the runs inside Hydra, which would print lines of its own about any error that passed through it.
 raised: list[Exception] = []
+# The memory that the last of them was given, in MB.
+limits: list[int | None] = [None]
 # Some launchers carry `single` into another process, where nobody reads `raised`.
 _HERE = os.getpid()
 
@@ -27,6 +42,7 @@ def single(config: DictConfig) -> None:
     """One run, in this process. Sweeps go from Hydra to a launcher; only those of other packages come back here."""
     try:
         resolved = resolve(config)
+        limits[0] = resolved["memory"]
         from softlookup.run import start
 
         start(resolved)
@@ -71,7 +87,7 @@ def _told(error: Exception, debug: bool) -> int:
     if mistake is not None and not debug:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
-    state, reason = state_of(error)
+    state, reason = state_of(error, limits[0])
     if state != "failed" and not debug:
         print(f"{state}: {reason}", file=sys.stderr)
     else:

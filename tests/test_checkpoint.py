@@ -148,5 +148,6 @@ def test_any_manifest_is_read_or_refused(place: Path, content: bytes) -> None:
     (place / "checkpoints" / "step-1.pt").unlink(missing_ok=True)
     try:
         assert Checkpoints(place).load() is None
+        assert json.loads(content) == []
     except UserError as error:
         assert "rm -r" in str(error)  # noqa: PT017

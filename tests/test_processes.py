@@ -1,6 +1,11 @@
 """Several processes for one run: the gradients of one, the metrics of one, and they stop together."""
 
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -98,27 +103,66 @@ def test_processes_measure_exactly_what_one_does(tmp_path: Path, count: int) -> 
     assert once == Counter(example.source for example in task.test())
 
 
-def test_processes_stop_together_and_go_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = {**composed([*TINY, f"runs_dir={tmp_path / 'whole'}", "encoder.dropout=0.2"]), "processes": 2}
+def test_a_signal_to_either_stops_both_and_they_go_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM to the leader in one attempt, to the one that follows in another."""
+    changes = ["encoder.dropout=0.2", "budget=401"]
+    whole = {**composed([*TINY, *changes, f"runs_dir={tmp_path / 'whole'}"]), "processes": 2}
     stopped = {**whole, "runs_dir": str(tmp_path / "stopped")}
     run.supervise(whole, RunFolder.of(whole))
     folder = RunFolder.of(stopped)
-    ordinary, moments = Fit._quiet, 0
+    for whom in ("leader", "follower"):
+        ordinary, moments = Fit._quiet, 0
 
-    def stop_at_the_third(self: Fit, training: Training) -> None:
-        nonlocal moments
-        moments += 1
-        if moments == 3:
-            self.stop.number = 15
-        ordinary(self, training)
+        def send_at_the_third(self: Fit, training: Training, whom: str = whom, ordinary: Any = ordinary) -> None:
+            nonlocal moments
+            moments += 1
+            if moments == 3:
+                (other,) = multiprocessing.active_children()
+                os.kill(os.getpid() if whom == "leader" else other.pid, signal.SIGTERM)
+            ordinary(self, training)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Fit, "_quiet", stop_at_the_third)
-        with pytest.raises(Stopped):
-            run.supervise(stopped, folder)
-    assert folder.state() == "preempted"
+        with monkeypatch.context() as patched:
+            patched.setattr(Fit, "_quiet", send_at_the_third)
+            with pytest.raises(Stopped):
+                run.supervise(stopped, folder)
+        assert folder.state() == "preempted"
+        assert moments >= 3
     run.supervise(stopped, folder)
     assert outcome(folder) == outcome(RunFolder.of(whole))
+
+
+FOLLOWER_DIES = """
+import os, signal, sys, threading, time, multiprocessing
+from softlookup import run
+from softlookup.config import composed
+from softlookup.record import RunFolder
+
+def kill():
+    while not multiprocessing.active_children():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+if __name__ == "__main__":
+    threading.Thread(target=kill, daemon=True).start()
+    config = {**composed(sys.argv[1:]), "processes": 2}
+    run.supervise(config, RunFolder.of(config))
+"""
+
+
+def test_a_run_ends_when_one_of_its_processes_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FOLLOWER_DIES)
+    typed = [*TINY, f"runs_dir={tmp_path / 'runs'}"]
+    done = subprocess.run(
+        [sys.executable, str(program), *typed], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 1
+    assert "process 1 of this run ended with -9; the run ends with it" in done.stdout
+    (state,) = (tmp_path / "runs").glob("*/*/state.json")
+    assert RunFolder(state.parent).status()[0] == "preempted"
 
 
 def test_more_processes_than_there_is_work_for_are_refused(tmp_path: Path) -> None:

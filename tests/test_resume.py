@@ -19,6 +19,7 @@ from softlookup.fit import Fit
 from softlookup.record import RunFolder
 from softlookup.stop import Stop
 from softlookup.sweep import Sweep
+from softlookup.task.synthetic import Fresh, Synthetic
 from softlookup.training import Training
 
 # 27 steps, a validation after every 5 and after the last; the limit of the curriculum grows at some of them; pools end
@@ -94,18 +95,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**found, "moments": len(moments)}
 
 
-@pytest.mark.parametrize("start", [0, 1, 3])
+@pytest.mark.parametrize("start", range(4))
 def test_stopped_at_every_moment_it_comes_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any], start: int
 ) -> None:
-    """Each run is stopped at moment `start`, then again every few moments, each time in a new attempt."""
+    """Each run is stopped at moment `start`, then at every fourth, each time in a new attempt: all moments in turn."""
     made = config(tmp_path)
     attempts = 0
+    stopped_at = []
     while True:
-        stops = start if attempts == 0 else 3 + start
+        stops = start if attempts == 0 else 3
 
         def stop(fit: Fit, number: int, after: int = stops) -> None:
             if number == after:
+                stopped_at.append(fit.training.steps)
                 fit.stop.number = 15
 
         attempts += 1
@@ -114,7 +117,7 @@ def test_stopped_at_every_moment_it_comes_to_the_same_bits(
             break
         except Stopped:
             continue
-    assert attempts > undisturbed["moments"] // (5 + start)
+    assert len(stopped_at) == attempts - 1 == (undisturbed["moments"] - 1 - start) // 4 + 1
     assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
     assert not folder.manifest_path.exists()
     assert [path.name for path in folder.checkpoints.iterdir()] == ["final.pt"]
@@ -122,6 +125,21 @@ def test_stopped_at_every_moment_it_comes_to_the_same_bits(
 
 class Killed(BaseException):
     """A kill -9: nothing is written any more."""
+
+
+def test_a_run_saves_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any]) -> None:
+    made = {**config(tmp_path), "checkpoint_seconds": 0}
+    resumed = []
+
+    def die(fit: Fit, number: int) -> None:  # noqa: ARG001
+        if number == 17:
+            raise Killed
+
+    with pytest.raises(Killed):
+        attempt(made, monkeypatch, die)
+    folder = attempt(made, monkeypatch, lambda fit, _: resumed.append(fit.training.steps))
+    assert resumed[0] > 10
+    assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
 
 
 @pytest.mark.parametrize("kill", [2, 5, 6, 11, 17, 30])
@@ -183,12 +201,21 @@ def test_a_lost_checkpoint_is_an_error_and_never_a_new_start(tmp_path: Path, mon
         (lambda: next(folder.checkpoints.iterdir()).unlink(), r"step-\d+\.pt is missing.*rm -r"),
         (lambda: shutil.rmtree(folder.checkpoints), r"is missing.*rm -r"),
         (lambda: folder.manifest_path.write_text("[{]"), r"checkpoints\.json cannot be read"),
+        (lambda: folder.manifest_path.write_text("{}"), r"checkpoints\.json cannot be read"),
     ):
         lose()
         with pytest.raises(UserError, match=said):
             run.supervise(made, folder)
         assert folder.state() == "failed"
         assert folder.manifest_path.exists()
+
+
+def test_a_lost_manifest_is_an_error_and_never_a_new_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, folder = stopped(tmp_path, monkeypatch)
+    folder.manifest_path.unlink()
+    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which vouch for it, are gone.*rm -r"):
+        run.supervise(made, folder)
+    assert len(list(folder.checkpoints.iterdir())) == 2
 
 
 def test_no_good_checkpoint_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,6 +242,41 @@ def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     made, folder = stopped(tmp_path, monkeypatch)
     folder.metrics_path.write_bytes(folder.metrics_path.read_bytes()[:-9])
     with pytest.raises(UserError, match="has 1 whole records, and the checkpoint was made after 2"):
+        run.supervise(made, folder)
+
+
+def test_changed_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, folder = stopped(tmp_path, monkeypatch)
+    folder.metrics_path.write_bytes(folder.metrics_path.read_bytes().replace(b'"step": 5', b'"step": 4', 1))
+    with pytest.raises(UserError, match="is not as it was when the checkpoint was made"):
+        run.supervise(made, folder)
+
+
+@pytest.mark.parametrize("what", ["training", "test"])
+def test_changed_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    made, folder = stopped(tmp_path, monkeypatch)
+    if what == "training":
+        one = Fresh.__next__
+        monkeypatch.setattr(Fresh, "__next__", lambda self: (one(self), one(self))[1])
+    else:
+        ordinary = Synthetic.test
+        monkeypatch.setattr(Synthetic, "test", lambda self: ordinary(self)[:-1])
+    said = "training examples are not those" if what == "training" else "validation and test data=.* became"
+    with pytest.raises(UserError, match=said):
+        run.supervise(made, folder)
+
+
+def test_a_finished_run_that_lost_its_state_is_finished_and_one_that_lost_its_result_is_not_run_again_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = config(tmp_path)
+    folder = attempt(made, monkeypatch)
+    row = folder.result()
+    (folder.path / "state.json").unlink()
+    assert folder.done()
+    assert folder.result() == row
+    (folder.path / "result.json").write_text("{")
+    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which vouch for it, are gone.*rm -r"):
         run.supervise(made, folder)
 
 

@@ -30,6 +30,11 @@ class Checkpoints:
         self.manifest = folder / "checkpoints.json"
         self.messages: list[str] = []
 
+    def open(self) -> None:
+        """Say that this run makes checkpoints: from here on, a folder without a manifest has lost it."""
+        if not self.manifest.exists():
+            durable.write(self.manifest, b"[]\n")
+
     def save(self, content: dict[str, Any], step: int) -> None:
         """Write a checkpoint; when this returns it is on disk, and a kill at any moment leaves the one before.
 
@@ -74,6 +79,8 @@ class Checkpoints:
             return []
         try:
             rows = json.loads(self.manifest.read_bytes())
+            if not isinstance(rows, list):
+                raise TypeError
             shaped = [
                 {"file": Path(row["file"]).name, "step": int(row["step"]), "bytes": int(row["bytes"]),
                  "sha256": str(row["sha256"])} for row in rows

@@ -4,9 +4,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Proce
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "NODE_RANK": "0"}
     context = torch.multiprocessing.get_context("spawn")
     before = dict(os.environ)
+    ended = threading.Event()
     others = [
         context.Process(target=_run, args=(config, path, Processes(rank, count), place, follow))
         for rank in range(1, count)
@@ -40,10 +42,12 @@ def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Proce
     try:
         for process in others:
             process.start()
+        threading.Thread(target=_end_with_any, args=(others, ended), daemon=True).start()
         yield Processes(0, count)
         for process in others:
             process.join(_LAST_WORD)
     finally:
+        ended.set()
         for process in others:
             if process.is_alive():
                 process.kill()
@@ -57,6 +61,20 @@ def _run(config: dict[str, Any], path: Path, processes: Processes, place: dict[s
     threading.Thread(target=_end_with_leader, daemon=True).start()
     os.environ.update(place, LOCAL_RANK=str(processes.rank))
     follow(config, path, processes)
+
+
+def _end_with_any(others: Sequence[BaseProcess], ended: threading.Event) -> None:
+    """A process that fails takes the run along: the others would wait for it without end, and hear no signal there."""
+    left = list(others)
+    while left and not ended.is_set():
+        for sentinel in connection.wait([process.sentinel for process in left], timeout=0.5):
+            process = next(process for process in left if process.sentinel == sentinel)
+            left.remove(process)
+            process.join()
+            if process.exitcode and not ended.wait(_LAST_WORD):
+                number = others.index(process) + 1
+                print(f"process {number} of this run ended with {process.exitcode}; the run ends with it", flush=True)
+                os._exit(1)
 
 
 def _end_with_leader() -> None:

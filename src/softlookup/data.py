@@ -1,5 +1,6 @@
 """Examples to batches: the one way in which a task's examples reach a model."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from softlookup.contract import Batch, Curriculum, Example, Task
+from softlookup.errors import UserError
 from softlookup.processes import ALONE, Processes
 from softlookup.vocabulary import BOS, EOS, PAD
 
@@ -111,7 +113,8 @@ class TrainingStream(IterableDataset):
         return {"place": place[0] if place else None, "batches": batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a place; the curriculum must be as it was there."""
+        """Go on from a place; the curriculum must be as it was there. Raises UserError where other examples are drawn
+        there now."""
         place = state["place"]
         if place is None:
             return
@@ -119,6 +122,10 @@ class TrainingStream(IterableDataset):
         self._examples.load_state_dict(place["examples"])
         self._batches, self._given = place["batches"], place["given"]
         self._draw_pool(place["limit"])
+        if self._places[-1]["digest"] != place["digest"]:
+            raise UserError(
+                "the training examples are not those that the checkpoint was made with; delete the run's folder"
+            )
         for batch in self._pool[: state["batches"] - place["batches"]]:
             self._given += sum(len(example.target) + 1 for example in batch)
         self._batches = state["batches"]
@@ -133,6 +140,9 @@ class TrainingStream(IterableDataset):
         while drawn < min(POOL * self.batch_tokens, self.budget - self._given):
             pool.append(next(self._examples))
             drawn += len(pool[-1].target) + 1
+        place["digest"] = hashlib.sha256(
+            repr([(example.source, example.target) for example in pool]).encode()
+        ).hexdigest()
         self._pool = self._cut(pool)
         self._generator.shuffle(self._pool)
         self._next = 0

@@ -1,25 +1,27 @@
 """Training from its first step or from a checkpoint to the end of its budget."""
 
+import hashlib
 import logging
 import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from softlookup.checkpoint import Checkpoints
 from softlookup.config import build
 from softlookup.construct import device_of
-from softlookup.contract import Curriculum, Task
+from softlookup.contract import Curriculum, Example, Task
 from softlookup.data import Data, TrainingStream
 from softlookup.errors import UserError
 from softlookup.optimizer.adam import Adam
 from softlookup.processes import Processes
-from softlookup.progress import Progress
+from softlookup.progress import Progress, Signals
 from softlookup.record import hashed
 from softlookup.seeds import derived_seed
 from softlookup.seq2seq import Seq2Seq
@@ -33,7 +35,8 @@ BITS = ("threads", "processes", "device")
 class Fit:
     """One model trained on one task, to be told to stop at any time and to go on from there to the same bits.
 
-    `records` are those of metrics.jsonl that a checkpoint counts on, `seconds` the time that led to it.
+    `records` are those of metrics.jsonl that a checkpoint counts on, `digest` is their SHA-256, and `seconds` the time
+    that led to it.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Fit:
         self.training = Training(model, optimizer, self.curriculum, budget, self._emit, seed, processes)
         self.training.quiet = self._quiet
         self.records = 0
+        self.digest: str | None = None
+        self.held_out = _digest([*self.validation, *task.test()])
         self.seconds = 0.0
         self._emit_further: Callable[[dict[str, Any]], None] | None = None
         self._saved_at = self._began = time.perf_counter()
@@ -79,7 +84,7 @@ class Fit:
         self.model.load_state_dict(content["model"])
         self.training.load_run_state(content["training"])
         self.stream.load_state_dict(content["stream"])
-        self.records, self.seconds = content["records"], content["seconds"]
+        self.records, self.digest, self.seconds = content["records"], content["digest"], content["seconds"]
         return True
 
     def run(self, emit: Callable[[dict[str, Any]], None] | None = None) -> Training:
@@ -130,7 +135,7 @@ class Fit:
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            callbacks=[Progress()] if self.processes.rank == 0 else [],
+            callbacks=[Signals(self.stop), *([Progress()] if self.processes.rank == 0 else [])],
         )
 
     def _emit(self, record: dict[str, Any]) -> None:
@@ -164,6 +169,7 @@ class Fit:
                 "training": self.training.run_state(),
                 "stream": self.stream.state_dict(self.training.steps),
                 "records": self.records,
+                "digest": hashlib.sha256((self.checkpoints.run / "metrics.jsonl").read_bytes()).hexdigest(),
                 "seconds": self.seconds + time.perf_counter() - self._began,
             },
             self.training.steps,
@@ -171,7 +177,18 @@ class Fit:
         self._saved_at = time.perf_counter()
 
     def _config(self) -> dict[str, Any]:
-        return {**hashed(self.config), **{key: self.config[key] for key in BITS}}
+        own = {key: self.config[key] for key in BITS}
+        return {
+            **hashed(self.config),
+            **own,
+            "torch": str(torch.__version__),
+            "validation and test data": self.held_out,
+        }
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    told = [(example.source, example.target, example.reference) for example in examples]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def _refuse_another(made: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How far a run is, for the person who waits for it."""
+"""What hears of a run's progress beside its module: the person who waits for it, and the signals that stop it."""
 
 import sys
 import time
@@ -8,7 +8,22 @@ import pytorch_lightning as pl
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from softlookup.stop import Stop
 from softlookup.training import Training
+
+
+class Signals(pl.Callback):
+    """Takes the signals back from Lightning, which on SIGTERM would have all processes of a run talk to each other in
+    the middle of whatever they do, and wait for an answer that does not come."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self.stop.listen()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self.stop.listen()
 
 
 class Progress(pl.Callback):

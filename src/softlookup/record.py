@@ -41,7 +41,7 @@ UNHASHED = frozenset(
     {"runs_dir", "experiment_name", "experiment", "tracking", "workers", "threads", "processes", "device"}
     | {"memory", "checkpoint_seconds", "debug", "confirm", "choices", "tuned"}
 )
-_DIGITS = 6
+_DIGITS = 12  # 48 bits: among 10,000 runs two share them once in six million sweeps
 # What torch says of memory that it did not get, on CUDA and on the CPU (there as a plain RuntimeError).
 _OUT_OF_MEMORY = ("OutOfMemoryError", "can't allocate memory", "not enough memory")
 
@@ -52,7 +52,7 @@ def hashed(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_id(config: dict[str, Any]) -> str:
-    """`attention-encoder-task-sSEED-HASH`, as in `additive-gru-reverse-s3-1f9c2a`.
+    """`attention-encoder-task-sSEED-HASH`, as in `additive-gru-reverse-s3-1f9c2a0b57de`.
 
     HASH begins the SHA-256 of the config as JSON with sorted keys, without the keys of `UNHASHED`.
     """
@@ -97,14 +97,28 @@ class RunFolder:
 
     def begin(self, config: dict[str, Any]) -> None:
         """Make the folder ready for an attempt, and write its config: what a stopped attempt left to go on from is kept
-        (checkpoints and metrics), everything else is deleted. Whoever calls this is the only one to work here."""
+        (checkpoints and metrics), everything else is deleted. Whoever calls this is the only one to work here.
+
+        Raises UserError where there are weights, and nothing that says what they are worth.
+        """
         kept = {lock.NAME, "log.txt"}
         if self.manifest_path.exists():
             kept |= {self.manifest_path.name, self.checkpoints.name, self.metrics_path.name, "wandb"}
+        elif any(self.checkpoints.glob("*.pt")):
+            raise UserError(
+                f"{self.checkpoints} holds what an earlier attempt came to; {self.manifest_path.name} or result.json, "
+                f"which vouch for it, are gone or broken; restore them, or to start anew: rm -r {self.path}"
+            )
+        self._sweep_up()
         for path in self.path.iterdir() if self.path.exists() else ():
             if path.name not in kept:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.write_config(config)
+
+    def _sweep_up(self) -> None:
+        """Delete what saves that were killed have left aside."""
+        for aside in self.checkpoints.glob(".*"):
+            aside.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Delete the folder, of a run that never began."""
@@ -148,18 +162,21 @@ class RunFolder:
         self._logged = durable.append(self.metrics_path, line, self._logged)
 
     def records(self) -> list[dict[str, Any]]:
-        """The whole records of metrics.jsonl; a line torn by a kill ends them."""
+        """The whole records of metrics.jsonl; a line torn by a kill, or that is no record, ends them."""
         found = []
         for line in self.metrics_path.read_bytes().split(b"\n")[:-1] if self.metrics_path.exists() else ():
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if not isinstance(record, dict):
+                break
+            found.append(record)
         return found
 
-    def rewind(self, count: int) -> list[dict[str, Any]]:
+    def rewind(self, count: int, digest: str | None = None) -> list[dict[str, Any]]:
         """Cut metrics.jsonl back to its first `count` records, and return them: what came after a checkpoint comes
-        again. Raises UserError where there are fewer."""
+        again. Raises UserError where there are fewer, or where they have not the SHA-256 that the checkpoint knows."""
         kept = self.records()[:count]
         if len(kept) < count:
             raise UserError(
@@ -168,6 +185,11 @@ class RunFolder:
             )
         lines = self.metrics_path.read_bytes().split(b"\n")[:count] if count else []
         content = b"".join(line + b"\n" for line in lines)
+        if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+            raise UserError(
+                f"{self.metrics_path} is not as it was when the checkpoint was made; restore it, or to start anew: "
+                f"rm -r {self.path}"
+            )
         durable.write(self.metrics_path, content)
         self._logged = len(content)
         return kept
@@ -193,7 +215,7 @@ class RunFolder:
     def done(self) -> bool:
         """Whether there is nothing left to do: a run whose result was written, and whose parent was killed before it
         said so, is finished now."""
-        return self.result() is not None or (self.state() is not None and self.finish())
+        return self.result() is not None or self.finish()
 
     def finish(self) -> bool:
         """Set the state to finished where there is a result row of this run, and say whether there is.
@@ -206,6 +228,7 @@ class RunFolder:
             self.manifest_path.unlink(missing_ok=True)
             for checkpoint in self.checkpoints.glob("step-*.pt"):
                 checkpoint.unlink(missing_ok=True)
+            self._sweep_up()
         return complete
 
     def write_alignments(self, arrays: dict[str, np.ndarray]) -> None:

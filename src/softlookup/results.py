@@ -24,15 +24,17 @@ CELL = ["experiment", "task", "variant"]
 STARTED = ("state.json", "result.json")  # a folder with one of them is a run
 
 
-def read(runs_dir: Path) -> pd.DataFrame:
-    """One row for each cell under `runs_dir`, finished or not: planned cells, and runs that no plan names.
+def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
+    """One row for each cell under `runs_dir`, or of one experiment there, finished or not: planned cells, and runs that
+    no plan names.
 
     Columns: experiment, id, task, variant, fixed, seed, status, reason, planned, counted, longest (source length of
     training), by_length and validations (lists of dicts), folder, and one column for each metric and cost, NaN where
     absent. A run with a broken file keeps its row, and the reason names the file; one whose result is broken is
     missing. Raises UserError where there is no run at all, or a plan that cannot be read.
     """
-    cells = [cell for folder in _folders(runs_dir) for cell in _experiment(folder)]
+    chosen = [folder for folder in _folders(runs_dir) if experiment in (None, folder.name)]
+    cells = [cell for folder in chosen for cell in _experiment(folder)]
     if not cells:
         raise UserError(f"no runs in {runs_dir}: expected folders {runs_dir}/EXPERIMENT/RUN; type: make sweep")
     metrics = sorted({name for cell in cells for name in cell["values"]})

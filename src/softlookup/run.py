@@ -72,7 +72,8 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
     checkpoints = Checkpoints(folder.path)
     fit = Fit(config, task, model, checkpoints, stop, processes)
     resumed = fit.resume()
-    records = folder.rewind(fit.records)
+    checkpoints.open()
+    records = folder.rewind(fit.records, fit.digest)
     for note in [*task.notes(), *checkpoints.messages]:
         print(note)
     if resumed:

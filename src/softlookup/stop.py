@@ -10,8 +10,8 @@ from types import FrameType
 
 from softlookup.errors import Stopped
 
-# Ctrl-C, an end asked for, and what Slurm's jobs are sent ahead of their time limit.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+# Ctrl-C, an end asked for, a terminal that is gone, and what Slurm's jobs are sent ahead of their time limit.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 
 
 class Stop:
@@ -34,15 +34,19 @@ class Stop:
             return
         heard = [number for number in SIGNALS if number != signal.SIGUSR2 or callable(signal.getsignal(number))]
         self._before = {number: signal.getsignal(number) for number in heard}
-        for number in heard:
-            # Ignored by whoever started this process: it is not for us.
-            if self._before[number] is not signal.SIG_IGN or number == signal.SIGTERM:
-                signal.signal(number, self._hear)
+        self.listen()
         try:
             yield
         finally:
             for before, handler in self._before.items():
                 signal.signal(before, handler)  # type: ignore[arg-type]
+
+    def listen(self) -> None:
+        """Take the signals, within `listening`; again where somebody else has taken them since."""
+        for number, handler in self._before.items():
+            # Ignored by whoever started this process: it is not for us.
+            if handler is not signal.SIG_IGN or number == signal.SIGTERM:
+                signal.signal(number, self._hear)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

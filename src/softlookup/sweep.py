@@ -7,10 +7,11 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
 
+from softlookup import lock
 from softlookup.board import Board, Ended
 from softlookup.errors import Stopped, UserError
 from softlookup.record import RunFolder, state_of
@@ -36,23 +37,31 @@ class Sweep:
 
     def __init__(self, configs: Sequence[dict[str, Any]], workers: int | None, job: str = JOB) -> None:
         jobs = {folder.path: (folder, config) for config in configs for folder in [RunFolder.of(config)]}
+        unfinished = [folder for folder, _ in jobs.values() if folder.state() != "finished"]
         self.job = job
         self.queue = deque(pair for pair in jobs.values() if not pair[0].done())
         self.workers = workers or cores(configs[0]["threads"])
         self.board = Board(len(jobs), len(jobs) - len(self.queue), self.workers)
         self.running: dict[int, Worker] = {}
         self.stopped: int | None = None
+        # Killed when the result was written and W&B was not told yet.
+        self.taken_up = sum(folder.state() == "finished" for folder in unfinished)
 
     def run(self) -> bool:
         """Do the runs and print what became of them; whether all of them are finished.
 
-        A run that fails stops no other. SIGINT (Ctrl-C) and SIGTERM stop the sweep: runs under way write a checkpoint
-        and become preempted, and Stopped is raised when they have ended. The same sweep, run again, does what is left.
+        A run that fails stops no other. SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the sweep: runs under way write a
+        checkpoint and become preempted, and Stopped is raised when they have ended. The same sweep, run again, does
+        what is left.
         """
         for folder, config in self.queue:
-            if folder.state() in (None, "running"):  # running says a parent that was killed
-                folder.write_config(config)
-                folder.set_state("queued")
+            # Where a parent was killed it says running still; where someone else runs it, it is theirs.
+            if folder.state() in (None, "running") and not lock.holder(folder.path):
+                with suppress(NotADirectoryError, FileExistsError):  # told when its turn comes
+                    folder.write_config(config)
+                    folder.set_state("queued")
+        if self.taken_up:
+            print(f"{self.taken_up} had their result when they were killed; for their W&B files: make resync")
         if self.queue:
             start_server(self.job)
         with self._interruptible(), self.board:
@@ -110,7 +119,10 @@ class Sweep:
         def stop(number: int, frame: object) -> None:  # noqa: ARG001
             self.stopped = number
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN or number != signal.SIGHUP:  # nohup ignores it
+                signal.signal(number, stop)
         try:
             yield
         finally:

@@ -103,7 +103,7 @@ class Worker:
         if code == -signal.SIGKILL and memory.kernel_kills() > self._kills:
             told = memory.told(self._limit, self.peak)
             return "out_of_memory", f"killed by the kernel for want of memory; {told}"
-        if code is not None and -code in (signal.SIGTERM, signal.SIGINT):
+        if code is not None and -code in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             return "preempted", str(Stopped(-code))
         if code is not None and code < 0:
             names = {int(known): known.name for known in signal.Signals}  # real-time signals have none

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf import DictConfig
 
 from hydra_plugins.softlookup_launcher._jobs import Job, compose
+from softlookup.config import explain
 from softlookup.errors import UserError
 
 UNASKED = 1000  # runs that a sweep may have without being asked whether it is meant
@@ -97,14 +99,26 @@ def _plan(jobs: Sequence[Job]) -> None:
 
 
 def _report(experiments: set[tuple[str, str]]) -> None:
-    """Print what each experiment came to, and write the dashboard of its folder of runs."""
+    """Print what each experiment came to, and write the dashboard of its folder of runs.
+
+    What cannot be read or written is told in one line: it changes nothing about how the runs ended.
+    """
     from softlookup import page, report, results
 
     for runs_dir, name in sorted(experiments):
-        rows = results.read(Path(runs_dir))
-        report.compare(rows[rows["experiment"] == name])
+        with _told():
+            report.compare(results.read(Path(runs_dir), name))
     for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
-        print(f"dashboard  {page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html')}")
+        with _told():
+            print(f"dashboard  {page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html')}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (UserError, OSError) as error:
+        print(f"no report: {explain(error)}", file=sys.stderr)
 
 
 def _done(overrides: Sequence[str]) -> JobReturn:
