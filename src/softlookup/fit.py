@@ -18,7 +18,7 @@ from softlookup.config import build
 from softlookup.construct import device_of
 from softlookup.contract import Curriculum, Example, Task
 from softlookup.data import Data, TrainingStream
-from softlookup.errors import UserError
+from softlookup.errors import Stopped, UserError
 from softlookup.optimizer.adam import Adam
 from softlookup.processes import Processes
 from softlookup.progress import Progress, Signals
@@ -148,17 +148,20 @@ class Fit:
         late = time.perf_counter() - self._saved_at >= self.config["checkpoint_seconds"]
         ended = training.tokens >= training.budget and training.validated_at == training.tokens
         training.trainer.should_stop = ended
-        self._agree_to_stop()
-        if self.processes.rank == 0 and (late or ended or self.stop.number is not None):
+        stopping = self._all_stop()
+        if self.processes.rank == 0 and (late or ended or stopping):
             self.save()
-        self.stop.check()
+        if stopping:
+            raise Stopped(self.stop.number or signal.SIGTERM)
 
-    def _agree_to_stop(self) -> None:
-        """A signal to one process stops all of them at the same step."""
-        if self.processes.count > 1:
-            (wanted,) = self.processes.total(float(self.stop.number is not None), device=self.training.device)
-            if wanted and self.stop.number is None:
-                self.stop.number = signal.SIGTERM
+    def _all_stop(self) -> bool:
+        """Whether to stop here. Several processes decide it together, by what each had heard when it was asked: a
+        signal to one stops all of them at the same step."""
+        heard = self.stop.number is not None
+        if self.processes.count == 1:
+            return heard
+        (wanted,) = self.processes.total(float(heard), device=self.training.device)
+        return wanted > 0
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
