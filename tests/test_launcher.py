@@ -121,15 +121,16 @@ def hanging(tmp_path: Path) -> tuple[list[dict], list[RunFolder], Callable[[], l
     return configs, folders, pids
 
 
-def test_ctrl_c_ends_all_processes_and_the_next_call_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "terminal gone"])
+def test_a_signal_ends_all_processes_and_the_next_call_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     configs, folders, pids = hanging(tmp_path)
     launcher = started(SWEEP, json.dumps(configs))
     assert until(lambda: len(pids()) == 3)
-    os.killpg(launcher.pid, signal.SIGINT)
+    os.kill(launcher.pid, number)
     printed, _ = launcher.communicate(timeout=20)
     assert not any(alive(pid) for pid in pids())
     assert [folder.state() for folder in folders] == ["preempted", "preempted", "queued"]
-    assert "Stopped: stopped by SIGINT" in printed
+    assert f"Stopped: stopped by {number.name}" in printed
     assert printed.count("preempted  additive") == 2
     (tmp_path / "tried" / LATER).touch()
     assert sweep(*configs)
@@ -197,3 +198,27 @@ def test_the_entry_point_without_an_experiment_plans_nothing_and_ends_with_130_a
     assert "Traceback" not in printed
     assert not any(alive(int(path.read_text())) for path in hangs())
     assert not (tmp_path / "single" / "plan.json").exists()
+
+
+def test_a_broken_plan_of_another_experiment_changes_nothing_about_how_a_sweep_ends(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "plan.json").write_text('{"planned": [')
+    launcher = entry(tmp_path, "attention=additive", f"seed={DONE}")
+    printed, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 0, printed
+    assert "no report: " in printed
+    assert f"{tmp_path / 'other' / 'plan.json'}" in printed
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_imports_ends_in_words(number: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(TRAIN), "-m", "seed=1,2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )  # fmt: skip
+    time.sleep(0.7)
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert printed == "stopped; the same command goes on from here\n"
