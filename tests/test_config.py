@@ -224,7 +224,7 @@ def test_any_text_of_one_line_is_kept_as_it_is_and_the_id_stays_a_plain_folder_n
     quoted = text.replace("'", "\\'")
     config = composed(["task=multi30k", f"task.path='{quoted}'", f"task.dataset='{quoted}'"])
     assert config["task"]["path"] == config["task"]["dataset"] == config["choices"]["task.dataset"] == text
-    assert re.fullmatch(r"additive-gru-multi30k-s1-[0-9a-f]{6}", run_id(config))
+    assert re.fullmatch(r"additive-gru-multi30k-s1-[0-9a-f]{12}", run_id(config))
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def conforms(plain: dict[str, Any]) -> None:
     for group in GROUPS:
         check_part(group, plain[group], part_of(group))
         assert plain[group]["_target_"].startswith(f"softlookup.{group}.")
-    assert re.fullmatch(r"[\w.-]+-s\d+-[0-9a-f]{6}", run_id(plain))
+    assert re.fullmatch(r"[\w.-]+-s\d+-[0-9a-f]{12}", run_id(plain))
     assert "hydra" not in plain
 
 
