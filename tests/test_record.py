@@ -124,7 +124,9 @@ def test_an_attempt_with_a_checkpoint_keeps_what_it_goes_on_from(folder: RunFold
     folder.write_result({"id": folder.id})
     folder.manifest_path.write_text("[]")
     folder.checkpoints.mkdir()
+    (folder.checkpoints / ".step-9.pt.4711").write_text("left by a kill in a save")
     folder.begin({"seed": 3})
+    assert list(folder.checkpoints.iterdir()) == []
     kept = ["checkpoints", "checkpoints.json", "config.yaml", "metrics.jsonl"]
     assert sorted(path.name for path in folder.path.iterdir()) == kept
 
