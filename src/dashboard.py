@@ -7,19 +7,14 @@ python src/dashboard.py picture=FILE.png experiment=NAME [measure=token_accuracy
 import sys
 from pathlib import Path
 
-from softlookup.errors import UserError, nearest
+from softlookup.errors import UserError, key_values
 
 KEYS = ("runs_dir", "output", "picture", "experiment", "measure")
 
 
 def main(arguments: list[str]) -> Path:
     """The path that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
-    given = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if key not in KEYS or not equals or not value:
-            raise UserError(f"{argument!r}: expected KEY=VALUE; {nearest(key, KEYS)}")
-        given[key] = value
+    given = key_values(arguments, KEYS)
     runs_dir = Path(given.get("runs_dir", "runs"))
     if "picture" in given:
         from softlookup.picture import readme_picture

@@ -6,19 +6,14 @@ python src/export.py [runs_dir=runs] [experiment=NAME] [output=RUNS_DIR/tables]
 import sys
 from pathlib import Path
 
-from softlookup.errors import UserError, nearest
+from softlookup.errors import UserError, key_values
 
 KEYS = ("runs_dir", "experiment", "output")
 
 
 def main(arguments: list[str]) -> Path:
     """The folder that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
-    given = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if key not in KEYS or not equals or not value:
-            raise UserError(f"{argument!r}: expected KEY=VALUE; {nearest(key, KEYS)}")
-        given[key] = value
+    given = key_values(arguments, KEYS)
     from softlookup.export import write
 
     runs_dir = Path(given.get("runs_dir", "runs"))

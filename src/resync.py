@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from softlookup import mirror
-from softlookup.errors import UserError, nearest
+from softlookup.errors import UserError, key_values, nearest
 from softlookup.record import RunFolder
 from softlookup.results import alignments
 from softlookup.tracking import Tracker
@@ -24,15 +24,11 @@ VALUES = {"mode": ("offline", "online"), "all": ("true", "false")}
 
 def parsed(arguments: list[str]) -> dict[str, str]:
     """All keys with the values given. Raises UserError for an argument that is not KEY=VALUE with a known key."""
-    given = dict(KEYS)
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if key not in KEYS or not equals or not value:
-            raise UserError(f"{argument!r}: expected KEY=VALUE; {nearest(key, KEYS)}")
+    given = key_values(arguments, KEYS)
+    for key, value in given.items():
         if key in VALUES and value not in VALUES[key]:
-            raise UserError(f"{argument}: {nearest(value, VALUES[key])}")
-        given[key] = value
-    return given
+            raise UserError(f"{key}={value}: {nearest(value, VALUES[key])}")
+    return KEYS | given
 
 
 def finished(runs_dir: Path, experiment: str) -> Iterator[tuple[RunFolder, dict[str, Any]]]:

@@ -47,3 +47,18 @@ def nearest(given: str, valid: Iterable[str]) -> str:
     words = sorted(valid)
     close = get_close_matches(given, words, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"valid: {', '.join(words)}"
+
+
+def key_values(arguments: Iterable[str], keys: Iterable[str]) -> dict[str, str]:
+    """The words of a verb that takes KEY=VALUE alone. Raises UserError for another word, or a key it does not know.
+
+    >>> key_values(["runs_dir=runs"], ["runs_dir", "output"])
+    {'runs_dir': 'runs'}
+    """
+    known, given = list(keys), {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key not in known or not equals or not value:
+            raise UserError(f"{argument!r}: expected KEY=VALUE; {nearest(key, known)}")
+        given[key] = value
+    return given
