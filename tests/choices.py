@@ -29,7 +29,8 @@ def _composed(group: str, choice: str) -> dict[str, Any]:
     # An attention refers to a normalizer; nothing else of the menu is needed.
     asked = [f"+{group}={choice}"] + (["+normalizer=softmax"] if group == "attention" else [])
     with initialize_config_dir(str(CONF), version_base=None):
-        plain = OmegaConf.to_container(compose(overrides=asked), resolve=True)
+        sizes = OmegaConf.create({"sizes": OmegaConf.load(CONF / "train.yaml").sizes})
+        plain = OmegaConf.to_container(OmegaConf.merge(sizes, compose(overrides=asked)), resolve=True)
     assert isinstance(plain, dict)
     return plain[group]
 

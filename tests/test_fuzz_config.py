@@ -65,7 +65,7 @@ NESTED = st.recursive(
     PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
 )
 VALUES = st.one_of(PLAIN, PLAIN, NESTED)
-HEADS = st.sampled_from([*OFFERED, *SETTINGS, "tuned", "choices", "experiment", "hydra", "atention", "_target_", ""])
+HEADS = st.sampled_from([*OFFERED, *SETTINGS, "tuned", "sizes", "size", "choices", "experiment", "hydra", "atention", "_target_", ""])
 PATHS = st.builds(lambda head, keys: ".".join([head, *keys]), HEADS, st.lists(KEYS, max_size=2))
 # Places that are there, more often than not, so that it is the value that is looked at.
 PLACES = st.sampled_from([
@@ -228,7 +228,7 @@ def test_any_file_is_composed_or_told(planted: Path, monkeypatch: pytest.MonkeyP
     for module in (offer, config):
         monkeypatch.setattr(module, "CONF", planted)
     offer._check_file.cache_clear()
-    (planted / "experiment" / "x.yaml").write_bytes(f"{offer.EXPERIMENT}\n".encode() + contents)
+    (planted / "experiment" / "x.yaml").write_bytes(f"{offer.GLOBAL}\n".encode() + contents)
     try:
         conforms(composed(["experiment=x"]))
     except UserError as error:

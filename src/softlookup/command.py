@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException
 
 from softlookup.errors import UserError, nearest, told
-from softlookup.offer import check_files, check_interpolations, check_leaf, groups, launchers, leaves
+from softlookup.offer import SCAFFOLDING, check_files, check_interpolations, check_leaf, groups, launchers, leaves
 from softlookup.schema import SETTINGS
 
 # The flags of Hydra that stay, by their short names too. Those that would read configs from elsewhere, or objects
@@ -17,7 +17,7 @@ from softlookup.schema import SETTINGS
 _SHORT = {"-m": "--multirun", "-c": "--cfg", "-p": "--package", "-h": "--help"}
 _FLAGS = ("--multirun", "--cfg", "--package", "--resolve", "--help", "--hydra-help")
 _SHOWN = ("job", "hydra", "all")
-BOOKKEEPING = frozenset({"tuned", "choices", "experiment"})
+BOOKKEEPING = SCAFFOLDING | {"choices"}
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -14,13 +14,14 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from softlookup.command import BOOKKEEPING, check_overrides, parsed
 from softlookup.errors import UserError, nearest, told
-from softlookup.offer import CONF, groups, no_such_key
+from softlookup.offer import CONF, PRESETS, SCAFFOLDING, groups, no_such_key
 from softlookup.parts import check_part, located, part_of
 from softlookup.record import UNHASHED
 from softlookup.schema import SETTINGS, check_settings
 
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
-_UNCHOSEN = {"seed", *UNHASHED}
+_UNCHOSEN = {"seed", *UNHASHED, *BOOKKEEPING} - {"sizes"}
+SIZES = ("small", "paper")
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -44,11 +45,13 @@ def explain(error: BaseException) -> UserError | None:
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """The composed config as plain, checked values; what was only scaffolding (`tuned`) is gone.
+    """The composed config as plain, checked values; what was only scaffolding (`tuned`, `sizes`) is gone.
 
     Raises UserError for an unknown key, a wrong type, a value out of range, or a `_target_` that is none of the
     group's own.
     """
+    if config.get("size") not in SIZES:
+        raise UserError(f"size={told(config.get('size'))}: expected {' or '.join(SIZES)}")
     plain = _plain(config)
     offered = groups()
     for key in plain:
@@ -57,14 +60,18 @@ def resolve(config: DictConfig) -> dict[str, Any]:
                 f"{told(key)}: no choice or key is named {told(key)!r}; {nearest(key, [*offered, *SETTINGS])}"
             )
     check_settings(plain)
-    kept = {key: value for key, value in plain.items() if key not in ("tuned", "experiment")}
+    kept = {key: value for key, value in plain.items() if key not in SCAFFOLDING}
     for group in offered:
-        if group != "experiment":
+        if group not in PRESETS:
             check_part(group, kept.get(group), part_of(group))
     chosen = HydraConfig.get().runtime.choices
-    if kept["choices"] != {group: chosen.get(group) for group in offered if group not in UNHASHED}:
+    if kept["choices"] != {group: chosen.get(group) for group in offered if group not in UNHASHED | SCAFFOLDING}:
         raise UserError(f"choices={told(kept['choices'])}: only tells what was chosen; choose as in attention=additive")
-    kept["choices"] |= _changed(kept, HydraConfig.get().overrides.task)
+    if chosen.get("paper") is not None:
+        kept["choices"] |= {"paper": chosen["paper"], "size": plain["size"]}
+    elif plain["size"] != "small":
+        raise UserError(f"size={told(plain['size'])}: sizes are those of a paper; choose one, as in paper=bahdanau2014")
+    kept["choices"] |= _changed(plain, HydraConfig.get().overrides.task)
     return kept
 
 
@@ -92,7 +99,7 @@ def _changed(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     changed = {}
     for _, override in parsed(list(overrides)):
         path = override.key_or_group.split(".")
-        if path[0] in config and path[0] not in (*BOOKKEEPING, *_UNCHOSEN) and path[-1] != "path":
+        if path[0] in config and path[0] not in _UNCHOSEN and path[-1] != "path":
             value: Any = config
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None

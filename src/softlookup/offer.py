@@ -15,7 +15,11 @@ import yaml
 from softlookup.errors import UserError, nearest, told
 
 CONF = Path(__file__).parents[2] / "conf"
-EXPERIMENT = "# @package _global_"
+GLOBAL = "# @package _global_"
+# Folders whose files set the choices of other groups.
+PRESETS = ("paper", "experiment")
+# Keys that values are taken from while a config is composed; none of them is in the config of a run.
+SCAFFOLDING = frozenset({"tuned", "size", "sizes", "published", *PRESETS})
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # What may stand in Hydra's node, of files and of the command line alike; below the last two any plain value.
@@ -35,8 +39,8 @@ def groups() -> dict[str, list[str]]:
     found = {}
     for folder in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
         files = sorted(folder.glob("*.yaml"))
-        if folder.name == "experiment":  # files of other programs lie there too
-            files = [file for file in files if file.read_bytes().startswith(EXPERIMENT.encode())]
+        if folder.name in PRESETS:  # files of other programs may lie there too
+            files = [file for file in files if file.read_bytes().startswith(GLOBAL.encode())]
         found[folder.name] = [file.stem for file in files]
     return found
 
@@ -90,9 +94,10 @@ def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - 
         content = yaml.load(text, _LOADER)
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         raise UserError(f"{name}: {told(' '.join(str(error).split()))}") from error
-    group = "" if place.parts[0] == "experiment" else ".".join(place.parts[:-1])
+    preset = place.parts[0] in PRESETS
+    group = "" if preset else ".".join(place.parts[:-1])
     for line in text.splitlines():
-        if re.match(r"\s*#\s*@", line) and not (line.strip() == EXPERIMENT and place.parts[0] == "experiment"):
+        if re.match(r"\s*#\s*@", line) and not (line.strip() == GLOBAL and preset):
             raise UserError(f"{name}: {told(line.strip())}: a file of {group or 'conf'} stays in its own place")
     if content is None:
         return

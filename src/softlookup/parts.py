@@ -15,6 +15,8 @@ from softlookup.errors import UserError, nearest, told
 from softlookup.offer import no_such_key
 from softlookup.schema import check_range, check_value
 
+# Where the parts of a group's part may come from, besides its own package.
+_INSIDE = {"attention": ("normalizer", "window"), "task": ("segmentation",)}
 _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 
 
@@ -47,14 +49,14 @@ def check_part(path: str, node: Any, expected: Any) -> None:
     """Every `_target_` is ours and makes what is expected, every key one that its constructor takes, every value of
     the type that it takes. Raises UserError.
 
-    Nothing is imported before its name was found to be in the package of the group, or for a part of an attention
-    in that of the normalizers.
+    Nothing is imported before its name was found to be in the package of the group, or for a part of a part in one of
+    those that it may be taken from.
     """
     if not isinstance(node, dict) or "_target_" not in node:
         raise UserError(f"{path}={told(node)}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
     later, promised = _promise(expected)
     group, *inside = path.split(".")
-    packages = (group, "normalizer") if inside else (group,)
+    packages = (group, *_INSIDE.get(group, ())) if inside else (group,)
     found = located(path, node["_target_"], packages)
     made = found if inspect.isclass(found) else get_type_hints(found).get("return")
     if not (inspect.isclass(made) and issubclass(made, promised)) or inspect.isabstract(found):
