@@ -87,8 +87,9 @@ def started(code: str, *arguments: str) -> subprocess.Popen:
 
 
 SWEEP = """
-import json, sys
+import json, signal, sys
 from softlookup import sweep
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup and the like have it ignored, and children inherit that
 sweep._GRACE = 1.0
 sweep.Sweep(json.loads(sys.argv[1]), workers=2, job="fake_jobs:act").run()
 """

@@ -23,14 +23,15 @@ import yaml
 from softlookup.record import RunFolder
 from softlookup.results import alignments
 from softlookup.tracking import Tracker
-folder = RunFolder(Path(sys.argv[1]))
-config = yaml.safe_load((folder.path / "config.yaml").read_text())
-tracker = Tracker("offline", "lookups")
-tags = ["task=reverse", "attention=additive"]
-tracker.start(folder.path, folder.id, "tried", tags, config)
-for record in folder.records():
-    tracker.log({k: v for k, v in record.items() if k != "step"}, record["step"])
-tracker.finish(folder.result(), alignments(folder.path))
+for path in sys.argv[1:]:
+    folder = RunFolder(Path(path))
+    config = yaml.safe_load((folder.path / "config.yaml").read_text())
+    tracker = Tracker("offline", "lookups")
+    tags = ["task=reverse", "attention=additive"]
+    tracker.start(folder.path, folder.id, "tried", tags, config)
+    for record in folder.records():
+        tracker.log({k: v for k, v in record.items() if k != "step"}, record["step"])
+    tracker.finish(folder.result(), alignments(folder.path))
 assert tracker.messages == []
 """
 
@@ -67,9 +68,8 @@ def without_pictures(points: list[dict]) -> list[dict]:
 
 def test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were(tmp_path: Path) -> None:
     runs = [finished_run(tmp_path / "runs", seed) for seed in (1, 2, 3)]
-    for run in runs:
-        command = [sys.executable, "-c", UNDISTURBED, run.path]
-        subprocess.run(command, env=clean_environment(tmp_path), check=True, timeout=60)
+    command = [sys.executable, "-c", UNDISTURBED, *(run.path for run in runs)]
+    subprocess.run(command, env=clean_environment(tmp_path), check=True, timeout=60)
     before = [inspected(run.path) for run in runs]
     (kept,) = mirror.logs(runs[2].path)
     shutil.rmtree(runs[0].path / "wandb")
