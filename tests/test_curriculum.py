@@ -13,7 +13,7 @@ from softlookup.curriculum.competence import Competence
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
 from softlookup.curriculum.staged import Staged
-from softlookup.data import TrainingStream
+from softlookup.data import Batching, TrainingStream
 from softlookup.errors import UserError
 
 EVERY = pytest.mark.parametrize("choice", OFFERED["curriculum"])
@@ -63,7 +63,7 @@ def test_a_task_of_one_length_has_one_limit(choice: str) -> None:
 @pytest.mark.parametrize("budget", [997, 5003])
 def test_every_curriculum_shows_the_budget_to_within_one_sentence(choice: str, budget: int) -> None:
     curriculum, shown = make(choice), 0
-    for batch in TrainingStream(Toy(), curriculum, seed=3, budget=budget, batch_tokens=61):
+    for batch in TrainingStream(Toy(), curriculum, seed=3, budget=budget, batching=Batching(61)):
         limit = curriculum.length(min(1.0, shown / budget))
         assert max(len(example.source) for example in batch.examples) <= limit
         shown += int(batch.target_mask.sum())

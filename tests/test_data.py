@@ -12,7 +12,7 @@ from toy import Toy
 from softlookup.contract import Batch, Example
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
-from softlookup.data import EVALUATION_BATCH, Data, TrainingStream, collate, evaluation_batches, share
+from softlookup.data import EVALUATION_BATCH, Batching, Data, TrainingStream, collate, evaluation_batches, share
 from softlookup.processes import Processes
 from softlookup.vocabulary import BOS, EOS, PAD
 
@@ -21,7 +21,7 @@ def stream(
     seed: int = 3, budget: int = 3001, batch_tokens: int = 53, linear: bool = False, **given: Any
 ) -> TrainingStream:
     curriculum = Linear(Toy(), until=0.5) if linear else Fixed(Toy())
-    return TrainingStream(Toy(), curriculum, seed, budget, batch_tokens, **given)
+    return TrainingStream(Toy(), curriculum, seed, budget, Batching(batch_tokens), **given)
 
 
 def check(batch: Batch) -> None:

@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
-GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer"}
+GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer", "schedule"}
 BASE = {"errors", "vocabulary", "contract", "positions"}
 # What anything above the groups may use: files, locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"durable", "lock", "memory", "seeds", "processes", "stop"}
@@ -17,7 +17,8 @@ ABOVE = {
     "seq2seq": set(),
     "search": {"seq2seq"},
     "data": set(),
-    "training": {"seq2seq", "optimizer"},
+    "averaging": set(),
+    "training": {"averaging", "seq2seq"},
     "progress": {"training"},
     "cost": set(),
     "evaluation": {"seq2seq", "search", "data", "metrics"},
@@ -40,7 +41,7 @@ ABOVE = {
     "parts": {"offer", "schema", "tracking"},
     "stored": {"record"},
     "export": {"compare", "results"},
-    "fit": {"checkpoint", "config", "construct", "data", "optimizer", "progress", "record", "seq2seq", "training"},
+    "fit": {"averaging", "checkpoint", "config", "construct", "data", "progress", "record", "seq2seq", "training"},
 }
 # Third-party packages that belong to few modules.
 ONLY_IN = {

@@ -1,34 +1,46 @@
-"""The learning rate at points that can be worked out by hand, and the refusal of others."""
+"""A step of each optimizer against pen and paper, and the refusal of what cannot be a step."""
 
 import pytest
 import torch
 
+from softlookup.contract import Optimizer
 from softlookup.errors import UserError
+from softlookup.optimizer.adadelta import Adadelta
 from softlookup.optimizer.adam import Adam
+from softlookup.optimizer.sgd import Sgd
+
+ADAM = {"rate": 0.003, "beta1": 0.9, "beta2": 0.98, "epsilon": 1e-9, "clip": 1.0}
 
 
-@pytest.mark.parametrize(
-    ("progress", "factor"),
-    [(0.0, 0.0), (0.05, 0.25), (0.1, 0.5), (0.2, 1.0), (0.4, 0.775), (0.6, 0.55), (1.0, 0.1), (1.2, 0.1)],
-)
-def test_factor_rises_and_falls_linearly(progress: float, factor: float) -> None:
-    # From 1 at 0.2 down to 0.1 at 1: −0.9 / 0.8 per unit.
-    assert Adam(0.003, warmup=0.2, final=0.1, clip=1.0).factor(progress) == pytest.approx(factor)
+def stepped(optimizer: Optimizer, times: int = 1) -> torch.Tensor:
+    """[1, −2] after steps along the gradient [3, −5]."""
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    built = optimizer.build([weight])
+    for _ in range(times):
+        built.zero_grad()
+        (weight * torch.tensor([3.0, -5.0])).sum().backward()
+        built.step()
+    return weight.detach()
 
 
-@pytest.mark.parametrize(("final", "factors"), [(1.0, [1, 1, 1]), (0.0, [1, 0.5, 0])])
-def test_no_warmup_starts_at_the_full_rate(final: float, factors: list[float]) -> None:
-    plan = Adam(0.003, warmup=0.0, final=final, clip=1.0)
-    assert [plan.factor(progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx(factors)
+def test_a_first_step_of_adam_is_the_rate_along_the_sign() -> None:
+    assert torch.allclose(stepped(Adam(**ADAM | {"rate": 0.01})), torch.tensor([0.99, -1.99], dtype=torch.float64))
 
 
-def test_a_step_is_that_of_adam() -> None:
-    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
-    optimizer = Adam(0.01, warmup=0.0, final=1.0, clip=1.0).build([weight])
-    (weight * torch.tensor([3.0, -5.0])).sum().backward()
-    optimizer.step()
-    # The first step is the rate times the sign of the gradient.
-    assert torch.allclose(weight, torch.tensor([0.99, -1.99]))
+def test_steps_of_adadelta_are_those_of_the_paper() -> None:
+    rho, epsilon, squares, moves = 0.95, 1e-6, 0.0, 0.0
+    value = 1.0
+    for _ in range(3):  # algorithm 1 by hand, for the gradient 3
+        squares = rho * squares + (1 - rho) * 9
+        move = -((moves + epsilon) ** 0.5) / (squares + epsilon) ** 0.5 * 3
+        moves = rho * moves + (1 - rho) * move**2
+        value += move
+    found = stepped(Adadelta(rate=1.0, rho=rho, epsilon=epsilon, clip=1.0), times=3)
+    assert found[0].item() == pytest.approx(value, abs=1e-12)
+
+
+def test_a_step_of_sgd_is_the_rate_times_the_gradient() -> None:
+    assert torch.allclose(stepped(Sgd(0.5, clip=None), 2), torch.tensor([-2.0, 3.0], dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
@@ -38,11 +50,19 @@ def test_a_step_is_that_of_adam() -> None:
         ({"rate": float("nan")}, r"optimizer\.rate=nan"),
         ({"rate": float("inf")}, r"optimizer\.rate=inf"),
         ({"clip": -1.0}, r"optimizer\.clip=-1\.0"),
-        ({"warmup": 1.0}, r"optimizer\.warmup=1\.0"),
-        ({"warmup": -0.1}, r"optimizer\.warmup=-0\.1"),
-        ({"final": 1.1}, r"optimizer\.final=1\.1"),
+        ({"beta2": 1.0}, r"optimizer\.beta2=1\.0"),
+        ({"epsilon": 0.0}, r"optimizer\.epsilon=0\.0"),
     ],
 )
 def test_values_out_of_range_are_named(wrong: dict[str, float], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        Adam(**{"rate": 0.003, "warmup": 0.1, "final": 0.1, "clip": 1.0} | wrong)
+        Adam(**ADAM | wrong)
+    if "beta2" not in wrong:
+        given = {"rate": 1.0, "rho": 0.95, "epsilon": 1e-6, "clip": 1.0} | wrong
+        with pytest.raises(UserError, match=said):
+            Adadelta(**given)
+
+
+def test_adadelta_names_its_own_range() -> None:
+    with pytest.raises(UserError, match=r"optimizer\.rho=1\.0"):
+        Adadelta(rate=1.0, rho=1.0, epsilon=1e-6, clip=None)

@@ -9,21 +9,26 @@ import torch.nn.functional as F
 from choices import DECODER, ENCODER, attention_node, node
 from toy import Toy
 
+from softlookup.averaging import Average
 from softlookup.config import build
 from softlookup.contract import Curriculum
 from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
-from softlookup.data import Data, TrainingStream, collate, evaluation_batches
+from softlookup.data import Batching, Data, TrainingStream, collate, evaluation_batches
 from softlookup.optimizer.adam import Adam
+from softlookup.schedule.constant import Constant
+from softlookup.schedule.linear import Linear as Warm
 from softlookup.seq2seq import Seq2Seq
-from softlookup.training import Training
+from softlookup.training import Plan, Training
 
 BUDGET = 997
-PLAN = Adam(rate=0.01, warmup=0.2, final=0.1, clip=0.5)
+ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "clip": 0.5}
+WARM = Warm(warmup=0.2, final=0.1)
+PLAN = Plan(Adam(rate=0.01, **ADAM), WARM)
 
 
-def make(curriculum: Curriculum | None = None, plan: Adam = PLAN) -> tuple[Training, list[dict[str, Any]]]:
+def make(curriculum: Curriculum | None = None, plan: Plan = PLAN) -> tuple[Training, list[dict[str, Any]]]:
     encoder = build(node("encoder", "gru", **ENCODER))
     decoder, attention = (
         build(node("decoder", "bahdanau", **DECODER)),
@@ -110,7 +115,7 @@ def test_rate_and_clipping_follow_the_budget_that_is_spent() -> None:
     training.configure_gradient_clipping(optimizer)
     norm = torch.stack([p.grad.norm() for p in training.model.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(0.5, abs=1e-4)
-    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(0.01 * PLAN.factor(598 / BUDGET))]
+    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(0.01 * WARM.factor(598 / BUDGET, 1))]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run() -> None:
@@ -123,17 +128,20 @@ def test_a_loss_that_is_not_finite_ends_the_run() -> None:
 
 @QUIET
 def test_a_loss_that_is_not_finite_passes_through_lightning() -> None:
-    training, _ = make(plan=Adam(rate=1e30, warmup=0.0, final=1.0, clip=1.0))
+    training, _ = make(plan=Plan(Adam(rate=1e30, **ADAM), Constant()))
     with pytest.raises(FloatingPointError, match="the loss is"):
         trainer().fit(
-            training, datamodule=Data(TrainingStream(Toy(), training.curriculum, 3, BUDGET, 53), Toy().validation())
+            training,
+            datamodule=Data(TrainingStream(Toy(), training.curriculum, 3, BUDGET, Batching(53)), Toy().validation()),
         )
 
 
 @QUIET
 def test_a_fit_spends_the_budget_learns_and_logs_the_curve_of_lengths() -> None:
     training, records = make(Linear(Toy(), until=0.5))
-    data = Data(TrainingStream(Toy(), training.curriculum, seed=3, budget=BUDGET, batch_tokens=23), Toy().validation())
+    data = Data(
+        TrainingStream(Toy(), training.curriculum, seed=3, budget=BUDGET, batching=Batching(23)), Toy().validation()
+    )
     trainer(val_check_interval=7).fit(training, datamodule=data)
     assert BUDGET <= training.tokens < BUDGET + 14
     assert sum(training.step_tokens) == training.tokens
@@ -159,3 +167,38 @@ def test_an_adaptive_curriculum_hears_the_validation_and_its_growth_is_logged() 
         training.on_validation_epoch_end()
     assert records[0]["curriculum/length"] == 3
     assert [point["length"] for point in training.lengths] == [3, 7]
+
+
+def test_the_loss_is_smoothed_in_training_and_plain_in_validation() -> None:
+    plain, _ = make()
+    smoothed, _ = make(plan=Plan(PLAN.optimizer, PLAN.schedule, smoothing=0.1))
+    smoothed.model.load_state_dict(plain.model.state_dict())
+    batch = collate(Toy().validation())
+    with torch.no_grad():
+        logits, _ = plain.model(batch)
+        log_p = logits.double().log_softmax(-1)
+        target = batch.target[batch.target_mask]
+        own = log_p[torch.arange(len(target)), target]
+        # (1 − ε) δ + ε/V, in words.
+        expected = -(0.9 * own + 0.1 * log_p.mean(-1)).mean()
+        for training, loss in ((plain, -own.mean()), (smoothed, expected)):
+            assert training.training_step(batch, 0).item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_the_average_is_the_mean_of_the_last_and_goes_on_from_its_state() -> None:
+    values = [1.0, 2.0, 4.0, 8.0, 16.0]
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = Average(last=3, validations=5)
+    for place, value in enumerate(values, 1):
+        torch.nn.init.constant_(model.weight, value)
+        average.take(place / 5, model)
+        again = Average(last=3, validations=5)
+        again.load_state_dict(average.state_dict())
+        average = again
+    assert average.count == 3
+    average.into(model)
+    assert model.weight.item() == pytest.approx((4 + 8 + 16) / 3)
+    none = Average(last=0, validations=5)
+    none.take(1.0, model)
+    none.into(model)
+    assert (none.count, model.weight.item()) == (0, pytest.approx(28 / 3))

@@ -36,7 +36,31 @@ def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabular
     make_decoder = build(config["decoder"])
     decoder = _seeded(lambda *widths: make_decoder(*widths, attention), seed, "decoder")
     torch.manual_seed(derived_seed(seed, "output"))
-    return Seq2Seq(encoder, decoder, source_vocabulary, target_vocabulary)
+    model = Seq2Seq(encoder, decoder, source_vocabulary, target_vocabulary)
+    if config["tying"] != "none":
+        _tie(model, source=config["tying"] == "all")
+    return model
+
+
+def _tie(model: Seq2Seq, source: bool) -> None:
+    """One matrix for the target embedding and the output layer, and with `source` for the source embedding too.
+
+    Vaswani et al. 2017, section 3.4 (Press & Wolf 2017).
+    """
+    shared = model.decoder.embedding.weight
+    others = {"the output layer": model.output.weight}
+    if source:
+        others["the source embedding"] = model.encoder.embedding.weight
+    for name, weight in others.items():
+        if weight.shape != shared.shape:
+            raise UserError(
+                f"tying: {name} is {tuple(weight.shape)} and the target embedding {tuple(shared.shape)} (vocabulary by "
+                "width); give both one width (a readout as wide as the embedding) and, for tying=all, both languages "
+                "one vocabulary, or take tying=none"
+            )
+    model.output.weight = shared
+    if source:
+        model.encoder.embedding.weight = shared
 
 
 def device_of(config: dict[str, Any]) -> torch.device:

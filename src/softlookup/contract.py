@@ -16,7 +16,7 @@ decoding (T = full) run the same code.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -165,6 +165,7 @@ class Attention(nn.Module, ABC):
 class Encoder(nn.Module, ABC):
     """Source ids to annotations. `width` and `final_width` are the widths of its states and its final state."""
 
+    embedding: nn.Embedding
     width: int
     final_width: int
 
@@ -176,6 +177,7 @@ class Encoder(nn.Module, ABC):
 class Decoder(nn.Module, ABC):
     """Target ids and a memory to readouts. `width` is that of the readout."""
 
+    embedding: nn.Embedding
     width: int
 
     @abstractmethod
@@ -259,3 +261,23 @@ class Curriculum(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
         """Take up what `state_dict` gave."""
+
+
+class Optimizer(ABC):
+    """How a gradient becomes a step: `rate` is the learning rate where a schedule's factor is 1, and gradients are
+    clipped to the norm `clip` (None: not at all)."""
+
+    rate: float
+    clip: float | None
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """torch's optimizer of these parameters."""
+
+
+class Schedule(ABC):
+    """How the learning rate moves as the run goes on: rate · factor."""
+
+    @abstractmethod
+    def factor(self, progress: float, step: int) -> float:
+        """The share of the rate for update `step` (1 for the first), with the share `progress` of the budget seen."""

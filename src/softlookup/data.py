@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,6 @@ from softlookup.errors import UserError
 from softlookup.processes import ALONE, Processes
 from softlookup.vocabulary import BOS, EOS, PAD
 
-# Examples are drawn for this many batches at once and sorted by length, which leaves little padding.
-POOL = 16
 EVALUATION_BATCH = 64
 
 
@@ -57,10 +55,44 @@ def share(examples: Sequence[Example], processes: Processes) -> Batch:
     return replace(idle, target_mask=torch.zeros_like(idle.target_mask))
 
 
-class TrainingStream(IterableDataset):
-    """Batches of about `batch_tokens` target tokens (EOS counted, padding not) until `budget` of them were given.
+@dataclass(frozen=True)
+class Batching:
+    """How large a batch is: about `tokens` target tokens (EOS counted, padding not), or `sentences`, one of the two.
 
-    The curriculum is asked for its limit at the share of the budget that is spent, when a pool of 16 batches is drawn:
+    Examples are drawn for `pool` batches at once and sorted by length, which leaves little padding: Bahdanau et al.
+    2014, appendix B.2, take batches of 80 sentences from pools of 20. Raises UserError for both sizes, or none.
+    """
+
+    tokens: int | None = 1024
+    sentences: int | None = None
+    pool: int = 16
+
+    def __post_init__(self) -> None:
+        if (self.tokens is None) == (self.sentences is None):
+            raise UserError(
+                f"batch_tokens={self.tokens}, batch_sentences={self.sentences}: a batch has one size; set one of them, "
+                "and the other to null"
+            )
+
+    def full(self, sentences: int, tokens: float, batches: int = 1) -> bool:
+        """Whether so many sentences with so many target tokens fill that many batches."""
+        if self.tokens is not None:
+            return tokens >= self.tokens * batches
+        assert self.sentences is not None
+        return sentences >= self.sentences * batches
+
+    def target_tokens(self, examples: Sequence[Example]) -> float:
+        """About how many target tokens a batch of such examples has."""
+        if self.tokens is not None:
+            return self.tokens
+        assert self.sentences is not None
+        return self.sentences * float(np.mean([len(example.target) + 1 for example in examples]))
+
+
+class TrainingStream(IterableDataset):
+    """Batches until `budget` target tokens (EOS counted, padding not) were given.
+
+    The curriculum is asked for its limit at the share of the budget that is spent, when a pool of batches is drawn:
     what is shown follows the limit with that delay. The last batch is shorter, so
     that every run with one budget sees the same number of target tokens to within one sentence. All randomness
     comes from `seed`: what is drawn depends on no model.
@@ -76,13 +108,13 @@ class TrainingStream(IterableDataset):
         curriculum: Curriculum,
         seed: int,
         budget: int,
-        batch_tokens: int,
+        batching: Batching,
         segment: int | None = None,
         processes: Processes = ALONE,
     ) -> None:
         self.curriculum = curriculum
         self.budget = budget
-        self.batch_tokens = batch_tokens
+        self.batching = batching
         self.segment = segment
         self.processes = processes
         self._generator = np.random.default_rng(seed)
@@ -136,8 +168,10 @@ class TrainingStream(IterableDataset):
         place: dict[str, Any] = {"batches": self._batches, "given": self._given, "limit": limit}
         place |= {"generator": dict(self._generator.bit_generator.state), "examples": self._examples.state_dict()}
         self._places = [*self._places[-1:], place]
-        pool, drawn = [], 0
-        while drawn < min(POOL * self.batch_tokens, self.budget - self._given):
+        pool: list[Example] = []
+        drawn = 0
+        left = self.budget - self._given
+        while drawn < left and not self.batching.full(len(pool), drawn, self.batching.pool):
             pool.append(next(self._examples))
             drawn += len(pool[-1].target) + 1
         place["digest"] = hashlib.sha256(
@@ -150,10 +184,10 @@ class TrainingStream(IterableDataset):
     def _cut(self, pool: list[Example]) -> list[list[Example]]:
         """Sorted by length and cut where a batch is full."""
         batches: list[list[Example]] = []
-        tokens = self.batch_tokens
+        tokens = 0
         # By target length first: a decoder steps through padding, a packed encoder does not.
         for example in sorted(pool, key=lambda example: (len(example.target), len(example.source))):
-            if tokens >= self.batch_tokens:
+            if not batches or self.batching.full(len(batches[-1]), tokens):
                 batches.append([])
                 tokens = 0
             batches[-1].append(example)

@@ -13,20 +13,20 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
+from softlookup.averaging import Average
 from softlookup.checkpoint import Checkpoints
 from softlookup.config import build
 from softlookup.construct import device_of
 from softlookup.contract import Curriculum, Example, Task
-from softlookup.data import Data, TrainingStream
+from softlookup.data import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
-from softlookup.optimizer.adam import Adam
 from softlookup.processes import Processes
 from softlookup.progress import Progress, Signals
 from softlookup.record import hashed
 from softlookup.seeds import derived_seed
 from softlookup.seq2seq import Seq2Seq
 from softlookup.stop import Stop
-from softlookup.training import Training
+from softlookup.training import Plan, Training
 
 # What is not hashed into a run's name, and may still change the last bits of a result.
 BITS = ("threads", "processes", "device")
@@ -55,15 +55,16 @@ class Fit:
         self.model = model
         self.curriculum: Curriculum = build(config["curriculum"])(task)
         budget, seed = config["budget"], config["seed"]
-        # One epoch of Lightning's is what lies between two validations.
-        self.segment = max(1, max(1, budget // config["batch_tokens"]) // config["validations"])
-        data_seed = derived_seed(seed, "data")
-        self.stream = TrainingStream(
-            task, self.curriculum, data_seed, budget, config["batch_tokens"], self.segment, processes
-        )  # fmt: skip
         self.validation = task.validation()
-        optimizer: Adam = build(config["optimizer"])
-        self.training = Training(model, optimizer, self.curriculum, budget, self._emit, seed, processes)
+        batching = Batching(config["batch_tokens"], config["batch_sentences"], config["pool"])
+        # One epoch of Lightning's is what lies between two validations.
+        steps = max(1, int(budget // batching.target_tokens(self.validation)))
+        self.segment = max(1, steps // config["validations"])
+        data_seed = derived_seed(seed, "data")
+        self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, self.segment, processes)
+        plan = Plan(build(config["optimizer"]), build(config["schedule"]), config["label_smoothing"])
+        average = Average(config["average"], config["validations"])
+        self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, average)
         self.training.quiet = self._quiet
         self.records = 0
         self.digest: str | None = None
@@ -109,6 +110,7 @@ class Fit:
                 trainer.validate(training, datamodule=data, verbose=False)
             if training.tokens < training.budget:
                 trainer.fit(training, datamodule=data)
+        training.average.into(training.model)
         return training
 
     def _due(self) -> bool:

@@ -24,9 +24,19 @@ _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 def part_of(group: str) -> Any:
     """What a group's part of the config makes: an object, or a factory of what it is called with later.
 
-    Any class for an optimizer, which no contract describes. Raises UserError for a folder that is no group.
+    Raises UserError for a folder that is no group.
     """
-    from softlookup.contract import Attention, Curriculum, Decoder, Encoder, Normalizer, Task, Widths
+    from softlookup.contract import (
+        Attention,
+        Curriculum,
+        Decoder,
+        Encoder,
+        Normalizer,
+        Optimizer,
+        Schedule,
+        Task,
+        Widths,
+    )
     from softlookup.tracking import Tracker
 
     attention = Callable[[Widths], Attention]
@@ -37,7 +47,8 @@ def part_of(group: str) -> Any:
         "attention": attention,
         "normalizer": Normalizer,
         "decoder": Callable[[int, int, int, attention], Decoder],
-        "optimizer": object,
+        "optimizer": Optimizer,
+        "schedule": Schedule,
         "tracking": Tracker,
     }
     if group not in parts:

@@ -149,6 +149,7 @@ def _row(
         "metrics": {
             "train/tokens": training.tokens,
             "train/steps": training.steps,
+            **({"train/averaged": training.average.count} if training.average.count else {}),
             **training.last_validation,
             **measured.metrics,
         },

@@ -22,7 +22,12 @@ _MACHINE = 4096  # runs, threads, processes: more than any machine has
 SETTINGS = {
     "seed": Setting(int, 0, 2**32 - 1),
     "budget": Setting(int, 1, 10**12),
-    "batch_tokens": Setting(int, 1, 10**7),
+    "batch_tokens": Setting(int | None, 1, 10**7),
+    "batch_sentences": Setting(int | None, 1, 10**6),
+    "pool": Setting(int, 1, 10**4),
+    "label_smoothing": Setting(float, 0, 0.99),
+    "tying": Setting(str, words="none|target|all"),
+    "average": Setting(int, 0, 10**5),
     "validations": Setting(int, 1, 10**5),
     "runs_dir": Setting(str, words=r".+"),
     "experiment_name": Setting(str, words=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"),

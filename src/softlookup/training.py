@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 
-from softlookup.contract import Batch, Curriculum
-from softlookup.optimizer.adam import Adam
+from softlookup.averaging import Average
+from softlookup.contract import Batch, Curriculum, Optimizer, Schedule
 from softlookup.processes import ALONE, Processes
 from softlookup.seeds import derived_seed, seed_everything
 from softlookup.seq2seq import Seq2Seq
@@ -23,33 +24,50 @@ def _mean() -> MeanMetric:
     return MeanMetric(sync_on_compute=False)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How the loss is brought down: the optimizer, the schedule of its rate, and how far the loss is smoothed.
+
+    `smoothing` ε mixes the target distribution with the uniform one over the vocabulary, (1 − ε) δ + ε/V (Szegedy et
+    al. 2016, section 7; Vaswani et al. 2017, section 5.4). Validation measures the plain loss.
+    """
+
+    optimizer: Optimizer
+    schedule: Schedule
+    smoothing: float = 0.0
+
+
 def nothing(training: "Training") -> None:
     """What is done at a quiet moment, unless something is."""
 
 
 class Training(pl.LightningModule):
-    """Maximum likelihood under teacher forcing: loss = −mean log p(y_t | y_<t, x) over unpadded target positions.
+    """Maximum likelihood under teacher forcing: loss = −mean log p(y_t | y_<t, x) over unpadded target positions,
+    smoothed as the plan says.
 
     `budget` is the number of target tokens to see; learning rate and curriculum follow the share of it that is
     spent. The random numbers of a step follow from `seed` and the number of
     the step alone. `emit` receives one flat record (JSON scalars alone) per validation. `quiet` is called after every
     step and after every validation, when nothing is half done: what `run_state` then gives is all that
-    training needs to go on from there. A loss that is not finite raises FloatingPointError with the step.
+    training needs to go on from there. A loss that is not finite raises FloatingPointError with the step. `average`
+    is what the weights behind the last validations are gathered in.
     """
 
     def __init__(
         self,
         model: Seq2Seq,
-        optimizer: Adam,
+        plan: Plan,
         curriculum: Curriculum,
         budget: int,
         emit: Callable[[dict[str, Any]], None],
         seed: int = 0,
         processes: Processes = ALONE,
+        average: Average | None = None,
     ) -> None:
         super().__init__()
         self.model = model
-        self.plan = optimizer
+        self.plan = plan
+        self.average = average or Average(0, 1)
         self.curriculum = curriculum
         self.budget = budget
         self.emit = emit
@@ -81,7 +99,7 @@ class Training(pl.LightningModule):
         return min(1.0, self.tokens / self.budget)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        self._optimizer = self.plan.build(self.model.parameters())
+        self._optimizer = self.plan.optimizer.build(self.model.parameters())
         if self._resumed is not None:
             self._optimizer.load_state_dict(self._resumed)
         return self._optimizer
@@ -94,9 +112,10 @@ class Training(pl.LightningModule):
     ) -> None:
         """Clipping belongs to the optimizer's config, not to the Trainer's."""
         del gradient_clip_val, gradient_clip_algorithm
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
+        if self.plan.optimizer.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.optimizer.clip)
         for group in optimizer.param_groups:
-            group["lr"] = self.plan.rate * self.plan.factor(self.progress_share)
+            group["lr"] = self.plan.optimizer.rate * self.plan.schedule.factor(self.progress_share, self.steps + 1)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         self._started = time.perf_counter()
@@ -106,7 +125,8 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         logits, _ = self.model(batch)
-        own = F.cross_entropy(logits, batch.target[batch.target_mask], reduction="sum")
+        target = batch.target[batch.target_mask]
+        own = F.cross_entropy(logits, target, reduction="sum", label_smoothing=self.plan.smoothing)
         numbers = len(logits), batch.target.numel(), own.item()
         count, places, lost = self.processes.total(*numbers, device=logits.device)
         mean = lost / count
@@ -157,6 +177,7 @@ class Training(pl.LightningModule):
         values = {f"validation/{name}": value.item() for name, value in self.validation.compute().items()}
         self.last_validation = values
         self.validated_at = self.tokens
+        self.average.take(self.progress_share, self.model)
         self.emit(
             {
                 "step": self.steps,
@@ -181,6 +202,7 @@ class Training(pl.LightningModule):
             "optimizer": optimizer,
             "curriculum": self.curriculum.state_dict(),
             "running_loss": self.running_loss.state_dict(),
+            "average": self.average.state_dict(),
             "step_seconds": torch.tensor(self.step_seconds, dtype=torch.float64),
             "step_tokens": torch.tensor(self.step_tokens),
             "seconds": time.perf_counter() - self._began,
@@ -192,6 +214,7 @@ class Training(pl.LightningModule):
         self._resumed = state["optimizer"]
         self.curriculum.load_state_dict(state["curriculum"])
         self.running_loss.load_state_dict(state["running_loss"])
+        self.average.load_state_dict(state["average"])
         self.running_loss.update(0.0, 0.0)  # of no weight: torchmetrics warns of a mean that it has not seen updated
         self.step_seconds = state["step_seconds"].tolist()
         self.step_tokens = state["step_tokens"].tolist()

@@ -1,36 +1,29 @@
-"""Adam with a warm-up and a linear decay, both as shares of the budget."""
+"""Adam."""
 
-import math
 from collections.abc import Iterable
 
 import torch
 
+from softlookup.contract import Optimizer
 from softlookup.errors import UserError
+from softlookup.optimizer.limits import check_limits
 
 
-class Adam:
-    """Adam (Kingma & Ba 2015), gradients clipped to norm `clip`, learning rate `rate` · factor(progress).
+class Adam(Optimizer):
+    """θ ← θ − rate · m̂ / (√v̂ + ε), m and v the means of gradients and of their squares, forgotten by β₁ and β₂.
 
-    factor rises from 0 to 1 over the first `warmup` of the budget and falls to `final` at its end, linearly.
-    Raises UserError for a rate that is not positive, or shares outside [0, 1].
+    Kingma & Ba 2015, algorithm 1. Raises UserError for numbers outside their ranges.
     """
 
-    def __init__(self, rate: float, warmup: float, final: float, clip: float) -> None:
-        if not (0 < rate < math.inf and clip > 0):
-            raise UserError(f"optimizer.rate={rate}, optimizer.clip={clip}: expected numbers above zero")
-        if not (0 <= warmup < 1 and 0 <= final <= 1):
-            raise UserError(f"optimizer.warmup={warmup}, optimizer.final={final}: expected shares from 0 to 1")
-        self.rate = rate
-        self.warmup = warmup
-        self.final = final
-        self.clip = clip
+    def __init__(self, rate: float, beta1: float, beta2: float, epsilon: float, clip: float | None) -> None:
+        check_limits(rate, clip)
+        if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and epsilon > 0):
+            raise UserError(
+                f"optimizer.beta1={beta1}, optimizer.beta2={beta2}, optimizer.epsilon={epsilon}: "
+                "expected two numbers from 0 to below 1, and one above zero"
+            )
+        self.rate, self.clip = rate, clip
+        self.betas, self.epsilon = (beta1, beta2), epsilon
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr=self.rate)
-
-    def factor(self, progress: float) -> float:
-        """The share of the rate at `progress` through the budget."""
-        if progress < self.warmup:
-            return progress / self.warmup
-        left = (1 - progress) / (1 - self.warmup)
-        return self.final + (1 - self.final) * max(0.0, left)
+        return torch.optim.Adam(parameters, lr=self.rate, betas=self.betas, eps=self.epsilon)

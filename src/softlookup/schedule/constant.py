@@ -1,0 +1,10 @@
+"""The rate as it is."""
+
+from softlookup.contract import Schedule
+
+
+class Constant(Schedule):
+    """1, from the first step to the last."""
+
+    def factor(self, progress: float, step: int) -> float:  # noqa: ARG002
+        return 1.0

@@ -1,0 +1,20 @@
+"""The Transformer's schedule."""
+
+from softlookup.contract import Schedule
+from softlookup.errors import UserError
+
+
+class InverseSqrt(Schedule):
+    """min(step / warm_up_steps, √(warm_up_steps / step)): up in a straight line, then down as 1/√step.
+
+    Vaswani et al. 2017, eq. 3: its rate D^−½ · min(step^−½, step · warm_up_steps^−3/2) is this with the peak
+    optimizer.rate = (D · warm_up_steps)^−½. Raises UserError without a first step.
+    """
+
+    def __init__(self, warm_up_steps: int) -> None:
+        if warm_up_steps < 1:
+            raise UserError(f"schedule.warm_up_steps={warm_up_steps}: expected at least 1")
+        self.steps = warm_up_steps
+
+    def factor(self, progress: float, step: int) -> float:  # noqa: ARG002
+        return min(step / self.steps, (self.steps / step) ** 0.5)
