@@ -12,14 +12,11 @@ from softlookup.metrics import alignment, sequence, translation
 from softlookup.processes import ALONE, Processes
 from softlookup.search import greedy
 from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import EOS, PAD, SPECIALS, UNK
+from softlookup.vocabulary import EOS, PAD
 
 HEAT_MAPS = 4
 # Case is the business of a task; BLEU compares words.
 LOWERCASE = True
-# How an unknown word stands in a translation: one token, which no reference has. BLEU's tokenizer would break <unk>
-# into three wrong ones.
-UNKNOWN = "⁇"
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def evaluate(model: Seq2Seq, task: Task, device: torch.device, processes: Proces
     """
     own = [run_batch(model, batch.to(device)) for batch in processes.share(evaluation_batches(task.test()))]
     outputs = [output for batch in processes.gathered(own) for output in batch]
-    lengths = [len(output.example.source) for output in outputs]
+    lengths = [output.example.length for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _row([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
     metrics["test/area"] = sequence.area(by_length)
@@ -137,7 +134,7 @@ def _alignment(
 
 def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
     texts = [(o.ids, o.example.reference) for o in outputs if o.example.reference is not None]
-    hypotheses = [" ".join(task.target_vocabulary.decode(ids)).replace(SPECIALS[UNK], UNKNOWN) for ids, _ in texts]
+    hypotheses = [task.target_vocabulary.write(ids) for ids, _ in texts]
     return translation.measure(hypotheses, [reference for _, reference in texts], LOWERCASE)
 
 

@@ -34,6 +34,7 @@ def part_of(group: str) -> Any:
         Normalizer,
         Optimizer,
         Schedule,
+        Segmentation,
         Task,
         Widths,
     )
@@ -42,6 +43,7 @@ def part_of(group: str) -> Any:
     attention = Callable[[Widths], Attention]
     parts: dict[str, Any] = {
         "task": Task,
+        "segmentation": Segmentation,
         "curriculum": Callable[[Task], Curriculum],
         "encoder": Callable[[int], Encoder],
         "attention": attention,

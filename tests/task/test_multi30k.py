@@ -6,21 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sacrebleu
-import yaml
+from choices import node
 
+from softlookup.config import build
 from softlookup.task.lines import read_folder
 from softlookup.task.parallel import Parallel
 from softlookup.vocabulary import UNK
 
 FOLDER = os.environ.get("MULTI30K_DIR")
-CONFIG = Path(__file__).parents[2] / "conf" / "task" / "multi30k.yaml"
 pytestmark = pytest.mark.skipif(not FOLDER, reason="MULTI30K_DIR does not point at a folder of Multi30k")
 
 
 @pytest.fixture(scope="module")
 def task() -> Parallel:
-    config = yaml.safe_load(CONFIG.read_text())
-    return Parallel(**{key: value for key, value in config.items() if key != "_target_"} | {"path": FOLDER})
+    return build(node("task", "multi30k", path=FOLDER))
 
 
 def test_sizes_are_those_of_the_published_text(task: Parallel) -> None:
@@ -42,8 +41,8 @@ def test_one_pass_shows_all_and_a_limit_is_kept(task: Parallel) -> None:
 def test_words_of_the_reference_score_100_but_for_unknown_ones(task: Parallel) -> None:
     known = [example for example in task.test() if UNK not in example.target]
     assert len(known) > 700
-    hypotheses = [" ".join(task.target_vocabulary.decode(example.target)) for example in known]
-    references = [example.reference for example in known]
+    hypotheses = [task.target_vocabulary.write(example.target) for example in known]
+    references = [example.reference.lower() for example in known]
     assert sacrebleu.corpus_bleu(hypotheses, [references]).score == pytest.approx(100)
 
 

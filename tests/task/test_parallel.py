@@ -11,6 +11,8 @@ import yaml
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
+from softlookup.segmentation.bpe import Bpe
+from softlookup.segmentation.word import Word
 from softlookup.task.parallel import FEWEST, Parallel
 from softlookup.vocabulary import SPECIALS, UNK
 
@@ -23,12 +25,17 @@ TRAIN: Lines = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def parallel(path: Path, train: Lines, validation: Lines = TRAIN[:1], test: Lines = TRAIN[:1], **given: object):
     """The task on these pairs, German to English, everything kept unless `given` says otherwise."""
     for stem, pairs in (("train", train), ("val", validation), ("test", test)):
         for language, side in zip(("de", "en"), zip(*pairs, strict=True), strict=True):
             (path / f"{stem}.{language}").write_text("".join(f"{line}\n" for line in side))
-    settings = {"source": "de", "target": "en", "minimum_frequency": 1, "lowercase": True, "longest": 50}
+    settings = {"source": "de", "target": "en", "segmentation": Word(1, True), "longest": 50}
     return Parallel(path=str(path), dataset="", **settings | given)
 
 
@@ -48,13 +55,13 @@ def test_vocabularies_by_pen_and_paper(tmp_path: Path) -> None:
     # ein 4, "." 3, hund 3, then once each by code point; nothing of validation and test.
     assert task.source_vocabulary.tokens == (*SPECIALS, "ein", ".", "hund", ",", "mann", "rennt", "schläft")
     assert task.target_vocabulary.tokens == (*SPECIALS, "a", ".", "dog", ",", "man", "runs", "sleeps")
-    assert task.test() == [Example((UNK,), (UNK,), reference="new")]
+    assert task.test() == [Example((UNK,), (UNK,), reference="new", words=1)]
 
 
 def test_minimum_frequency_and_case(tmp_path: Path) -> None:
-    task = parallel(tmp_path, TRAIN, minimum_frequency=2, lowercase=False)
+    task = parallel(tmp_path, TRAIN, segmentation=Word(2, False))
     assert task.source_vocabulary.tokens == (*SPECIALS, ".", "Ein", "Hund")
-    assert task.validation()[0] == Example((5, 6, UNK, 4), (5, 6, UNK, 4), reference="A dog runs.")
+    assert task.validation()[0] == Example((5, 6, UNK, 4), (5, 6, UNK, 4), reference="A dog runs.", words=4)
 
 
 def test_vocabularies_do_not_depend_on_the_order_of_lines(tmp_path: Path) -> None:
@@ -65,7 +72,7 @@ def test_vocabularies_do_not_depend_on_the_order_of_lines(tmp_path: Path) -> Non
 
 def test_words_score_as_the_reference_does(tmp_path: Path) -> None:
     line = "  It's a 3,5-year-old's \"U.S.\" &amp; <unk> <pad> test\u2028(1990-91), no?  "
-    task = parallel(tmp_path, [("x", line)], test=[("x", line)], lowercase=False)
+    task = parallel(tmp_path, [("x", line)], test=[("x", line)], segmentation=Word(1, False))
     example = task.test()[0]
     assert example.reference == line.strip()
     assert UNK not in example.target
@@ -80,7 +87,7 @@ def test_no_gold_and_reversed_languages(tmp_path: Path) -> None:
     for one, other in zip(there.test(), back.test(), strict=True):
         assert (one.source, one.target) == (other.target, other.source)
         assert one.sure == one.possible == ()
-    assert back.test()[0].reference == "ein hund rennt."
+    assert back.test()[0].reference == "Ein Hund rennt."
 
 
 def test_a_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
@@ -88,7 +95,7 @@ def test_a_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "train.de").write_bytes(
         b"\xef\xbb\xbf" + "".join(f"{source}\r\n" for source, _ in TRAIN).encode().removesuffix(b"\r\n")
     )
-    other = Parallel(str(tmp_path), "", "de", "en", 1, True, 50)
+    other = Parallel(str(tmp_path), "", "de", "en", Word(1, True), 50)
     assert other.source_vocabulary.tokens == plain.source_vocabulary.tokens
     assert other.notes() == plain.notes()
 
@@ -99,7 +106,7 @@ def test_long_and_wordless_training_pairs_are_dropped_and_counted(tmp_path: Path
     assert task.lengths == (1, 3)
     assert {len(e.source) for e in islice(task.training(np.random.default_rng(7), lambda: 3), 11)} == {1, 3}
     assert task.notes()[0] == (
-        "train: 2 pairs de → en; dropped 2 with a side longer than task.longest=3 words, 3 with a side without words"
+        "train: 2 pairs de → en; dropped 2 with a side longer than task.longest=3 tokens, 3 with a side without words"
     )
 
 
@@ -115,13 +122,16 @@ def test_nothing_is_dropped_from_validation_and_test(tmp_path: Path) -> None:
 
 
 def test_settings_that_leave_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: dropped 3 with"):
+    with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: none has 1 to"):
         parallel(tmp_path, TRAIN, longest=1)
-    with pytest.raises(UserError, match=r"train\.de: the vocabulary has nothing but specials; lower task\.minimum"):
-        parallel(tmp_path, TRAIN, minimum_frequency=13)
-    for settings in ({"longest": 0}, {"minimum_frequency": 0}):
-        with pytest.raises(UserError, match="both are 1 or more"):
-            parallel(tmp_path, TRAIN, **settings)
+    with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: dropped 3 with"):
+        parallel(tmp_path, TRAIN, longest=1, segmentation=Bpe(260, True, True))
+    with pytest.raises(
+        UserError, match=r"train\.de: the vocabulary has nothing but specials; lower segmentation\.minimum"
+    ):
+        parallel(tmp_path, TRAIN, segmentation=Word(13, True))
+    with pytest.raises(UserError, match="longest=0: expected 1 or more"):
+        parallel(tmp_path, TRAIN, longest=0)
     with pytest.raises(UserError, match="both en; give two languages"):
         parallel(tmp_path, TRAIN, source="en")
 
@@ -181,7 +191,7 @@ def test_growing_in_the_middle_of_a_pass_repeats_nothing(tmp_path: Path) -> None
 
 def test_a_limit_below_every_sentence_is_an_error_and_no_endless_loop(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(3, 5))
-    with pytest.raises(UserError, match="allows 2 source words, and the shortest training sentence has 3"):
+    with pytest.raises(UserError, match="allows 2 source tokens, and the shortest training sentence has 3"):
         next(task.training(np.random.default_rng(0), lambda: 2))
 
 
@@ -216,10 +226,10 @@ def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     splits = DatasetDict({name: Dataset.from_dict(columns) for name, columns in sides.items()})
     monkeypatch.setattr("softlookup.task.lines.hub_unreachable", lambda: None)
     monkeypatch.setattr("datasets.load_dataset", lambda name: splits if name == "bentrevett/multi30k" else None)
-    task = Parallel(None, "bentrevett/multi30k", "de", "en", 1, True, 50)
+    task = Parallel(None, "bentrevett/multi30k", "de", "en", Word(1, True), 50)
     assert task.source_vocabulary.tokens[4:] == ("ein", "hund")
     assert task.notes()[0].endswith("1 with a side without words")
-    assert task.test() == [Example((5,), (5,), reference="dog")]
+    assert task.test() == [Example((5,), (5,), reference="dog", words=1)]
 
 
 def test_quantiles_are_those_of_the_training_lengths(tmp_path: Path) -> None:

@@ -1,45 +1,38 @@
-"""Parallel text: translation from sentence pairs, by words."""
+"""Parallel text: translation from sentence pairs."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from sys import intern
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
-from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
-from softlookup.contract import Example, Examples, Task
+from softlookup.contract import Example, Examples, Segmentation, Task
 from softlookup.errors import UserError
 from softlookup.task.lines import Split, read_folder, read_hub
-from softlookup.vocabulary import UNK, Vocabulary
+from softlookup.vocabulary import UNK
+from softlookup.words import forget, words
 
 FEWEST = 20  # test sentences in a bucket
-Words = tuple[str, ...]
-
-
-class Pair(NamedTuple):
-    """A sentence and its translation in words, and the translation as people wrote it."""
-
-    source: Words
-    target: Words
-    reference: str
+Pair = tuple[str, str]  # a sentence and its translation, as people wrote them
 
 
 class Parallel(Task):
     """Translation of line-aligned text, `source` to `target` (language codes).
 
     Read from `path`, a folder (`task.lines.read_folder` says which files), or where it is None from `dataset` on
-    the Hugging Face hub. Words are those of sacrebleu's 13a tokenizer, lowercased first if `lowercase`, so that
-    BLEU of space-joined words against the reference is what it claims to be. Each vocabulary has the words that
-    training shows at least `minimum_frequency` times, most frequent first, ties by code point; all others are UNK.
+    the Hugging Face hub. What a token is says `segmentation`, which learns both vocabularies from the training text.
 
-    A training pair with a side longer than `longest` words, or without words, is dropped and counted in `notes`.
+    A training pair with a side longer than `longest` tokens, or without any, is dropped and counted in `notes`.
     Validation and test are kept whole: there a long sentence stays and a side without words is an error. Pairs of
-    theirs that training has too are left in, since the sets are those of the published figures, and counted too.
+    theirs that training has too, whatever the case and the blanks, are left in, since the sets are those of the
+    published figures, and counted too.
 
-    There are no gold alignments. Raises UserError for data that cannot be read and for settings that leave nothing.
+    References are the translations as people wrote them, without blanks around. `buckets` are ranges of source words
+    (sacrebleu's 13a), whatever the segmentation, so that figures by length can be laid beside each other; `lengths`
+    are in tokens of the segmentation. There are no gold alignments.
+
+    Raises UserError for data that cannot be read and for settings that leave nothing.
     """
 
     def __init__(
@@ -48,37 +41,33 @@ class Parallel(Task):
         dataset: str,
         source: str,
         target: str,
-        minimum_frequency: int,
-        lowercase: bool,
+        segmentation: Segmentation,
         longest: int,
     ) -> None:
         if source == target:
             raise UserError(f"task.source and task.target are both {source}; give two languages")
-        if longest < 1 or minimum_frequency < 1:
-            raise UserError(f"task.longest={longest} task.minimum_frequency={minimum_frequency}: both are 1 or more")
+        if longest < 1:
+            raise UserError(f"task.longest={longest}: expected 1 or more")
         splits = (
             read_hub(dataset, source, target) if path is None else read_folder(Path(path).expanduser(), source, target)
         )
-        pairs = {name: _pairs(split, source, target, lowercase) for name, split in splits.items()}
-        # The tokenizers keep every line they have seen, for the life of the process.
-        Tokenizer13a.__call__.cache_clear()
-        TokenizerRegexp.__call__.cache_clear()
-        train, dropped = _kept(pairs["train"], longest, splits["train"])
-        for name in ("validation", "test"):
-            _refuse_wordless(pairs[name], splits[name])
+        pairs = {name: _pairs(split, source, target) for name, split in splits.items()}
         names = splits["train"].names
-        self.source_vocabulary = _vocabulary((pair.source for pair in train), minimum_frequency, names[source])
-        self.target_vocabulary = _vocabulary((pair.target for pair in train), minimum_frequency, names[target])
-        self._training, self._validation, self._test = (
-            [self._example(pair) for pair in part] for part in (train, pairs["validation"], pairs["test"])
+        vocabularies = segmentation.learn(pairs["train"], (names[source], names[target]), longest)
+        self.source_vocabulary, self.target_vocabulary = vocabularies
+        self._training, dropped = _kept([self._example(pair) for pair in pairs["train"]], longest, splits["train"])
+        self._validation, self._test = (
+            [self._measured(pair, number, splits[name]) for number, pair in enumerate(pairs[name], 1)]
+            for name in ("validation", "test")
         )
+        forget()
         lengths = [len(example.source) for example in self._training]
         self.lengths = (min(lengths), max(lengths))
-        self.buckets = _buckets([len(example.source) for example in self._test])
+        self.buckets = _buckets([example.length for example in self._test])
         self._notes = [
-            f"train: {len(train)} pairs {source} → {target}; {dropped}",
-            f"validation: {len(pairs['validation'])} pairs; {_overlap(pairs['validation'], train)}",
-            f"test: {len(pairs['test'])} pairs; {_overlap(pairs['test'], train)}",
+            f"train: {len(self._training)} pairs {source} → {target}; {dropped}",
+            f"validation: {len(self._validation)} pairs; {_overlap(pairs['validation'], pairs['train'])}",
+            f"test: {len(self._test)} pairs; {_overlap(pairs['test'], pairs['train'])}",
             f"vocabulary: {source} {len(self.source_vocabulary)}, {target} {len(self.target_vocabulary)}; unknown "
             f"words of test: {source} {_unknown([e.source for e in self._test])}, "
             f"{target} {_unknown([e.target for e in self._test])}",
@@ -87,7 +76,7 @@ class Parallel(Task):
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Endless passes over the training pairs, each in a fresh order.
 
-        In one pass every pair whose source has at most `limit()` words comes exactly once. The limit is asked at
+        In one pass every pair whose source has at most `limit()` tokens comes exactly once. The limit is asked at
         each pair's turn: where it grows in the middle of a pass, a pair that was too long at its turn waits for
         the next one. Raises UserError where no pair is short enough at the start of a pass.
         """
@@ -111,8 +100,16 @@ class Parallel(Task):
         return list(self._notes)
 
     def _example(self, pair: Pair) -> Example:
-        source, target = self.source_vocabulary.encode(pair.source), self.target_vocabulary.encode(pair.target)
-        return Example(source, target, reference=pair.reference)
+        source, target = self.source_vocabulary.read(pair[0]), self.target_vocabulary.read(pair[1])
+        return Example(source, target, reference=pair[1])
+
+    def _measured(self, pair: Pair, number: int, split: Split) -> Example:
+        """An example of validation or test. Raises UserError where a side of it, at line `number`, has no words."""
+        example = self._example(pair)
+        for tokens, name in zip((example.source, example.target), split.names.values(), strict=True):
+            if not tokens:
+                raise UserError(f"{name}, line {number} has no words; remove this line from both languages")
+        return replace(example, words=len(words(pair[0])))
 
 
 class Passes(Examples):
@@ -139,7 +136,7 @@ class Passes(Examples):
     def _start_pass(self) -> None:
         if self._limit() < self._shortest:
             raise UserError(
-                f"the curriculum allows {self._limit()} source words, and the shortest training sentence has "
+                f"the curriculum allows {self._limit()} source tokens, and the shortest training sentence has "
                 f"{self._shortest}; start the curriculum there"
             )
         self._before = dict(self._generator.bit_generator.state)
@@ -157,45 +154,23 @@ class Passes(Examples):
             self._order = again.permutation(len(self._examples)).tolist()
 
 
-def _pairs(split: Split, source: str, target: str, lowercase: bool) -> list[Pair]:
-    tokenize = Tokenizer13a()
-    # A hub column may hold nulls: sides without words. Interned, a word is kept once, not at every occurrence.
+def _pairs(split: Split, source: str, target: str) -> list[Pair]:
+    # A hub column may hold nulls: sides without words.
     columns = [[(line or "").strip() for line in split.pairs[language][:]] for language in (source, target)]
-    if lowercase:
-        columns = [[line.lower() for line in column] for column in columns]
-    return [
-        Pair(tuple(map(intern, tokenize(s).split())), tuple(map(intern, tokenize(t).split())), t)
-        for s, t in zip(*columns, strict=True)
-    ]
+    return list(zip(*columns, strict=True))
 
 
-def _kept(pairs: list[Pair], longest: int, split: Split) -> tuple[list[Pair], str]:
-    """The pairs with 1 to `longest` words on both sides, and a sentence that counts the others."""
-    worded = [pair for pair in pairs if pair.source and pair.target]
-    kept = [pair for pair in worded if len(pair.source) <= longest and len(pair.target) <= longest]
+def _kept(examples: list[Example], longest: int, split: Split) -> tuple[list[Example], str]:
+    """The examples with 1 to `longest` tokens on both sides, and a sentence that counts the others."""
+    worded = [example for example in examples if example.source and example.target]
+    kept = [example for example in worded if len(example.source) <= longest and len(example.target) <= longest]
     dropped = (
-        f"dropped {len(worded) - len(kept)} with a side longer than task.longest={longest} words, "
-        f"{len(pairs) - len(worded)} with a side without words"
+        f"dropped {len(worded) - len(kept)} with a side longer than task.longest={longest} tokens, "
+        f"{len(examples) - len(worded)} with a side without words"
     )
     if not kept:
         raise UserError(f"no training pair is left of {' and '.join(split.names.values())}: {dropped}")
     return kept, dropped
-
-
-def _refuse_wordless(pairs: list[Pair], split: Split) -> None:
-    for number, pair in enumerate(pairs, 1):
-        for words, name in zip((pair.source, pair.target), split.names.values(), strict=True):
-            if not words:
-                raise UserError(f"{name}, line {number} has no words; remove this line from both languages")
-
-
-def _vocabulary(sentences: Iterator[Words], minimum_frequency: int, name: str) -> Vocabulary:
-    counts = Counter(word for words in sentences for word in words)
-    frequent = [word for word, count in counts.items() if count >= minimum_frequency]
-    try:
-        return Vocabulary(sorted(frequent, key=lambda word: (-counts[word], word)))
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from error
 
 
 def _buckets(lengths: list[int]) -> tuple[tuple[int, int], ...]:
@@ -215,11 +190,16 @@ def _buckets(lengths: list[int]) -> tuple[tuple[int, int], ...]:
 
 def _overlap(pairs: list[Pair], train: list[Pair]) -> str:
     """How many of `pairs` training has too: whole pairs, and sources whatever their translation."""
-    whole, sources = {pair[:2] for pair in train}, {pair.source for pair in train}
+    whole = {tuple(map(_squeezed, pair)) for pair in train}
+    sources = {source for source, _ in whole}
     return (
-        f"{sum(pair[:2] in whole for pair in pairs)} of them and {sum(pair.source in sources for pair in pairs)} "
-        "of their sources are in training too"
+        f"{sum(tuple(map(_squeezed, pair)) in whole for pair in pairs)} of them and "
+        f"{sum(_squeezed(source) in sources for source, _ in pairs)} of their sources are in training too"
     )
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.lower().split())
 
 
 def _unknown(sentences: list[tuple[int, ...]]) -> str:
