@@ -53,6 +53,7 @@ ONLY_IN = {
     "entmax": {"normalizer"},
     "plotly": {"charts", "page", "style"},
     "sacrebleu": {"metrics", "words"},
+    "sacremoses": {"metrics"},
     "tokenizers": {"segmentation", "vocabulary"},
 }
 NO_TORCH = {

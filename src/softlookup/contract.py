@@ -214,13 +214,15 @@ class Task(ABC):
     """Where examples come from. Source lengths count tokens without EOS.
 
     `lengths` are the shortest and the longest source length of training; `buckets` are the inclusive ranges of
-    `Example.length` by which test results are reported.
+    `Example.length` by which test results are reported. `target_language` is the code of the target's, for metrics
+    that split words as a language does.
     """
 
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
     lengths: tuple[int, int]
     buckets: tuple[tuple[int, int], ...]
+    target_language: str = "en"
 
     @abstractmethod
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:

@@ -15,8 +15,6 @@ from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import EOS, PAD
 
 HEAT_MAPS = 4
-# Case is the business of a task; BLEU compares words.
-LOWERCASE = True
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def evaluate(model: Seq2Seq, task: Task, device: torch.device, processes: Proces
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
     metrics["test/area"] = sequence.area(by_length)
     metrics["test/effective_length"] = sequence.effective_length(by_length)
-    return Evaluation(metrics, by_length, translation.signatures(LOWERCASE), _heat_maps(outputs, task))
+    return Evaluation(metrics, by_length, translation.signatures(task.target_language), _heat_maps(outputs, task))
 
 
 def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
@@ -135,7 +133,7 @@ def _alignment(
 def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
     texts = [(o.ids, o.example.reference) for o in outputs if o.example.reference is not None]
     hypotheses = [task.target_vocabulary.write(ids) for ids, _ in texts]
-    return translation.measure(hypotheses, [reference for _, reference in texts], LOWERCASE)
+    return translation.measure(hypotheses, [reference for _, reference in texts], task.target_language)
 
 
 def _heat_maps(outputs: list[Output], task: Task) -> list[HeatMap]:

@@ -55,6 +55,7 @@ class Parallel(Task):
         names = splits["train"].names
         vocabularies = segmentation.learn(pairs["train"], (names[source], names[target]), longest)
         self.source_vocabulary, self.target_vocabulary = vocabularies
+        self.target_language = target
         self._training, dropped = _kept([self._example(pair) for pair in pairs["train"]], longest, splits["train"])
         self._validation, self._test = (
             [self._measured(pair, number, splits[name]) for number, pair in enumerate(pairs[name], 1)]
