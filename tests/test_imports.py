@@ -37,7 +37,7 @@ ABOVE = {
     "company": set(),
     "command": {"offer", "schema"},
     "offer": set(),
-    "parts": {"offer", "schema", "tracking"},
+    "parts": {"offer", "schema", "search", "tracking"},
     "stored": {"record"},
     "export": {"compare", "results"},
     "fit": {"checkpoint", "config", "construct", "data", "optimizer", "progress", "record", "seq2seq", "training"},

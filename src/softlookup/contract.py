@@ -99,6 +99,10 @@ class Memory:
     values: Tensor
     mask: Tensor
 
+    def rows(self, index: Tensor) -> Memory:
+        """The memory of these rows (N,), in this order: what a search asks for when its hypotheses change."""
+        return replace(self, **{name: value[index] for name, value in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Reading:

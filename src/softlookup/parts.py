@@ -27,6 +27,7 @@ def part_of(group: str) -> Any:
     Any class for an optimizer, which no contract describes. Raises UserError for a folder that is no group.
     """
     from softlookup.contract import Attention, Curriculum, Decoder, Encoder, Normalizer, Task, Widths
+    from softlookup.search.search import Search
     from softlookup.tracking import Tracker
 
     attention = Callable[[Widths], Attention]
@@ -38,6 +39,7 @@ def part_of(group: str) -> Any:
         "normalizer": Normalizer,
         "decoder": Callable[[int, int, int, attention], Decoder],
         "optimizer": object,
+        "search": Search,
         "tracking": Tracker,
     }
     if group not in parts:
