@@ -10,7 +10,7 @@ PACKAGE = SOURCE / "softlookup"
 
 GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics"}
 GROUPS |= {"optimizer", "schedule", "segmentation"}
-BASE = {"errors", "words", "vocabulary", "contract", "positions", "durable", "cache"}
+BASE = {"errors", "words", "vocabulary", "contract", "positions", "self_attention", "durable", "cache"}
 # What anything above the groups may use: locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"lock", "memory", "seeds", "processes", "stop"}
 # What each module above the groups may import besides BASE, GROUND and what stands here.
@@ -39,7 +39,7 @@ ABOVE = {
     "company": set(),
     "command": {"offer", "schema"},
     "offer": set(),
-    "parts": {"offer", "schema", "tracking"},
+    "parts": {"offer", "schema", "search", "tracking"},
     "stored": {"record"},
     "export": {"compare", "results"},
     "fit": {"averaging", "checkpoint", "config", "construct", "data", "progress", "record", "seq2seq", "training"},

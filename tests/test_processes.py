@@ -26,6 +26,7 @@ from softlookup.evaluation import evaluate
 from softlookup.fit import Fit
 from softlookup.processes import ALONE, Processes
 from softlookup.record import RunFolder
+from softlookup.search.greedy import Greedy
 from softlookup.stop import Stop
 from softlookup.training import Training
 
@@ -81,7 +82,7 @@ def _measure(config: dict[str, Any], path: Path, processes: Processes) -> None:
         dist.init_process_group("gloo", rank=processes.rank, world_size=processes.count)
     task = build(config["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
-    found = evaluate(model, task, torch.device("cpu"), processes)
+    found = evaluate(model, task, torch.device("cpu"), Greedy(3.0, 10), processes)
     own = [e.source for batch in processes.share(evaluation_batches(task.test())) for e in batch.examples]
     (path / f"{processes.rank}.json").write_text(json.dumps([found.metrics, found.by_length, own]))
     dist.barrier()
@@ -92,7 +93,7 @@ def test_processes_measure_exactly_what_one_does(tmp_path: Path, count: int) -> 
     config = {**composed([*TINY, f"runs_dir={tmp_path}"]), "processes": count}
     task = build(config["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
-    alone = evaluate(model, task, torch.device("cpu"), ALONE)
+    alone = evaluate(model, task, torch.device("cpu"), Greedy(3.0, 10), ALONE)
     with joined(config, tmp_path, _measure) as processes:
         _measure(config, tmp_path, processes)
     written = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(count)]

@@ -106,6 +106,10 @@ class Memory:
     values: Tensor
     mask: Tensor
 
+    def rows(self, index: Tensor) -> Memory:
+        """The memory of these rows (N,), in this order: what a search asks for when its hypotheses change."""
+        return replace(self, **{name: value[index] for name, value in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -156,9 +160,13 @@ class Normalizer(nn.Module, ABC):
 
 
 class Attention(nn.Module, ABC):
-    """A way to read a source: soft lookups and fixed contexts alike. `width` is the width of its context."""
+    """A way to read a source: soft lookups and fixed contexts alike. `width` is the width of its context.
+
+    `merges` says that its context has been through an output projection of its own, and is as wide as the query.
+    """
 
     width: int
+    merges: bool = False
 
     @abstractmethod
     def prepare(self, annotations: Annotations) -> Memory:

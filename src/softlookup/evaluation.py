@@ -10,9 +10,9 @@ from softlookup.contract import Batch, Example, Task
 from softlookup.data import evaluation_batches
 from softlookup.metrics import alignment, sequence, translation
 from softlookup.processes import ALONE, Processes
-from softlookup.search import greedy
+from softlookup.search.search import Search
 from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import EOS, PAD
+from softlookup.vocabulary import EOS
 
 HEAT_MAPS = 4
 
@@ -66,22 +66,22 @@ class Evaluation:
 
 
 @torch.no_grad()
-def run_batch(model: Seq2Seq, batch: Batch) -> list[Output]:
+def run_batch(model: Seq2Seq, batch: Batch, search: Search) -> list[Output]:
     """Every example of a batch, freely decoded and under teacher forcing; nothing of the padding is kept."""
     model.eval()
     logits, forced_weights = model(batch)
     forced = batch.target.clone()
     forced[batch.target_mask] = logits.argmax(-1)
-    written, weights = greedy(model, batch.source, batch.source_mask)
+    written = search(model, batch.source, batch.source_mask)
     outputs = []
     for i, example in enumerate(batch.examples):
-        ids = [token for token in written[i].tolist() if token != PAD]
+        best = written[i][0]
         target, source = len(example.target) + 1, len(example.source) + 1
         outputs.append(
             Output(
                 example,
-                ids,
-                None if weights is None else weights[i, : len(ids), :source].cpu().numpy(),
+                best.ids,
+                best.weights,
                 forced[i, :target].tolist(),
                 None if forced_weights is None else forced_weights[i, :target, :source].cpu().numpy(),
             )
@@ -89,13 +89,15 @@ def run_batch(model: Seq2Seq, batch: Batch) -> list[Output]:
     return outputs
 
 
-def evaluate(model: Seq2Seq, task: Task, device: torch.device, processes: Processes = ALONE) -> Evaluation:
+def evaluate(
+    model: Seq2Seq, task: Task, device: torch.device, search: Search, processes: Processes = ALONE
+) -> Evaluation:
     """All test metrics of a trained model. Alignment is None for a fixed context, BLEU where there is no text.
 
     Of several processes each takes whole batches, and all of them measure what all have written: the same numbers,
     in the same order, as one alone.
     """
-    own = [run_batch(model, batch.to(device)) for batch in processes.share(evaluation_batches(task.test()))]
+    own = [run_batch(model, batch.to(device), search) for batch in processes.share(evaluation_batches(task.test()))]
     outputs = [output for batch in processes.gathered(own) for output in batch]
     lengths = [output.example.length for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _row([outputs[i] for i in members], task))

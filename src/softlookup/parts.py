@@ -38,6 +38,7 @@ def part_of(group: str) -> Any:
         Task,
         Widths,
     )
+    from softlookup.search.search import Search
     from softlookup.tracking import Tracker
 
     attention = Callable[[Widths], Attention]
@@ -51,6 +52,7 @@ def part_of(group: str) -> Any:
         "decoder": Callable[[int, int, int, attention], Decoder],
         "optimizer": Optimizer,
         "schedule": Schedule,
+        "search": Search,
         "tracking": Tracker,
     }
     if group not in parts:

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 
-def sinusoids(first: int, count: int, width: int, device: torch.device) -> Tensor:
+def sinusoids(first: int, count: int, width: int, like: Tensor) -> Tensor:
     """PE(p, 2i) = sin(p / 10000^{2i/D}), PE(p, 2i+1) = cos(…), for `count` positions from `first` on → (count, D).
 
-    Vaswani et al. 2017, section 3.5. Defined at every length, so that a model can be tested beyond those it saw.
+    On the device and in the precision of `like`. Vaswani et al. 2017, section 3.5. Defined at every length, so that a
+    model can be tested beyond those it saw.
     """
-    positions = torch.arange(first, first + count, device=device, dtype=torch.float32).unsqueeze(1)
-    rates = torch.exp(torch.arange(0, width, 2, device=device, dtype=torch.float32) * (-math.log(10000.0) / width))
+    positions = torch.arange(first, first + count, device=like.device, dtype=torch.float64).unsqueeze(1)
+    rates = torch.exp(torch.arange(0, width, 2, device=like.device, dtype=torch.float64) * (-math.log(10000.0) / width))
     angles = positions * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width].to(like.dtype)

@@ -21,6 +21,7 @@ from softlookup.fit import Fit
 from softlookup.memory import limited
 from softlookup.processes import Processes
 from softlookup.record import RunFolder, state_of
+from softlookup.search.search import Search
 from softlookup.seeds import derived_seed, seed_everything
 from softlookup.seq2seq import Seq2Seq
 from softlookup.stop import Stop
@@ -56,14 +57,17 @@ def _parts(config: dict[str, Any], processes: Processes) -> tuple[Task, torch.de
     device = device_of(config)
     if device.type == "cuda" and processes.count > 1:
         device = torch.device("cuda", processes.rank)
-    return task, device, build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
+    model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
+    search: Search = build(config["search"])
+    search.check(model)
+    return task, device, model
 
 
 def _evaluate(
     config: dict[str, Any], task: Task, model: Seq2Seq, device: torch.device, processes: Processes
 ) -> Evaluation:
     seed_everything(derived_seed(config["seed"], "evaluation"))
-    return evaluate(model, task, device, processes)
+    return evaluate(model, task, device, build(config["search"]), processes)
 
 
 def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Processes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.contract import Batch, Decoder, Encoder, History, Memory
-from softlookup.vocabulary import PAD
+from softlookup.vocabulary import BOS, PAD
 
 
 class Seq2Seq(nn.Module):
@@ -33,10 +33,10 @@ class Seq2Seq(nn.Module):
         return self.decoder.prepare(self.encoder(source, mask))
 
     def step(self, inputs: Tensor, memory: Memory, state: History) -> tuple[Tensor, Tensor | None, History]:
-        """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. Padding is never written."""
+        """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. PAD and BOS are never written."""
         decoded = self.decoder(inputs, memory, state)
         logits = self.output(decoded.readout[:, -1])
-        logits[:, PAD] = -torch.inf
+        logits[:, PAD] = logits[:, BOS] = -torch.inf
         return logits, decoded.weights, decoded.state
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:

@@ -34,28 +34,44 @@ def weigh(scores: list[float]) -> Array:
     return np.exp(scores) / np.exp(scores).sum()
 
 
-def self_attend(p: dict[str, Array], layer: str, prefix: list[Array]) -> Array:
+class Around:
+    """What stands around sublayer number `place` of a layer, before it or after it."""
+
+    def __init__(self, p: dict[str, Array], layer: str, place: int, before: bool) -> None:
+        self.p, self.name, self.before = p, f"{layer}.around.norms.{place}", before
+
+    def enter(self, x: Array) -> Array:
+        return normalized(self.p, self.name, x) if self.before else x
+
+    def leave(self, x: Array, made: Array) -> Array:
+        return x + made if self.before else normalized(self.p, self.name, x + made)
+
+
+def self_attend(p: dict[str, Array], layer: str, prefix: list[Array], before: bool) -> Array:
     """The last step of `prefix` reads all of it."""
-    projected = [linear(p, f"{layer}.projections", normalized(p, f"{layer}.norms.0", x)) for x in prefix]
+    around = Around(p, layer, 0, before)
+    projected = [linear(p, f"{layer}.self_attention.projections", around.enter(x)) for x in prefix]
     mixed = []
     for h in range(HEADS):
         query, key, value = (slice(i * D + h * D // HEADS, i * D + (h + 1) * D // HEADS) for i in range(3))
         weights = weigh([projected[-1][query] @ other[key] / math.sqrt(D / HEADS) for other in projected])
         mixed.append(sum(weight * other[value] for weight, other in zip(weights, projected, strict=True)))
-    return prefix[-1] + linear(p, f"{layer}.merge", np.concatenate(mixed))
+    return around.leave(prefix[-1], linear(p, f"{layer}.self_attention.merge", np.concatenate(mixed)))
 
 
-def look_up(p: dict[str, Array], layer: str, x: Array, states: Array) -> tuple[Array, Array]:
+def look_up(p: dict[str, Array], layer: str, x: Array, states: Array, before: bool) -> tuple[Array, Array]:
+    around = Around(p, layer, 1, before)
     score = f"{layer}.attention.score"
-    query = linear(p, f"{score}.query", normalized(p, f"{layer}.norms.1", x))
+    query = linear(p, f"{score}.query", around.enter(x))
     weights = weigh([linear(p, f"{score}.score", np.tanh(query + linear(p, f"{score}.keys", s)))[0] for s in states])
     context = sum(weight * state for weight, state in zip(weights, states, strict=True))
-    return x + linear(p, f"{layer}.context", context), weights
+    return around.leave(x, linear(p, f"{layer}.context", context)), weights
 
 
-def feed_forward(p: dict[str, Array], layer: str, x: Array) -> Array:
-    hidden = np.maximum(0, linear(p, f"{layer}.feed_forward.0", normalized(p, f"{layer}.norms.2", x)))
-    return x + linear(p, f"{layer}.feed_forward.3", hidden)
+def feed_forward(p: dict[str, Array], layer: str, x: Array, before: bool) -> Array:
+    around = Around(p, layer, 2, before)
+    hidden = np.maximum(0, linear(p, f"{layer}.feed_forward.0", around.enter(x)))
+    return around.leave(x, linear(p, f"{layer}.feed_forward.2", hidden))
 
 
 def place(t: int) -> Array:
@@ -63,34 +79,40 @@ def place(t: int) -> Array:
     return np.array([math.cos(a) if d % 2 else math.sin(a) for d, a in enumerate(angles)])
 
 
-def test_every_step_is_a_recomputation_of_its_prefix() -> None:
-    decoder = Transformer(V, ANNOTATION, FINAL, READ, D, FEED, HEADS, LAYERS, 0.0).double().eval()
+@pytest.mark.parametrize("norm", ["before", "after"])
+def test_every_step_is_a_recomputation_of_its_prefix(norm: str) -> None:
+    before = norm == "before"
+    decoder = Transformer(V, ANNOTATION, FINAL, READ, D, FEED, HEADS, LAYERS, norm, 0.0).double().eval()
     p = {name: value.detach().numpy() for name, value in decoder.named_parameters()}
     states = torch.randn(1, S, ANNOTATION, dtype=torch.float64)
     inputs = torch.randint(4, V, (1, T))
     source = Annotations(states, torch.ones(1, S, dtype=torch.bool), torch.zeros(1, FINAL, dtype=torch.float64))
     decoded = decoder(inputs, *decoder.prepare(source))
-    stream = [p["embedding.weight"][token] + place(t) for t, token in enumerate(inputs[0].tolist())]
+    stream = [math.sqrt(D) * p["embedding.weight"][token] + place(t) for t, token in enumerate(inputs[0].tolist())]
     weights: list[Array] = []
     for i in range(LAYERS):
         layer, following, weights = f"layers.{i}", [], []
         for t in range(T):
-            x, row = look_up(p, layer, self_attend(p, layer, stream[: t + 1]), states[0].numpy())
-            following.append(feed_forward(p, layer, x))
+            x, row = look_up(p, layer, self_attend(p, layer, stream[: t + 1], before), states[0].numpy(), before)
+            following.append(feed_forward(p, layer, x, before))
             weights.append(row)
         stream = following
-    expected = np.array([normalized(p, "norm", x) for x in stream])
-    # Positions are computed in single precision.
-    assert np.abs(decoded.readout[0].detach().numpy() - expected).max() < 1e-5
-    assert np.abs(decoded.weights[0].detach().numpy() - np.array(weights)).max() < 1e-5
+    expected = np.array([normalized(p, "norm", x) if before else x for x in stream])
+    assert np.abs(decoded.readout[0].detach().numpy() - expected).max() < 1e-10
+    assert np.abs(decoded.weights[0].detach().numpy() - np.array(weights)).max() < 1e-10
 
 
 def test_a_context_of_width_zero_is_refused() -> None:
     with pytest.raises(UserError, match="attention=fixed_initial would leave it without the source"):
-        Transformer(V, ANNOTATION, FINAL, FixedInitial, D, FEED, HEADS, LAYERS, 0.0)
+        Transformer(V, ANNOTATION, FINAL, FixedInitial, D, FEED, HEADS, LAYERS, "after", 0.0)
 
 
 @pytest.mark.parametrize("heads", [3, 0])
 def test_heads_that_do_not_divide_the_width_are_refused(heads: int) -> None:
     with pytest.raises(UserError, match=rf"decoder\.heads={heads} does not divide decoder\.width=26"):
-        Transformer(V, ANNOTATION, FINAL, READ, D, FEED, heads, LAYERS, 0.0)
+        Transformer(V, ANNOTATION, FINAL, READ, D, FEED, heads, LAYERS, "after", 0.0)
+
+
+def test_another_norm_is_refused() -> None:
+    with pytest.raises(UserError, match=r"decoder\.norm=behind: expected before or after"):
+        Transformer(V, ANNOTATION, FINAL, READ, D, FEED, HEADS, LAYERS, "behind", 0.0)

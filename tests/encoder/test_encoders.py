@@ -56,7 +56,7 @@ def moved(encoder: torch.nn.Module) -> list[int]:
 
 def test_a_bag_mixes_nothing_and_a_transformer_everything() -> None:
     assert moved(Bag(V, D, 0.0)) == [2]
-    assert moved(Transformer(V, 14, 11, heads=2, layers=1, dropout=0.0)) == [0, 1, 2, 3, 4]
+    assert moved(Transformer(V, 14, 11, heads=2, layers=1, norm="after", dropout=0.0)) == [0, 1, 2, 3, 4]
 
 
 def test_a_bag_is_embedding_plus_place_and_ends_in_the_mean() -> None:
@@ -64,14 +64,17 @@ def test_a_bag_is_embedding_plus_place_and_ends_in_the_mean() -> None:
     annotations = encoder(source, MASK)
     for b, length in enumerate((5, 3)):
         expected = torch.stack(
-            [encoder.embedding.weight[source[b, s]] + sinusoids(s, 1, D, source.device)[0] for s in range(length)]
+            [
+                encoder.embedding.weight[source[b, s]] + sinusoids(s, 1, D, encoder.embedding.weight)[0]
+                for s in range(length)
+            ]
         )
         assert torch.allclose(annotations.states[b, :length], expected, atol=1e-6)
         assert torch.allclose(annotations.final[b], expected.mean(0), atol=1e-6)
 
 
 def test_layers_of_a_transformer_start_apart() -> None:
-    first, second = Transformer(V, 14, 11, heads=2, layers=2, dropout=0.0).layers.layers
+    first, second = Transformer(V, 14, 11, heads=2, layers=2, norm="before", dropout=0.0).layers
     for name, parameter in first.named_parameters():
         if parameter.dim() > 1:
             assert not torch.equal(parameter, second.get_parameter(name)), name
@@ -79,7 +82,7 @@ def test_layers_of_a_transformer_start_apart() -> None:
 
 def test_a_source_of_padding_alone_is_zero_to_encoders_that_can_read_one() -> None:
     nothing = torch.tensor([[True] * S, [False] * S])
-    for encoder in (Bag(V, D, 0.0), Transformer(V, 14, 11, heads=2, layers=2, dropout=0.0).eval()):
+    for encoder in (Bag(V, D, 0.0), Transformer(V, 14, 11, heads=2, layers=2, norm="after", dropout=0.0).eval()):
         for gradients in (True, False):
             with torch.set_grad_enabled(gradients):
                 annotations = encoder(ids(), nothing)
@@ -91,13 +94,13 @@ def test_a_source_of_padding_alone_is_zero_to_encoders_that_can_read_one() -> No
 @pytest.mark.parametrize("heads", [3, 0])
 def test_heads_that_do_not_divide_the_width_are_refused(heads: int) -> None:
     with pytest.raises(UserError, match=rf"encoder\.heads={heads} does not divide encoder\.width=14"):
-        Transformer(V, 14, 11, heads, layers=1, dropout=0.0)
+        Transformer(V, 14, 11, heads, layers=1, norm="after", dropout=0.0)
 
 
 @pytest.mark.parametrize("width", [7, 14])
 @pytest.mark.parametrize("first", [0, 11])
 def test_sinusoids_follow_the_formula(width: int, first: int) -> None:
-    found = sinusoids(first, 5, width, torch.device("cpu"))
+    found = sinusoids(first, 5, width, torch.zeros(1, dtype=torch.float64))
     assert found.shape == (5, width)
     for p in range(5):
         for d in range(width):

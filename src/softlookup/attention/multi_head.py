@@ -29,6 +29,8 @@ class MultiHead(Attention):
     Raises UserError when `heads` is not positive or does not divide the width of the query.
     """
 
+    merges = True
+
     def __init__(self, widths: Widths, score: Callable[[int, int], Score], normalizer: Normalizer, heads: int) -> None:
         super().__init__()
         if heads < 1 or widths.query % heads:

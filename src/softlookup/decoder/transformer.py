@@ -1,71 +1,68 @@
 """Self-attention over what was written, then a lookup into the source, layer by layer."""
 
+import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Widths
 from softlookup.errors import UserError
 from softlookup.positions import sinusoids
+from softlookup.self_attention import FeedForward, SelfAttention, Sublayers, embedding
 from softlookup.vocabulary import PAD
 
 
 class Layer(nn.Module):
-    """x + SelfAttention(x); x + W lookup(x, annotations); x + FFN(x), each behind a layer normalization.
+    """Self-attention, a lookup into the source, a feed-forward network, each a sublayer (Vaswani et al. 2017, 3.1).
 
-    Vaswani et al. 2017, section 3.1; normalization first, as in the Annotated Transformer's code.
+    A context that its attention has not merged itself, as wide as the annotations, is projected to the stream's width.
     """
 
-    def __init__(self, attention: Attention, width: int, feed_forward: int, heads: int, dropout: float) -> None:
+    def __init__(
+        self, attention: Attention, width: int, feed_forward: int, heads: int, norm: str, dropout: float
+    ) -> None:
         super().__init__()
         self.attention = attention
-        self.heads = heads
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
-        self.projections = nn.Linear(width, 3 * width)
-        self.merge = nn.Linear(width, width)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(width, feed_forward), nn.ReLU(), nn.Dropout(dropout), nn.Linear(feed_forward, width)
+        self.self_attention = SelfAttention(width, heads, "decoder")
+        self.feed_forward = FeedForward(width, feed_forward)
+        self.around = Sublayers(3, width, norm, dropout, "decoder")
+        # Its first weights are drawn by the decoder.
+        self.context = (
+            nn.Identity() if attention.merges else nn.utils.skip_init(nn.Linear, attention.width, width, bias=False)
         )
-        # A context may be as wide as the annotations; the residual stream has the decoder's width. Its first weights
-        # are drawn by the decoder.
-        self.context = nn.utils.skip_init(nn.Linear, attention.width, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
 
     def self_attend(self, stream: Tensor, cache: History) -> tuple[Tensor, History]:
         """stream (B, T, D) sees itself up to its own step and the cached steps before it."""
-        split = self.projections(self.norms[0](stream)).unflatten(-1, (3, self.heads, -1))
-        query, keys, values = split.permute(2, 0, 3, 1, 4)
+        query, keys, values = self.self_attention.project(stream)
         keys = torch.cat([cache["keys"], keys], 2)
         values = torch.cat([cache["values"], values], 2)
         steps, known = query.size(2), keys.size(2)
         visible = torch.ones(steps, known, dtype=torch.bool, device=stream.device).tril(known - steps)
-        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible)
-        mixed = self.merge(mixed.transpose(1, 2).flatten(-2))
-        return stream + self.dropout(mixed), {"keys": keys, "values": values}
-
-    def look_up(self, stream: Tensor, memory: Memory, history: History) -> tuple[Tensor, Tensor | None, History]:
-        reading = self.attention(self.norms[1](stream), memory, history)
-        return stream + self.dropout(self.context(reading.context)), reading.weights, reading.history
+        mixed = self.self_attention.mix(query, keys, values, visible if steps > 1 else None)
+        return mixed, {"keys": keys, "values": values}
 
     def forward(
         self, stream: Tensor, memory: Memory, cache: History, history: History
     ) -> tuple[Tensor, Tensor | None, History, History]:
-        stream, cache = self.self_attend(stream, cache)
-        stream, weights, history = self.look_up(stream, memory, history)
-        stream = stream + self.dropout(self.feed_forward(self.norms[2](stream)))
-        return stream, weights, cache, history
+        around = self.around
+        mixed, cache = self.self_attend(around.enter(stream, 0), cache)
+        stream = around.leave(stream, mixed, 0)
+        reading = self.attention(around.enter(stream, 1), memory, history)
+        stream = around.leave(stream, self.context(reading.context), 1)
+        stream = around.leave(stream, self.feed_forward(around.enter(stream, 2)), 2)
+        return stream, reading.weights, cache, reading.history
 
 
 class Transformer(Decoder):
-    """N layers, each with a lookup of its own into the source.  Vaswani et al. 2017, section 3.1.
+    """N layers around √D E y_{t−1} + PE(t), each with a lookup of its own into the source.
 
+    Vaswani et al. 2017, section 3.1; with norm=before a last normalization closes the stack.
     The weights that are returned are those of the last layer. Self-attention keeps its keys and values in the
     state, so that a step costs one step. Memory holds the layers' memories side by side.
 
-    Raises UserError when `heads` does not divide `width`, and for a context of width zero: this decoder has no
-    first state that could carry the source instead.
+    Raises UserError when `heads` does not divide `width`, for a norm that is neither before nor after, and for a
+    context of width zero: this decoder has no first state that could carry the source instead.
     """
 
     def __init__(
@@ -78,14 +75,13 @@ class Transformer(Decoder):
         feed_forward: int,
         heads: int,
         layers: int,
+        norm: str,
         dropout: float,
     ) -> None:
         super().__init__()
-        if heads < 1 or width % heads:
-            raise UserError(f"decoder.heads={heads} does not divide decoder.width={width}")
         self.width = width
         self.heads = heads
-        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
+        self.embedding = embedding(vocabulary, width, PAD)
         self.dropout = nn.Dropout(dropout)
         widths = Widths(width, annotation_width, final_width)
         readers = [attention(widths) for _ in range(layers)]
@@ -94,11 +90,12 @@ class Transformer(Decoder):
                 "a transformer decoder has no first state, so attention=fixed_initial would leave it without the "
                 "source; take attention=fixed_final or another, or decoder=bahdanau or luong"
             )
-        self.layers = nn.ModuleList(Layer(reader, width, feed_forward, heads, dropout) for reader in readers)
-        self.norm = nn.LayerNorm(width)
+        self.layers = nn.ModuleList(Layer(reader, width, feed_forward, heads, norm, dropout) for reader in readers)
+        self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
         # Drawn last: all above has the same first weights whatever the width of the context is.
         for layer in self.layers:
-            layer.context.reset_parameters()  # type: ignore[union-attr, operator]
+            if isinstance(layer.context, nn.Linear):
+                layer.context.reset_parameters()
 
     def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
         memories = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]
@@ -112,8 +109,8 @@ class Transformer(Decoder):
 
     def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
         known = state["0/keys"].size(2)
-        stream = self.embedding(inputs) + sinusoids(known, inputs.size(1), self.width, inputs.device)
-        stream = self.dropout(stream)
+        embedded = self.embedding(inputs) * math.sqrt(self.width)
+        stream = self.dropout(embedded + sinusoids(known, inputs.size(1), self.width, embedded))
         following: History = {}
         weights = None
         for i, layer in enumerate(self.layers):

@@ -20,6 +20,7 @@ class Bag(Encoder):
         self.width = self.final_width = width
 
     def forward(self, source: Tensor, mask: Tensor) -> Annotations:
-        placed = self.embedding(source) + sinusoids(0, source.size(1), self.width, source.device)
+        embedded = self.embedding(source)
+        placed = embedded + sinusoids(0, source.size(1), self.width, embedded)
         states = self.dropout(placed) * mask.unsqueeze(-1)
         return Annotations(states, mask, states.sum(1) / mask.sum(1, keepdim=True).clamp(min=1))

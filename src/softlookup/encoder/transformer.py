@@ -1,40 +1,55 @@
 """Self-attention over the source."""
 
+import math
+
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Encoder
-from softlookup.errors import UserError
 from softlookup.positions import sinusoids
+from softlookup.self_attention import FeedForward, SelfAttention, Sublayers, embedding
 from softlookup.vocabulary import PAD
 
 
+class Layer(nn.Module):
+    """Self-attention, then a feed-forward network, each a sublayer.  Vaswani et al. 2017, section 3.1."""
+
+    def __init__(self, width: int, feed_forward: int, heads: int, norm: str, dropout: float) -> None:
+        super().__init__()
+        self.attention = SelfAttention(width, heads, "encoder")
+        self.feed_forward = FeedForward(width, feed_forward)
+        self.around = Sublayers(2, width, norm, dropout, "encoder")
+
+    def forward(self, stream: Tensor, visible: Tensor) -> Tensor:
+        mixed = self.attention.mix(*self.attention.project(self.around.enter(stream, 0)), visible)
+        stream = self.around.leave(stream, mixed, 0)
+        return self.around.leave(stream, self.feed_forward(self.around.enter(stream, 1)), 1)
+
+
 class Transformer(Encoder):
-    """N layers of self-attention and feed-forward around E x_s + PE(s).  Vaswani et al. 2017, section 3.1.
+    """N layers of self-attention and feed-forward around √D E x_s + PE(s).  Vaswani et al. 2017, section 3.1.
 
-    Layer normalization comes first in each sublayer (as in the Annotated Transformer's code), which trains without
-    a long warm-up; a last one closes the stack. E is drawn at unit variance, in place of the paper's √D factor.
-    The final state is the mean annotation over real positions.
+    With norm=before a last normalization closes the stack. The final state is the mean annotation over real
+    positions.
 
-    Raises UserError when `heads` does not divide `width`.
+    Raises UserError when `heads` does not divide `width`, and for a norm that is neither before nor after.
     """
 
-    def __init__(self, vocabulary: int, width: int, feed_forward: int, heads: int, layers: int, dropout: float) -> None:
+    def __init__(
+        self, vocabulary: int, width: int, feed_forward: int, heads: int, layers: int, norm: str, dropout: float
+    ) -> None:
         super().__init__()
-        if heads < 1 or width % heads:
-            raise UserError(f"encoder.heads={heads} does not divide encoder.width={width}")
-        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
+        self.embedding = embedding(vocabulary, width, PAD)
         self.dropout = nn.Dropout(dropout)
-        layer = nn.TransformerEncoderLayer(width, heads, feed_forward, dropout, batch_first=True, norm_first=True)
-        self.layers = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
-        # nn.TransformerEncoder copies one layer, first weights included; every layer gets its own.
-        for parameter in self.layers.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+        self.layers = nn.ModuleList(Layer(width, feed_forward, heads, norm, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
         self.width = self.final_width = width
 
     def forward(self, source: Tensor, mask: Tensor) -> Annotations:
-        placed = self.dropout(self.embedding(source) + sinusoids(0, source.size(1), self.width, source.device))
-        mixed = self.layers(placed, src_key_padding_mask=~mask)
+        embedded = self.embedding(source) * math.sqrt(self.width)
+        stream = self.dropout(embedded + sinusoids(0, source.size(1), self.width, embedded))
+        visible = mask[:, None, None, :]
+        for layer in self.layers:
+            stream = layer(stream, visible)
         # masked_fill and not a product: a row of padding alone may hold NaN, which no product removes.
-        states = mixed.masked_fill(~mask.unsqueeze(-1), 0.0)
+        states = self.norm(stream).masked_fill(~mask.unsqueeze(-1), 0.0)
         return Annotations(states, mask, states.sum(1) / mask.sum(1, keepdim=True).clamp(min=1))

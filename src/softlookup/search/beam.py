@@ -1,0 +1,148 @@
+"""The most probable hypotheses side by side, batched over sentences."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softlookup.errors import UserError
+from softlookup.search.endings import Endings, Step
+from softlookup.search.search import Hypothesis, Search, log_normalizer
+from softlookup.seq2seq import Seq2Seq
+from softlookup.vocabulary import BOS, EOS
+
+# What a source position counts as that no weight has touched: its logarithm keeps scores finite.
+UNTOUCHED = 1e-9
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Hypotheses, those of one sentence side by side, best first: the sentence, the last token and log P of each (N,),
+    and what its weights have given every source position so far (N, S), 1 on padding. S is 0 where nobody asks."""
+
+    sentence: Tensor
+    token: Tensor
+    log_probability: Tensor
+    coverage: Tensor
+
+    def at(self, which: Tensor) -> "Rows":
+        """These of them: row numbers, or a mask."""
+        return Rows(self.sentence[which], self.token[which], self.log_probability[which], self.coverage[which])
+
+
+class Beam(Search):
+    """Of all continuations of a sentence's open hypotheses the `size` most probable are kept at every step.
+
+    Those that end with EOS, or at the limit, leave the beam; the best `n_best` of them are given back, by
+
+        s(Y, X) = log P(Y | X) / lp(Y) + cp(X, Y)            (Wu et al. 2016, eq. 14)
+        lp(Y) = ((5 + |Y|) / 6)^α                            α = `length_penalty`; |Y| counts EOS
+        cp(X, Y) = β Σ_i log min(Σ_j p_ij, 1)                β = `coverage_penalty`; p_ij is the weight of y_j on x_i
+
+    A position that no weight has touched counts as covered to 1e-9. A fixed context has no weights, hence no
+    coverage: it is searched with β = 0. Open hypotheses are compared by log P alone: they have one length, and what
+    they have not covered they still may. With `size` 1 this is greedy search.
+
+    Ended hypotheses leave the batch, and a whole sentence does when none of its open ones can still enter its best.
+    log P never grows and is at most 0, lp never shrinks with |Y| for α ≥ 0, and cp ≤ 0 for β ≥ 0: so no continuation
+    of Y, which is at most as long as the limit, scores above log P(Y) / lp(limit). Where that is no more than the
+    score of the n_best-th ended hypothesis, a continuation could at best tie with it.
+
+    Raises UserError for `n_best` above `size`, and for β > 0 with a model that has no weights.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        length_penalty: float,
+        coverage_penalty: float,
+        n_best: int,
+        longest_ratio: float,
+        longest_extra: int,
+    ) -> None:
+        super().__init__(longest_ratio, longest_extra)
+        if n_best > size:
+            raise UserError(f"search.n_best={n_best}: a beam of {size} may hold no more; set search.size={n_best}")
+        self.size = size
+        self.length_penalty = length_penalty
+        self.coverage_penalty = coverage_penalty
+        self.n_best = n_best
+
+    def check(self, model: Seq2Seq) -> None:
+        if self.coverage_penalty:
+            one = torch.full((1, 1), EOS, device=model.output.weight.device)
+            with torch.no_grad():
+                weights = model.step(one, *model.encode(one, one == EOS))[1]
+            self._require(weights)
+
+    @torch.no_grad()
+    def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, weights: bool = True) -> list[list[Hypothesis]]:
+        model.eval()
+        encoded, state = model.encode(source, mask)
+        memory, limits = encoded, self.limits(mask)
+        rows = self._first(mask)
+        endings = Endings(len(source), self.n_best, source.device)
+        while len(rows.sentence):
+            logits, read, state = model.step(rows.token.unsqueeze(1), memory, state)
+            if self.coverage_penalty:
+                rows.coverage.add_(self._require(read).squeeze(1))
+            parents, grown = self._grown(rows, logits)
+            length = len(endings.steps) + 1
+            over = (grown.token == EOS) | (length >= limits[grown.sentence])
+            if over.any():
+                ended, divisor = grown.at(over), self._divisor(torch.tensor(length))
+                score = ended.log_probability / divisor + self._covered(ended.coverage)
+                endings.add(ended.sentence, score, ended.log_probability, parents[over], ended.token)
+            stays = ~over & self._hopeful(grown, over, limits, endings.worst)
+            parents, before, rows = parents[stays], rows.sentence, grown.at(stays)
+            kept = read.squeeze(1).cpu().numpy() if weights and read is not None else None
+            endings.steps.append(Step(kept, parents.tolist(), rows.token.tolist()))
+            state = {name: value[parents] for name, value in state.items()}
+            if not torch.equal(rows.sentence, before):
+                memory = encoded.rows(rows.sentence)
+        return endings.hypotheses(mask.sum(1).tolist())
+
+    def _require(self, weights: Tensor | None) -> Tensor:
+        if weights is None:
+            raise UserError(
+                f"search.coverage_penalty={self.coverage_penalty}: a fixed context has no weights, hence no coverage; "
+                f"set search.coverage_penalty=0"
+            )
+        return weights
+
+    def _first(self, mask: Tensor) -> Rows:
+        """One hypothesis for every sentence: nothing is written yet."""
+        sentence = torch.arange(len(mask), device=mask.device)
+        coverage = (~mask).double() if self.coverage_penalty else torch.zeros(len(mask), 0, device=mask.device)
+        return Rows(sentence, torch.full_like(sentence, BOS), torch.zeros_like(sentence, dtype=torch.float64), coverage)
+
+    def _grown(self, rows: Rows, logits: Tensor) -> tuple[Tensor, Rows]:
+        """The `size` most probable continuations of every sentence, each with the row that it continues.
+
+        Logits (N, V) are overwritten. No sentence needs more than `size` continuations of one row.
+        """
+        highest, ids = logits.topk(min(self.size, logits.size(1)))
+        own = (highest - log_normalizer(logits, highest[:, :1])).double().clamp(max=0.0)
+        total = rows.log_probability.unsqueeze(1) + own
+        _, place, counts = torch.unique_consecutive(rows.sentence, return_inverse=True, return_counts=True)
+        first = counts.cumsum(0) - counts
+        table = total.new_full((len(counts), int(counts.max()), ids.size(1)), -torch.inf)
+        table[place, torch.arange(len(place), device=place.device) - first[place]] = total
+        ranked, order = table.flatten(1).sort(dim=-1, descending=True, stable=True)
+        ranked, order = ranked[:, : self.size], order[:, : self.size]
+        real = ranked > -torch.inf
+        parents = (first.unsqueeze(1) + order // ids.size(1))[real]
+        token = ids[parents, (order % ids.size(1))[real]]
+        return parents, Rows(rows.sentence[parents], token, ranked[real], rows.coverage[parents])
+
+    def _hopeful(self, grown: Rows, over: Tensor, limits: Tensor, worst: Tensor) -> Tensor:
+        """Whether each row's sentence has an open hypothesis that may still enter its best."""
+        bound = grown.log_probability / self._divisor(limits[grown.sentence])
+        may = ~over & (bound > worst[grown.sentence])
+        return torch.zeros_like(worst, dtype=torch.bool).index_fill_(0, grown.sentence[may], True)[grown.sentence]
+
+    def _divisor(self, length: Tensor) -> Tensor:
+        return ((5.0 + length.double()) / 6.0) ** self.length_penalty
+
+    def _covered(self, coverage: Tensor) -> Tensor:
+        return self.coverage_penalty * coverage.clamp(UNTOUCHED, 1.0).log().sum(1)

@@ -1,0 +1,83 @@
+"""What the layers of a transformer's encoder and of its decoder share."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softlookup.errors import UserError
+
+
+class SelfAttention(nn.Module):
+    """Concat(head_1, …, head_H) Wᴼ, head_i = softmax(Q Kᵀ / √(D/H)) V of one stream: Q, K, V = x W^Q, x W^K, x W^V.
+
+    Vaswani et al. 2017, section 3.2.2; no biases, as there. Raises UserError when `heads` does not divide `width`,
+    naming it as a key of `part`.
+    """
+
+    def __init__(self, width: int, heads: int, part: str) -> None:
+        super().__init__()
+        if heads < 1 or width % heads:
+            raise UserError(f"{part}.heads={heads} does not divide {part}.width={width}")
+        self.heads = heads
+        self.projections = nn.Linear(width, 3 * width, bias=False)
+        self.merge = nn.Linear(width, width, bias=False)
+        # One draw for each of the three matrices, not one for all of them as a single wide one.
+        for matrix in self.projections.weight.chunk(3):
+            nn.init.xavier_uniform_(matrix)
+        nn.init.xavier_uniform_(self.merge.weight)
+
+    def project(self, stream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """stream (B, T, D) → query, keys and values, each (B, H, T, D/H)."""
+        split = self.projections(stream).unflatten(-1, (3, self.heads, -1))
+        query, keys, values = split.permute(2, 0, 3, 1, 4)
+        return query, keys, values
+
+    def mix(self, query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
+        """query (B, H, T, D/H), keys and values (B, H, S, D/H), visible broadcastable to (B, H, T, S) → (B, T, D)."""
+        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible)
+        return self.merge(mixed.transpose(1, 2).flatten(-2))
+
+
+class Sublayers(nn.Module):
+    """How `count` sublayers stand around a stream x: LayerNorm(x + Dropout(Sublayer(x))) with norm=after, as in
+    Vaswani et al. 2017, section 3.1; x + Dropout(Sublayer(LayerNorm(x))) with norm=before, as in the code of the
+    Annotated Transformer, which trains without a long warm-up.
+
+    Raises UserError for another norm, naming it as a key of `part`.
+    """
+
+    def __init__(self, count: int, width: int, norm: str, dropout: float, part: str) -> None:
+        super().__init__()
+        if norm not in ("before", "after"):
+            raise UserError(f"{part}.norm={norm}: expected before or after (the sublayer that it belongs to)")
+        self.before = norm == "before"
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(count))
+        self.dropout = nn.Dropout(dropout)
+
+    def enter(self, stream: Tensor, place: int) -> Tensor:
+        """What sublayer number `place` is given."""
+        return self.norms[place](stream) if self.before else stream
+
+    def leave(self, stream: Tensor, made: Tensor, place: int) -> Tensor:
+        """The stream behind sublayer number `place`, which made this of what it was given."""
+        summed = stream + self.dropout(made)
+        return summed if self.before else self.norms[place](summed)
+
+
+class FeedForward(nn.Sequential):
+    """max(0, x W₁ + b₁) W₂ + b₂.  Vaswani et al. 2017, eq. 2."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__(nn.Linear(width, inner), nn.ReLU(), nn.Linear(inner, width))
+        for linear in (self[0], self[2]):
+            nn.init.xavier_uniform_(linear.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
+
+
+def embedding(vocabulary: int, width: int, padding: int) -> nn.Embedding:
+    """Vectors that are multiplied by √D where they are used (Vaswani et al. 2017, section 3.4), so drawn at D^−½: of
+    unit variance in use, and small enough to be an output layer too."""
+    made = nn.Embedding(vocabulary, width, padding_idx=padding)
+    with torch.no_grad():
+        made.weight.mul_(width**-0.5)
+    return made

@@ -1,0 +1,61 @@
+"""Greedy search against a search of one sentence, one whole prefix at a time."""
+
+import numpy as np
+import pytest
+import torch
+from choices import SOURCES, TARGETS, build_seq2seq, variants
+from torch import Tensor
+
+from softlookup.search.greedy import Greedy
+from softlookup.seq2seq import Seq2Seq
+from softlookup.vocabulary import BOS, EOS, PAD
+
+LENGTHS = torch.tensor([2, 7, 5, 3, 1])
+B, S = 5, 7
+SEARCH = Greedy(3.0, 10)
+
+EVERY = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)
+
+
+def make(decoder: tuple, attention: str = "additive", stopping: float = 0.0) -> Seq2Seq:
+    """An untrained model; `stopping` is added to the logit of EOS."""
+    model = build_seq2seq("gru", decoder, attention)
+    assert model is not None
+    with torch.no_grad():
+        # Far apart, so that no two tokens are nearly equal, and hypotheses that differ from row to row.
+        for parameter in model.parameters():
+            parameter.mul_(3.0)
+        model.output.bias[EOS] += stopping
+    return model
+
+
+def sources() -> tuple[Tensor, Tensor]:
+    mask = torch.arange(S) < LENGTHS.unsqueeze(1)
+    return torch.randint(4, SOURCES, (B, S)).masked_fill(~mask, PAD), mask
+
+
+@torch.no_grad()
+def written(model: Seq2Seq, source: Tensor) -> tuple[list[int], float]:
+    """The whole prefix is decoded anew for every token; the token ids, and their log-probability."""
+    prefix, total = [BOS], 0.0
+    while len(prefix) <= 3 * len(source) + 10 and prefix[-1] != EOS:
+        memory, state = model.encode(source.unsqueeze(0), torch.ones(1, len(source), dtype=torch.bool))
+        logits = model.output(model.decoder(torch.tensor([prefix]), memory, state).readout[0, -1])
+        allowed = [id for id in range(TARGETS) if id not in (PAD, BOS)]
+        prefix.append(max(allowed, key=lambda id: logits[id].item()))
+        values = logits[allowed].double().numpy()
+        total += logits[prefix[-1]].item() - values.max() - np.log(np.exp(values - values.max()).sum())
+    return prefix[1:], total
+
+
+@EVERY
+@pytest.mark.parametrize("stopping", [0.0, 2.0, -1e9])
+def test_greedy_is_a_search_of_each_sentence_alone(decoder: tuple, stopping: float) -> None:
+    model, (source, mask) = make(decoder, stopping=stopping), sources()
+    for b, (found,) in enumerate(SEARCH(model, source, mask)):
+        length = int(LENGTHS[b])
+        ids, total = written(model, source[b, :length])
+        assert found.ids == ids
+        assert found.weights is not None
+        assert found.weights.shape == (len(ids), length)
+        assert found.score == found.log_probability == pytest.approx(total, abs=1e-3)
