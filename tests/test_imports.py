@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
-GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer"}
+GROUPS = {"attention", "normalizer", "window", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer"}
 BASE = {"errors", "vocabulary", "contract", "positions"}
 # What anything above the groups may use: files, locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"durable", "lock", "memory", "seeds", "processes", "stop"}

@@ -20,7 +20,7 @@ TARGET_LENGTHS = torch.tensor([4, 7, 2])
 B, S, T = 3, 5, 7
 
 EVERY = pytest.mark.parametrize(
-    ("encoder", "decoder", "attention", "heads"),
+    ("encoder", "decoder", "attention", "heads", "window"),
     [
         (encoder, decoder, *reader)
         for encoder in OFFERED["encoder"]
@@ -51,9 +51,9 @@ def with_noise_under_the_mask(batch: Batch) -> Batch:
 
 @EVERY
 def test_source_padding_changes_no_output(
-    encoder: str, decoder: tuple[str, dict[str, Any]], attention: str, heads: int | None
+    encoder: str, decoder: tuple[str, dict[str, Any]], attention: str, heads: int | None, window: str
 ) -> None:
-    model = build_seq2seq(encoder, decoder, attention, heads)
+    model = build_seq2seq(encoder, decoder, attention, heads, window)
     if model is None:
         pytest.skip("refused by design: without a first state and without a context the source is lost")
     plain = make_batch()
@@ -117,7 +117,7 @@ def first_weights(decoder: str, attention: str, heads: int | None, seed: int) ->
 @pytest.mark.parametrize("decoder", OFFERED["decoder"])
 def test_one_seed_gives_the_same_first_weights_wherever_shapes_agree(decoder: str) -> None:
     first, compared = first_weights(decoder, "additive", None, seed=3), set()
-    for attention, heads in readers():
+    for attention, heads, _ in readers():
         # Two heads read a context as wide as the query, a fixed initial context has no width: shapes do differ.
         with contextlib.suppress(UserError):
             other = first_weights(decoder, attention, heads, seed=3)

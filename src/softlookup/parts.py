@@ -26,7 +26,7 @@ def part_of(group: str) -> Any:
 
     Any class for an optimizer, which no contract describes. Raises UserError for a folder that is no group.
     """
-    from softlookup.contract import Attention, Curriculum, Decoder, Encoder, Normalizer, Task, Widths
+    from softlookup.contract import Attention, Curriculum, Decoder, Encoder, Normalizer, Task, Widths, Window
     from softlookup.tracking import Tracker
 
     attention = Callable[[Widths], Attention]
@@ -36,6 +36,7 @@ def part_of(group: str) -> Any:
         "encoder": Callable[[int], Encoder],
         "attention": attention,
         "normalizer": Normalizer,
+        "window": Callable[[int], Window],
         "decoder": Callable[[int, int, int, attention], Decoder],
         "optimizer": object,
         "tracking": Tracker,
