@@ -3,6 +3,7 @@
 Sizes are distinct primes, or twice a prime where two heads must divide a width.
 """
 
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -110,9 +111,10 @@ def build_decoder(
     final: int,
     window: str = "global",
 ) -> Decoder | None:
-    """The decoder, without dropout; None where it refuses a context of width zero.
+    """The decoder, without dropout; None where it refuses a context of width zero or what the encoder hands on.
 
-    A score that refuses unequal widths gets a decoder as wide as the annotations.
+    A score that refuses unequal widths gets a decoder as wide as the annotations, and so does a decoder that goes on
+    where a stack of that width ended.
     """
     read = build(attention_node(attention, "softmax", heads, window))
 
@@ -120,12 +122,20 @@ def build_decoder(
         factory = build(node("decoder", variant[0], **DECODER | variant[1] | {"width": width}))
         return factory(TARGETS, annotation, final, read).eval()
 
-    try:
-        return make(DECODER["width"])
-    except UserError:
-        if read(Widths(annotation, annotation, final)).width == 0:
-            return None
-        return make(annotation)
+    for width in (DECODER["width"], annotation):
+        with suppress(UserError):
+            return make(width)
+    return None
+
+
+@cache
+def _takes_gru(decoder: str) -> bool:
+    return build_seq2seq("gru", (decoder, {}), "additive") is not None
+
+
+def encoder_for(variant: tuple[str, dict[str, Any]]) -> str:
+    """An encoder that this decoder takes: any, or one whose layers it goes on with."""
+    return "gru" if _takes_gru(variant[0]) else "stacked"
 
 
 def build_seq2seq(

@@ -219,6 +219,11 @@ class Encoder(nn.Module, ABC):
     def forward(self, source: Tensor, mask: Tensor) -> Annotations:
         """source (B, S) ids, mask (B, S) true on real positions. Padding changes nothing on real positions."""
 
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        """The square matrices by which its states reach their next, one per gate, layer and direction; views of its
+        weights. None unless it is recurrent."""
+        yield from ()
+
 
 class Decoder(nn.Module, ABC):
     """Target ids and a memory to readouts. `width` is that of the readout."""
@@ -232,6 +237,10 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
         """inputs (B, T) ids of the previous tokens, from BOS on. T may be one step or the whole target."""
+
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        """The square matrices by which its states reach their next, as those of an encoder."""
+        yield from ()
 
 
 class Examples(Iterator[Example], ABC):
