@@ -8,7 +8,18 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
-GROUPS = {"attention", "normalizer", "window", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer"}
+GROUPS = {
+    "attention",
+    "normalizer",
+    "window",
+    "encoder",
+    "decoder",
+    "task",
+    "curriculum",
+    "metrics",
+    "initialization",
+    "optimizer",
+}
 BASE = {"errors", "vocabulary", "contract", "positions"}
 # What anything above the groups may use: files, locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"durable", "lock", "memory", "seeds", "processes", "stop"}
@@ -33,7 +44,8 @@ ABOVE = {
     "report": {"tables"},
     "mirror": set(),
     "tracking": {"heatmap", "mirror"},
-    "construct": {"config", "seq2seq"},
+    "roles": {"seq2seq"},
+    "construct": {"config", "roles", "seq2seq"},
     "company": set(),
     "command": {"offer", "schema"},
     "offer": set(),

@@ -134,6 +134,7 @@ def first_weights(decoder: str, attention: str, heads: int | None, seed: int) ->
     # A decoder that goes on with an encoder's layers needs as wide ones.
     encoder = node("encoder", encoder_for((decoder, {})), **ENCODER | {"width": DECODER["width"]})
     parts = {"encoder": encoder, "decoder": node("decoder", decoder, **DECODER)}
+    parts["initialization"] = node("initialization", "own")
     config = {"seed": seed, **parts, "attention": attention_node(attention, "softmax", heads)}
     model = build_model(config, SOURCES, TARGETS)
     return {name: value for name, value in model.named_parameters() if "attention." not in name}

@@ -18,6 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from typing import Any
 
 import numpy as np
@@ -241,6 +242,29 @@ class Decoder(nn.Module, ABC):
     def recurrent_blocks(self) -> Iterator[Tensor]:
         """The square matrices by which its states reach their next, as those of an encoder."""
         yield from ()
+
+
+class Role(Enum):
+    """What a weight does in a model, as far as the papers draw their first weights by it.
+
+    A recurrent one is a square block by which a state reaches its next. Those of alignment are a score's: matrices, and
+    the vector that makes a number of a hidden layer. Every other weight is an embedding, a bias or a matrix.
+    """
+
+    MATRIX = auto()
+    BIAS = auto()
+    EMBEDDING = auto()
+    RECURRENT = auto()
+    ALIGNMENT = auto()
+    ALIGNMENT_VECTOR = auto()
+
+
+class Initialization(ABC):
+    """First weights by one rule for the whole model, in place of what its parts have drawn."""
+
+    @abstractmethod
+    def draw(self, role: Role, weight: Tensor) -> None:
+        """Fill a weight in place, by torch's generator. Gradients are off."""
 
 
 class Examples(Iterator[Example], ABC):

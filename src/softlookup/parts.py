@@ -26,7 +26,17 @@ def part_of(group: str) -> Any:
 
     Any class for an optimizer, which no contract describes. Raises UserError for a folder that is no group.
     """
-    from softlookup.contract import Attention, Curriculum, Decoder, Encoder, Normalizer, Task, Widths, Window
+    from softlookup.contract import (
+        Attention,
+        Curriculum,
+        Decoder,
+        Encoder,
+        Initialization,
+        Normalizer,
+        Task,
+        Widths,
+        Window,
+    )
     from softlookup.tracking import Tracker
 
     attention = Callable[[Widths], Attention]
@@ -38,6 +48,7 @@ def part_of(group: str) -> Any:
         "normalizer": Normalizer,
         "window": Callable[[int], Window],
         "decoder": Callable[[int, int, int, attention], Decoder],
+        "initialization": Initialization,
         "optimizer": object,
         "tracking": Tracker,
     }
