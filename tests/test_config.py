@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from softlookup.config import CONF, build, check_overrides, composed
 from softlookup.errors import UserError
+from softlookup.offer import SCAFFOLDING
 from softlookup.record import run_id
 
 CHOICES = [(group, choice) for group, choices in OFFERED.items() for choice in choices if group != "experiment"]
@@ -26,6 +27,10 @@ def _forget_the_last_config():
 @pytest.mark.parametrize(("group", "choice"), CHOICES, ids=map("=".join, CHOICES))
 def test_every_choice_composes_to_plain_checked_values(group: str, choice: str) -> None:
     config = composed([f"{group}={choice}"])
+    if group == "paper":
+        assert not SCAFFOLDING & config.keys()
+        assert (config["choices"]["paper"], config["choices"]["size"]) == (choice, "small")
+        return
     assert config[group]["_target_"].startswith("softlookup.")
     if group != "tracking":
         assert config["choices"][group] == choice

@@ -8,8 +8,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
-GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics"}
-GROUPS |= {"optimizer", "schedule", "segmentation"}
+GROUPS = {"attention", "normalizer", "window", "encoder", "decoder", "task", "segmentation", "curriculum"}
+GROUPS |= {"metrics", "initialization", "optimizer", "schedule"}
 BASE = {"errors", "words", "vocabulary", "contract", "positions", "self_attention", "durable", "cache"}
 # What anything above the groups may use: locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"lock", "memory", "seeds", "processes", "stop"}
@@ -35,7 +35,8 @@ ABOVE = {
     "report": {"tables"},
     "mirror": set(),
     "tracking": {"heatmap", "mirror"},
-    "construct": {"config", "seq2seq"},
+    "roles": {"seq2seq"},
+    "construct": {"config", "roles", "seq2seq"},
     "company": set(),
     "command": {"offer", "schema"},
     "offer": set(),

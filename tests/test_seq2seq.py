@@ -1,11 +1,23 @@
-"""The whole model: every encoder × decoder × attention, and the way through the output layer."""
+"""The whole model: every pair of encoder, decoder and attention, and the way through the output layer."""
 
 import contextlib
 from typing import Any
 
 import pytest
 import torch
-from choices import DECODER, ENCODER, OFFERED, SOURCES, TARGETS, attention_node, build_seq2seq, node, readers, variants
+from choices import (
+    DECODER,
+    ENCODER,
+    OFFERED,
+    SOURCES,
+    TARGETS,
+    attention_node,
+    build_seq2seq,
+    encoder_for,
+    node,
+    readers,
+    variants,
+)
 from torch import Tensor
 
 from softlookup.construct import build_model
@@ -19,16 +31,20 @@ SOURCE_LENGTHS = torch.tensor([5, 3, 1])
 TARGET_LENGTHS = torch.tensor([4, 7, 2])
 B, S, T = 3, 5, 7
 
-EVERY = pytest.mark.parametrize(
-    ("encoder", "decoder", "attention", "heads"),
-    [
-        (encoder, decoder, *reader)
-        for encoder in OFFERED["encoder"]
-        for decoder in variants("decoder")
-        for reader in readers()
-    ],
-    ids=str,
-)
+
+def pairs() -> list[tuple[str, tuple[str, dict[str, Any]], str, int | None, str]]:
+    """Every encoder × decoder, encoder × attention and decoder × attention, the third of them the same.
+
+    All that two of them know of the third are its widths.
+    """
+    encoders, decoders = OFFERED["encoder"], variants("decoder")
+    found = [(encoder, decoder, "additive", None, "global") for encoder in encoders for decoder in decoders]
+    found += [(encoder, ("bahdanau", {}), *reader) for encoder in encoders for reader in readers()]
+    found += [(encoder_for(decoder), decoder, *reader) for decoder in decoders for reader in readers()]
+    return [pair for i, pair in enumerate(found) if pair not in found[:i]]
+
+
+EVERY = pytest.mark.parametrize(("encoder", "decoder", "attention", "heads", "window"), pairs(), ids=str)
 
 
 def make_batch() -> Batch:
@@ -41,6 +57,13 @@ def make_batch() -> Batch:
     return Batch(source, source_mask, inputs, target, target_mask, ())
 
 
+@pytest.mark.parametrize("decoder", variants("decoder"), ids=str)
+def test_a_decoder_takes_some_encoder_with_every_attention(decoder: tuple[str, dict[str, Any]]) -> None:
+    encoder = encoder_for(decoder)
+    refused = [reader for reader in readers() if build_seq2seq(encoder, decoder, *reader) is None]
+    assert refused == ([("fixed_initial", None, "global")] if decoder[0] == "transformer" else [])
+
+
 def with_noise_under_the_mask(batch: Batch) -> Batch:
     """The same sentences: other ids on padding, and three columns more of it."""
     noise = torch.randint(4, SOURCES, (B, S + 3))
@@ -51,11 +74,11 @@ def with_noise_under_the_mask(batch: Batch) -> Batch:
 
 @EVERY
 def test_source_padding_changes_no_output(
-    encoder: str, decoder: tuple[str, dict[str, Any]], attention: str, heads: int | None
+    encoder: str, decoder: tuple[str, dict[str, Any]], attention: str, heads: int | None, window: str
 ) -> None:
-    model = build_seq2seq(encoder, decoder, attention, heads)
+    model = build_seq2seq(encoder, decoder, attention, heads, window)
     if model is None:
-        pytest.skip("refused by design: without a first state and without a context the source is lost")
+        pytest.skip("refused by design: a source that is lost, or layers that no layers hand their states on to")
     plain = make_batch()
     noisy = with_noise_under_the_mask(plain)
     (logits, weights), (noisy_logits, noisy_weights) = model(plain), model(noisy)
@@ -70,7 +93,7 @@ def test_source_padding_changes_no_output(
 
 
 def model_of(decoder: str = "bahdanau") -> Seq2Seq:
-    model = build_seq2seq("gru", (decoder, {}), "additive")
+    model = build_seq2seq(encoder_for((decoder, {})), (decoder, {}), "additive")
     assert model is not None
     return model
 
@@ -108,7 +131,10 @@ def test_logits_stand_in_row_major_order_and_equal_those_of_single_steps(decoder
 
 def first_weights(decoder: str, attention: str, heads: int | None, seed: int) -> dict[str, Tensor]:
     """Those of everything but the attention, as a run draws them."""
-    parts = {"encoder": node("encoder", "gru", **ENCODER), "decoder": node("decoder", decoder, **DECODER)}
+    # A decoder that goes on with an encoder's layers needs as wide ones.
+    encoder = node("encoder", encoder_for((decoder, {})), **ENCODER | {"width": DECODER["width"]})
+    parts = {"encoder": encoder, "decoder": node("decoder", decoder, **DECODER)}
+    parts["initialization"] = node("initialization", "own")
     config = {"seed": seed, **parts, "attention": attention_node(attention, "softmax", heads)}
     model = build_model(config, SOURCES, TARGETS)
     return {name: value for name, value in model.named_parameters() if "attention." not in name}
@@ -117,7 +143,7 @@ def first_weights(decoder: str, attention: str, heads: int | None, seed: int) ->
 @pytest.mark.parametrize("decoder", OFFERED["decoder"])
 def test_one_seed_gives_the_same_first_weights_wherever_shapes_agree(decoder: str) -> None:
     first, compared = first_weights(decoder, "additive", None, seed=3), set()
-    for attention, heads in readers():
+    for attention, heads, _ in readers():
         # Two heads read a context as wide as the query, a fixed initial context has no width: shapes do differ.
         with contextlib.suppress(UserError):
             other = first_weights(decoder, attention, heads, seed=3)

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 from softlookup.config import build
+from softlookup.contract import Initialization
 from softlookup.errors import UserError
+from softlookup.roles import weights
 from softlookup.seeds import derived_seed
 from softlookup.seq2seq import Seq2Seq
 
@@ -26,7 +29,8 @@ def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..
 
 
 def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
-    """The model of a config. For one seed, parts have the same first weights wherever their shapes agree.
+    """The model of a config. For one seed, parts have the same first weights wherever their shapes agree, whatever
+    rule they are drawn by.
 
     Raises UserError for parts that do not fit together.
     """
@@ -37,6 +41,7 @@ def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabular
     decoder = _seeded(lambda *widths: make_decoder(*widths, attention), seed, "decoder")
     torch.manual_seed(derived_seed(seed, "output"))
     model = Seq2Seq(encoder, decoder, source_vocabulary, target_vocabulary)
+    initialize(model, build(config["initialization"]), seed)
     if config["tying"] != "none":
         _tie(model, source=config["tying"] == "all")
     return model
@@ -61,6 +66,18 @@ def _tie(model: Seq2Seq, source: bool) -> None:
     model.output.weight = shared
     if source:
         model.encoder.embedding.weight = shared
+
+
+@torch.no_grad()
+def initialize(model: Seq2Seq, rule: Initialization, seed: int) -> None:
+    """Draw the first weights of a model anew, each with random numbers of its own. Embeddings of padding stay zero."""
+    with torch.random.fork_rng(devices=[]):
+        for name, role, weight in weights(model):
+            torch.manual_seed(derived_seed(seed, f"initialization {name}"))
+            rule.draw(role, weight)
+    for module in model.modules():
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            module.weight[module.padding_idx] = 0.0
 
 
 def device_of(config: dict[str, Any]) -> torch.device:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from torch import Tensor, nn
 from softlookup.vocabulary import Vocabulary
 
 # What a mechanism or a decoder carries from one target step to the next; every tensor is batch-first, so
-# that a search can reorder hypotheses by indexing dimension 0 without knowing what is inside.
+# that a search can reorder hypotheses by indexing dimension 0 without knowing what is inside. For a mechanism an
+# empty history is that of the first step.
 History = dict[str, Tensor]
 
 
@@ -112,6 +114,29 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class View:
+    """What a window lets queries see.
+
+    mask (B, T or 1, S), true where a query may look; factor (B, T, S), the share that each weight keeps, None where
+    all of them keep all; the next history.
+    """
+
+    mask: Tensor
+    factor: Tensor | None = None
+    history: History = field(default_factory=dict)
+
+    def narrow(self, weights: Tensor) -> Tensor:
+        """The weights (..., T, S), each times its factor."""
+        return weights if self.factor is None else weights * self.factor
+
+    def for_heads(self) -> View:
+        """The same view for every head: mask and factor are (B, 1, ·, S)."""
+        return replace(
+            self, mask=self.mask.unsqueeze(1), factor=None if self.factor is None else self.factor.unsqueeze(1)
+        )
+
+
+@dataclass(frozen=True)
 class Reading:
     """One lookup: context (B, T, D); weights (B, T, S), or None where no weights exist; the next history."""
 
@@ -130,7 +155,13 @@ class Decoded:
 
 
 class Score(nn.Module, ABC):
-    """Similarity of queries and keys. Built with the widths of both; `prepare` projects keys once per source."""
+    """Similarity of queries and keys. Built with the widths of both; `prepare` projects keys once per source.
+
+    `reach` is None for a score that looks at content alone: permuting the keys permutes its scores. A score that tells
+    positions apart by their place has numbers for so many of them; what stands behind gets no weight.
+    """
+
+    reach: int | None = None
 
     def __init__(self, query_width: int, key_width: int) -> None:
         super().__init__()
@@ -140,6 +171,12 @@ class Score(nn.Module, ABC):
     def prepare(self, annotations: Tensor) -> Tensor:
         """Annotations (..., S, D) to keys (..., S, K); the identity unless a score projects them."""
         return annotations
+
+    def reached(self, mask: Tensor) -> Tensor:
+        """mask (B, S) true on real positions → true on those that this score has numbers for."""
+        if self.reach is None:
+            return mask
+        return mask & (torch.arange(mask.size(-1), device=mask.device) < self.reach)
 
     @abstractmethod
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
@@ -157,6 +194,17 @@ class Normalizer(nn.Module, ABC):
     @abstractmethod
     def forward(self, scores: Tensor, mask: Tensor) -> Tensor:
         """scores (..., T, S), mask broadcastable to it, true on real positions → weights (..., T, S)."""
+
+
+class Window(nn.Module, ABC):
+    """Which positions each query may look at, and what share of its weight each of them keeps.
+
+    Built with the width of the queries. All heads of an attention look through one window.
+    """
+
+    @abstractmethod
+    def forward(self, query: Tensor, mask: Tensor, history: History) -> View:
+        """query (B, T, Q), mask (B, S) true on real positions → what each query sees, and the next history."""
 
 
 class Attention(nn.Module, ABC):
@@ -188,6 +236,11 @@ class Encoder(nn.Module, ABC):
     def forward(self, source: Tensor, mask: Tensor) -> Annotations:
         """source (B, S) ids, mask (B, S) true on real positions. Padding changes nothing on real positions."""
 
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        """The square matrices by which its states reach their next, one per gate, layer and direction; views of its
+        weights. None unless it is recurrent."""
+        yield from ()
+
 
 class Decoder(nn.Module, ABC):
     """Target ids and a memory to readouts. `width` is that of the readout."""
@@ -202,6 +255,33 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
         """inputs (B, T) ids of the previous tokens, from BOS on. T may be one step or the whole target."""
+
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        """The square matrices by which its states reach their next, as those of an encoder."""
+        yield from ()
+
+
+class Role(Enum):
+    """What a weight does in a model, as far as the papers draw their first weights by it.
+
+    A recurrent one is a square block by which a state reaches its next. Those of alignment are a score's: matrices, and
+    the vector that makes a number of a hidden layer. Every other weight is an embedding, a bias or a matrix.
+    """
+
+    MATRIX = auto()
+    BIAS = auto()
+    EMBEDDING = auto()
+    RECURRENT = auto()
+    ALIGNMENT = auto()
+    ALIGNMENT_VECTOR = auto()
+
+
+class Initialization(ABC):
+    """First weights by one rule for the whole model, in place of what its parts have drawn."""
+
+    @abstractmethod
+    def draw(self, role: Role, weight: Tensor) -> None:
+        """Fill a weight in place, by torch's generator. Gradients are off."""
 
 
 class Examples(Iterator[Example], ABC):

@@ -31,12 +31,14 @@ def part_of(group: str) -> Any:
         Curriculum,
         Decoder,
         Encoder,
+        Initialization,
         Normalizer,
         Optimizer,
         Schedule,
         Segmentation,
         Task,
         Widths,
+        Window,
     )
     from softlookup.search.search import Search
     from softlookup.tracking import Tracker
@@ -49,7 +51,9 @@ def part_of(group: str) -> Any:
         "encoder": Callable[[int], Encoder],
         "attention": attention,
         "normalizer": Normalizer,
+        "window": Callable[[int], Window],
         "decoder": Callable[[int, int, int, attention], Decoder],
+        "initialization": Initialization,
         "optimizer": Optimizer,
         "schedule": Schedule,
         "search": Search,

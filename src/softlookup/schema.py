@@ -42,7 +42,7 @@ SETTINGS = {
 }
 # Bounds by the last word of a key, wherever it stands; what has none may be anything up to `_MOST`.
 _SIZE = (1, 65_536)
-_BOUNDS = dict.fromkeys(("width", "embedding", "feed_forward", "readout", "heads"), _SIZE) | {
+_BOUNDS = dict.fromkeys(("width", "embedding", "feed_forward", "readout", "heads", "radius"), _SIZE) | {
     "layers": (1, 256),
     "size": (1, 1024),  # of a beam
     "n_best": (1, 1024),

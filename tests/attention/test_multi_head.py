@@ -11,6 +11,7 @@ from softlookup.attention.soft import SoftAttention
 from softlookup.contract import Annotations, Widths
 from softlookup.errors import UserError
 from softlookup.normalizer.softmax import Softmax
+from softlookup.window.whole import Global
 
 B, T, S, HEADS, EACH, K = 2, 3, 7, 5, 11, 13
 WIDTHS = Widths(HEADS * EACH, K, 17)
@@ -23,7 +24,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("score", ["scaled_dot", "additive"])
 def test_heads_are_lookups_of_their_own_side_by_side(score: str) -> None:
     make = ScaledDot if score == "scaled_dot" else lambda query, key: Additive(query, key, 3)
-    heads = MultiHead(WIDTHS, make, Softmax(), HEADS).double()
+    heads = MultiHead(WIDTHS, make, Softmax(), Global, HEADS).double()
     p = {name: value.detach().numpy() for name, value in heads.named_parameters()}
     query = torch.randn(B, T, WIDTHS.query, dtype=torch.float64)
     states = torch.randn(B, S, K, dtype=torch.float64)
@@ -55,9 +56,9 @@ def test_heads_are_lookups_of_their_own_side_by_side(score: str) -> None:
 @pytest.mark.parametrize("heads", [2, 0, -1, 110])
 def test_heads_that_do_not_divide_the_width_are_refused_with_those_that_do(heads: int) -> None:
     with pytest.raises(UserError, match=rf"attention\.heads={heads} .* width 55; these do: 1, 5, 11, 55"):
-        attention(WIDTHS, ScaledDot, Softmax(), heads)
+        attention(WIDTHS, ScaledDot, Softmax(), Global, heads)
 
 
 def test_no_heads_is_the_bare_score_and_one_head_projects() -> None:
-    assert isinstance(attention(Widths(K, K, 17), ScaledDot, Softmax(), None), SoftAttention)
-    assert isinstance(attention(WIDTHS, ScaledDot, Softmax(), 1), MultiHead)
+    assert isinstance(attention(Widths(K, K, 17), ScaledDot, Softmax(), Global, None), SoftAttention)
+    assert isinstance(attention(WIDTHS, ScaledDot, Softmax(), Global, 1), MultiHead)

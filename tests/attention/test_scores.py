@@ -18,6 +18,7 @@ from softlookup.attention.soft import SoftAttention
 from softlookup.contract import Annotations, Score, Widths
 from softlookup.errors import UserError
 from softlookup.normalizer.softmax import Softmax
+from softlookup.window.whole import Global
 
 B, T, S, Q, K, HIDDEN = 2, 3, 5, 7, 11, 13
 
@@ -77,7 +78,7 @@ def test_scores_weights_and_context_follow_the_paper(make: Callable[[], Score], 
     context = np.zeros((B, T, score.key_width))
     for b, t, s in np.ndindex(B, T, S):
         context[b, t] += weights[b, t, s] * states[b, s].numpy()
-    attention = SoftAttention(Widths(score.query_width, score.key_width, 1), lambda *_: score, Softmax())
+    attention = SoftAttention(Widths(score.query_width, score.key_width, 1), lambda *_: score, Softmax(), Global)
     mask = torch.ones(B, S, dtype=torch.bool)
     reading = attention(query, attention.prepare(Annotations(states, mask, states[:, 0])), {})
     assert np.abs(reading.weights.detach().numpy() - weights).max() < 1e-10

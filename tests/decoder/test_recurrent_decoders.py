@@ -15,11 +15,12 @@ from softlookup.contract import Annotations, Decoder
 from softlookup.decoder.bahdanau import Bahdanau
 from softlookup.decoder.luong import Luong
 from softlookup.normalizer.softmax import Softmax
+from softlookup.window.whole import Global
 
 S, T, V, ANNOTATION, FINAL, E, D, R = 3, 5, 17, 7, 11, 13, 19, 23
 
 Array = NDArray[np.float64]
-READ = partial(SoftAttention, score=General, normalizer=Softmax())
+READ = partial(SoftAttention, score=General, normalizer=Softmax(), window=Global)
 
 
 def sigmoid(x: Array) -> Array:

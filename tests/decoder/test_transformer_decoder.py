@@ -15,11 +15,12 @@ from softlookup.contract import Annotations
 from softlookup.decoder.transformer import Transformer
 from softlookup.errors import UserError
 from softlookup.normalizer.softmax import Softmax
+from softlookup.window.whole import Global
 
 S, T, V, ANNOTATION, FINAL, D, HEADS, FEED, LAYERS = 3, 5, 17, 7, 11, 26, 2, 19, 2
 
 Array = NDArray[np.float64]
-READ = partial(SoftAttention, score=partial(Additive, width=23), normalizer=Softmax())
+READ = partial(SoftAttention, score=partial(Additive, width=23), normalizer=Softmax(), window=Global)
 
 
 def normalized(p: dict[str, Array], name: str, x: Array) -> Array:

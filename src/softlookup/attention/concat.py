@@ -8,7 +8,7 @@ from softlookup.contract import Score
 
 
 class Concat(Score):
-    """vᵀ tanh(W [q; k]).  Luong et al. 2015, eq. 8 (concat).  query (..., T, Q), keys (..., S, K) → (..., T, S).
+    """vᵀ tanh(W [q; k]).  Luong et al. 2015, section 3.1 (concat).  query (..., T, Q), keys (..., S, K) → (..., T, S).
 
     The same family of functions as the additive score (W = [W_q, W_k]). The two differ in where they start: one
     matrix has one fan-in, Q + K, so that both halves begin smaller. The product with the keys is computed once

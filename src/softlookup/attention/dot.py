@@ -17,7 +17,7 @@ def require_equal_widths(name: str, query_width: int, key_width: int) -> None:
 
 
 class Dot(Score):
-    """q · k.  Luong et al. 2015, eq. 8 (dot).  query (..., T, D), keys (..., S, D) → scores (..., T, S)."""
+    """q · k.  Luong et al. 2015, section 3.1 (dot).  query (..., T, D), keys (..., S, D) → scores (..., T, S)."""
 
     def __init__(self, query_width: int, key_width: int) -> None:
         super().__init__(query_width, key_width)

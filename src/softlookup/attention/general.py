@@ -6,7 +6,7 @@ from softlookup.contract import Score
 
 
 class General(Score):
-    """qᵀ W k.  Luong et al. 2015, eq. 8 (general).  query (..., T, Q), keys (..., S, K) → scores (..., T, S).
+    """qᵀ W k.  Luong et al. 2015, section 3.1 (general).  query (..., T, Q), keys (..., S, K) → scores (..., T, S).
 
     W k is computed once per source, so that a step costs what a dot product costs.
     """

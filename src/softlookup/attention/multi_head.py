@@ -6,17 +6,21 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.attention.soft import SoftAttention, look_up
-from softlookup.contract import Annotations, Attention, History, Memory, Normalizer, Reading, Score, Widths
+from softlookup.contract import Annotations, Attention, History, Memory, Normalizer, Reading, Score, Widths, Window
 from softlookup.errors import UserError
 
 
 def attention(
-    widths: Widths, score: Callable[[int, int], Score], normalizer: Normalizer, heads: int | None
+    widths: Widths,
+    score: Callable[[int, int], Score],
+    normalizer: Normalizer,
+    window: Callable[[int], Window],
+    heads: int | None,
 ) -> Attention:
     """The attention that a config asks for: the bare score without `heads`, `MultiHead` around it with them."""
     if heads is None:
-        return SoftAttention(widths, score, normalizer)
-    return MultiHead(widths, score, normalizer, heads)
+        return SoftAttention(widths, score, normalizer, window)
+    return MultiHead(widths, score, normalizer, window, heads)
 
 
 class MultiHead(Attention):
@@ -24,14 +28,22 @@ class MultiHead(Attention):
 
     Vaswani et al. 2017, section 3.2.2, with any score in place of the scaled dot product; every head has its own
     parameters, those of its score included. Each head is query width / H wide, and so is its context; the whole
-    context has the width of the query. The weights that are returned are the mean over heads.
+    context has the width of the query. The weights that are returned are the mean over heads. The heads share one
+    window, which hears the query as it was before they project it.
 
     Raises UserError when `heads` is not positive or does not divide the width of the query.
     """
 
     merges = True
 
-    def __init__(self, widths: Widths, score: Callable[[int, int], Score], normalizer: Normalizer, heads: int) -> None:
+    def __init__(
+        self,
+        widths: Widths,
+        score: Callable[[int, int], Score],
+        normalizer: Normalizer,
+        window: Callable[[int], Window],
+        heads: int,
+    ) -> None:
         super().__init__()
         if heads < 1 or widths.query % heads:
             fitting = [h for h in range(1, widths.query + 1) if widths.query % h == 0]
@@ -48,6 +60,7 @@ class MultiHead(Attention):
         self.output = nn.Linear(widths.query, widths.query, bias=False)
         self.scores = nn.ModuleList(score(each, each) for _ in range(heads))
         self.normalizer = normalizer
+        self.window = window(widths.query)
 
     def _split(self, joined: Tensor) -> Tensor:
         """(B, T, D) → (B, H, T, D/H)"""
@@ -60,9 +73,11 @@ class MultiHead(Attention):
     def prepare(self, annotations: Annotations) -> Memory:
         keys = self._split(self.keys(annotations.states))
         prepared = torch.stack([score.prepare(keys[:, h]) for h, score in enumerate(self.scores)], dim=1)  # type: ignore[operator]
-        return Memory(prepared, self._split(self.values(annotations.states)), annotations.mask)
+        values = self._split(self.values(annotations.states))
+        return Memory(prepared, values, self.scores[0].reached(annotations.mask))  # type: ignore[operator]
 
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
-        mask = memory.mask[:, None, None, :]
-        context, weights = look_up(self._score, self.normalizer, self._split(self.query(query)), memory, mask)
-        return Reading(self.output(context.transpose(1, 2).flatten(-2)), weights.mean(1), history)
+        view = self.window(query, memory.mask, history)
+        split = self._split(self.query(query))
+        context, weights = look_up(self._score, self.normalizer, split, memory, view.for_heads())
+        return Reading(self.output(context.transpose(1, 2).flatten(-2)), weights.mean(1), view.history)

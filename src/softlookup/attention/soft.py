@@ -4,15 +4,26 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from softlookup.contract import Annotations, Attention, History, Memory, Normalizer, Reading, Score, Widths
+from softlookup.contract import (
+    Annotations,
+    Attention,
+    History,
+    Memory,
+    Normalizer,
+    Reading,
+    Score,
+    View,
+    Widths,
+    Window,
+)
 
 
 def look_up(
-    score: Callable[[Tensor, Tensor], Tensor], normalizer: Normalizer, query: Tensor, memory: Memory, mask: Tensor
+    score: Callable[[Tensor, Tensor], Tensor], normalizer: Normalizer, query: Tensor, memory: Memory, view: View
 ) -> tuple[Tensor, Tensor]:
-    """context (..., T, D) and weights (..., T, S) of a query (..., T, Q); `mask` broadcasts to the weights."""
+    """context (..., T, D) and weights (..., T, S) of a query (..., T, Q) that sees what its window lets it see."""
     scores = score(query, memory.keys)
-    weights = normalizer(scores, mask)
+    weights = view.narrow(normalizer(scores, view.mask))
     context = weights @ memory.values
     return context, weights
 
@@ -20,19 +31,28 @@ def look_up(
 class SoftAttention(Attention):
     """context_t = Σ_s normalize(score(query_t, key_s)) · annotation_s: one lookup, nothing projected but by the score.
 
-    Bahdanau et al. 2014, eqs. 5 and 6; Luong et al. 2015, eq. 7. The values are the annotations as they are,
-    2n wide behind a bidirectional encoder.
+    Bahdanau et al. 2014, eqs. 5 and 6; Luong et al. 2015, eq. 7; through a window, their eq. 10. The values are the
+    annotations as they are, 2n wide behind a bidirectional encoder.
     """
 
-    def __init__(self, widths: Widths, score: Callable[[int, int], Score], normalizer: Normalizer) -> None:
+    def __init__(
+        self,
+        widths: Widths,
+        score: Callable[[int, int], Score],
+        normalizer: Normalizer,
+        window: Callable[[int], Window],
+    ) -> None:
         super().__init__()
         self.width = widths.annotation
         self.score = score(widths.query, widths.annotation)
         self.normalizer = normalizer
+        self.window = window(widths.query)
 
     def prepare(self, annotations: Annotations) -> Memory:
-        return Memory(self.score.prepare(annotations.states), annotations.states, annotations.mask)
+        keys = self.score.prepare(annotations.states)
+        return Memory(keys, annotations.states, self.score.reached(annotations.mask))
 
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
-        context, weights = look_up(self.score, self.normalizer, query, memory, memory.mask.unsqueeze(-2))
-        return Reading(context, weights, history)
+        view = self.window(query, memory.mask, history)
+        context, weights = look_up(self.score, self.normalizer, query, memory, view)
+        return Reading(context, weights, view.history)

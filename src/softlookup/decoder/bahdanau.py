@@ -1,6 +1,6 @@
 """RNNsearch's wiring: attend from s_{t−1}, let the context enter the step, read out through maxout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,8 @@ class Bahdanau(Decoder):
         readout_t = maxout over pairs of t̃_t                       (B, T, readout)
 
     s_0 = tanh(W_s h), h the encoder's final state. The readout sees s_t, as in the paper's eq. 4 and in Cho et al.
-    2014; its appendix writes s_{t−1} there, which would cost a fixed context one step of state for nothing.
+    2014; its appendix writes s_{t−1} there (`decoder=bahdanau2014`), which costs a fixed context one step of state for
+    nothing.
     The products with E y and those of the readout are taken out of the loop.
     """
 
@@ -64,8 +65,8 @@ class Bahdanau(Decoder):
         for step in from_input.unbind(1):
             reading = self.attention(hidden.unsqueeze(1), memory, history)
             context, history = reading.context.squeeze(1), reading.history
-            hidden = self._step(step + F.linear(context, self.gates_from_context), hidden)
-            states.append(hidden)
+            before, hidden = hidden, self._step(step, F.linear(context, self.gates_from_context), hidden)
+            states.append(self._shown(before, hidden))
             contexts.append(context)
             weights.append(reading.weights)
         before_maxout = self.readout(torch.cat([torch.stack(states, 1), embedded], -1))
@@ -74,8 +75,17 @@ class Bahdanau(Decoder):
         joined = None if weights[0] is None else torch.cat(weights, 1)
         return Decoded(self.dropout(readout), joined, {**history, "state": hidden})
 
-    def _step(self, gates: Tensor, state: Tensor) -> Tensor:
+    def _shown(self, before: Tensor, after: Tensor) -> Tensor:  # noqa: ARG002
+        """Which of the states before and after a step its readout sees."""
+        return after
+
+    def _step(self, from_input: Tensor, from_context: Tensor, state: Tensor) -> Tensor:
+        """The next state (B, D); from_input and from_context (B, 3D) are what goes to z, r and s̃."""
         width = state.size(-1)
+        gates = from_input + from_context
         update, reset = torch.sigmoid(gates[:, : 2 * width] + self.gates_from_state(state)).chunk(2, -1)
         candidate = torch.tanh(gates[:, 2 * width :] + self.candidate_from_state(reset * state))
         return torch.lerp(state, candidate, update)
+
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        yield from (*self.gates_from_state.weight.chunk(2), self.candidate_from_state.weight)

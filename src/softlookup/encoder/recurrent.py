@@ -1,5 +1,7 @@
 """What the recurrent encoders share: packing, so that padding is never read, and the final state."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -33,12 +35,21 @@ class RecurrentEncoder(Encoder):
         self.directions = 2 if bidirectional else 1
         self.width = self.final_width = width * self.directions
 
-    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+    def read(self, source: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The top layer's states (B, S, D), and the last of all layers and directions: hidden, and cell of an LSTM."""
         lengths = mask.sum(1).cpu()
         embedded = self.dropout(self.embedding(source))
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         outputs, last = self.rnn(packed)
         states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))
-        hidden = last[0] if isinstance(last, tuple) else last
-        final = torch.cat(list(hidden[-self.directions :]), dim=-1)
+        return states, last if isinstance(last, tuple) else (last,)
+
+    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+        states, last = self.read(source, mask)
+        final = torch.cat(list(last[0][-self.directions :]), dim=-1)
         return Annotations(self.dropout(states), mask, self.dropout(final))
+
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        for name, weight in self.rnn.named_parameters():
+            if name.startswith("weight_hh"):
+                yield from weight.split(self.rnn.hidden_size)

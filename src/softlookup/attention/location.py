@@ -1,0 +1,32 @@
+"""A number for every place, whatever stands there."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softlookup.contract import Score
+from softlookup.errors import UserError
+
+
+class Location(Score):
+    """(W q)_s for the position s.  Luong et al. 2015, eq. 8.  query (..., T, Q), keys (..., S, 0) → (..., T, S).
+
+    W has a row for each of the first `longest` positions. A shorter source uses the first of them; of a longer one
+    the positions near the end get no weight (footnote 6). The keys are empty: nothing of the annotations is heard.
+
+    Raises UserError when `longest` is not positive.
+    """
+
+    def __init__(self, query_width: int, key_width: int, longest: int) -> None:
+        super().__init__(query_width, key_width)
+        if longest < 1:
+            raise UserError(f"attention.score.longest={longest}: expected at least 1 position")
+        self.reach = longest
+        self.places = nn.Linear(query_width, longest, bias=False)
+
+    def prepare(self, annotations: Tensor) -> Tensor:
+        return annotations[..., :0]
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        length = keys.size(-2)
+        scores = F.linear(query, self.places.weight[:length])
+        return F.pad(scores, (0, length - scores.size(-1)))

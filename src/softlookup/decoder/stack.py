@@ -1,0 +1,120 @@
+"""What the stacked decoders share: layers that step first, and one lookup from the top of them."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Reading, Widths
+from softlookup.errors import UserError
+from softlookup.vocabulary import PAD
+
+
+class StackedDecoder(Decoder):
+    """s_t = LSTM([E y_{t−1} ; readout_{t−1}], s_{t−1}); c_t = lookup(s_t); readout_t of both.
+
+    The readout enters with input feeding alone. The products with E y are taken out of the loop; without input feeding
+    so is the lookup, done for all steps at once. Where the layers start and what the readout is, a subclass says.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        widths: Widths,
+        attention: Callable[[Widths], Attention],
+        embedding: int,
+        layers: int,
+        input_feeding: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        width = widths.query
+        self.width = width
+        self.input_feeding = input_feeding
+        self.attention = attention(widths)
+        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
+        fed = embedding + (width if input_feeding else 0)
+        self.cells = nn.ModuleList(nn.LSTMCell(fed if i == 0 else width, width) for i in range(layers))
+        self.dropout = nn.Dropout(dropout)
+
+    @abstractmethod
+    def start(self, final: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden and cell (B, layers, width) ahead of the first step, of the encoder's final state (B, F)."""
+
+    @abstractmethod
+    def read_out(self, context: Tensor, top: Tensor) -> Tensor:
+        """context (B, T, D) and the top layer's hidden (B, T, width) → readout (B, T, width)."""
+
+    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
+        hidden, cell = self.start(annotations.final)
+        state = {"hidden": hidden, "cell": cell}
+        if self.input_feeding:
+            state["fed"] = torch.zeros_like(hidden[:, 0])
+        return self.attention.prepare(annotations), state
+
+    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+        bottom = cast(nn.LSTMCell, self.cells[0])
+        embedded = self.dropout(self.embedding(inputs))
+        from_input = F.linear(embedded, bottom.weight_ih[:, : embedded.size(-1)], bottom.bias_ih + bottom.bias_hh)
+        own = ("hidden", "cell", "fed")
+        history = {name: value for name, value in state.items() if name not in own}
+        now = {name: value for name, value in state.items() if name in own}
+        if not self.input_feeding:
+            tops = []
+            for step in from_input.unbind(1):
+                now = self._step(step, now)
+                tops.append(now["hidden"][:, -1])
+            reading, readout = self._read(torch.stack(tops, 1), memory, history)
+            return Decoded(self.dropout(readout), reading.weights, {**reading.history, **now})
+        readouts: list[Tensor] = []
+        weights: list[Tensor | None] = []
+        for step in from_input.unbind(1):
+            now = self._step(step + F.linear(now["fed"], bottom.weight_ih[:, embedded.size(-1) :]), now)
+            reading, readout = self._read(now["hidden"][:, -1:], memory, history)
+            history, now["fed"] = reading.history, readout.squeeze(1)
+            readouts.append(readout)
+            weights.append(reading.weights)
+        joined = None if weights[0] is None else torch.cat(cast(list[Tensor], weights), 1)
+        return Decoded(self.dropout(torch.cat(readouts, 1)), joined, {**history, **now})
+
+    def _read(self, top: Tensor, memory: Memory, history: History) -> tuple[Reading, Tensor]:
+        reading = self.attention(top, memory, history)
+        return reading, self.read_out(reading.context, top)
+
+    def _step(self, from_below: Tensor, now: History) -> History:
+        """All layers one step on; `from_below` (B, 4D) holds the bottom layer's input products and biases."""
+        hidden: list[Tensor] = []
+        cell: list[Tensor] = []
+        for i, layer in enumerate(cast(list[nn.LSTMCell], self.cells)):
+            if i:
+                biases = layer.bias_ih + layer.bias_hh
+                from_below = F.linear(self.dropout(hidden[-1]), layer.weight_ih, biases)
+            gates = from_below + F.linear(now["hidden"][:, i], layer.weight_hh)
+            enter, forget, candidate, leave = gates.chunk(4, -1)
+            cell.append(forget.sigmoid() * now["cell"][:, i] + enter.sigmoid() * candidate.tanh())
+            hidden.append(leave.sigmoid() * cell[-1].tanh())
+        return {**now, "hidden": torch.stack(hidden, 1), "cell": torch.stack(cell, 1)}
+
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        for layer in cast(list[nn.LSTMCell], self.cells):
+            yield from layer.weight_hh.chunk(4)
+
+
+def handed_on(final: Tensor, layers: int) -> tuple[Tensor, Tensor]:
+    """Hidden and cell (B, layers, width) of every layer, from an encoder's final state that is nothing else."""
+    hidden, cell = final.unflatten(-1, (2, layers, -1)).unbind(1)
+    return hidden, cell
+
+
+def require_handed_on(name: str, final_width: int, layers: int, width: int) -> None:
+    """Raises UserError unless the encoder's final state can be hidden and cell of every layer."""
+    if final_width != 2 * layers * width:
+        raise UserError(
+            f"decoder={name} starts from hidden and cell of the encoder's own {layers} × {width} units, "
+            f"{2 * layers * width:,} numbers, and the encoder leaves {final_width:,}; take encoder=stacked or "
+            f"stacked_reversed with encoder.layers={layers} encoder.width={width}, or decoder=luong, which projects "
+            f"what any encoder leaves"
+        )

@@ -1,0 +1,27 @@
+"""The RNN encoder-decoder's encoder, as its appendix has it."""
+
+import torch
+from torch import Tensor, nn
+
+from softlookup.contract import Annotations
+from softlookup.encoder.gated import GatedEncoder
+
+
+class Cho2014(GatedEncoder):
+    """h_s = z ∘ h_{s−1} + (1 − z) ∘ h̃_s, and the summary c = tanh(V h_S).  Cho et al. 2014, appendix A.1.1.
+
+    The annotations are the states, n wide; the final state is c. Dropout, which the paper has not, acts on embeddings,
+    annotations and c.
+    """
+
+    def __init__(self, vocabulary: int, embedding: int, width: int, dropout: float) -> None:
+        super().__init__(vocabulary, embedding, width, 1, dropout)
+        self.summary = nn.Linear(width, width)
+        self.width = self.final_width = width
+
+    def mix(self, before: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
+        return torch.lerp(candidate, before, update)
+
+    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+        states, last = self.read(source, mask)
+        return Annotations(self.dropout(states), mask, self.dropout(torch.tanh(self.summary(last[0]))))

@@ -1,0 +1,66 @@
+"""The gated unit as its inventors wrote it, in one direction or two."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from softlookup.contract import Encoder
+from softlookup.encoder.order import backwards
+from softlookup.vocabulary import PAD
+
+
+class GatedEncoder(Encoder):
+    """One layer of gated units, with the reset gate inside the product::
+
+        z, r = σ(W_{z,r} E x_s + U_{z,r} h_{s−1})
+        h̃_s  = tanh(W E x_s + U [r ∘ h_{s−1}])
+
+    Cho et al. 2014, eqs. 5, 6 and 8. PyTorch's GRU has r ∘ (U h_{s−1} + b) in its place, another function. The papers
+    differ in what z = 1 means, so `mix` is theirs. h_0 = 0; there are biases on the input's side, which the papers
+    leave out of their formulas.
+
+    Directions share the embedding and nothing else. They run in one loop, as a batch of matrices; the products with
+    the input are taken out of it. Where a row has ended its state stays, so that the last is that of its end.
+    """
+
+    def __init__(self, vocabulary: int, embedding: int, width: int, directions: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
+        self.directions = directions
+        self.from_input = nn.Linear(embedding, directions * 3 * width)
+        bound = width**-0.5
+        self.gates_from_state = nn.Parameter(torch.empty(directions, 2 * width, width).uniform_(-bound, bound))
+        self.candidate_from_state = nn.Parameter(torch.empty(directions, width, width).uniform_(-bound, bound))
+        self.dropout = nn.Dropout(dropout)
+
+    @abstractmethod
+    def mix(self, before: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
+        """The next state, of the one before, h̃ and z."""
+
+    def read(self, source: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, S, directions · width), zero on padding, and each direction's last (directions, B, width)."""
+        embedded = self.dropout(self.embedding(source))
+        order = backwards(mask).unsqueeze(-1)
+        by_direction = list(self.from_input(embedded).chunk(self.directions, -1))
+        by_direction[1:] = [inputs.take_along_dim(order, 1) for inputs in by_direction[1:]]
+        width = self.candidate_from_state.size(-1)
+        gates_from_state = self.gates_from_state.transpose(1, 2)
+        candidate_from_state = self.candidate_from_state.transpose(1, 2)
+        state = embedded.new_zeros(self.directions, len(source), width)
+        states = []
+        steps = torch.stack(by_direction).unbind(2)
+        for inputs, real in zip(steps, mask.unsqueeze(-1).unbind(1), strict=True):
+            gates = torch.baddbmm(inputs[..., : 2 * width], state, gates_from_state)
+            update, reset = torch.sigmoid(gates).chunk(2, -1)
+            candidate = torch.tanh(torch.baddbmm(inputs[..., 2 * width :], reset * state, candidate_from_state))
+            state = torch.where(real, self.mix(state, candidate, update), state)
+            states.append(state)
+        placed = list(torch.stack(states, 2).unbind(0))
+        placed[1:] = [read.take_along_dim(order, 1) for read in placed[1:]]
+        return torch.cat(placed, -1) * mask.unsqueeze(-1), state
+
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        for gates, candidate in zip(self.gates_from_state, self.candidate_from_state, strict=True):
+            yield from (*gates.chunk(2), candidate)

@@ -1,0 +1,22 @@
+"""The stack that reads its source from the end to the beginning."""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from softlookup.contract import Annotations
+from softlookup.encoder.order import backwards
+from softlookup.encoder.stacked import Stacked
+
+
+class StackedReversed(Stacked):
+    """`Stacked` over x_S … x_1, so that the first words are read last, next to the target's first.
+
+    Sutskever et al. 2014, section 3.3; Luong et al. 2015, section 4.2. Annotation s is that of x_s all the same:
+    weights and alignments are in the order of the source as it stands. The end of the sentence is read first of all.
+    """
+
+    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+        order = backwards(mask)
+        read = super().forward(source.gather(1, order), mask)
+        return replace(read, states=read.states.take_along_dim(order.unsqueeze(-1), 1))

@@ -1,0 +1,15 @@
+"""No window: the whole source. (A module of the choice's own name, global, could not be imported in Python.)"""
+
+from torch import Tensor
+
+from softlookup.contract import History, View, Window
+
+
+class Global(Window):
+    """Every real position may be looked at and keeps its weight.  Luong et al. 2015, section 3.1."""
+
+    def __init__(self, query_width: int) -> None:  # noqa: ARG002 - every window is built for a query
+        super().__init__()
+
+    def forward(self, query: Tensor, mask: Tensor, history: History) -> View:  # noqa: ARG002
+        return View(mask.unsqueeze(-2), None, history)
