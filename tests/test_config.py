@@ -74,7 +74,7 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("+attention.score.wdth=3", "did you mean score.width"),
         ("++decoder.inputfeeding=true", "did you mean input_feeding?"),
         # Keys of another choice: who has them.
-        ("decoder.input_feeding=true", "the chosen decoder has no such key; luong does"),
+        ("decoder.input_feeding=true", "the chosen decoder has no such key; luong, luong2015 do"),
         ("++encoder.feed_forward=3", "the chosen encoder has no such key; transformer does"),
         # Types and ranges.
         ("seed=abc", "seed=abc: expected a whole number, got str 'abc'"),
