@@ -153,5 +153,6 @@ def build_seq2seq(
 
 
 def readers() -> list[tuple[str, int | None, str]]:
-    """Every attention, bare and with two heads, and every window."""
-    return sorted({(choice, heads, window) for choice, _, heads, window in attentions()}, key=str)
+    """Every attention, and one of them with two heads and through every window: all that others know is its width."""
+    bare = [(choice, None, "global") for choice in OFFERED["attention"]]
+    return bare + [other for other in product(["general"], [None, 2], OFFERED["window"]) if other not in bare]
