@@ -1,0 +1,92 @@
+"""A preset is its paper: the choices it makes, the sizes it has, how it trains; and each choice can be made anew."""
+
+from typing import Any
+
+import pytest
+import torch
+from choices import OFFERED
+
+from softlookup.config import composed
+from softlookup.construct import build_model
+from softlookup.cost import parameters
+from softlookup.errors import UserError
+
+# What the tests of the papers count and transcribe, term by term, at size=paper: matrices and biases.
+NUMBERS = {
+    "bahdanau2014": (30_000, 30_000, 80_401_000 + 41_000),
+    "cho2014": (15_000, 15_000, 24_200_000 + 3 * 1000 + 2 * 1000 + 3 * 1000 + 1000 + 15_000),
+    "sutskever2014": (160_000, 80_000, 384_000_000 + 2 * 4 * 2 * 4 * 1000 + 80_000),
+    # 221 M with general and input feeding; W_p and v_p of local-p.
+    "luong2015": (50_000, 50_000, 221_000_000 + 1000 * 1000 + 1000 + 2 * 4 * 2 * 4 * 1000 + 50_000),
+    "vaswani2017": (37_000, 37_000, 63_082_632),
+}
+
+
+@pytest.mark.parametrize("paper", OFFERED["paper"])
+def test_at_the_papers_size_it_has_the_papers_numbers(paper: str) -> None:
+    config = composed([f"paper={paper}", "size=paper", "task=copy", "initialization=own"])
+    source, target, expected = NUMBERS[paper]
+    with torch.device("meta"):
+        assert parameters(build_model(config, source, target)) == expected
+
+
+@pytest.mark.parametrize("paper", OFFERED["paper"])
+def test_small_is_small(paper: str) -> None:
+    config = composed([f"paper={paper}", "task=copy", "initialization=own"])
+    with torch.device("meta"):
+        assert parameters(build_model(config, 10_000, 10_000)) < 15_000_000
+
+
+def trained(paper: str) -> dict[str, Any]:
+    config = composed([f"paper={paper}", "size=paper"])
+    return {group: node for group, node in config.items() if group in ("optimizer", "schedule")} | {
+        key: config[key] for key in ("batch_tokens", "batch_sentences", "pool", "label_smoothing", "tying")
+    }
+
+
+def test_rnnsearch_trains_as_appendix_b_says() -> None:
+    found = trained("bahdanau2014")
+    assert found["optimizer"] == {
+        "_target_": "softlookup.optimizer.adadelta.Adadelta", "rate": 1.0, "rho": 0.95, "epsilon": 1e-6, "clip": 1.0,
+    }  # fmt: skip
+    assert (found["batch_sentences"], found["pool"], found["batch_tokens"]) == (80, 20, None)
+    assert composed(["paper=bahdanau2014"])["choices"]["initialization"] == "gaussian"
+
+
+def test_luong_trains_as_section_4_1_says() -> None:
+    found = trained("luong2015")
+    assert (found["optimizer"]["rate"], found["optimizer"]["clip"], found["batch_sentences"]) == (1.0, 5.0, 128)
+    assert found["schedule"] == {"_target_": "softlookup.schedule.halving.Halving", "first": 0.5, "every": 0.1}
+
+
+def test_the_transformer_trains_as_section_5_says() -> None:
+    found = trained("vaswani2017")
+    assert found["optimizer"]["rate"] == pytest.approx(512**-0.5 * 4000**-0.5, rel=1e-4)
+    assert (found["optimizer"]["beta1"], found["optimizer"]["beta2"]) == (0.9, 0.98)
+    assert found["optimizer"]["epsilon"] == 1e-9
+    assert found["schedule"]["warm_up_steps"] == 4000
+    assert (found["label_smoothing"], found["tying"], found["batch_tokens"]) == (0.1, "all", 25_000)
+
+
+@pytest.mark.parametrize("paper", OFFERED["paper"])
+def test_every_group_can_be_chosen_anew_behind_a_preset(paper: str) -> None:
+    before = composed([f"paper={paper}"])["choices"]
+    groups = ("attention", "encoder", "decoder", "initialization", "optimizer", "schedule", "segmentation", "search")
+    for place, group in enumerate(groups):
+        others = [choice for choice in OFFERED[group] if choice != before[group]]
+        choice = others[place % len(others)]
+        assert composed([f"paper={paper}", f"{group}={choice}"])["choices"] == before | {group: choice}
+
+
+def test_the_command_of_the_readme_is_rnnsearch_with_another_score() -> None:
+    config = composed(["paper=bahdanau2014", "attention=dot", "task=multi30k"])
+    assert config["attention"]["score"] == {"_target_": "softlookup.attention.dot.Dot", "_partial_": True}
+    assert config["decoder"]["_target_"] == "softlookup.decoder.bahdanau2014.Bahdanau2014"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("size=paper", "choose one, as in paper=bahdanau2014"), ("size=big", "small or paper")]
+)
+def test_a_size_without_a_paper_and_another_size_are_refused(typed: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        composed([typed])
