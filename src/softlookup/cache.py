@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,7 @@ def kept_file(name: str, make: Callable[[Path], Any], opened: Callable[[Path], O
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == known["sha256"]:
                 return known["told"], opened(path)
+    _sweep_up(path.parent)
     with suppress(OSError):
         with durable.written(path) as aside:
             told = make(aside)
@@ -57,6 +59,14 @@ def kept_file(name: str, make: Callable[[Path], Any], opened: Callable[[Path], O
     with TemporaryDirectory() as temporary:
         path = Path(temporary) / "file"
         return make(path), opened(path)
+
+
+def _sweep_up(kept: Path) -> None:
+    """Delete what makers that were killed have left aside more than a day ago."""
+    with suppress(OSError):
+        for aside in kept.glob(".*"):
+            if aside.stat().st_mtime < time.time() - 86_400:
+                aside.unlink()
 
 
 def _checked(content: bytes) -> bytes:

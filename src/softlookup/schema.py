@@ -37,7 +37,10 @@ SETTINGS = {
 }
 # Bounds by the last word of a key, wherever it stands; what has none may be anything up to `_MOST`.
 _SIZE = (1, 65_536)
-_BOUNDS = dict.fromkeys(("width", "embedding", "feed_forward", "readout", "heads"), _SIZE) | {"layers": (1, 256)}
+_BOUNDS = dict.fromkeys(("width", "embedding", "feed_forward", "readout", "heads"), _SIZE) | {
+    "layers": (1, 256),
+    "concatenate": (1, 100),
+}
 _MOST = 1_000_000
 # Line and paragraph separators, control characters, halves of characters: no name and no path of a folder has them.
 _UNFIT = {"Cc", "Cs", "Zl", "Zp"}

@@ -72,6 +72,14 @@ def test_minimum_frequency_and_case(tmp_path: Path) -> None:
     assert task.validation()[0] == Example((5, 6, UNK, 4), (5, 6, UNK, 4), reference="A dog runs.", words=4)
 
 
+def test_a_vocabulary_of_the_most_frequent_words(tmp_path: Path) -> None:
+    task = parallel(tmp_path, TRAIN, segmentation=Word(1, True, 7))
+    assert task.source_vocabulary.tokens == (*SPECIALS, "ein", ".", "hund")
+    assert task.target_vocabulary.tokens == (*SPECIALS, "a", ".", "dog")
+    with pytest.raises(UserError, match=r"segmentation\.vocabulary_size=4: expected null or more than 4"):
+        Word(1, True, 4)
+
+
 def test_vocabularies_do_not_depend_on_the_order_of_lines(tmp_path: Path) -> None:
     one, other = (parallel(tmp_path, train) for train in (TRAIN, TRAIN[::-1]))
     assert one.source_vocabulary.tokens == other.source_vocabulary.tokens
@@ -339,6 +347,7 @@ def test_words_are_counted_whatever_the_tokens(tmp_path: Path) -> None:
     assert [e.words for e in one.test()] == [e.words for e in other.test()] == [4]
     assert len(other.test()[0].source) > 4
     assert one.buckets == other.buckets
+    assert one.trained == one.lengths[1] == other.trained == 6 < other.lengths[1]
 
 
 def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

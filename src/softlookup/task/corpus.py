@@ -18,8 +18,9 @@ from softlookup.errors import UserError
 from softlookup.task.encoded import Encoded, Ids, write
 from softlookup.task.split import Pair, Split
 from softlookup.vocabulary import Vocabulary, restored
+from softlookup.words import words
 
-_VERSION = 1  # another number makes all that is kept anew
+_VERSION = 2  # another number makes all that is kept anew
 JUDGED = ("validation", "test")
 
 
@@ -27,14 +28,16 @@ JUDGED = ("validation", "test")
 class Corpus:
     """What training reads, and what is to be known of it.
 
-    `lengths` counts training examples by source length. `dropped` counts pairs with too long a side and with one
-    without words, `joins` those of several pairs. `overlap` has for validation and test how many of their pairs, and
-    how many of their sources, are in training too, whatever the case and the blanks.
+    `lengths` counts training examples by source length; `words` are those of the longest source. `dropped` counts
+    pairs with too long a side and with one without words, `joins` those of several pairs. `overlap` has for validation
+    and test how many of their pairs, and how many of their sources, are in training too, whatever the case and the
+    blanks.
     """
 
     vocabularies: tuple[Vocabulary, Vocabulary]
     examples: Encoded
     lengths: dict[int, int]
+    words: int
     dropped: tuple[int, int]
     joins: int
     overlap: dict[str, tuple[int, int]]
@@ -64,6 +67,7 @@ def prepared(splits: dict[str, Split], segmentation: Segmentation, longest: int,
         (source, target),
         examples,
         {int(length): count for length, count in told["lengths"].items()},
+        told["words"],
         tuple(told["dropped"]),
         told["joins"],
         {name: tuple(counts) for name, counts in told["overlap"].items()},
@@ -118,6 +122,7 @@ def _make(
                     overlap.meet(pair)
                 counts["joins"] += together > 1
                 lengths[len(ids[0])] += 1
+                counts["words"] = max(counts["words"], len(words(pair[0])))
                 yield ids
 
     write(path, fitting())
@@ -127,6 +132,7 @@ def _make(
     return {
         "vocabularies": [source.state(), None if target is source else target.state()],
         "lengths": lengths,
+        "words": counts["words"],
         "dropped": [counts["long"], counts["wordless"]],
         "joins": counts["joins"],
         "overlap": overlap.counts(),

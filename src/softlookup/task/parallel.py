@@ -85,6 +85,11 @@ class Parallel(Task):
         """
         return Passes(self._corpus.examples, self.lengths[0], generator, limit)
 
+    @property
+    def trained(self) -> int:
+        """In words."""
+        return self._corpus.words
+
     def quantile(self, share: float) -> int:
         """The smallest source length that at least `share` of the training sentences do not exceed."""
         lengths, counts = zip(*sorted(self._corpus.lengths.items()), strict=True)
