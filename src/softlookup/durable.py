@@ -21,8 +21,8 @@ def written(path: Path) -> Iterator[Path]:
     it. Raises as `write` does, and leaves nothing behind where the block raises anything.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         descriptor = os.open(aside, os.O_RDWR)
         try:
