@@ -312,6 +312,11 @@ class Task(ABC):
     buckets: tuple[tuple[int, int], ...]
     target_language: str = "en"
 
+    @property
+    def trained(self) -> int:
+        """The longest source of training as `Example.length` counts."""
+        return self.lengths[1]
+
     @abstractmethod
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Endless training examples no longer than `limit()`, which is asked anew for each; all randomness

@@ -159,7 +159,7 @@ def _row(
         },
         "by_length": measured.by_length,
         "signatures": measured.signatures,
-        "longest": task.lengths[1],
+        "longest": task.trained,
         "lengths": training.lengths,
         "provenance": provenance.collect(),
     }

@@ -50,6 +50,7 @@ _BOUNDS = dict.fromkeys(("width", "embedding", "feed_forward", "readout", "heads
     "coverage_penalty": (0, 10),
     "longest_ratio": (0, 1000),
     "longest_extra": (0, 65_536),
+    "concatenate": (1, 100),
 }
 _MOST = 1_000_000
 # Line and paragraph separators, control characters, halves of characters: no name and no path of a folder has them.

@@ -6,7 +6,7 @@ from sys import intern
 
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
-from softlookup.vocabulary import WordVocabulary
+from softlookup.vocabulary import SPECIALS, WordVocabulary
 from softlookup.words import words
 
 
@@ -15,14 +15,20 @@ class Word(Segmentation):
     the reference is what it claims to be.
 
     The vocabulary of a language has the words that its training text shows at least `minimum_frequency` times, most
-    frequent first, ties by code point; all others are UNK. Pairs with a side of more than `longest` words, or of none,
+    frequent first, ties by code point, and not more than make it `vocabulary_size` tokens with the four specials (None:
+    all of them); all others are UNK. Pairs with a side of more than `longest` words, or of none,
     are no training text. Raises UserError where nothing else is there, and where no word is frequent enough.
     """
 
-    def __init__(self, minimum_frequency: int, lowercase: bool) -> None:
+    def __init__(self, minimum_frequency: int, lowercase: bool, vocabulary_size: int | None = None) -> None:
         if minimum_frequency < 1:
             raise UserError(f"segmentation.minimum_frequency={minimum_frequency}: expected 1 or more")
+        if vocabulary_size is not None and vocabulary_size <= len(SPECIALS):
+            raise UserError(
+                f"segmentation.vocabulary_size={vocabulary_size}: expected null or more than {len(SPECIALS)} specials"
+            )
         self.minimum_frequency = minimum_frequency
+        self.vocabulary_size = vocabulary_size
         self.lowercase = lowercase
 
     def learn(
@@ -43,7 +49,9 @@ class Word(Segmentation):
 
     def _vocabulary(self, counts: Counter[str], name: str) -> WordVocabulary:
         frequent = [word for word, count in counts.items() if count >= self.minimum_frequency]
+        frequent.sort(key=lambda word: (-counts[word], word))
+        most = None if self.vocabulary_size is None else self.vocabulary_size - len(SPECIALS)
         try:
-            return WordVocabulary(sorted(frequent, key=lambda word: (-counts[word], word)), self.lowercase)
+            return WordVocabulary(frequent[:most], self.lowercase)
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
