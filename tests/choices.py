@@ -26,8 +26,9 @@ SCORE = {"width": 3}
 
 @cache
 def _composed(group: str, choice: str) -> dict[str, Any]:
-    # An attention refers to a normalizer; nothing else of the menu is needed.
-    asked = [f"+{group}={choice}"] + (["+normalizer=softmax"] if group == "attention" else [])
+    # An attention refers to a normalizer, a task to a segmentation; nothing else of the menu is needed.
+    inside = {"attention": ["+normalizer=softmax"], "task": ["+segmentation=word"]}
+    asked = [*inside.get(group, []), f"+{group}={choice}"]
     with initialize_config_dir(str(CONF), version_base=None):
         sizes = OmegaConf.create({"sizes": OmegaConf.load(CONF / "train.yaml").sizes})
         plain = OmegaConf.to_container(OmegaConf.merge(sizes, compose(overrides=asked)), resolve=True)

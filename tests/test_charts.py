@@ -101,7 +101,7 @@ def test_a_measure_that_a_variant_lacks_is_called_absent(rows, looks):
 
 
 def test_a_measure_that_no_run_has_draws_no_line(rows, looks):
-    assert not charts.quality_by_length(_cells(by_length(rows)), "bleu", looks)["data"]
+    assert not charts.quality_by_length(_cells(by_length(rows)), "bleu_lowercased", looks)["data"]
 
 
 def test_alignment_of_fixed_contexts_stands_on_a_strip_of_its_own(rows, looks):
@@ -228,8 +228,8 @@ def test_the_page_in_a_browser(page):
 
     page.select_option("#task", label=fake_runs.TASKS[1])
     assert page.inner_text("#summary tbody tr:first-child td:first-child") == "fixed_mean"
-    page.select_option("#length-choice", label="BLEU")
-    assert page.text_content("#length .ytitle") == "BLEU"
+    page.select_option("#length-choice", label="BLEU lowercased")
+    assert page.text_content("#length .ytitle") == "BLEU lowercased"
 
 
 def _overridden(runs_dir):

@@ -14,13 +14,17 @@ from typing import Any
 
 import fake_runs
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow.parquet import write_table
 
 from softlookup import export, results
 from softlookup.errors import UserError
-from softlookup.task.lines import read_folder, read_lines
+from softlookup.task.folder import read_folder
+from softlookup.task.lines import read_lines
+from softlookup.task.records import jsonl, parquet, tsv
 from softlookup.vocabulary import SPECIALS, Vocabulary
 
 # What other readers take for the end of a line, for white space or for nothing: U+2028 and its like, NEL, VT, FF,
@@ -93,6 +97,10 @@ def outcome(reader: Callable[[Path], Any], path: Path, named: str) -> Any:
     return None
 
 
+def lines(path: Path) -> list[str]:
+    return [*read_lines(path)]
+
+
 @cases(3500)
 @given(
     content=st.one_of(
@@ -103,8 +111,8 @@ def test_lines_plain_and_packed(tmp_path: Path, content: bytes) -> None:
     plain, packed = tmp_path / "x.de", tmp_path / "x.de.gz"
     plain.write_bytes(content)
     packed.write_bytes(gzip.compress(content, 1))
-    assert outcome(read_lines, plain, "x.de") == expected_lines(content)
-    assert outcome(read_lines, packed, "x.de.gz") == expected_lines(content)
+    assert outcome(lines, plain, "x.de") == expected_lines(content)
+    assert outcome(lines, packed, "x.de.gz") == expected_lines(content)
 
 
 @cases(1200)
@@ -112,7 +120,7 @@ def test_lines_plain_and_packed(tmp_path: Path, content: bytes) -> None:
 def test_damaged_gzip_is_refused_or_has_lost_nothing(tmp_path: Path, data: st.DataObject, text: bytes) -> None:
     packed = tmp_path / "x.de.gz"
     packed.write_bytes(data.draw(damaged(gzip.compress(text, 1, mtime=0))))
-    found = outcome(read_lines, packed, "x.de.gz")
+    found = outcome(lines, packed, "x.de.gz")
     # A packed file twice in a row is a packed file.
     assert found in (None, expected_lines(text), expected_lines(text + text))
 
@@ -135,7 +143,46 @@ def test_a_folder_of_text(tmp_path: Path, data: st.DataObject) -> None:
     except UserError:
         assert any(not de or not en or len(de) != len(en) for de, en in pairs)
     else:
-        assert [(split.pairs["de"][:], split.pairs["en"][:]) for split in splits.values()] == pairs
+        assert [[*split] for split in splits.values()] == [[*zip(*pair, strict=True)] for pair in pairs]
+
+
+@cases(200)
+@given(data=st.data(), rows=st.lists(st.tuples(LINE, LINE, LINE), min_size=1, max_size=3))
+def test_a_table_of_text(tmp_path: Path, data: st.DataObject, rows: list[tuple[str, str, str]]) -> None:
+    """TSV and JSONL, whole or damaged; what is whole is read letter by letter."""
+    kind = data.draw(st.sampled_from(["tsv", "jsonl"]))
+    if kind == "tsv":
+        content = encoded("".join("\t".join(row) + "\n" for row in [("de", "n", "en"), *rows]))
+        plain = all(character not in "".join(row) for row in rows for character in "\t\r\n")
+    else:
+        content = encoded("".join(json.dumps(dict(zip(("de", "n", "en"), row, strict=True))) + "\n" for row in rows))
+        plain = all("\n" not in side.strip() for row in rows for side in row)
+    whole = data.draw(st.booleans())
+    path = tmp_path / f"x.{kind}"
+    path.write_bytes(content if whole else data.draw(damaged(content)))
+    languages = ("de", "en")
+    found = outcome(
+        lambda path: [*(tsv(path, languages, None) if kind == "tsv" else jsonl(path, languages))], path, path.name
+    )
+    if whole and plain:
+        assert found == [(row[0], row[2]) for row in rows]
+    for pair in found or []:
+        assert all(isinstance(side, str) and "\n" not in side.strip() for side in pair)
+
+
+@pytest.fixture(scope="module")
+def table() -> bytes:
+    sink = pa.BufferOutputStream()
+    write_table(pa.table({"de": ["Ein Hund", None, "ü"], "en": ["a dog", "x", "\u2028"]}), sink)
+    return sink.getvalue().to_pybytes()
+
+
+@cases(150)
+@given(data=st.data())
+def test_a_broken_parquet_file(tmp_path: Path, table: bytes, data: st.DataObject) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(data.draw(damaged(table)))
+    outcome(lambda path: [*parquet(path, ("de", "en"))], path, "x.parquet")
 
 
 @cases(1800)

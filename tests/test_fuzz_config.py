@@ -65,7 +65,9 @@ NESTED = st.recursive(
     PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
 )
 VALUES = st.one_of(PLAIN, PLAIN, NESTED)
-HEADS = st.sampled_from([*OFFERED, *SETTINGS, "tuned", "sizes", "size", "choices", "experiment", "hydra", "atention", "_target_", ""])
+HEADS = st.sampled_from(
+    [*OFFERED, *SETTINGS, "tuned", "sizes", "size", "choices", "experiment", "hydra", "atention", "_target_", ""]
+)
 PATHS = st.builds(lambda head, keys: ".".join([head, *keys]), HEADS, st.lists(KEYS, max_size=2))
 # Places that are there, more often than not, so that it is the value that is looked at.
 PLACES = st.sampled_from([

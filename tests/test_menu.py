@@ -45,7 +45,7 @@ def test_a_file_that_changed_is_read_again(conf: Path) -> None:
 
 def test_a_folder_that_is_no_group_is_named(conf: Path) -> None:
     (conf / "atention").mkdir()
-    with pytest.raises(UserError, match=r"conf/atention: .* did you mean attention\?"):
+    with pytest.raises(UserError, match=r"conf/atention: .* did you mean attention"):
         [part_of(group) for group in offer.groups() if group != "experiment"]
 
 

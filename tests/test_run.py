@@ -14,11 +14,11 @@ import torch
 from softlookup.config import composed
 from softlookup.construct import device_of
 from softlookup.errors import UserError
-from softlookup.evaluation import UNKNOWN, Output, _translation
+from softlookup.evaluation import Output, _translation
 from softlookup.record import RunFolder
 from softlookup.run import start
 from softlookup.task.grammar import Grammar
-from softlookup.vocabulary import EOS, UNK
+from softlookup.vocabulary import EOS, UNK, UNKNOWN
 
 TRAIN = Path(__file__).parents[1] / "src" / "train.py"
 TINY = ["task.longest=5", "encoder.width=7", "decoder.width=14", "tracking=disabled", "device=cpu"]
@@ -77,7 +77,7 @@ def test_an_unknown_word_costs_a_translation_one_word() -> None:
 
     def bleu(word: int) -> float | None:
         ids = [*example.target[:10], word, *example.target[11:], EOS]
-        return _translation([Output(example, ids, None, [], None)], task)["bleu"]
+        return _translation([Output(example, ids, None, [], None)], task)["bleu_lowercased"]
 
     other = next(i for i in range(4, 200) if i not in example.target)
     assert bleu(UNK) == bleu(other)

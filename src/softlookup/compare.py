@@ -14,7 +14,7 @@ SUMMARY = (
     QUALITY,
     "test/exact_match",
     "test/alignment_accuracy",
-    "test/bleu",
+    "test/bleu_lowercased",
     "cost/peak_bytes",
     "cost/seconds_per_step",
 )

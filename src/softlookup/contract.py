@@ -16,7 +16,7 @@ decoding (T = full) run the same code.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,7 +38,8 @@ class Example:
     `sure[t]` is the set of gold source positions of target position t, `possible[t]` a superset of it
     (Och & Ney 2003). Both are empty tuples where the task has no gold alignment; a single empty set
     says that this target position comes from no source position. `reference` is the translation as
-    people write it; it is set for text alone, and BLEU is measured where it is.
+    people write it; it is set for text alone, and BLEU is measured where it is. `words` counts those of the source
+    where tokens may be something else.
     """
 
     source: tuple[int, ...]
@@ -46,6 +47,12 @@ class Example:
     sure: tuple[frozenset[int], ...] = ()
     possible: tuple[frozenset[int], ...] = ()
     reference: str | None = None
+    words: int | None = None
+
+    @property
+    def length(self) -> int:
+        """The source length that results are told by: in words where they are counted, otherwise in tokens."""
+        return len(self.source) if self.words is None else self.words
 
 
 @dataclass(frozen=True)
@@ -209,13 +216,15 @@ class Task(ABC):
     """Where examples come from. Source lengths count tokens without EOS.
 
     `lengths` are the shortest and the longest source length of training; `buckets` are the inclusive ranges of
-    source length by which test results are reported.
+    `Example.length` by which test results are reported. `target_language` is the code of the target's, for metrics
+    that split words as a language does.
     """
 
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
     lengths: tuple[int, int]
     buckets: tuple[tuple[int, int], ...]
+    target_language: str = "en"
 
     @abstractmethod
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
@@ -241,6 +250,21 @@ class Task(ABC):
         """
         shortest, longest = self.lengths
         return shortest + round(share * (longest - shortest))
+
+
+class Segmentation(ABC):
+    """How the text of two languages becomes tokens."""
+
+    @abstractmethod
+    def learn(
+        self, pairs: Iterable[tuple[str, str]], names: tuple[str, str], longest: int
+    ) -> tuple[Vocabulary, Vocabulary]:
+        """The vocabularies of both sides, from the training pairs, which can be gone through more than once.
+
+        `names` say where the sides come from, for errors. Training will use pairs of 1 to `longest` tokens a side; a
+        segmentation that knows its tokens beforehand learns from those alone. Raises UserError for text without any
+        token to learn.
+        """
 
 
 class Curriculum(ABC):

@@ -1,7 +1,8 @@
 """Files that are whole or not there. No torch."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -10,20 +11,32 @@ def write(path: Path, content: bytes) -> None:
 
     Whatever was at `path` stays until the rename. Raises OSError with the path, and leaves nothing behind then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with written(path) as aside, aside.open("wb") as file:
+        file.write(content)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A place aside, for a file that is too large to be held; at the end of the block it is as if `write` had written
+    it. Raises as `write` does, and leaves nothing behind where the block raises anything.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        descriptor = os.open(aside, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(aside, path)
         _settle(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
-        # A write to a full disk does not say where.
-        raise type(error)(error.errno, error.strerror, str(path)) from error
+        if isinstance(error, OSError):  # a write to a full disk does not say where
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def append(path: Path, content: bytes, size: int) -> int:

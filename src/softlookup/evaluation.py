@@ -12,14 +12,9 @@ from softlookup.metrics import alignment, sequence, translation
 from softlookup.processes import ALONE, Processes
 from softlookup.search.search import Search
 from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import EOS, SPECIALS, UNK
+from softlookup.vocabulary import EOS
 
 HEAT_MAPS = 4
-# Case is the business of a task; BLEU compares words.
-LOWERCASE = True
-# How an unknown word stands in a translation: one token, which no reference has. BLEU's tokenizer would break <unk>
-# into three wrong ones.
-UNKNOWN = "⁇"
 
 
 @dataclass(frozen=True)
@@ -104,12 +99,12 @@ def evaluate(
     """
     own = [run_batch(model, batch.to(device), search) for batch in processes.share(evaluation_batches(task.test()))]
     outputs = [output for batch in processes.gathered(own) for output in batch]
-    lengths = [len(output.example.source) for output in outputs]
+    lengths = [output.example.length for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _row([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
     metrics["test/area"] = sequence.area(by_length)
     metrics["test/effective_length"] = sequence.effective_length(by_length)
-    return Evaluation(metrics, by_length, translation.signatures(LOWERCASE), _heat_maps(outputs, task))
+    return Evaluation(metrics, by_length, translation.signatures(task.target_language), _heat_maps(outputs, task))
 
 
 def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
@@ -139,8 +134,8 @@ def _alignment(
 
 def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
     texts = [(o.ids, o.example.reference) for o in outputs if o.example.reference is not None]
-    hypotheses = [" ".join(task.target_vocabulary.decode(ids)).replace(SPECIALS[UNK], UNKNOWN) for ids, _ in texts]
-    return translation.measure(hypotheses, [reference for _, reference in texts], LOWERCASE)
+    hypotheses = [task.target_vocabulary.write(ids) for ids, _ in texts]
+    return translation.measure(hypotheses, [reference for _, reference in texts], task.target_language)
 
 
 def _heat_maps(outputs: list[Output], task: Task) -> list[HeatMap]:

@@ -25,8 +25,15 @@ from softlookup.results import alignments, by_length, curves, read
 from softlookup.style import GLYPHS, Styles, styles, title
 from softlookup.tables import runs_table, summary_table
 
-QUALITIES = ("test/token_accuracy", "test/exact_match", "test/bleu", "test/chrf", "test/area")
-FIRST = ("token_accuracy", "exact_match", "alignment_accuracy", "bleu")
+QUALITIES = (
+    "test/token_accuracy",
+    "test/exact_match",
+    "test/bleu_lowercased",
+    "test/bleu",
+    "test/chrf_lowercased",
+    "test/area",
+)
+FIRST = ("token_accuracy", "exact_match", "alignment_accuracy", "bleu_lowercased")
 MAPPED_SEEDS = 3  # a run's maps weigh as much as all else of it: those of a few seeds show what a variant does
 
 

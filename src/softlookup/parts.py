@@ -26,13 +26,14 @@ def part_of(group: str) -> Any:
 
     Any class for an optimizer, which no contract describes. Raises UserError for a folder that is no group.
     """
-    from softlookup.contract import Attention, Curriculum, Decoder, Encoder, Normalizer, Task, Widths
+    from softlookup.contract import Attention, Curriculum, Decoder, Encoder, Normalizer, Segmentation, Task, Widths
     from softlookup.search.search import Search
     from softlookup.tracking import Tracker
 
     attention = Callable[[Widths], Attention]
     parts: dict[str, Any] = {
         "task": Task,
+        "segmentation": Segmentation,
         "curriculum": Callable[[Task], Curriculum],
         "encoder": Callable[[int], Encoder],
         "attention": attention,

@@ -11,7 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "wandb", "datasets", "sacrebleu", "entmax")
+_PACKAGES = (
+    *("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "wandb", "datasets", "sacrebleu", "entmax"),
+    *("tokenizers", "sacremoses"),
+)
 
 
 @cache

@@ -22,12 +22,18 @@ def _figure(value: float | None, form: str) -> str:
 
 def _by_length(rows: list[dict[str, Any]]) -> Table:
     table = Table(
-        "source length", "token accuracy", "exact match", "alignment accuracy", "BLEU", box=None, pad_edge=False
+        "source length",
+        "token accuracy",
+        "exact match",
+        "alignment accuracy",
+        "BLEU lowercased",
+        box=None,
+        pad_edge=False,
     )
     for row in rows:
         span = str(row["low"]) if row["low"] == row["high"] else f"{row['low']}–{row['high']}"
         cells = [_figure(row[name], ".1%") for name in ("token_accuracy", "exact_match", "alignment_accuracy")]
-        table.add_row(span, *cells, _figure(row["bleu"], ".1f"))
+        table.add_row(span, *cells, _figure(row["bleu_lowercased"], ".1f"))
     return table
 
 
@@ -38,7 +44,7 @@ def _summary(row: dict[str, Any]) -> Table:
         ("token accuracy", _figure(metrics["test/token_accuracy"], ".1%")),
         ("… forced", _figure(metrics["test/forced/token_accuracy"], ".1%")),
         ("exact match", _figure(metrics["test/exact_match"], ".1%")),
-        ("BLEU", _figure(metrics["test/bleu"], ".1f")),
+        ("BLEU lowercased", _figure(metrics["test/bleu_lowercased"], ".1f")),
     ]
     alignment = [
         ("accuracy", _figure(metrics["test/alignment_accuracy"], ".1%")),

@@ -1,40 +1,164 @@
-"""Tokens and their ids. The four specials have the same ids in every vocabulary of the project."""
+"""Tokens and their ids, and text to ids and back. The four specials have the same ids in every vocabulary."""
 
+from __future__ import annotations
+
+import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from softlookup.errors import UserError
+from softlookup.errors import UserError, told
+from softlookup.words import words
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
+# How an unknown word stands in written text: one token, which no reference has. BLEU's tokenizer would break <unk>
+# into three wrong ones.
+UNKNOWN = "⁇"
 
 
 class Vocabulary:
-    """A fixed, ordered set of tokens; ids 0 to 3 are padding, begin, end and unknown.
+    """A fixed, ordered set of tokens; ids 0 to 3 are padding, begin, end and unknown. Text has blanks between tokens.
 
-    Raises UserError when it would hold nothing but specials, or a token twice.
+    `tokens` are labels to show a person. Raises UserError when it would hold nothing but specials, or a token twice.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
         self.tokens: tuple[str, ...] = (*SPECIALS, *tokens)
         self._ids = {token: index for index, token in enumerate(self.tokens)}
         if len(self.tokens) == len(SPECIALS):
-            raise UserError("the vocabulary has nothing but specials; lower task.minimum_frequency or check the data")
+            raise UserError(
+                "the vocabulary has nothing but specials; lower segmentation.minimum_frequency or check the data"
+            )
         if len(self._ids) != len(self.tokens):
             raise UserError("the vocabulary has a token twice")
 
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def encode(self, words: Sequence[str]) -> tuple[int, ...]:
-        """Words to ids; a word outside the vocabulary becomes UNK."""
-        return tuple(self._ids.get(word, UNK) for word in words)
+    def encode(self, tokens: Sequence[str]) -> tuple[int, ...]:
+        """Tokens to ids; a token outside the vocabulary becomes UNK."""
+        return tuple(self._ids.get(token, UNK) for token in tokens)
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """Ids to words, up to the first EOS; padding and BOS are left out."""
-        words = []
-        for index in ids:
-            if index == EOS:
-                break
-            if index not in (PAD, BOS):
-                words.append(self.tokens[index])
-        return words
+        """Ids to tokens, up to the first EOS; padding and BOS are left out."""
+        return [self.tokens[index] for index in _written(ids)]
+
+    def read(self, text: str) -> tuple[int, ...]:
+        """Text to ids, without BOS and EOS. Raises UserError for halves of characters (lone surrogates)."""
+        return self.encode(_whole(text).split())
+
+    def write(self, ids: Iterable[int]) -> str:
+        """Ids to text, up to the first EOS, without padding and BOS; UNK is written ⁇."""
+        return " ".join(UNKNOWN if index == UNK else self.tokens[index] for index in _written(ids))
+
+    def state(self) -> dict[str, Any]:
+        """Plain JSON values, of which `restored` makes an equal vocabulary."""
+        return {"kind": "tokens", "tokens": list(self.tokens[len(SPECIALS) :])}
+
+
+class WordVocabulary(Vocabulary):
+    """Words of sacrebleu's 13a tokenizer, of text lowercased first if `lowercase`. `write` puts blanks between them."""
+
+    def __init__(self, tokens: Iterable[str], lowercase: bool) -> None:
+        super().__init__(tokens)
+        self.lowercase = lowercase
+
+    def read(self, text: str) -> tuple[int, ...]:
+        text = _whole(text)
+        return self.encode(words(text.lower() if self.lowercase else text))
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"kind": "words", "lowercase": self.lowercase}
+
+
+class SubwordVocabulary(Vocabulary):
+    """Pieces of a byte-level model of Hugging Face `tokenizers`: `write(read(text))` is the text, to the last blank.
+
+    `model` is the JSON of a tokenizer without specials; piece i has the id i + 4. Every byte is a piece, so nothing is
+    unknown. Text is lowercased first if `lowercase`, and read with one blank put before it, so that a word has the same
+    pieces wherever it stands; `write` takes the blank away. Bytes that are no UTF-8, which only a model writes, become
+    U+FFFD. In a label ▁ is a blank; what cannot be printed, a ▁ and a backslash are written as Python would escape
+    them, so that different pieces have different labels.
+    """
+
+    def __init__(self, model: str, lowercase: bool) -> None:
+        from tokenizers import Tokenizer
+
+        self.lowercase = lowercase
+        self._model = model
+        self._tokenizer = Tokenizer.from_str(model)
+        vocabulary: dict[str, int] = self._tokenizer.get_vocab()
+        pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+        self._bytes = [b"", b"", b"", UNKNOWN.encode(), *(bytes(_BYTES[c] for c in piece) for piece in pieces)]
+        super().__init__(_label(piece) for piece in self._bytes[len(SPECIALS) :])
+
+    def read(self, text: str) -> tuple[int, ...]:
+        text = _whole(text)
+        if not text:
+            return ()
+        ids = self._tokenizer.encode(" " + (text.lower() if self.lowercase else text), add_special_tokens=False).ids
+        return tuple(index + len(SPECIALS) for index in ids)
+
+    def write(self, ids: Iterable[int]) -> str:
+        return b"".join(self._bytes[index] for index in _written(ids)).decode(errors="replace").removeprefix(" ")
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": "subwords", "model": json.loads(self._model), "lowercase": self.lowercase}
+
+
+def restored(state: Any) -> Vocabulary:
+    """The vocabulary whose `state()` this is. Raises UserError for what is none."""
+    try:
+        match state:
+            case {"kind": "tokens", "tokens": [*tokens]}:
+                return Vocabulary(tokens)
+            case {"kind": "words", "tokens": [*tokens], "lowercase": bool(lowercase)}:
+                return WordVocabulary(tokens, lowercase)
+            case {"kind": "subwords", "model": dict(model), "lowercase": bool(lowercase)}:
+                return SubwordVocabulary(json.dumps(model), lowercase)
+        reason = "no kind that is known"
+    except Exception as error:  # `tokenizers` raises nothing more special for a model that it cannot read
+        reason = str(error)
+    raise UserError(f"no vocabulary is described by {told(repr(state))} ({told(reason)}); its file is damaged")
+
+
+def _written(ids: Iterable[int]) -> Iterable[int]:
+    for index in ids:
+        if index == EOS:
+            return
+        if index not in (PAD, BOS):
+            yield index
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{told(repr(text))}: character {error.start + 1} is half a character; expected text"
+        ) from error
+    return text
+
+
+def _label(piece: bytes) -> str:
+    return "".join(map(_shown, piece.decode(errors="surrogateescape")))
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if character == " ":
+        return "▁"
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a character that stands in several pieces
+        return f"\\x{code - 0xDC00:02x}"
+    if character == "\\":
+        return "\\\\"
+    if character == "▁" or not character.isprintable():
+        return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    return character
+
+
+# Byte-level models write every byte as one visible character (Radford et al. 2019): those that have none as U+0100 on.
+_VISIBLE = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+_BYTES = {chr(byte): byte for byte in _VISIBLE} | {
+    chr(0x100 + place): byte for place, byte in enumerate(sorted({*range(0x100)} - _VISIBLE))
+}

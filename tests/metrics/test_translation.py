@@ -1,46 +1,119 @@
-"""BLEU by hand, and that sacrebleu is asked for what the docstring says."""
+"""BLEU by hand, that sacrebleu is asked for what the docstring says, and that its command line gives the same."""
 
+import gzip
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from sacremoses import MosesTokenizer
 
-from softlookup.metrics.translation import measure, signatures
+from softlookup.metrics.translation import MOSES, measure, signatures
+from softlookup.words import words
+
+MULTI30K = os.environ.get("MULTI30K_DIR")
+FIGURES = ["bleu", "chrf", "bleu_lowercased", "chrf_lowercased", MOSES]
+HYPOTHESES = [
+    "A man in a Blue T-shirt, aged 3-5, sleeps.",
+    "the dog's ball isn't here …",
+    'Two men say: "no" &amp; leave at 10.30 p.m.',
+    "A woman ⁇ in the street .",
+    "",
+    "he said 1,000 times that  it is so",
+]
+REFERENCES = [
+    "A man in a blue T-Shirt, aged 3-5, is asleep.",
+    "The dog's ball isn't here…",
+    'Two men say: "No" & leave at 10.30 p.m.',
+    "A woman walks in the street.",
+    "Nothing.",
+    "He said 1,000 times that it is so.",
+]
 
 
 def test_bleu_by_hand():
     # 6 of 7 unigrams, 4 of 6 bigrams, 2 of 5 trigrams, 1 of 4 four-grams; equal lengths, no brevity penalty.
-    found = measure(["the cat sat on a mat now"], ["the cat sat on the mat now"], lowercase=False)
-    assert found["bleu"] == pytest.approx(100 * math.prod([6 / 7, 4 / 6, 2 / 5, 1 / 4]) ** 0.25)
+    found = measure(["the cat sat on a mat now"], ["the cat sat on the mat now"], "en")
+    for name in ("bleu", "bleu_lowercased", MOSES):
+        assert found[name] == pytest.approx(100 * math.prod([6 / 7, 4 / 6, 2 / 5, 1 / 4]) ** 0.25)
 
 
 def test_the_whole_set_is_scored_not_the_mean_of_its_sentences():
     hypotheses = ["a b c d e", "f g x y z v w"]
     references = ["a b c d e", "f g h i j k l"]
-    single = [measure([h], [r], lowercase=False)["bleu"] for h, r in zip(hypotheses, references, strict=True)]
-    whole = measure(hypotheses, references, lowercase=False)["bleu"]
+    single = [measure([h], [r], "en")["bleu"] for h, r in zip(hypotheses, references, strict=True)]
+    whole = measure(hypotheses, references, "en")["bleu"]
     assert whole == pytest.approx(100 * math.prod([7 / 12, 5 / 10, 3 / 8, 2 / 6]) ** 0.25)
     assert abs(whole - sum(single) / 2) > 1
 
 
-def test_case_counts_unless_lowercase():
-    assert measure(["A B C D"], ["a b c d"], lowercase=True) == pytest.approx({"bleu": 100, "chrf": 100})
-    assert measure(["A B C D"], ["a b c d"], lowercase=False)["chrf"] == 0
+def test_case_counts_unless_the_name_says_lowercased():
+    found = measure(["A B C D"], ["a b c d"], "en")
+    assert list(found) == FIGURES
+    assert [found[name] for name in FIGURES[2:]] == pytest.approx([100, 100, 100])
+    assert found["chrf"] == 0
+    assert found["bleu"] < 1
+
+
+def test_only_the_tokenized_figure_is_without_smoothing():
+    found = measure(["a b x d y"], ["a b c d e"], "en")
+    assert found["bleu_lowercased"] > 0
+    assert found[MOSES] == 0
+
+
+def test_moses_splits_as_the_language_does():
+    # French l' homme against English l 'homme: four of four words, or three, of a text one word too short.
+    french, english = (measure(["homme est là oui"], ["l'homme est là oui"], code)[MOSES] for code in ("fr", "en"))
+    assert french == pytest.approx(100 * math.exp(1 - 5 / 4))
+    assert english == 0
 
 
 def test_nothing_is_written_about_tokenized_text(caplog, capsys):
-    measure(["a b ."] * 101, ["a b ."] * 101, lowercase=False)
+    measure(["a b ."] * 101, ["a b ."] * 101, "en")
     assert not caplog.records
     assert capsys.readouterr() == ("", "")
 
 
 def test_an_empty_set_is_absent_and_counts_must_match():
-    assert measure([], [], lowercase=True) == {"bleu": None, "chrf": None}
-    with pytest.raises(ValueError, match="1 hypotheses and 2 references"):
-        measure(["a"], ["a", "b"], lowercase=True)
+    assert measure([], [], "en") == dict.fromkeys(FIGURES)
+    for hypotheses, references in ((["a"], ["a", "b"]), ([], ["a"]), (["a"], [])):
+        with pytest.raises(ValueError, match=f"{len(hypotheses)} hypotheses and {len(references)} references"):
+            measure(hypotheses, references, "en")
 
 
-def test_signatures_name_what_was_done():
-    lower, mixed = signatures(lowercase=True), signatures(lowercase=False)
-    assert lower["bleu"].startswith("nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:2.")
-    assert "case:mixed" in mixed["bleu"]
-    assert lower["chrf"].startswith("nrefs:1|case:lc|eff:yes|nc:6|nw:0")
+def command_line(folder: Path, hypotheses: list[str], references: list[str], *options: str) -> list[dict]:
+    """What the sacrebleu command says of two files: score and signature of each metric asked for."""
+    (folder / "hypotheses").write_text("".join(f"{line}\n" for line in hypotheses))
+    (folder / "references").write_text("".join(f"{line}\n" for line in references))
+    command = [sys.executable, "-m", "sacrebleu", "references", "-i", "hypotheses", "-w", "9", *options]
+    told = json.loads(subprocess.run(command, cwd=folder, capture_output=True, check=True, text=True).stdout)
+    return told if isinstance(told, list) else [told]
+
+
+def test_the_command_line_gives_the_same(tmp_path: Path):
+    found, signed = measure(HYPOTHESES, REFERENCES, "en"), signatures("en")
+    moses = MosesTokenizer("en")
+    tokenized = [
+        [moses.tokenize(line.lower(), return_str=True, escape=False) for line in side]
+        for side in (HYPOTHESES, REFERENCES)
+    ]
+    plain = command_line(tmp_path, HYPOTHESES, REFERENCES, "-m", "bleu", "chrf")
+    lower = command_line(tmp_path, HYPOTHESES, REFERENCES, "-m", "bleu", "chrf", "-lc", "--chrf-lowercase")
+    older = command_line(tmp_path, *tokenized, "-m", "bleu", "-lc", "-tok", "none", "-s", "none", "--force")
+    for name, told in zip(FIGURES, [*plain, *lower, *older], strict=True):
+        assert found[name] == pytest.approx(told["score"], abs=1e-8)
+        assert signed[name].removesuffix("|moses:en|sacremoses:0.2.0") == told["signature"]
+
+
+@pytest.mark.skipif(not MULTI30K, reason="MULTI30K_DIR does not point at a folder of Multi30k")
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_words_with_blanks_between_are_scored_as_the_text_that_they_stand_for(language: str):
+    path = Path(str(MULTI30K)) / f"test_2016_flickr.{language}.gz"
+    references = gzip.decompress(path.read_bytes()).decode().splitlines()
+    found = measure([" ".join(words(line.lower())) for line in references], references, language)
+    assert found["bleu_lowercased"] == pytest.approx(100)
+    assert found["chrf_lowercased"] == pytest.approx(100)
+    assert 99.9 < found[MOSES] < 100

@@ -1,16 +1,25 @@
 """Parallel text as a task: words, vocabularies, what is kept, passes over training, counts by pen and paper."""
 
+import gc
 import inspect
+from collections import Counter
+from collections.abc import Iterable
 from itertools import islice, pairwise
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import numpy as np
 import pytest
 import sacrebleu
 import yaml
 
-from softlookup.contract import Example
+from softlookup import cache
+from softlookup.contract import Example, Segmentation
+from softlookup.curriculum.fixed import Fixed
+from softlookup.data import TrainingStream
 from softlookup.errors import UserError
+from softlookup.segmentation.bpe import Bpe
+from softlookup.segmentation.word import Word
 from softlookup.task.parallel import FEWEST, Parallel
 from softlookup.vocabulary import SPECIALS, UNK
 
@@ -23,12 +32,18 @@ TRAIN: Lines = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def parallel(path: Path, train: Lines, validation: Lines = TRAIN[:1], test: Lines = TRAIN[:1], **given: object):
     """The task on these pairs, German to English, everything kept unless `given` says otherwise."""
     for stem, pairs in (("train", train), ("val", validation), ("test", test)):
         for language, side in zip(("de", "en"), zip(*pairs, strict=True), strict=True):
             (path / f"{stem}.{language}").write_text("".join(f"{line}\n" for line in side))
-    settings = {"source": "de", "target": "en", "minimum_frequency": 1, "lowercase": True, "longest": 50}
+    settings = {"source": "de", "target": "en", "segmentation": Word(1, True)}
+    settings |= {"columns": None, "longest": 50, "concatenate": 1}
     return Parallel(path=str(path), dataset="", **settings | given)
 
 
@@ -48,13 +63,13 @@ def test_vocabularies_by_pen_and_paper(tmp_path: Path) -> None:
     # ein 4, "." 3, hund 3, then once each by code point; nothing of validation and test.
     assert task.source_vocabulary.tokens == (*SPECIALS, "ein", ".", "hund", ",", "mann", "rennt", "schläft")
     assert task.target_vocabulary.tokens == (*SPECIALS, "a", ".", "dog", ",", "man", "runs", "sleeps")
-    assert task.test() == [Example((UNK,), (UNK,), reference="new")]
+    assert task.test() == [Example((UNK,), (UNK,), reference="new", words=1)]
 
 
 def test_minimum_frequency_and_case(tmp_path: Path) -> None:
-    task = parallel(tmp_path, TRAIN, minimum_frequency=2, lowercase=False)
+    task = parallel(tmp_path, TRAIN, segmentation=Word(2, False))
     assert task.source_vocabulary.tokens == (*SPECIALS, ".", "Ein", "Hund")
-    assert task.validation()[0] == Example((5, 6, UNK, 4), (5, 6, UNK, 4), reference="A dog runs.")
+    assert task.validation()[0] == Example((5, 6, UNK, 4), (5, 6, UNK, 4), reference="A dog runs.", words=4)
 
 
 def test_vocabularies_do_not_depend_on_the_order_of_lines(tmp_path: Path) -> None:
@@ -65,7 +80,7 @@ def test_vocabularies_do_not_depend_on_the_order_of_lines(tmp_path: Path) -> Non
 
 def test_words_score_as_the_reference_does(tmp_path: Path) -> None:
     line = "  It's a 3,5-year-old's \"U.S.\" &amp; <unk> <pad> test\u2028(1990-91), no?  "
-    task = parallel(tmp_path, [("x", line)], test=[("x", line)], lowercase=False)
+    task = parallel(tmp_path, [("x", line)], test=[("x", line)], segmentation=Word(1, False))
     example = task.test()[0]
     assert example.reference == line.strip()
     assert UNK not in example.target
@@ -80,7 +95,7 @@ def test_no_gold_and_reversed_languages(tmp_path: Path) -> None:
     for one, other in zip(there.test(), back.test(), strict=True):
         assert (one.source, one.target) == (other.target, other.source)
         assert one.sure == one.possible == ()
-    assert back.test()[0].reference == "ein hund rennt."
+    assert back.test()[0].reference == "Ein Hund rennt."
 
 
 def test_a_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
@@ -88,7 +103,7 @@ def test_a_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "train.de").write_bytes(
         b"\xef\xbb\xbf" + "".join(f"{source}\r\n" for source, _ in TRAIN).encode().removesuffix(b"\r\n")
     )
-    other = Parallel(str(tmp_path), "", "de", "en", 1, True, 50)
+    other = Parallel(str(tmp_path), "", None, "de", "en", Word(1, True), 50, 1)
     assert other.source_vocabulary.tokens == plain.source_vocabulary.tokens
     assert other.notes() == plain.notes()
 
@@ -99,7 +114,7 @@ def test_long_and_wordless_training_pairs_are_dropped_and_counted(tmp_path: Path
     assert task.lengths == (1, 3)
     assert {len(e.source) for e in islice(task.training(np.random.default_rng(7), lambda: 3), 11)} == {1, 3}
     assert task.notes()[0] == (
-        "train: 2 pairs de → en; dropped 2 with a side longer than task.longest=3 words, 3 with a side without words"
+        "train: 2 pairs de → en; dropped 2 with a side longer than task.longest=3 tokens, 3 with a side without words"
     )
 
 
@@ -115,13 +130,18 @@ def test_nothing_is_dropped_from_validation_and_test(tmp_path: Path) -> None:
 
 
 def test_settings_that_leave_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: dropped 3 with"):
+    with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: none has 1 to"):
         parallel(tmp_path, TRAIN, longest=1)
-    with pytest.raises(UserError, match=r"train\.de: the vocabulary has nothing but specials; lower task\.minimum"):
-        parallel(tmp_path, TRAIN, minimum_frequency=13)
-    for settings in ({"longest": 0}, {"minimum_frequency": 0}):
-        with pytest.raises(UserError, match="both are 1 or more"):
-            parallel(tmp_path, TRAIN, **settings)
+    with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: dropped 3 with"):
+        parallel(tmp_path, TRAIN, longest=1, segmentation=Bpe(260, True, True))
+    with pytest.raises(
+        UserError, match=r"train\.de: the vocabulary has nothing but specials; lower segmentation\.minimum"
+    ):
+        parallel(tmp_path, TRAIN, segmentation=Word(13, True))
+    with pytest.raises(UserError, match="both are 1 or more"):
+        parallel(tmp_path, TRAIN, longest=0)
+    with pytest.raises(UserError, match="concatenate=0: both are 1 or more"):
+        parallel(tmp_path, TRAIN, concatenate=0)
     with pytest.raises(UserError, match="both en; give two languages"):
         parallel(tmp_path, TRAIN, source="en")
 
@@ -181,7 +201,7 @@ def test_growing_in_the_middle_of_a_pass_repeats_nothing(tmp_path: Path) -> None
 
 def test_a_limit_below_every_sentence_is_an_error_and_no_endless_loop(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(3, 5))
-    with pytest.raises(UserError, match="allows 2 source words, and the shortest training sentence has 3"):
+    with pytest.raises(UserError, match="allows 2 source tokens, and the shortest training sentence has 3"):
         next(task.training(np.random.default_rng(0), lambda: 2))
 
 
@@ -208,18 +228,131 @@ def test_buckets_share_out_the_test_set(tmp_path: Path, counts: dict, expected: 
     assert all(any(row) for row in inside)
 
 
+def test_the_order_is_that_of_permutations_of_all_pairs(tmp_path: Path) -> None:
+    """As it was when examples stood in a list: one permutation a pass, nothing else drawn."""
+    task = parallel(tmp_path, of_lengths(*[2, 3, 5, 7, 11] * 7))
+    examples = task._corpus.examples
+    everything = [examples[i] for i in range(len(examples))]
+    oracle = np.random.default_rng(19)
+    wanted = [everything[i] for _ in range(3) for i in oracle.permutation(35)]
+    assert list(islice(task.training(np.random.default_rng(19), lambda: 11), 105)) == wanted
+
+
+@pytest.mark.parametrize("segmentation", [Word(1, True), Bpe(300, True, True)])
+def test_every_sentence_is_in_the_batches_once_a_pass(tmp_path: Path, segmentation: Segmentation) -> None:
+    count = 541
+    lines = [(f"s{i} {'x ' * (i % 7)}", f"t{i} {'y ' * (i % 5)}") for i in range(count)]
+    task = parallel(tmp_path, lines, segmentation=segmentation)
+    assert task.notes()[0].startswith(f"train: {count} pairs")
+    tokens = sum(len(task.target_vocabulary.read(target.strip())) + 1 for _, target in lines)
+    stream = TrainingStream(task, Fixed(task), 3, 2 * tokens, 61)
+    given = Counter(example for batch in stream for example in batch.examples)
+    assert len(given) == count
+    assert set(given.values()) == {2}
+
+
+def test_no_example_is_held(tmp_path: Path) -> None:
+    """Neither by the task nor by its passes, whatever was drawn."""
+    lines = [(f"s{i} a", f"t{i}") for i in range(331)]
+    task = parallel(tmp_path, lines, validation=lines[:2], test=lines[:3])
+    stream = task.training(np.random.default_rng(1), lambda: 50)
+    for _ in range(1000):
+        next(stream)
+    gc.collect()
+    reachable, found = [task, stream], set()
+    while reachable:
+        thing = reachable.pop()
+        if id(thing) not in found and not isinstance(thing, type | ModuleType | FunctionType):
+            found.add(id(thing))
+            reachable += gc.get_referents(thing)
+    alive = [thing for thing in gc.get_objects() if isinstance(thing, Example) and id(thing) in found]
+    assert len(alive) == 5
+
+
+def test_made_once_and_made_anew_where_it_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(task: Parallel) -> list:
+        stream = task.training(np.random.default_rng(5), lambda: 50)
+        return [*islice(stream, 7), task.notes(), task.source_vocabulary.tokens, task.lengths]
+
+    first = given(parallel(tmp_path, TRAIN))
+    folder = cache.folder() / "text"
+    encoded, described = sorted(folder.iterdir())
+    for file in (encoded, described):
+        whole = file.read_bytes()
+        for damaged in (whole[:-3], b"", whole[:40] + b"?" + whole[41:]):
+            file.write_bytes(damaged)
+            assert given(parallel(tmp_path, TRAIN)) == first
+            assert file.read_bytes() == whole
+    with monkeypatch.context() as patch:
+        patch.setattr("softlookup.task.corpus._make", None)  # nothing is made where all is found
+        assert given(parallel(tmp_path, TRAIN)) == first
+    assert sorted(folder.iterdir()) == [encoded, described]
+    other = given(parallel(tmp_path, [("Ein Hund rennt.", "A cat runs."), *TRAIN[1:]]))
+    assert other != first
+    assert given(parallel(tmp_path, TRAIN, segmentation=Word(2, True))) != first
+    (tmp_path / "no").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no"))
+    assert given(parallel(tmp_path, TRAIN)) == first
+
+
+def test_joins_of_consecutive_pairs(tmp_path: Path) -> None:
+    lines = [(f"a{i} b", f"c{i}") for i in range(7)]
+    task = parallel(tmp_path, lines, lines[:5], lines[:6], longest=4, concatenate=3)
+
+    def read(examples: Iterable[Example]) -> Counter[tuple[str, str]]:
+        return Counter(
+            (task.source_vocabulary.write(e.source), task.target_vocabulary.write(e.target)) for e in examples
+        )
+
+    twos = [(f"a{i} b a{i + 1} b", f"c{i} c{i + 1}") for i in (0, 2, 4)]
+    threes = [(f"a{i} b a{i + 1} b a{i + 2} b", f"c{i} c{i + 1} c{i + 2}") for i in (0, 3)]
+    trained = islice(task.training(np.random.default_rng(1), lambda: 4), 10)
+    assert read(trained) == Counter([*lines, *twos])  # the sixth word is one too many
+    assert read(task.validation()) == Counter([*lines[:5], *twos[:2]])
+    assert read(task.test()) == Counter([*lines[:6], *twos, *threes])
+    assert [e.reference for e in task.test()][-1] == "c3 c4 c5"
+    assert (task.lengths, task.test()[-1].words) == ((2, 4), 6)
+    assert task.notes()[-1] == (
+        "joins of 2 to 3 consecutive pairs besides: train 3, validation 2 (those of at most task.longest=4 tokens), "
+        "test 5 (all)"
+    )
+    assert task.notes()[0].startswith("train: 7 pairs")
+
+
+def test_a_pair_without_words_is_in_no_join(tmp_path: Path) -> None:
+    task = parallel(tmp_path, [("a", "x"), ("b", " "), ("c", "y"), ("d", "z")], concatenate=2)
+    sources = {
+        task.source_vocabulary.write(e.source) for e in islice(task.training(np.random.default_rng(1), lambda: 9), 4)
+    }
+    assert sources == {"a", "c", "d", "a c"}
+
+
+def test_buckets_of_joins_go_in_steps_of_ten(tmp_path: Path) -> None:
+    test = of_lengths(*[7] * 60, *[9] * 120, *[8] * 60)
+    task = parallel(tmp_path, TRAIN, test=test, concatenate=5)
+    assert task.buckets == ((1, 10), (11, 20), (21, 30), (31, 40), (41, 45))
+    assert all(sum(low <= e.length <= high for e in task.test()) >= FEWEST for low, high in task.buckets)
+
+
+def test_words_are_counted_whatever_the_tokens(tmp_path: Path) -> None:
+    one, other = (parallel(tmp_path, TRAIN, segmentation=kind) for kind in (Word(1, True), Bpe(300, True, True)))
+    assert [e.words for e in one.test()] == [e.words for e in other.test()] == [4]
+    assert len(other.test()[0].source) > 4
+    assert one.buckets == other.buckets
+
+
 def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import Dataset, DatasetDict
 
     data = {"de": ["Ein Hund", None], "en": ["A dog", "lost"]}
     sides = {"train": data, "validation": {"de": ["Ein"], "en": ["A"]}, "test": {"de": ["Hund"], "en": ["dog"]}}
     splits = DatasetDict({name: Dataset.from_dict(columns) for name, columns in sides.items()})
-    monkeypatch.setattr("softlookup.task.lines.hub_unreachable", lambda: None)
+    monkeypatch.setattr("softlookup.task.hub.hub_unreachable", lambda: None)
     monkeypatch.setattr("datasets.load_dataset", lambda name: splits if name == "bentrevett/multi30k" else None)
-    task = Parallel(None, "bentrevett/multi30k", "de", "en", 1, True, 50)
+    task = Parallel(None, "bentrevett/multi30k", None, "de", "en", Word(1, True), 50, 1)
     assert task.source_vocabulary.tokens[4:] == ("ein", "hund")
     assert task.notes()[0].endswith("1 with a side without words")
-    assert task.test() == [Example((5,), (5,), reference="dog")]
+    assert task.test() == [Example((5,), (5,), reference="dog", words=1)]
 
 
 def test_quantiles_are_those_of_the_training_lengths(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Text by words."""
+
+from collections import Counter
+from collections.abc import Iterable
+from sys import intern
+
+from softlookup.contract import Segmentation
+from softlookup.errors import UserError
+from softlookup.vocabulary import WordVocabulary
+from softlookup.words import words
+
+
+class Word(Segmentation):
+    """Words of sacrebleu's 13a tokenizer, lowercased first if `lowercase`, so that BLEU of space-joined words against
+    the reference is what it claims to be.
+
+    The vocabulary of a language has the words that its training text shows at least `minimum_frequency` times, most
+    frequent first, ties by code point; all others are UNK. Pairs with a side of more than `longest` words, or of none,
+    are no training text. Raises UserError where nothing else is there, and where no word is frequent enough.
+    """
+
+    def __init__(self, minimum_frequency: int, lowercase: bool) -> None:
+        if minimum_frequency < 1:
+            raise UserError(f"segmentation.minimum_frequency={minimum_frequency}: expected 1 or more")
+        self.minimum_frequency = minimum_frequency
+        self.lowercase = lowercase
+
+    def learn(
+        self, pairs: Iterable[tuple[str, str]], names: tuple[str, str], longest: int
+    ) -> tuple[WordVocabulary, WordVocabulary]:
+        counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+        for pair in pairs:
+            sides = [words(text.lower() if self.lowercase else text) for text in pair]
+            if all(0 < len(side) <= longest for side in sides):
+                for count, side in zip(counts, sides, strict=True):
+                    count.update(map(intern, side))
+        if not counts[0]:
+            raise UserError(
+                f"no training pair is left of {' and '.join(names)}: none has 1 to task.longest={longest} words a side"
+            )
+        source, target = map(self._vocabulary, counts, names)
+        return source, target
+
+    def _vocabulary(self, counts: Counter[str], name: str) -> WordVocabulary:
+        frequent = [word for word, count in counts.items() if count >= self.minimum_frequency]
+        try:
+            return WordVocabulary(sorted(frequent, key=lambda word: (-counts[word], word)), self.lowercase)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error

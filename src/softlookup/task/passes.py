@@ -1,0 +1,57 @@
+"""Endless passes over encoded examples."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from softlookup.contract import Example, Examples
+from softlookup.errors import UserError
+from softlookup.task.encoded import Encoded
+
+
+class Passes(Examples):
+    """Passes over examples; their place is the generator as it was before the present pass, and how far that is.
+
+    Of a pass its order is held (8 bytes an example), and of the examples none.
+    """
+
+    def __init__(
+        self, examples: Encoded, shortest: int, generator: np.random.Generator, limit: Callable[[], int]
+    ) -> None:
+        self._examples = examples
+        self._shortest = shortest
+        self._generator = generator
+        self._limit = limit
+        self._before: dict[str, Any] | None = None
+        self._order = np.empty(0, np.int64)
+        self._at = 0
+
+    def __next__(self) -> Example:
+        while True:
+            if self._at == len(self._order):
+                self._start_pass()
+            index = int(self._order[self._at])
+            self._at += 1
+            if self._examples.source_length(index) <= self._limit():
+                return self._examples[index]
+
+    def _start_pass(self) -> None:
+        if self._limit() < self._shortest:
+            raise UserError(
+                f"the curriculum allows {self._limit()} source tokens, and the shortest training sentence has "
+                f"{self._shortest}; start the curriculum there"
+            )
+        self._before = dict(self._generator.bit_generator.state)
+        self._order = self._generator.permutation(len(self._examples))
+        self._at = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"before": self._before, "at": self._at}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._before, self._at = state["before"], state["at"]
+        if self._before is not None:
+            again = np.random.default_rng()
+            again.bit_generator.state = self._before
+            self._order = again.permutation(len(self._examples))

@@ -1,0 +1,84 @@
+"""The Hugging Face hub as a source of text, without a network: one plain sentence for every fault."""
+
+from pathlib import Path
+
+import pytest
+
+from softlookup.errors import UserError
+from softlookup.task import hub as hub_module
+from softlookup.task.hub import read_hub
+
+
+def hub(monkeypatch: pytest.MonkeyPatch, splits: tuple[str, ...] = ("train", "validation", "test")) -> None:
+    """A hub that answers every name with the same small dataset."""
+    from datasets import Dataset, DatasetDict
+
+    data = DatasetDict({split: Dataset.from_dict({"en": [split], "de": [split.upper()]}) for split in splits})
+    monkeypatch.setattr(hub_module, "hub_unreachable", lambda: None)
+    monkeypatch.setattr("datasets.load_dataset", lambda _name: data)
+
+
+def test_the_hub_gives_the_same_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub(monkeypatch)
+    splits = read_hub("someone/text", "de", "en")
+    assert {k: [*v] for k, v in splits.items()} == {
+        "train": [("TRAIN", "train")],
+        "validation": [("VALIDATION", "validation")],
+        "test": [("TEST", "test")],
+    }
+    assert splits["test"].names == {
+        "de": "someone/text, split test, column de",
+        "en": "someone/text, split test, column en",
+    }
+
+
+def test_a_language_or_split_that_the_hub_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import Dataset
+
+    hub(monkeypatch)
+    with pytest.raises(UserError, match=r"no language fr; valid: de, en \(or give task\.path=DIR with train\.fr"):
+        read_hub("someone/text", "fr", "en")
+    hub(monkeypatch, splits=("train", "test"))
+    with pytest.raises(UserError, match="no split validation; it has train, test"):
+        read_hub("someone/text", "de", "en")
+    empty = Dataset.from_dict({"de": [], "en": []})
+    monkeypatch.setattr("datasets.load_dataset", lambda _name: {"train": empty})
+    with pytest.raises(UserError, match="has nothing in its split train"):
+        read_hub("someone/text", "de", "en")
+
+
+def test_a_failing_hub_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def fail(_name: str) -> None:
+        raise ConnectionError("no route\nand a long story")
+
+    monkeypatch.setattr(hub_module, "hub_unreachable", lambda: None)
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(UserError) as caught:
+        read_hub("someone/text", "de", "en")
+    assert str(caught.value) == (
+        "someone/text could not be loaded from the Hugging Face hub (no route); give task.path=DIR, a folder with "
+        "train.de, train.en, val.de, val.en, test.de, test.en (plain or .gz)"
+    )
+
+
+def test_an_unreachable_hub_is_not_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The library's own offline path: its cache and nothing else; the setting is put back afterwards."""
+    import datasets
+    import huggingface_hub
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path))
+    # What it would reach without our setting fails too, so that this test never uses a network.
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert "offline mode is enabled" in str(hub_module.hub_unreachable())
+    monkeypatch.setattr(hub_module, "hub_unreachable", lambda: "no name server")
+    with pytest.raises(UserError, match=r"could not be loaded from the Hugging Face hub \(no name server\)"):
+        read_hub("someone/text", "de", "en")
+    assert datasets.config.HF_HUB_OFFLINE is False
+    seen = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda _name: seen.append(datasets.config.HF_HUB_OFFLINE) or {})
+    with pytest.raises(UserError, match="no split train"):
+        read_hub("someone/text", "de", "en")
+    assert seen == [True]
