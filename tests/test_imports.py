@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
 GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer"}
-BASE = {"errors", "vocabulary", "contract", "positions"}
+BASE = {"errors", "vocabulary", "contract", "positions", "words", "pharaoh"}
 # What anything above the groups may use: files, locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"durable", "lock", "memory", "seeds", "processes", "stop"}
 # What each module above the groups may import besides BASE, GROUND and what stands here.
@@ -50,7 +50,7 @@ ONLY_IN = {
     "submitit": {"launcher"},
     "entmax": {"normalizer"},
     "plotly": {"charts", "page", "style"},
-    "sacrebleu": {"metrics", "task"},
+    "sacrebleu": {"metrics", "task", "vocabulary"},
 }
 NO_TORCH = {
     "durable",

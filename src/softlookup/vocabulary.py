@@ -1,6 +1,7 @@
 """Tokens and their ids. The four specials have the same ids in every vocabulary of the project."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from softlookup.errors import UserError
 
@@ -11,10 +12,12 @@ SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 class Vocabulary:
     """A fixed, ordered set of tokens; ids 0 to 3 are padding, begin, end and unknown.
 
-    Raises UserError when it would hold nothing but specials, or a token twice.
+    `lines` says how a line becomes words: cut at blanks, or lowercased (13a-lowercased) or not (13a) and cut by
+    sacrebleu's 13a. Raises UserError when it would hold nothing but specials, or a token twice.
     """
 
-    def __init__(self, tokens: Iterable[str]) -> None:
+    def __init__(self, tokens: Iterable[str], lines: str = "blanks") -> None:
+        self.lines = lines
         self.tokens: tuple[str, ...] = (*SPECIALS, *tokens)
         self._ids = {token: index for index, token in enumerate(self.tokens)}
         if len(self.tokens) == len(SPECIALS):
@@ -38,3 +41,24 @@ class Vocabulary:
             if index not in (PAD, BOS):
                 words.append(self.tokens[index])
         return words
+
+    def read(self, text: str) -> tuple[int, ...]:
+        """The ids of a line of text, as training would have had them."""
+        if self.lines == "blanks":
+            return self.encode(text.split())
+        from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+        return self.encode(Tokenizer13a()(text.lower() if self.lines == "13a-lowercased" else text).split())
+
+    def write(self, ids: Iterable[int]) -> str:
+        """The text that ids stand for, up to the first EOS: words joined by blanks."""
+        return " ".join(self.decode(ids))
+
+    def state(self) -> dict[str, Any]:
+        """All of it as plain values; `restored` takes them."""
+        return {"tokens": list(self.tokens[len(SPECIALS) :]), "lines": self.lines}
+
+
+def restored(state: dict[str, Any]) -> Vocabulary:
+    """The vocabulary whose `state` this is."""
+    return Vocabulary(state["tokens"], state["lines"])

@@ -67,8 +67,9 @@ class Parallel(Task):
         for name in ("validation", "test"):
             _refuse_wordless(pairs[name], splits[name])
         names = splits["train"].names
-        self.source_vocabulary = _vocabulary((pair.source for pair in train), minimum_frequency, names[source])
-        self.target_vocabulary = _vocabulary((pair.target for pair in train), minimum_frequency, names[target])
+        lines = "13a-lowercased" if lowercase else "13a"
+        self.source_vocabulary = _vocabulary((pair.source for pair in train), minimum_frequency, names[source], lines)
+        self.target_vocabulary = _vocabulary((pair.target for pair in train), minimum_frequency, names[target], lines)
         self._training, self._validation, self._test = (
             [self._example(pair) for pair in part] for part in (train, pairs["validation"], pairs["test"])
         )
@@ -189,11 +190,11 @@ def _refuse_wordless(pairs: list[Pair], split: Split) -> None:
                 raise UserError(f"{name}, line {number} has no words; remove this line from both languages")
 
 
-def _vocabulary(sentences: Iterator[Words], minimum_frequency: int, name: str) -> Vocabulary:
+def _vocabulary(sentences: Iterator[Words], minimum_frequency: int, name: str, lines: str) -> Vocabulary:
     counts = Counter(word for words in sentences for word in words)
     frequent = [word for word, count in counts.items() if count >= minimum_frequency]
     try:
-        return Vocabulary(sorted(frequent, key=lambda word: (-counts[word], word)))
+        return Vocabulary(sorted(frequent, key=lambda word: (-counts[word], word)), lines)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
 
