@@ -8,7 +8,7 @@ import torch
 
 from softlookup.contract import Batch, Example, Task
 from softlookup.data import evaluation_batches
-from softlookup.metrics import alignment, sequence, translation
+from softlookup.metrics import alignment, bootstrap, sequence, translation
 from softlookup.processes import ALONE, Processes
 from softlookup.search import greedy
 from softlookup.seq2seq import Seq2Seq
@@ -103,7 +103,7 @@ def evaluate(model: Seq2Seq, task: Task, device: torch.device, processes: Proces
     own = [run_batch(model, batch.to(device)) for batch in processes.share(evaluation_batches(task.test()))]
     outputs = [output for batch in processes.gathered(own) for output in batch]
     lengths = [len(output.example.source) for output in outputs]
-    by_length = sequence.by_length(lengths, task.buckets, lambda members: _row([outputs[i] for i in members], task))
+    by_length = sequence.by_length(lengths, task.buckets, lambda members: _bucket([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
     metrics["test/area"] = sequence.area(by_length)
     metrics["test/effective_length"] = sequence.effective_length(by_length)
@@ -126,6 +126,11 @@ def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
     }
 
 
+def _bucket(outputs: list[Output], task: Task) -> dict[str, float | None]:
+    """The metrics of a set, and between which bounds its BLEU lies."""
+    return {**_row(outputs, task), **bootstrap.bleu_band(*_texts(outputs, task), LOWERCASE)}
+
+
 def _alignment(
     outputs: list[Output], weights: list[np.ndarray | None], right: list[np.ndarray]
 ) -> dict[str, float | None]:
@@ -136,9 +141,14 @@ def _alignment(
 
 
 def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
+    return translation.measure(*_texts(outputs, task), LOWERCASE)
+
+
+def _texts(outputs: list[Output], task: Task) -> tuple[list[str], list[str]]:
+    """Hypotheses and references, of the examples that are text."""
     texts = [(o.ids, o.example.reference) for o in outputs if o.example.reference is not None]
     hypotheses = [" ".join(task.target_vocabulary.decode(ids)).replace(SPECIALS[UNK], UNKNOWN) for ids, _ in texts]
-    return translation.measure(hypotheses, [reference for _, reference in texts], LOWERCASE)
+    return hypotheses, [reference for _, reference in texts]
 
 
 def _heat_maps(outputs: list[Output], task: Task) -> list[HeatMap]:
