@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
 GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer"}
-BASE = {"errors", "vocabulary", "contract", "positions", "words", "pharaoh"}
+BASE = {"errors", "vocabulary", "contract", "positions", "lifting", "pharaoh"}
 # What anything above the groups may use: files, locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"durable", "lock", "memory", "seeds", "processes", "stop"}
 # What each module above the groups may import besides BASE, GROUND and what stands here.

@@ -50,7 +50,7 @@ def test_one_line_for_each_line_in_order_whatever_the_batch(runs: dict[str, Path
 class Several:
     """A search that finds the source, and the source turned round."""
 
-    def __call__(self, _: Any, source: Any, __: Any) -> list[list[Hypothesis]]:
+    def __call__(self, _: Any, source: Any, *__: Any) -> list[list[Hypothesis]]:
         rows = [[i for i in row if i > EOS] for row in source.tolist()]
         return [
             [self._one([*row, EOS], -1.25), self._one([*row[::-1], EOS], -2.5), self._one([], -3.0)] for row in rows

@@ -33,11 +33,11 @@ class Hypothesis:
     weights: np.ndarray | None
 
 
-Search = Callable[[Seq2Seq, Tensor, Tensor], list[list[Hypothesis]]]
+Search = Callable[[Seq2Seq, Tensor, Tensor, bool], list[list[Hypothesis]]]
 
 
 @torch.no_grad()
-def _greedy(model: Seq2Seq, source: Tensor, mask: Tensor) -> list[list[Hypothesis]]:
+def _greedy(model: Seq2Seq, source: Tensor, mask: Tensor, keep: bool = True) -> list[list[Hypothesis]]:
     tokens, weights = greedy(model, source, mask)
     memory, state = model.encode(source, mask)
     found = []
@@ -50,7 +50,7 @@ def _greedy(model: Seq2Seq, source: Tensor, mask: Tensor) -> list[list[Hypothesi
         logs += torch.where(inputs.squeeze(1).cpu() == PAD, 0.0, step)
     for b, row in enumerate(tokens.tolist()):
         ids = [token for token in row if token != PAD]
-        own = None if weights is None else weights[b, : len(ids), : int(mask[b].sum())].cpu().numpy()
+        own = None if weights is None or not keep else weights[b, : len(ids), : int(mask[b].sum())].cpu().numpy()
         found.append([Hypothesis(ids, float(logs[b]), float(logs[b]), own)])
     return found
 

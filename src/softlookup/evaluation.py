@@ -8,7 +8,7 @@ import torch
 
 from softlookup.contract import Batch, Example, Task
 from softlookup.data import evaluation_batches
-from softlookup.metrics import alignment, bootstrap, sequence, translation
+from softlookup.metrics import alignment, bootstrap, links, sequence, translation
 from softlookup.processes import ALONE, Processes
 from softlookup.search import greedy
 from softlookup.seq2seq import Seq2Seq
@@ -123,6 +123,7 @@ def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
         **_translation(outputs, task),
         "forced/token_accuracy": float(np.concatenate(forced_right).mean()) if outputs else None,
         **{f"forced/{name}": value for name, value in forced.items()},
+        **_word_errors(outputs),
     }
 
 
@@ -138,6 +139,23 @@ def _alignment(
     # Without the row of EOS: every mechanism finds the end, and no task has gold for it.
     words = [own if own is None else own[: len(e.target)] for own, e in zip(weights, examples, strict=True)]
     return alignment.measure(words, [e.sure for e in examples], [e.possible for e in examples], right)
+
+
+def _word_errors(outputs: list[Output]) -> dict[str, float | None]:
+    """AER of the hard links between words under teacher forcing (Luong 2015, section 5.4) against the gold and the
+    silver that the text has; nothing where it has none. None for a fixed context."""
+    found = {}
+    known = [(o.example, o.forced_weights, o.example.links) for o in outputs if o.example.links is not None]
+    for name, kind in (("forced/aer", "gold"), ("forced/aer_silver", "silver")):
+        rows = [(example, w, words, getattr(words, kind)) for example, w, words in known if getattr(words, kind)]
+        if rows:
+            made = [
+                links.lifted(links.hard(w[: len(e.target), : len(e.source)]), words.source, words.target)
+                for e, w, words, _ in rows
+                if w is not None
+            ]
+            found[name] = links.aer(made, [gold for *_, gold in rows]) if len(made) == len(rows) else None
+    return found
 
 
 def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:

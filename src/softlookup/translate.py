@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from softlookup import durable, heatmap, heatpage, pharaoh, words
+from softlookup import durable, heatmap, heatpage, lifting, pharaoh
 from softlookup.construct import device_of
 from softlookup.decoding import search_of
 from softlookup.errors import UserError
@@ -131,7 +131,7 @@ class Verb:
         for number, (pair, one, links) in enumerate(zip(pairs, found, made, strict=True), start=self.count + 1):
             known = gold[number - 1] if gold and number <= len(gold) else None
             if known:
-                counts = [len(words.split(side)) for side in pair]
+                counts = [len(lifting.split(side)) for side in pair]
                 pharaoh.check(known, counts[0], counts[1], f"{self.asked.gold}, line {number}")
             self._line(pharaoh.written(links))
             if one.lookup:
@@ -141,7 +141,7 @@ class Verb:
     def _outlined(self, pair: tuple[str, str], lookup: Lookup, gold: Gold) -> Lookup:
         """The lookup with the cells of sure links outlined."""
         sides = zip((self.forward.source, self.forward.target), pair, strict=True)
-        source, target = (words.of_read(vocabulary, line) for vocabulary, line in sides)
+        source, target = (lifting.of_read(vocabulary, line) for vocabulary, line in sides)
         marked = np.zeros(lookup.weights.shape, dtype=bool)
         marked[: len(target), : len(source)] = [[(i, j) in gold.sure for i in source] for j in target]
         return replace(lookup, gold=marked)

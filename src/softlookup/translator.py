@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softlookup import words
+from softlookup import lifting
 from softlookup.contract import Batch, Example
 from softlookup.data import collate
 from softlookup.decoding import Search
@@ -89,7 +89,7 @@ class Translator:
         found: list[list[Translation]] = [[] for _ in lines]
         if worded:
             batch = self._batch([(sources[place], ()) for place in worded])
-            searched = self.search(self.model, batch.source, batch.source_mask)
+            searched = self.search(self.model, batch.source, batch.source_mask, align)
             for place, hypotheses in zip(worded, searched, strict=True):
                 found[place] = [
                     self._translation(lines[place], sources[place], h.ids, h.score, h.log_probability, h.weights, align)
@@ -120,7 +120,7 @@ class Translator:
             source, target = read[place]
             own = None if weights is None else weights[row, : len(target) + 1, : len(source) + 1].cpu().numpy()
             line, text = pairs[place]
-            cut = words.of_read(self.target, text)
+            cut = lifting.of_read(self.target, text)
             found[place] = self._aligned(line, text, source, [*target, EOS], cut, sums[row], sums[row], own)
         return found
 
@@ -139,7 +139,7 @@ class Translator:
         text = _one_line(self.target.write(written))
         if not align:
             return Translation(text, score, log_probability)
-        cut = words.of_written(self.target, written)
+        cut = lifting.of_written(self.target, written)
         return self._aligned(line, text, source, ids, cut, score, log_probability, weights)
 
     def _aligned(
@@ -149,7 +149,7 @@ class Translator:
         if weights is None:
             return Translation(text, score, log_probability)
         tokens = hard_links.hard(weights[: len(cut), : len(source)])
-        links = hard_links.lifted(tokens, words.of_read(self.source, line), cut)
+        links = hard_links.lifted(tokens, lifting.of_read(self.source, line), cut)
         labels = [[vocabulary.tokens[i] for i in row] for vocabulary, row in self._sides((*source, EOS), ids)]
         lookup = Lookup(weights, np.zeros(weights.shape, dtype=bool), *labels)
         return Translation(text, score, log_probability, links, lookup)

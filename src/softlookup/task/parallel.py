@@ -12,6 +12,7 @@ from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
 
 from softlookup.contract import Example, Examples, Task
 from softlookup.errors import UserError
+from softlookup.task.gold import linked
 from softlookup.task.lines import Split, read_folder, read_hub
 from softlookup.vocabulary import UNK, Vocabulary
 
@@ -39,7 +40,8 @@ class Parallel(Task):
     Validation and test are kept whole: there a long sentence stays and a side without words is an error. Pairs of
     theirs that training has too are left in, since the sets are those of the published figures, and counted too.
 
-    There are no gold alignments. Raises UserError for data that cannot be read and for settings that leave nothing.
+    `alignment` names a Pharaoh file with the gold alignments of the test set, `silver` one of a statistical aligner
+    (`task.gold`). Raises UserError for data that cannot be read and for settings that leave nothing.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class Parallel(Task):
         minimum_frequency: int,
         lowercase: bool,
         longest: int,
+        alignment: str | None,
+        silver: str | None,
     ) -> None:
         if source == target:
             raise UserError(f"task.source and task.target are both {source}; give two languages")
@@ -73,6 +77,9 @@ class Parallel(Task):
         self._training, self._validation, self._test = (
             [self._example(pair) for pair in part] for part in (train, pairs["validation"], pairs["test"])
         )
+        texts = [stripped_lines(splits["test"], language) for language in (source, target)]
+        vocabularies = (self.source_vocabulary, self.target_vocabulary)
+        self._test = linked(self._test, list(zip(*texts, strict=True)), vocabularies, (alignment, silver))
         lengths = [len(example.source) for example in self._training]
         self.lengths = (min(lengths), max(lengths))
         self.buckets = _buckets([len(example.source) for example in self._test])
@@ -158,10 +165,15 @@ class Passes(Examples):
             self._order = again.permutation(len(self._examples)).tolist()
 
 
+def stripped_lines(split: Split, language: str) -> list[str]:
+    """The lines of one side without blanks around them."""
+    return [(line or "").strip() for line in split.pairs[language][:]]
+
+
 def _pairs(split: Split, source: str, target: str, lowercase: bool) -> list[Pair]:
     tokenize = Tokenizer13a()
     # A hub column may hold nulls: sides without words. Interned, a word is kept once, not at every occurrence.
-    columns = [[(line or "").strip() for line in split.pairs[language][:]] for language in (source, target)]
+    columns = [stripped_lines(split, language) for language in (source, target)]
     if lowercase:
         columns = [[line.lower() for line in column] for column in columns]
     return [
