@@ -12,8 +12,10 @@ RESAMPLES = 1_000
 SHARE = 0.95
 
 
-def bleu_band(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool) -> dict[str, float | None]:
-    """bleu_low and bleu_high: corpus BLEU of the central 95 % of 1,000 resamples of the sentences (Koehn 2004).
+def bleu_band(
+    hypotheses: Sequence[str], references: Sequence[str], lowercase: bool, name: str = "bleu"
+) -> dict[str, float | None]:
+    """NAME_low and NAME_high: corpus BLEU of the central 95 % of 1,000 resamples of the sentences (Koehn 2004).
 
     sacrebleu's own resamples, drawn from its fixed seed: the percentile interval, which unlike sacrebleu's half-width
     need not be symmetric. It holds the spread of sentences, and not that of seeds. None for both of an empty set, and
@@ -22,9 +24,9 @@ def bleu_band(hypotheses: Sequence[str], references: Sequence[str], lowercase: b
     if len(hypotheses) != len(references):
         raise ValueError(f"got {len(hypotheses)} hypotheses and {len(references)} references")
     if len(references) < 2:
-        return {"bleu_low": None, "bleu_high": None}
+        return {f"{name}_low": None, f"{name}_high": None}
     metric = BLEU(lowercase=lowercase, force=True, references=[list(references)])
     statistics = metric._extract_corpus_statistics(list(hypotheses), None)
     scores = [one.score for one in _bootstrap_resample(statistics, metric, RESAMPLES)[1]]
     low, high = np.quantile(scores, [(1 - SHARE) / 2, (1 + SHARE) / 2])
-    return {"bleu_low": float(low), "bleu_high": float(high)}
+    return {f"{name}_low": float(low), f"{name}_high": float(high)}
