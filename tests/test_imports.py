@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
 GROUPS = {"attention", "normalizer", "encoder", "decoder", "task", "curriculum", "metrics", "optimizer", "segmentation"}
-BASE = {"errors", "words", "vocabulary", "contract", "positions", "durable", "cache"}
+BASE = {"errors", "words", "vocabulary", "contract", "positions", "lifting", "pharaoh", "durable", "cache"}
 # What anything above the groups may use: locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"lock", "memory", "seeds", "processes", "stop"}
 # What each module above the groups may import besides BASE, GROUND and what stands here.
