@@ -68,7 +68,9 @@ class Verb:
 
     def _translator(self, trained: Trained) -> Translator:
         device = device_of({"device": self.asked.device})
-        return Translator(trained, search_of(trained.config, self.asked.search), device)
+        search = search_of(trained.config, self.asked.search)
+        search.check(trained.model)
+        return Translator(trained, search, device)
 
     def run(self, stream: BinaryIO, interactive: bool = False) -> None:
         """Read all lines, or the one that was given, and write as many; then draw."""
