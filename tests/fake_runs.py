@@ -59,6 +59,45 @@ def make(
     return runs_dir
 
 
+def papers(runs_dir: Path, seeds: int = 1) -> Path:
+    """Write experiment `bleu_by_length`: two papers at two lengths, BLEU with bounds of its own, 8 buckets to 80.
+
+    A model that attends stays where it is; one that does not falls from the length that it was trained to.
+    """
+    folder = runs_dir / "bleu_by_length"
+    parts = {"cho2014": ("cho2014", "fixed_final", "cho2014"), "bahdanau2014": ("bahdanau2014", "additive", "gru")}
+    cells = [
+        {
+            "id": f"{paper}-{longest}-s{seed}",
+            "choices": {"task": "multi30k", "encoder": encoder, "attention": attention, "decoder": decoder,
+                        "paper": paper, "size": "small", "task.longest": longest},
+            "seed": seed,
+        }
+        for paper, (encoder, attention, decoder) in parts.items()
+        for longest in (15, 30)
+        for seed in range(1, seeds + 1)
+    ]  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps({"experiment": folder.name, "planned": cells}))
+    for cell in cells:
+        paper, longest = cell["choices"]["paper"], cell["choices"]["task.longest"]
+        _run(folder / cell["id"], cell, 3 if paper == "bahdanau2014" else 1, text=True, failed=False)
+        row = json.loads((folder / cell["id"] / "result.json").read_text())
+        row["longest"] = longest
+        row["by_length"] = [
+            {**_bucket(high, 1, cell["seed"], paper == "cho2014", True), **_bleu(paper, longest, high, cell["seed"])}
+            for high in range(10, 81, 10)
+        ]
+        (folder / cell["id"] / "result.json").write_text(json.dumps(row))
+    return runs_dir
+
+
+def _bleu(paper: str, longest: int, high: int, seed: int) -> dict:
+    reach = {"bahdanau2014": 4 * longest, "cho2014": longest}[paper]
+    bleu = (28 + seed + longest / 5) * min(1.0, (reach / high) ** 1.2)
+    return {"low": high - 9, "high": high, "bleu": bleu, "bleu_low": bleu - 1 - high / 40, "bleu_high": bleu + 3}
+
+
 def accuracy(rank: int, seed: int, length: int = LONGEST) -> float:
     """Token accuracy of the variant of that rank: all fall with length, later variants from higher, less steeply."""
     return (0.5 + 0.09 * rank + 0.01 * (seed % 10)) * min(1.0, (LONGEST * (1 + 0.2 * rank) / length) ** 0.6)
@@ -96,9 +135,11 @@ def _run(folder: Path, cell: dict, rank: int, text: bool, failed: bool) -> None:
 def _bucket(length: int, rank: int, seed: int, fixed: bool, text: bool) -> dict:
     value = accuracy(rank, seed, length)
     aligned = None if fixed else 0.8 * value
+    bounds = {"bleu_lowercased_low": 40 * value - 2, "bleu_lowercased_high": 40 * value + 3} if text else {}
     return {
         "low": length - 4 if text else length, "high": length, "count": 64, "token_accuracy": value,
         "exact_match": value**3, "alignment_accuracy": aligned, "bleu_lowercased": 40 * value if text else None,
+        **bounds,
     }  # fmt: skip
 
 

@@ -10,7 +10,18 @@ PACKAGE = SOURCE / "softlookup"
 
 GROUPS = {"attention", "normalizer", "window", "encoder", "decoder", "task", "segmentation", "curriculum"}
 GROUPS |= {"metrics", "initialization", "optimizer", "schedule"}
-BASE = {"errors", "words", "vocabulary", "contract", "positions", "self_attention", "durable", "cache"}
+BASE = {
+    "errors",
+    "words",
+    "vocabulary",
+    "lifting",
+    "pharaoh",
+    "contract",
+    "positions",
+    "self_attention",
+    "durable",
+    "cache",
+}
 # What anything above the groups may use: locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"lock", "memory", "seeds", "processes", "stop"}
 # What each module above the groups may import besides BASE, GROUND and what stands here.

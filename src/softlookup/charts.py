@@ -15,7 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from softlookup.compare import QUALITY, front
+from softlookup.compare import QUALITY, front, limits, spread
 from softlookup.results import Alignment
 from softlookup.style import COLORS, Style, Styles, literal, percent, title
 
@@ -64,12 +64,13 @@ def _axis(measure: str) -> dict[str, Any]:
 
 
 def _lines(frame: pd.DataFrame, at: str, x: str, name: str, style: Style, measure: str) -> list[Trace]:
-    """Band (lowest to highest seed), every seed, and mean of `value` at each `at`, drawn at the mean `x`."""
-    places, values = frame.groupby(at)[x].mean().to_numpy(dtype=float), frame.groupby(at)["value"]
-    low, high = values.min().to_numpy(dtype=float), values.max().to_numpy(dtype=float)
+    """Band (see `spread`), every seed, and mean of `value` at each `at`, drawn at the mean `x`."""
+    places, table = frame.groupby(at)[x].mean().to_numpy(dtype=float), spread(frame, at)
+    low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
     xs, ys = _with_gaps(frame.sort_values(["seed", at]), x)
     hover = f"<b>{literal(name)}</b><br>{x} %{{x:,}}: " + _show(measure, "y") + "<br>"
-    hover += f"seeds {_show(measure, 'customdata[0]')} to {_show(measure, 'customdata[1]')}, n = %{{customdata[2]}}"
+    hover += "95 % of resamples" if table["resampled"].any() else "seeds"
+    hover += f" {_show(measure, 'customdata[0]')} to {_show(measure, 'customdata[1]')}, n = %{{customdata[2]}}"
     return [
         _scatter(
             x=np.concatenate([places, places[::-1]]),
@@ -91,8 +92,8 @@ def _lines(frame: pd.DataFrame, at: str, x: str, name: str, style: Style, measur
         ),
         _scatter(
             x=places,
-            y=values.mean().to_numpy(dtype=float),
-            customdata=np.column_stack([low, high, values.size()]),
+            y=table["mean"].to_numpy(dtype=float),
+            customdata=np.column_stack([low, high, table["n"]]),
             mode="lines+markers",
             line=style.line,
             marker={**style.marker, "size": 7},
@@ -121,10 +122,10 @@ def quality_by_length(buckets: pd.DataFrame, measure: str, looks: Styles) -> Fig
     if absent:
         words = f"absent, not 0: {', '.join(absent)}"
         figure.add_annotation(text=words, xref="paper", x=1.0, xanchor="right", yshift=18, **above)
-    for longest in sorted(buckets["longest"].dropna().unique()):
+    for longest, words in limits(buckets):
         upright = {"type": "line", "x0": longest, "x1": longest, "y0": 0, "y1": 1, "yref": "y domain"}
         figure.add_shape(**upright, line={"color": GREY, "width": 1.5, "dash": "dot"})
-        figure.add_annotation(text="longest in training", x=longest, **above)
+        figure.add_annotation(text=words, x=longest, **above)
     figure.update_xaxes(title_text="source length (tokens)", rangemode="tozero")
     return _figure(traces, figure.update_yaxes(title_text=title(measure), **_axis(measure)))
 

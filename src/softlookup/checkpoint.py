@@ -67,7 +67,7 @@ class Checkpoints:
             path = self.folder / row["file"]
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() == row["sha256"]:
-                return _plain(path, data)
+                return plain(path, data)
             wrong = f"{len(data)} of {row['bytes']} bytes" if len(data) != row["bytes"] else "another SHA-256"
             self.messages.append(f"{path} is corrupt ({wrong}): not used")
         if rows:
@@ -100,7 +100,8 @@ def serialized(content: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _plain(path: Path, data: bytes) -> dict[str, Any]:
+def plain(path: Path, data: bytes) -> dict[str, Any]:
+    """What the bytes of a file hold, where that is tensors and plain values alone; else raises UserError."""
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that were made to be read wrongly raise anything

@@ -48,6 +48,42 @@ def summary(rows: pd.DataFrame, metrics: Sequence[str] = SUMMARY) -> pd.DataFram
     return table.reset_index().sort_values(order, ascending=[True, True, False, True], ignore_index=True)
 
 
+def spread(cells: pd.DataFrame, at: str) -> pd.DataFrame:
+    """Of one variant, by `at`: mean, low, high and n of `value` over seeds, and `resampled`, which says what low and
+    high are: of several seeds the lowest and the highest; of a single one the bounds that it gave itself, where it did.
+    """
+    table = cells.groupby(at)["value"].agg(mean="mean", low="min", high="max", n="size")
+    bounds = cells.groupby(at)[["band_low", "band_high"]].mean() if "band_low" in cells else pd.DataFrame()
+    alone = cells["seed"].nunique() == 1 and bool(bounds.notna().to_numpy().any())
+    if alone:
+        table["low"] = bounds["band_low"].fillna(table["low"])
+        table["high"] = bounds["band_high"].fillna(table["high"])
+    return table.assign(resampled=alone)
+
+
+def band_note(chosen: pd.DataFrame) -> str:
+    """What the bands around one measure's lines are; `chosen` as `by_length` gives them."""
+    bands = {(cells["seed"].nunique() > 1, spread(cells, "length")["resampled"].any()) for _, cells in
+             chosen.groupby("variant")}  # fmt: skip
+    seeds = "lowest to highest seed" if any(several for several, _ in bands) else ""
+    resampled = "95 % of 1,000 bootstrap resamples of the test sentences" if any(own for _, own in bands) else ""
+    if seeds and resampled:
+        return f"bands: {seeds}; where there is a single one, {resampled}"
+    return f"bands: {seeds or f'{resampled} (one seed)'}" if seeds or resampled else "one seed: no bands"
+
+
+def limits(cells: pd.DataFrame) -> list[tuple[float, str]]:
+    """The longest source lengths of training, each with what to write at it: several share the words.
+
+    >>> limits(pd.DataFrame({"longest": [30, 15, 30]}))
+    [(15.0, 'trained to 15'), (30.0, '30')]
+    """
+    found = sorted(float(longest) for longest in cells["longest"].dropna().unique())
+    if len(found) == 1:
+        return [(found[0], "longest in training")]
+    return [(longest, f"{'' if place else 'trained to '}{longest:g}") for place, longest in enumerate(found)]
+
+
 def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
     """Two-sided sign-flip test of paired differences: its p, and the smallest p that n pairs can reach, 2 / 2^n.
 

@@ -22,6 +22,8 @@ from softlookup.schema import SETTINGS, check_settings
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
 _UNCHOSEN = {"seed", *UNHASHED, *BOOKKEEPING} - {"sizes"}
 SIZES = ("small", "paper")
+# Keys of a task that say where files lie: no variant either.
+FILES = ("path", "alignment", "silver")
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -99,7 +101,7 @@ def _changed(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     changed = {}
     for _, override in parsed(list(overrides)):
         path = override.key_or_group.split(".")
-        if path[0] in config and path[0] not in _UNCHOSEN and path[-1] != "path":
+        if path[0] in config and path[0] not in _UNCHOSEN and path[-1] not in FILES:
             value: Any = config
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None

@@ -25,12 +25,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from softlookup.pharaoh import Gold
 from softlookup.vocabulary import Vocabulary
 
 # What a mechanism or a decoder carries from one target step to the next; every tensor is batch-first, so
 # that a search can reorder hypotheses by indexing dimension 0 without knowing what is inside. For a mechanism an
 # empty history is that of the first step.
 History = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class WordLinks:
+    """Links between the words of a text and its translation, and the word that each token of both is part of: those of
+    people (gold) and of a statistical aligner (silver), None where there are none."""
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    gold: Gold | None
+    silver: Gold | None
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Example:
     (Och & Ney 2003). Both are empty tuples where the task has no gold alignment; a single empty set
     says that this target position comes from no source position. `reference` is the translation as
     people write it; it is set for text alone, and BLEU is measured where it is. `words` counts those of the source
-    where tokens may be something else.
+    where tokens may be something else; `links` are gold of text, where a file has some.
     """
 
     source: tuple[int, ...]
@@ -49,6 +61,7 @@ class Example:
     sure: tuple[frozenset[int], ...] = ()
     possible: tuple[frozenset[int], ...] = ()
     reference: str | None = None
+    links: WordLinks | None = None
     words: int | None = None
 
     @property

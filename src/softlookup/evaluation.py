@@ -8,7 +8,7 @@ import torch
 
 from softlookup.contract import Batch, Example, Task
 from softlookup.data import evaluation_batches
-from softlookup.metrics import alignment, sequence, translation
+from softlookup.metrics import alignment, bootstrap, links, sequence, translation
 from softlookup.processes import ALONE, Processes
 from softlookup.search.search import Search
 from softlookup.seq2seq import Seq2Seq
@@ -100,7 +100,7 @@ def evaluate(
     own = [run_batch(model, batch.to(device), search) for batch in processes.share(evaluation_batches(task.test()))]
     outputs = [output for batch in processes.gathered(own) for output in batch]
     lengths = [output.example.length for output in outputs]
-    by_length = sequence.by_length(lengths, task.buckets, lambda members: _row([outputs[i] for i in members], task))
+    by_length = sequence.by_length(lengths, task.buckets, lambda members: _bucket([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
     metrics["test/area"] = sequence.area(by_length)
     metrics["test/effective_length"] = sequence.effective_length(by_length)
@@ -120,7 +120,17 @@ def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
         **_translation(outputs, task),
         "forced/token_accuracy": float(np.concatenate(forced_right).mean()) if outputs else None,
         **{f"forced/{name}": value for name, value in forced.items()},
+        **_word_errors(outputs),
     }
+
+
+def _bucket(outputs: list[Output], task: Task) -> dict[str, float | None]:
+    """The metrics of a set, and between which bounds its BLEU lies."""
+    texts = _texts(outputs, task)
+    cased, lowercased = (
+        bootstrap.bleu_band(*texts, low, name) for low, name in ((False, "bleu"), (True, "bleu_lowercased"))
+    )
+    return {**_row(outputs, task), **cased, **lowercased}
 
 
 def _alignment(
@@ -132,10 +142,32 @@ def _alignment(
     return alignment.measure(words, [e.sure for e in examples], [e.possible for e in examples], right)
 
 
+def _word_errors(outputs: list[Output]) -> dict[str, float | None]:
+    """AER of the hard links between words under teacher forcing (Luong 2015, section 5.4) against the gold and the
+    silver that the text has; nothing where it has none. None for a fixed context."""
+    found = {}
+    known = [(o.example, o.forced_weights, o.example.links) for o in outputs if o.example.links is not None]
+    for name, kind in (("forced/aer", "gold"), ("forced/aer_silver", "silver")):
+        rows = [(example, w, words, getattr(words, kind)) for example, w, words in known if getattr(words, kind)]
+        if rows:
+            made = [
+                links.lifted(links.hard(w[: len(e.target), : len(e.source)]), words.source, words.target)
+                for e, w, words, _ in rows
+                if w is not None
+            ]
+            found[name] = links.aer(made, [gold for *_, gold in rows]) if len(made) == len(rows) else None
+    return found
+
+
 def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
+    return translation.measure(*_texts(outputs, task), task.target_language)
+
+
+def _texts(outputs: list[Output], task: Task) -> tuple[list[str], list[str]]:
+    """Hypotheses and references, of the examples that are text."""
     texts = [(o.ids, o.example.reference) for o in outputs if o.example.reference is not None]
     hypotheses = [task.target_vocabulary.write(ids) for ids, _ in texts]
-    return translation.measure(hypotheses, [reference for _, reference in texts], task.target_language)
+    return hypotheses, [reference for _, reference in texts]
 
 
 def _heat_maps(outputs: list[Output], task: Task) -> list[HeatMap]:

@@ -1,7 +1,7 @@
 """Result rows to CSV files for other programs. No torch.
 
     runs.csv        a row for each cell: what became of it, and every metric and cost that no clock measured
-    by_length.csv   counted runs by source length, long: a row for each measure of each bucket
+    by_length.csv   counted runs by source length, long: a row for each measure of each bucket, with its own bounds
     curves.csv      their validations and the length of the curriculum, long, by step and target tokens
     summary.csv     by task and variant: seeds, means, standard deviations, and the gain over the best fixed context
     counts.csv      cells by experiment and status

@@ -64,6 +64,11 @@ def no_such_key(path: str) -> UserError:
     return UserError(f"{told(path)}: no such key; {nearest(key, keys) if keys else f'{told(group)} takes no keys'}")
 
 
+def keys_of(group: str) -> set[str]:
+    """Every key that a choice of a group has, as in score.width; none of a group that is not there."""
+    return {key for file in (CONF / group).glob("*.yaml") for key in _keys(yaml.load(file.read_bytes(), _LOADER) or {})}
+
+
 def _keys(content: dict[str, Any]) -> Iterator[str]:
     """Every key of a choice that can be changed, as in score.width."""
     for key, value in content.items():

@@ -35,7 +35,9 @@ function draw(target, figure) {
 const pick = (list, select) => list[select.selectedIndex];
 
 function drawFigures() {
-  draw($("length"), pick(task.length, $("length-choice"))?.figure);
+  const length = pick(task.length, $("length-choice"));
+  draw($("length"), length?.figure);
+  $("length-note").textContent = length?.note ?? "no bands";
   draw($("alignment"), pick(task.alignment, $("alignment-choice"))?.figure);
   const cost = pick(task.cost, $("cost-choice"));
   draw($("memory"), cost?.figures[0]);

@@ -19,7 +19,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from softlookup import charts, durable
-from softlookup.compare import counts, summary
+from softlookup.compare import band_note, counts, summary
 from softlookup.errors import UserError
 from softlookup.results import alignments, by_length, curves, read
 from softlookup.style import GLYPHS, Styles, styles, title
@@ -59,8 +59,10 @@ def render(rows: pd.DataFrame) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _packaged("page.html"))
 
 
-def _typed(array: np.ndarray) -> dict[str, str]:
+def _typed(array: np.ndarray | np.generic) -> Any:
     """An array as plotly's typed arrays: exact, a third of the size of its digits, and NaN is a gap."""
+    if isinstance(array, np.generic):  # which is no array to plotly
+        return array.item()
     encoded = {
         "dtype": f"{array.dtype.kind}{array.dtype.itemsize}",
         "bdata": base64.b64encode(array.tobytes()).decode(),
@@ -100,7 +102,14 @@ def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, p
         "name": name,
         "variants": _variants(rows, looks),
         "summary": {"columns": columns[1:], "rows": [line[1:] for line in lines]},
-        "length": [{"name": title(m), "figure": charts.quality_by_length(buckets, m, looks)} for m in measured],
+        "length": [
+            {
+                "name": title(m),
+                "figure": charts.quality_by_length(buckets, m, looks),
+                "note": band_note(buckets[buckets["measure"] == m]),
+            }
+            for m in measured
+        ],
         "alignment": [
             {
                 "name": "teacher forcing" if "forced" in prefix else "free decoding",

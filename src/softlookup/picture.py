@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from softlookup import durable
-from softlookup.compare import summary
+from softlookup.compare import band_note, limits, spread, summary
 from softlookup.errors import UserError, nearest
 from softlookup.results import by_length
 from softlookup.style import Styles, percent, styles, title
@@ -25,8 +25,8 @@ NOTE: dict[str, Any] = {"fontsize": 8, "color": GREY, "ha": "center", "va": "bot
 
 
 def readme_picture(rows: pd.DataFrame, experiment: str, path: Path, measure: str = "token_accuracy") -> Path:
-    """Draw `measure` of one experiment to `path`, with the colours of the dashboard of all `rows`: means, and bands
-    from the lowest to the highest seed. Raises UserError for an experiment or a measure that is not there."""
+    """Draw `measure` of one experiment to `path`, with the colours of the dashboard of all `rows`: means, and bands of
+    which the picture says what they are. Raises UserError for an experiment or a measure that is not there."""
     names = sorted(rows["experiment"].unique())
     if experiment not in names:
         raise UserError(f"a picture needs experiment=NAME, given {experiment!r}; {nearest(experiment, names)}")
@@ -37,7 +37,8 @@ def readme_picture(rows: pd.DataFrame, experiment: str, path: Path, measure: str
     looks, labels = styles(rows)[experiment], _labels(rows[rows["experiment"] == experiment])
     tasks = list(chosen["task"].unique())
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}):
-        figure = Figure(figsize=(1.5 + 4 * len(tasks), 3.6), layout="constrained")
+        beside = 0.6 + 0.075 * max(map(len, labels.values()))  # inches of the legend
+        figure = Figure(figsize=(beside + 4.2 * len(tasks), 3.6), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
         lines: dict[str, Line2D] = {}
@@ -48,6 +49,7 @@ def readme_picture(rows: pd.DataFrame, experiment: str, path: Path, measure: str
         if percent(measure):
             panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         panels[0].set_ylabel(title(measure))
+        figure.supxlabel(band_note(chosen), fontsize=8, color=GREY)
         named = [name for name in looks if name in lines]
         handles = [lines[name] for name in named]
         figure.legend(handles, [labels[name] for name in named], loc="outside right center", frameon=False)
@@ -70,16 +72,17 @@ def _panel(axes: Axes, buckets: pd.DataFrame, looks: Styles) -> dict[str, Line2D
     """One task: means and bands, and where training ended. Returns the lines by variant."""
     lines = {}
     for name, style in looks.items():
-        spread = buckets[buckets["variant"] == name].groupby("length")["value"].agg(["mean", "min", "max"])
-        if spread.empty:
+        cells = buckets[buckets["variant"] == name]
+        if cells.empty:
             continue
-        (line,) = axes.plot(spread.index, spread["mean"], "--" if style.fixed else "-", color=style.color)
+        table = spread(cells, "length")
+        (line,) = axes.plot(table.index, table["mean"], "--" if style.fixed else "-", color=style.color)
         line.set(marker=MARKERS[style.symbol], markersize=5, markerfacecolor="white" if style.fixed else style.color)
         lines[name] = line
-        axes.fill_between(spread.index, spread["min"], spread["max"], color=style.color, alpha=0.13, lw=0)
-    for longest in buckets["longest"].dropna().unique():
+        axes.fill_between(table.index, table["low"], table["high"], color=style.color, alpha=0.13, lw=0)
+    for longest, words in limits(buckets):
         axes.axvline(longest, color=GREY, lw=1, ls=":")
-        axes.annotate("longest in training", (longest, 1.01), xycoords=("data", "axes fraction"), **NOTE)
+        axes.annotate(words, (longest, 1.01), xycoords=("data", "axes fraction"), **NOTE)
     axes.set_xlim(0)
     axes.grid(color="#e8e8e8")
     axes.set_axisbelow(True)

@@ -6,6 +6,7 @@
                           /metrics.jsonl          one line per validation, appended: the truth about training
                           /result.json            one row, there only when everything was measured
                           /alignments.npz         a few lookups to draw; absent for a fixed context
+                          /vocabularies.json      both vocabularies: what using the run needs besides its weights
                           /log.txt                stdout and stderr of a run of a sweep
                           /checkpoints/           what a run that was stopped goes on from; in the end final.pt alone
                           /checkpoints.json       the checkpoints there must be, with their SHA-256

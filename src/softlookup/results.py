@@ -60,6 +60,7 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
     keys = list(dict.fromkeys(key for choice in choices for key in choice))
     given = [choice for choice in choices if choice]
     varying = [k for k in keys if k != "task" and len({repr(choice.get(k)) for choice in given}) > 1]
+    varying = [k for k in varying if not _implied(k, given, varying)]
     seen: dict[tuple[str, str, int], dict[str, Any]] = {}
     for cell, choice in zip(cells, choices, strict=True):
         cell["task"] = str(choice.get("task", "unknown"))
@@ -73,6 +74,12 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
         if cell["counted"]:
             seen[place] = cell
     return cells
+
+
+def _implied(key: str, choices: Sequence[dict[str, Any]], varying: Sequence[str]) -> bool:
+    """Whether a choice says nothing beside the paper that it comes from: it is the same in all runs of that paper."""
+    pairs = {(repr(choice.get("paper")), repr(choice.get(key))) for choice in choices}
+    return key != "paper" and "paper" in varying and len(pairs) == len({paper for paper, _ in pairs})
 
 
 def _planned(path: Path) -> dict[str, dict[str, Any]] | None:
@@ -153,17 +160,24 @@ def _variant(choices: dict[str, Any], varying: Sequence[str]) -> str:
 
 def by_length(rows: pd.DataFrame) -> pd.DataFrame:
     """Counted runs by source length, long: the cell, seed, longest, low, high, count, length (the
-    middle of low and high), measure, value.
+    middle of low and high), measure, value, band_low, band_high.
 
-    A measure that is absent from a run (an alignment without weights) has no row.
+    The last two are the bounds that the run itself gave for the value (`bleu_low` and `bleu_high` of `bleu`), NaN where
+    it gave none. A measure that is absent from a run (an alignment without weights) has no row.
     """
     found = []
     for row in rows[rows["counted"]].to_dict("records"):
         cell = [row[key] for key in (*CELL, "seed", "longest")]
         for bucket in row["by_length"]:
             place = [*cell, *(bucket[key] for key in BOUNDS), (bucket["low"] + bucket["high"]) / 2]
-            found += [[*place, k, v] for k, v in bucket.items() if k not in BOUNDS and v is not None]
-    return pd.DataFrame(found, columns=[*CELL, "seed", "longest", *BOUNDS, "length", "measure", "value"])
+            bounds = {f"{name}_{end}" for name in bucket for end in ("low", "high")}
+            found += [
+                [*place, k, v, bucket.get(f"{k}_low"), bucket.get(f"{k}_high")]
+                for k, v in bucket.items()
+                if k not in BOUNDS and k not in bounds and v is not None
+            ]
+    columns = [*CELL, "seed", "longest", *BOUNDS, "length", "measure", "value", "band_low", "band_high"]
+    return pd.DataFrame(found, columns=columns).astype({"band_low": float, "band_high": float})
 
 
 def curves(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from softlookup import cost, durable, heatmap, lock, provenance, report
-from softlookup.checkpoint import Checkpoints, serialized
+from softlookup import cost, heatmap, lock, provenance, report, trained
+from softlookup.checkpoint import Checkpoints
 from softlookup.company import joined
 from softlookup.config import build
 from softlookup.construct import build_model, device_of
@@ -98,7 +98,7 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
         measured = _evaluate(config, task, model, device, processes)
         row = _row(config, folder, task, training, measured)
         row["cost"] = _cost(config, task, model, training, fit.seconds + time.perf_counter() - started)
-        durable.write(folder.checkpoints / "final.pt", serialized(model.state_dict()))
+        row["files"] = trained.keep(folder.path, model, task)
         folder.write_alignments(measured.arrays())
         if measured.heat_maps:
             heatmap.draw(measured.heat_maps[0], folder.path / "alignment.png")

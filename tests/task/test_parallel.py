@@ -44,6 +44,7 @@ def parallel(path: Path, train: Lines, validation: Lines = TRAIN[:1], test: Line
             (path / f"{stem}.{language}").write_text("".join(f"{line}\n" for line in side))
     settings = {"source": "de", "target": "en", "segmentation": Word(1, True)}
     settings |= {"columns": None, "longest": 50, "concatenate": 1}
+    settings |= {"alignment": None, "silver": None}
     return Parallel(path=str(path), dataset="", **settings | given)
 
 
@@ -111,7 +112,7 @@ def test_a_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "train.de").write_bytes(
         b"\xef\xbb\xbf" + "".join(f"{source}\r\n" for source, _ in TRAIN).encode().removesuffix(b"\r\n")
     )
-    other = Parallel(str(tmp_path), "", None, "de", "en", Word(1, True), 50, 1)
+    other = Parallel(str(tmp_path), "", None, "de", "en", Word(1, True), 50, 1, None, None)
     assert other.source_vocabulary.tokens == plain.source_vocabulary.tokens
     assert other.notes() == plain.notes()
 
@@ -358,7 +359,7 @@ def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     splits = DatasetDict({name: Dataset.from_dict(columns) for name, columns in sides.items()})
     monkeypatch.setattr("softlookup.task.hub.hub_unreachable", lambda: None)
     monkeypatch.setattr("datasets.load_dataset", lambda name: splits if name == "bentrevett/multi30k" else None)
-    task = Parallel(None, "bentrevett/multi30k", None, "de", "en", Word(1, True), 50, 1)
+    task = Parallel(None, "bentrevett/multi30k", None, "de", "en", Word(1, True), 50, 1, None, None)
     assert task.source_vocabulary.tokens[4:] == ("ein", "hund")
     assert task.notes()[0].endswith("1 with a side without words")
     assert task.test() == [Example((5,), (5,), reference="dog", words=1)]

@@ -9,6 +9,7 @@ from softlookup.contract import Example, Examples, Segmentation, Task
 from softlookup.errors import UserError
 from softlookup.task.corpus import JUDGED, dropped, joined, prepared, stripped
 from softlookup.task.folder import read_folder
+from softlookup.task.gold import linked
 from softlookup.task.hub import read_hub
 from softlookup.task.passes import Passes
 from softlookup.task.split import Pair, Split
@@ -53,6 +54,8 @@ class Parallel(Task):
         segmentation: Segmentation,
         longest: int,
         concatenate: int,
+        alignment: str | None,
+        silver: str | None,
     ) -> None:
         if source == target:
             raise UserError(f"task.source and task.target are both {source}; give two languages")
@@ -68,6 +71,7 @@ class Parallel(Task):
         self.target_language = target
         self.lengths = (min(self._corpus.lengths), max(self._corpus.lengths))
         self._validation, self._test = (self._judged(splits[name]) for name in JUDGED)
+        self._test = linked(self._test, list(stripped(splits["test"])), self._corpus.vocabularies, (alignment, silver))
         joins = [self._joins(splits[name], concatenate) for name in JUDGED]
         joins[0] = [example for example in joins[0] if max(len(example.source), len(example.target)) <= longest]
         forget()

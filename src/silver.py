@@ -1,0 +1,58 @@
+"""Write silver links, those of the statistical aligner eflomal, for line-aligned text: a Pharaoh file.
+
+python src/silver.py source=test.de target=test.en output=test.silver [symmetrize=grow_diag_final_and]
+                     [more_source=train.de.gz more_target=train.en.gz]     text to learn from besides: more is better
+
+Give the file to a run as task.silver=FILE, and it measures its AER against it as forced/aer_silver.
+"""
+
+import sys
+from pathlib import Path
+
+from softlookup import durable, pharaoh
+from softlookup.errors import UserError, key_values, nearest
+
+KEYS = ("source", "target", "output", "more_source", "more_target", "symmetrize")
+RULES = ("intersection", "union", "grow_diag_final_and")
+
+
+def main(arguments: list[str]) -> Path:
+    """The file that was written, whole or not at all. Raises UserError for a mistake in what was asked for or read."""
+    given = key_values(arguments, KEYS)
+    for key in ("source", "target", "output"):
+        if key not in given:
+            raise UserError(f"{key}=FILE is missing; needed are source=FILE target=FILE output=FILE")
+    rule = given.get("symmetrize", RULES[-1])
+    if rule not in RULES:
+        raise UserError(f"symmetrize={rule}: {nearest(rule, RULES)}")
+    if ("more_source" in given) != ("more_target" in given):
+        raise UserError("more_source and more_target are two sides of one text; give both")
+    from softlookup.silver import aligned, tell
+
+    pairs = _pairs(given["source"], given["target"])
+    more = _pairs(given["more_source"], given["more_target"]) if "more_source" in given else []
+    links = aligned(pairs, more, rule)
+    output = Path(given["output"])
+    durable.write(output, "".join(f"{pharaoh.written(one)}\n" for one in links).encode())
+    tell(links)
+    return output
+
+
+def _pairs(source: str, target: str) -> list[tuple[str, str]]:
+    from softlookup.task.lines import read_lines
+
+    sides = [list(read_lines(Path(name).expanduser())) for name in (source, target)]
+    if len(sides[0]) != len(sides[1]):
+        raise UserError(f"{source} has {len(sides[0])} lines and {target} {len(sides[1])}; one translation a line")
+    return list(zip(*sides, strict=True))
+
+
+if __name__ == "__main__":
+    try:
+        print(main(sys.argv[1:]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"error: {error.filename} cannot be written ({error.strerror})", file=sys.stderr)
+        sys.exit(1)

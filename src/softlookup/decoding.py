@@ -1,0 +1,32 @@
+"""The search of a run that is used again, and what a command line changes in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from softlookup.config import build, composed
+from softlookup.offer import no_such_key
+from softlookup.parts import check_part, part_of
+from softlookup.search.search import Search
+
+
+def search_of(config: dict[str, Any], asked: dict[str, str]) -> Search:
+    """The search of a run's config, with what `asked` (search=NAME, search.KEY=VALUE) changes.
+
+    Raises UserError for another search than there is, a key that it does not have, and a value that does not fit.
+    """
+    name = asked.get("search")
+    node = (
+        composed([f"search={name}"] if name else [])["search"] if name or "search" not in config else config["search"]
+    )
+    node = dict(node)
+    for key, value in asked.items():
+        if key != "search":
+            if key.partition(".")[2] not in node:
+                raise no_such_key(key)
+            node[key.partition(".")[2]] = yaml.safe_load(value)
+    check_part("search", node, part_of("search"))
+    search: Search = build(node)
+    return search

@@ -1,0 +1,77 @@
+"""Links between the words of a line and those of its translation, as lines of text: the Pharaoh format.
+
+    0-0 1-2 2?1        word 0 of the source with word 0 of the target, 1 with 2; and possibly 2 with 1
+
+One line per sentence pair, links apart by blanks, **source before target, both counted from 0**. `i-j` is a sure link,
+`i?j` (in some files `ipj`) a possible one. Where gold counts from 1, subtract one first: nothing in a file says it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from softlookup.errors import UserError, told
+
+Links = frozenset[tuple[int, int]]  # (source word, target word)
+
+_LINK = re.compile(r"([0-9]{1,6})([-?p])([0-9]{1,6})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Gold:
+    """The links of one sentence pair: sure ones, and the possible ones, which hold the sure ones too."""
+
+    sure: Links
+    possible: Links
+
+
+def parsed(line: str, where: str) -> Gold:
+    """The links of one line; of an empty one, none. Raises UserError that begins with `where`."""
+    sure, possible = set(), set()
+    for word in line.split():
+        found = _LINK.fullmatch(word)
+        if found is None:
+            raise UserError(f"{where}: {told(word)!r} is no link; expected i-j (sure) or i?j (possible), from 0")
+        link = (int(found[1]), int(found[3]))
+        possible.add(link)
+        if found[2] == "-":
+            sure.add(link)
+    return Gold(frozenset(sure), frozenset(possible))
+
+
+def read(path: Path) -> list[Gold]:
+    r"""The links of every line of a file; lines end at `\n` or `\r\n`, and the last one needs no end.
+
+    Raises UserError with the file, and where it is the content with the line.
+    """
+    try:
+        content = path.read_bytes().decode("ascii")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: links are digits, blanks and -, ? or p; got another byte") from error
+    lines = content.removesuffix("\n").split("\n") if content else []
+    return [parsed(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def check(gold: Gold, source: int, target: int, where: str) -> None:
+    """Raises UserError, which begins with `where`, for a link outside `source` and `target` words."""
+    for i, j in sorted(gold.possible):
+        if i >= source or j >= target:
+            raise UserError(
+                f"{where}: link {i}-{j} of a pair with {source} source and {target} target words; links are "
+                "source-target and count words, apart by blanks, from 0"
+            )
+
+
+def written(links: Iterable[tuple[int, int]]) -> str:
+    """Links as one line, by source word and then by target word.
+
+    >>> written({(1, 2), (0, 0)})
+    '0-0 1-2'
+    """
+    return " ".join(f"{source}-{target}" for source, target in sorted(links))

@@ -1,0 +1,37 @@
+"""Lines of text from a stream of bytes that may hold anything. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from softlookup.errors import UserError
+
+LONGEST = 1_000_000  # bytes of a line: a file without ends of lines is not read whole to find that out
+
+
+def lines(stream: BinaryIO, name: str) -> Iterator[str]:
+    r"""The lines of UTF-8 text as they come, without their ends, which are `\n` or `\r\n` alone.
+
+    A byte order mark at the start is removed, and the last line needs no end. Raises UserError, with `name` and the
+    line, for bytes that are no UTF-8, for a NUL byte, and for a line longer than `LONGEST`.
+    """
+    number = 0
+    while line := stream.readline(LONGEST + 1):
+        number += 1
+        where = f"{name}, line {number}"
+        if len(line) > LONGEST:
+            raise UserError(f"{where}: longer than {LONGEST:,} bytes; expected one sentence per line")
+        if b"\0" in line:
+            raise UserError(
+                f"{where}: byte {line.index(0) + 1} is NUL; expected UTF-8 text (is it UTF-16, or no text?)"
+            )
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{where}: byte {error.start + 1} is not UTF-8 ({error.reason}); convert the text, for example with "
+                "iconv -t UTF-8"
+            ) from error
+        text = text.removeprefix("\ufeff") if number == 1 else text
+        yield text.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,192 @@
+"""What src/translate.py does: lines in, translations or links out, in the order of the lines."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from softlookup import durable, heatmap, heatpage, lifting, pharaoh
+from softlookup.construct import device_of
+from softlookup.decoding import search_of
+from softlookup.errors import UserError
+from softlookup.metrics.links import SYMMETRIZATIONS, aer, turned
+from softlookup.pharaoh import Gold, Links
+from softlookup.stream import lines
+from softlookup.trained import Trained, find, load
+from softlookup.translator import Lookup, Translation, Translator
+
+DRAWN = 12  # sentences in one picture
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for, checked against itself."""
+
+    run: str
+    runs_dir: Path = Path("runs")
+    text: str | None = None
+    alignment: bool = False
+    plot: Path | None = None
+    n_best: int = 1
+    target: Path | None = None
+    reverse: str | None = None
+    symmetrize: str = "grow_diag_final_and"
+    gold: Path | None = None
+    batch: int = 64
+    device: str = "auto"
+    search: dict[str, str] = field(default_factory=dict)
+
+
+class Verb:
+    """One call of the verb. Raises UserError for what is asked, found or read amiss, when it comes to it: what was
+    written before is whole lines, right and in order."""
+
+    def __init__(self, asked: Asked, out: BinaryIO) -> None:
+        self.asked = asked
+        self.out = out
+        trained = load(find(asked.run, asked.runs_dir))
+        self.forward = self._translator(trained)
+        self.backward: Translator | None = None
+        if asked.alignment or asked.target:
+            self.forward.refuse_fixed("write")
+        if asked.plot:
+            self.forward.refuse_fixed("draw")
+        if asked.reverse:
+            backward = load(find(asked.reverse, asked.runs_dir))
+            _refuse_one_way(trained, backward)
+            self.backward = self._translator(backward)
+            self.backward.refuse_fixed("write")
+        self.lookups: list[tuple[str, Lookup]] = []
+        self.count = 0
+
+    def _translator(self, trained: Trained) -> Translator:
+        device = device_of({"device": self.asked.device})
+        search = search_of(trained.config, self.asked.search)
+        search.check(trained.model)
+        return Translator(trained, search, device)
+
+    def run(self, stream: BinaryIO, interactive: bool = False) -> None:
+        """Read all lines, or the one that was given, and write as many; then draw."""
+        text, size = self.asked.text, 1 if interactive else self.asked.batch
+        name = "standard input" if text is None else "text"
+        if text is not None:  # bytes of the command line that are no UTF-8 are told as those of a file
+            stream = io.BytesIO(text.encode("utf-8", "surrogateescape"))
+        read = lines(stream, name)
+        if self.asked.target:
+            self._align(read, name, self.asked.target, size)
+        else:
+            self._translate(read, size)
+        if self.asked.plot:
+            self._draw(self.asked.plot)
+
+    def _translate(self, read: Iterator[str], size: int) -> None:
+        align = self.asked.alignment or self.asked.plot is not None
+        while batch := list(islice(read, size)):
+            found = self.forward.translate(batch, self.count + 1, align)
+            for number, translations in enumerate(found, start=self.count + 1):
+                self._write(number, translations)
+            self.count += len(batch)
+            self.out.flush()
+
+    def _write(self, number: int, translations: list[Translation]) -> None:
+        """A line for each translation; of several, with the number of its source line and its score before it."""
+        for rank, one in enumerate((translations or [Translation("", 0.0, 0.0)])[: self.asked.n_best]):
+            columns = [f"{number}", f"{one.score:.4f}"] if self.asked.n_best > 1 else []
+            columns.append(one.text)
+            if self.asked.alignment and translations:
+                columns.append(pharaoh.written(one.links or ()))
+            self._line("\t".join(columns))
+            if rank == 0 and one.lookup:
+                self._keep(number, one.lookup)
+
+    def _align(self, read: Iterator[str], name: str, path: Path, size: int) -> None:
+        gold = pharaoh.read(self.asked.gold) if self.asked.gold else None
+        made: list[Links] = []
+        try:
+            with path.open("rb") as file:
+                pairs = _pairs(read, name, lines(file, str(path)), str(path))
+                while batch := list(islice(pairs, size)):
+                    made += self._aligned(batch, gold)
+                    self.count += len(batch)
+                    self.out.flush()
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise UserError(f"target={path} cannot be read ({error.strerror})") from error
+        if gold is not None:
+            self._tell_error(made, gold)
+
+    def _aligned(self, pairs: list[tuple[str, str]], gold: list[Gold] | None) -> list[Links]:
+        found = self.forward.align(pairs, self.count + 1)
+        made = [one.links or frozenset() for one in found]
+        if self.backward:
+            others = self.backward.align([(target, source) for source, target in pairs], self.count + 1)
+            symmetrize = SYMMETRIZATIONS[self.asked.symmetrize]
+            made = [symmetrize(one, turned(other.links or ())) for one, other in zip(made, others, strict=True)]
+        for number, (pair, one, links) in enumerate(zip(pairs, found, made, strict=True), start=self.count + 1):
+            known = gold[number - 1] if gold and number <= len(gold) else None
+            if known:
+                counts = [len(lifting.split(side)) for side in pair]
+                pharaoh.check(known, counts[0], counts[1], f"{self.asked.gold}, line {number}")
+            self._line(pharaoh.written(links))
+            if one.lookup:
+                self._keep(number, self._outlined(pair, one.lookup, known) if known else one.lookup)
+        return made
+
+    def _outlined(self, pair: tuple[str, str], lookup: Lookup, gold: Gold) -> Lookup:
+        """The lookup with the cells of sure links outlined."""
+        sides = zip((self.forward.source, self.forward.target), pair, strict=True)
+        source, target = (lifting.of_read(vocabulary, line) for vocabulary, line in sides)
+        marked = np.zeros(lookup.weights.shape, dtype=bool)
+        marked[: len(target), : len(source)] = [[(i, j) in gold.sure for i in source] for j in target]
+        return replace(lookup, gold=marked)
+
+    def _tell_error(self, made: list[Links], gold: list[Gold]) -> None:
+        if len(made) != len(gold):
+            raise UserError(f"{self.asked.gold} has the links of {len(gold)} pairs, and {len(made)} pairs were given")
+        error = aer(made, gold)
+        told = "absent: neither a link nor gold" if error is None else f"{100 * error:.2f} %"
+        count = f"{len(made):,} pairs, {sum(map(len, made)):,} links, {sum(len(g.sure) for g in gold):,} sure"
+        print(f"AER {told} against {self.asked.gold} ({count})", file=sys.stderr)
+
+    def _line(self, text: str) -> None:
+        self.out.write(text.encode() + b"\n")
+
+    def _keep(self, number: int, lookup: Lookup) -> None:
+        if self.asked.plot and len(self.lookups) < DRAWN:
+            self.lookups.append((f"line {number}", lookup))
+
+    def _draw(self, path: Path) -> None:
+        if not self.lookups:
+            raise UserError(f"plot={path}: nothing to draw, since no line has words")
+        if path.suffix == ".html":
+            durable.write(path, heatpage.render(self.lookups).encode())
+        else:
+            drawn = io.BytesIO()
+            heatmap.draw_several(self.lookups, drawn)
+            durable.write(path, drawn.getvalue())
+        more = f" (the first {DRAWN} sentences)" if self.count > len(self.lookups) == DRAWN else ""
+        print(f"drawn: {path}{more}", file=sys.stderr)
+
+
+def _pairs(source: Iterator[str], name: str, target: Iterator[str], path: str) -> Iterator[tuple[str, str]]:
+    for number, (one, other) in enumerate(zip_longest(source, target), start=1):
+        if one is None or other is None:
+            shorter, longer = (name, path) if one is None else (path, name)
+            raise UserError(f"{shorter} ends after line {number - 1}, and {longer} goes on; one translation a line")
+        yield one, other
+
+
+def _refuse_one_way(forward: Trained, backward: Trained) -> None:
+    """Raises UserError where both runs say what they translate, and one is not the other's reverse."""
+    ways = [tuple(run.config["task"].get(side) for side in ("source", "target")) for run in (forward, backward)]
+    if None not in (*ways[0], *ways[1]) and ways[0] != ways[1][::-1]:
+        told = [f"{way[0]} to {way[1]}" for way in ways]
+        raise UserError(f"reverse={backward.path} goes from {told[1]}; {forward.path} goes from {told[0]}, not back")

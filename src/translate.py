@@ -1,0 +1,105 @@
+"""Translate lines with a finished run: from standard input, or the one that is given; one line out for each line in.
+
+python src/translate.py run=RUN                        RUN: its folder, or its id below runs_dir=runs
+python src/translate.py run=RUN text="Ein Mann schläft." alignment=true plot=FILE.png
+                                                       links (source-target, words from 0) behind a tab; a picture
+python src/translate.py run=RUN n_best=5 search=beam search.size=5
+                                                       line, score and translation, five for each line
+python src/translate.py run=RUN target=FILE [gold=FILE] [reverse=RUN2 symmetrize=grow_diag_final_and]
+                                                       the links alone, of the translations that FILE gives
+"""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from softlookup.errors import UserError, key_values, nearest, told
+from softlookup.offer import keys_of
+
+RULES = ("intersection", "union", "grow_diag_final_and")
+KEYS = ("run", "runs_dir", "text", "alignment", "plot", "n_best", "target", "reverse", "symmetrize", "gold", "batch",
+        "device", "search")  # fmt: skip
+ALONE = ("symmetrize", "reverse", "gold")  # of no use without target=FILE
+
+
+def parsed(arguments: list[str]) -> dict[str, Any]:
+    """The fields of `Asked`. Raises UserError for a word that is not KEY=VALUE with a known key and a fit value, and
+    for words that do not go together."""
+    given = key_values(arguments, [*KEYS, *(f"search.{key}" for key in keys_of("search"))])
+    if "run" not in given:
+        raise UserError("run=RUN is missing: the folder of a finished run, or its id below runs_dir=runs")
+    chosen: dict[str, Any] = {"search": {key: value for key, value in given.items() if key.startswith("search")}}
+    for key, value in given.items():
+        if key in ("n_best", "batch"):
+            chosen[key] = _count(key, value)
+        elif key == "alignment":
+            chosen[key] = _one_of(key, value, ("true", "false")) == "true"
+        elif key in ("symmetrize", "device"):
+            chosen[key] = _one_of(key, value, RULES if key == "symmetrize" else ("auto", "cpu", "cuda"))
+        elif key in ("plot", "target", "gold", "runs_dir"):
+            chosen[key] = Path(value).expanduser()
+        elif not key.startswith("search"):
+            chosen[key] = value
+    _check_together(given, chosen)
+    return chosen
+
+
+def _check_together(given: dict[str, str], chosen: dict[str, Any]) -> None:
+    for key in ALONE:
+        if key in given and "target" not in given:
+            raise UserError(f"{key}={told(given[key])} is for links of given translations; give target=FILE with it")
+    if "symmetrize" in given and "reverse" not in given:
+        raise UserError(f"symmetrize={given['symmetrize']} needs a model of the other direction: reverse=RUN")
+    if "target" in given and (chosen["search"] or chosen.get("n_best", 1) > 1):
+        raise UserError("target=FILE gives the translations: there is nothing to search; leave search and n_best out")
+    plot = chosen.get("plot")
+    if plot and plot.suffix not in (".png", ".html"):
+        raise UserError(f"plot={told(plot)}: expected a name that ends with .png or .html")
+    if plot and not os.path.isdir(plot.absolute().parent):
+        raise UserError(f"plot={told(plot)}: there is no folder {plot.absolute().parent}")
+    if chosen.get("n_best", 1) > 1:
+        chosen["search"] |= {"search.n_best": given["n_best"]}
+
+
+def _count(key: str, value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and 1 <= int(value[:9]) <= 10_000):
+        raise UserError(f"{key}={told(value)}: expected a whole number from 1 to 10,000")
+    return int(value)
+
+
+def _one_of(key: str, value: str, valid: tuple[str, ...]) -> str:
+    if value not in valid:
+        raise UserError(f"{key}={told(value)}: {nearest(value, valid)}")
+    return value
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0 done, 1 the output cannot be written, 2 a mistake in what was asked for or read, 130 and 141
+    stopped by Ctrl-C or by a reader that wanted no more."""
+    try:
+        wanted = parsed(arguments)
+        from softlookup.translate import Asked, Verb  # imports torch, which takes seconds
+
+        Verb(Asked(**wanted), sys.stdout.buffer).run(sys.stdin.buffer, interactive=sys.stdin.isatty())
+        sys.stdout.buffer.flush()
+    except UserError as mistake:
+        with suppress(OSError):
+            sys.stdout.buffer.flush()
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        print(f"error: {error.filename or 'the output'} cannot be written ({error.strerror})", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""Bands: by the bootstrap where the outputs are, of seeds where there are several, and a caption that says which."""
+
+import fake_runs
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from sacrebleu.metrics import BLEU
+
+from softlookup import charts, picture
+from softlookup.compare import band_note, spread
+from softlookup.metrics.bootstrap import bleu_band
+from softlookup.page import render
+from softlookup.results import by_length, read
+from softlookup.style import styles
+
+VARIANTS = [f"{paper} · task.longest={n}" for paper in ("bahdanau2014", "cho2014") for n in (15, 30)]
+
+
+def sentences(count, wrong):
+    """References of 11 words, and hypotheses of which every `wrong`-th word is another."""
+    generator = np.random.default_rng(count)
+    references = [[f"w{i}" for i in generator.integers(0, 53, 11)] for _ in range(count)]
+    hypotheses = [["x" if generator.random() < 1 / wrong else w for w in words] for words in references]
+    return [" ".join(words) for words in hypotheses], [" ".join(words) for words in references]
+
+
+def test_the_band_holds_the_score_and_narrows_as_one_over_the_root_of_the_sentences():
+    widths = []
+    for count in (53, 53 * 16):
+        hypotheses, references = sentences(count, 7)
+        found = bleu_band(hypotheses, references, lowercase=True)
+        score = BLEU(lowercase=True, force=True).corpus_score(hypotheses, [references]).score
+        assert found["bleu_low"] < score < found["bleu_high"]
+        widths.append(found["bleu_high"] - found["bleu_low"])
+    assert widths[0] / widths[1] == pytest.approx(4, rel=0.25)
+
+
+def test_the_band_is_that_of_an_independent_bootstrap():
+    """The n-gram counts of each sentence, drawn and added up in plain NumPy."""
+    hypotheses, references = sentences(31, 5)
+    metric = BLEU(lowercase=True, force=True, smooth_method="none")
+    rows = []
+    for hypothesis, reference in zip(hypotheses, references, strict=True):
+        one = metric.corpus_score([hypothesis], [[reference]])
+        rows.append([*one.counts, *one.totals])
+    rows = np.array(rows, dtype=float)
+    drawn = np.random.default_rng(5).integers(0, 31, (20_000, 31))
+    counts = rows[drawn].sum(1)
+    scores = 100 * np.exp(np.log(counts[:, :4] / counts[:, 4:]).mean(1))  # equal lengths: no brevity penalty
+    found = bleu_band(hypotheses, references, lowercase=True)
+    assert [found["bleu_low"], found["bleu_high"]] == pytest.approx(np.quantile(scores, [0.025, 0.975]), abs=0.8)
+
+
+def test_the_same_outputs_give_the_same_band_and_equal_sentences_none_to_speak_of():
+    outputs = sentences(17, 5)
+    assert bleu_band(*outputs, lowercase=True) == bleu_band(*outputs, lowercase=True)
+    same = bleu_band(["a b c d e"] * 7, ["a b c d e"] * 7, lowercase=True)
+    assert (same["bleu_low"], same["bleu_high"]) == pytest.approx((100, 100))
+
+
+def test_a_set_without_spread_has_no_band_and_counts_must_match():
+    for count in (0, 1):
+        assert bleu_band(["a"] * count, ["a"] * count, lowercase=True) == {"bleu_low": None, "bleu_high": None}
+    with pytest.raises(ValueError, match="1 hypotheses and 2 references"):
+        bleu_band(["a"], ["a", "b"], lowercase=True)
+
+
+def chosen(runs_dir):
+    rows = read(runs_dir)
+    buckets = by_length(rows)
+    return rows, buckets[buckets["measure"] == "bleu"]
+
+
+def test_bounds_are_no_measures_of_their_own(tmp_path):
+    rows, bleu = chosen(fake_runs.papers(tmp_path))
+    assert not set(by_length(rows)["measure"]) & {"bleu_low", "bleu_high"}
+    assert (bleu["band_low"] == bleu["value"] - 1 - bleu["high"] / 40).all()
+    accuracy = by_length(rows).query("measure == 'token_accuracy'")
+    assert accuracy["band_low"].isna().all()
+
+
+def test_a_paper_stands_for_the_choices_that_it_made(tmp_path):
+    assert sorted(read(fake_runs.papers(tmp_path))["variant"].unique()) == VARIANTS
+
+
+def test_one_seed_has_its_own_band_and_several_have_theirs(tmp_path):
+    _, one = chosen(fake_runs.papers(tmp_path / "one"))
+    _, two = chosen(fake_runs.papers(tmp_path / "two", seeds=2))
+    cells = one[one["variant"] == VARIANTS[0]]
+    assert spread(cells, "length")["low"].tolist() == pytest.approx(cells["band_low"].tolist())
+    assert spread(cells, "length")["high"].tolist() == pytest.approx(cells["band_high"].tolist())
+    cells = two[two["variant"] == VARIANTS[0]]
+    seeds = cells.groupby("length")["value"]
+    assert spread(cells, "length")["low"].tolist() == seeds.min().tolist()
+    assert spread(cells, "length")["high"].tolist() == seeds.max().tolist()
+    assert band_note(one) == "bands: 95 % of 1,000 bootstrap resamples of the test sentences (one seed)"
+    assert band_note(two) == "bands: lowest to highest seed"
+    mixed = two[(two["variant"] != VARIANTS[0]) | (two["seed"] == 1)]
+    assert band_note(mixed).startswith("bands: lowest to highest seed; where there is a single one, 95 %")
+    assert band_note(one.assign(band_low=np.nan, band_high=np.nan)) == "one seed: no bands"
+
+
+def test_the_chart_draws_four_bands_and_says_what_they_are(tmp_path):
+    rows, bleu = chosen(fake_runs.papers(tmp_path))
+    looks = styles(rows)["bleu_by_length"]
+    assert [name for name, style in looks.items() if style.fixed] == VARIANTS[2:]
+    figure = go.Figure(charts.quality_by_length(bleu, "bleu", looks))
+    bands = {trace.meta["variant"]: trace for trace in figure.data if trace.meta["kind"] == "band"}
+    means = {trace.meta["variant"]: trace for trace in figure.data if trace.meta["kind"] == "mean"}
+    assert sorted(bands) == sorted(means) == VARIANTS
+    for name, trace in bands.items():
+        cells = bleu[bleu["variant"] == name]
+        assert trace.y.tolist() == pytest.approx([*cells["band_high"], *cells["band_low"][::-1]])
+        assert "95 % of resamples" in means[name].hovertemplate
+    assert "bootstrap resamples of the test sentences (one seed)" in render(rows)
+
+
+def test_where_training_ended_is_a_number_of_its_own_for_each_length(tmp_path):
+    """With every run finished the lengths are whole numbers of NumPy's, which plotly takes for arrays."""
+    rows, bleu = chosen(fake_runs.papers(tmp_path))
+    layout = charts.quality_by_length(bleu, "bleu", styles(rows)["bleu_by_length"])["layout"]
+    assert [(type(shape["x0"]), shape["x0"]) for shape in layout["shapes"]] == [(float, 15), (float, 30)]
+    assert [note["text"] for note in layout["annotations"]] == ["trained to 15", "30"]
+    assert '"dtype":"i' not in render(rows)
+
+
+def test_the_picture_says_what_its_bands_are(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(picture.durable, "write", lambda *_: None)
+    monkeypatch.setattr(picture.Figure, "savefig", lambda self, *_, **__: drawn.append(self))
+    picture.readme_picture(read(fake_runs.papers(tmp_path)), "bleu_by_length", tmp_path / "a.png", "bleu")
+    (figure,) = drawn
+    assert figure.get_supxlabel() == "bands: 95 % of 1,000 bootstrap resamples of the test sentences (one seed)"
+    assert len(figure.axes[0].collections) == len(VARIANTS)
+    assert figure.axes[0].get_ylabel() == "BLEU"

@@ -1,0 +1,66 @@
+"""Tokens and the words that they are part of, for words cut finer than blanks and for pieces that know no words."""
+
+import re
+from collections.abc import Iterable
+from typing import cast
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from softlookup import lifting
+from softlookup.vocabulary import Vocabulary, WordVocabulary
+
+
+class Pieces:
+    """A vocabulary of pieces of at most two characters, the blank before a word being part of its first piece."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+
+    def read(self, text: str) -> tuple[int, ...]:
+        cut = [piece for word in re.findall(r"\s*\S+|\s+", text) for piece in re.findall(r"(?s).{1,2}", word)]
+        self.tokens += cut
+        return tuple(len(self.tokens) - len(cut) + place for place in range(len(cut)))
+
+    def write(self, ids: Iterable[int]) -> str:
+        return "".join(self.tokens[i] for i in ids)
+
+
+def pieces() -> Vocabulary:
+    return cast(Vocabulary, Pieces())
+
+
+LINES = st.text(st.sampled_from("abcü.,…语 \t\u00a0\u2028"), max_size=23)
+
+
+@settings(deadline=None)
+@given(LINES)
+def test_the_pieces_of_a_word_spell_it(line: str) -> None:
+    vocabulary = pieces()
+    cut = lifting.of_read(vocabulary, line)
+    ids = vocabulary.read(line)
+    spelled = ["".join(vocabulary.tokens[i] for i, k in zip(ids, cut, strict=True) if k == word) for word in range(23)]
+    blank = " \t"
+    assert [word.strip(blank) for word in spelled if word.strip(blank)] == lifting.split(line)
+
+
+@settings(deadline=None)
+@given(LINES)
+def test_what_was_read_is_written_with_the_same_words(line: str) -> None:
+    vocabulary = pieces()
+    ids = vocabulary.read(line)
+    blanks = [not vocabulary.tokens[i].strip(" \t") for i in ids]
+    read, written = lifting.of_read(vocabulary, line), lifting.of_written(vocabulary, ids)
+    assert all(one == other for one, other, blank in zip(read, written, blanks, strict=True) if not blank)
+
+
+def test_marks_belong_to_the_word_that_they_stand_at() -> None:
+    vocabulary = WordVocabulary(["ein", "mann", ",", "schläft", "."], True)
+    assert lifting.of_read(vocabulary, "Ein  Mann, der \u201eschläft\u201c.") == (0, 1, 1, 2, 3, 3)
+    assert lifting.of_read(vocabulary, "3.5 Männer") == (0, 1)
+    assert lifting.of_written(vocabulary, vocabulary.encode(["ein", "mann", "."])) == (0, 1, 2)
+
+
+def test_an_empty_line_has_no_tokens() -> None:
+    vocabulary = Vocabulary(["a"])
+    assert lifting.of_read(vocabulary, " \t") == lifting.of_written(vocabulary, ()) == ()

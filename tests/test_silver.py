@@ -1,0 +1,81 @@
+"""Silver: what the statistical aligner finds in a language of which every word has one translation."""
+
+import shutil
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import silver as verb
+from softlookup import pharaoh, silver
+from softlookup.errors import UserError
+from softlookup.metrics.links import aer
+
+INSTALLED = shutil.which(silver.PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(silver.PROGRAM)
+
+
+def write(folder: Path, count: int) -> list[pharaoh.Gold]:
+    """Text of 7 words and a full stop at the last, whose translation swaps the first two; and its gold."""
+    generator = np.random.default_rng(count)
+    lines: tuple[list[str], list[str]] = ([], [])
+    for _ in range(count):
+        words = generator.permutation(31)[:7].tolist()
+        lines[0].append(" ".join(f"Q{i}" for i in words) + ".")
+        lines[1].append(" ".join(f"z{i}" for i in [words[1], words[0], *words[2:]]) + ".")
+    for name, side in zip(("source", "target"), lines, strict=True):
+        (folder / name).write_text("".join(f"{line}\n" for line in ["", *side]))
+    links = frozenset({(0, 1), (1, 0), *((i, i) for i in range(2, 7))})
+    return [pharaoh.Gold(frozenset(), frozenset()), *[pharaoh.Gold(links, links)] * count]
+
+
+@pytest.mark.skipif(not INSTALLED, reason="eflomal is not installed (pip install eflomal)")
+def test_silver_is_near_gold_where_every_word_has_one_translation(tmp_path: Path) -> None:
+    gold = write(tmp_path, 211)
+    arguments = [f"{key}={tmp_path / key}" for key in ("source", "target", "output")]
+    assert verb.main(arguments) == tmp_path / "output"
+    made = pharaoh.read(tmp_path / "output")
+    assert made[0].sure == frozenset()
+    error = aer([one.sure for one in made], gold)
+    assert error is not None
+    assert error < 0.1
+    more = [f"more_{key}={tmp_path / key}" for key in ("source", "target")]
+    verb.main([*arguments, *more, "symmetrize=intersection"])
+    assert len(pharaoh.read(tmp_path / "output")) == len(gold)
+
+
+def test_without_the_program_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(UserError, match=r"pip install eflomal"):
+        silver.aligned([("a", "b")], [], "union")
+    assert silver.aligned([("", "b"), (" ", "")], [], "union") == [frozenset()] * 2
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("#!/bin/sh\necho so, no >&2\nexit 7\n", "ended with 7: so, no"),
+        ("#!/bin/sh\n: > $6\n: > $8\n", "of 0 and 0 pairs"),
+    ],
+)
+def test_a_program_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, told: str) -> None:
+    program = tmp_path / "aligner"
+    program.write_text(script)
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: str(program))
+    with pytest.raises(UserError, match=told):
+        silver.aligned([("a", "b")], [], "union")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["source=a", "target=b"], r"output=FILE is missing"),
+        (["source=a", "target=b", "output=c", "more_source=d"], r"give both"),
+        (["source=a", "target=b", "output=c", "symmetrize=no"], r"intersection"),
+        (["source=/no/a", "target=b", "output=c"], r"/no/a cannot be read"),
+    ],
+)
+def test_mistakes_are_told(words: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        verb.main(words)

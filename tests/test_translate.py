@@ -1,0 +1,316 @@
+"""The verb: lines in, lines out, whatever the lines; links and pictures the right way round."""
+
+import io
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import used_runs
+from PIL import Image
+
+import translate as verb
+from softlookup import heatmap, heatpage, translate
+from softlookup.decoding import search_of
+from softlookup.errors import UserError
+from softlookup.search.search import Hypothesis
+from softlookup.task.grammar import Grammar
+from softlookup.trained import load
+from softlookup.translator import LONGEST, Lookup, Translator
+from softlookup.vocabulary import EOS, Vocabulary
+
+SCRIPT = Path(__file__).parents[1] / "src" / "translate.py"
+
+
+def call(stdin: bytes, *arguments: str) -> list[str]:
+    """What the verb writes, in this process."""
+    out = io.BytesIO()
+    translate.Verb(translate.Asked(**verb.parsed(list(arguments))), out).run(io.BytesIO(stdin))
+    return out.getvalue().decode().split("\n")
+
+
+def test_one_line_for_each_line_in_order_whatever_the_batch(runs: dict[str, Path]) -> None:
+    stdin = b"a b c\n\nc\r\n  \nb c a b\n<pad> \xe2\x80\xa8 \xf0\x9f\x98\x80\nc c"
+    one, many = (call(stdin, f"run={runs['additive']}", f"batch={size}", "alignment=true") for size in (1, 64))
+    assert one == many
+    assert len(one) == 7 + 1
+    assert (one[1], one[3]) == ("", "")
+    assert one[0] == call(b"", f"run={runs['additive']}", "text=a b c", "alignment=true")[0]
+    for line, source in ((one[0], 3), (one[2], 1), (one[4], 4)):
+        text, links = line.split("\t")
+        found = [tuple(map(int, link.split("-"))) for link in links.split()]
+        assert len(found) == len({t for _, t in found}) == len(text.split())
+        assert all(0 <= s < source for s, _ in found)
+
+
+class Several:
+    """A search that finds the source, and the source turned round."""
+
+    def check(self, _: Any) -> None:
+        """Nothing is needed of a model."""
+
+    def __call__(self, _: Any, source: Any, *__: Any) -> list[list[Hypothesis]]:
+        rows = [[i for i in row if i > EOS] for row in source.tolist()]
+        return [
+            [self._one([*row, EOS], -1.25), self._one([*row[::-1], EOS], -2.5), self._one([], -3.0)] for row in rows
+        ]
+
+    def _one(self, ids: list[int], score: float) -> Hypothesis:
+        weights = np.eye(len(ids), max(len(ids), 1))
+        return Hypothesis(ids, 2 * score, score, weights)
+
+
+def test_several_translations_have_their_line_and_score(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translate, "search_of", lambda *_: Several())
+    wanted = [f"run={runs['additive']}", "n_best=2"]
+    assert call(b"a b\n\nc\n", *wanted) == [
+        "1\t-1.2500\ta b", "1\t-2.5000\tb a", "2\t0.0000\t", "3\t-1.2500\tc", "3\t-2.5000\tc", ""
+    ]  # fmt: skip
+    assert call(b"a b\n", *wanted, "alignment=true")[:2] == ["1\t-1.2500\ta b\t0-0 1-1", "1\t-2.5000\tb a\t0-0 1-1"]
+
+
+def test_what_pieces_spell_breaks_no_line(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translate, "search_of", lambda *_: Several())
+    monkeypatch.setattr(Vocabulary, "write", lambda *_: "x\ny\tz\r")
+    assert call(b"a\n", f"run={runs['additive']}") == ["x y z ", ""]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["alignment=true"], "run=RUN is missing"),
+        (["run=x", "alignement=true"], "did you mean alignment"),
+        (["run=x", "alignment=yes"], "alignment=yes: valid: false, true"),
+        (["run=x", "n_best=0"], "n_best=0: expected a whole number from 1"),
+        (["run=x", "batch=1e3"], "batch=1e3: expected a whole number"),
+        (["run=x", "plot=a.jpg"], "expected a name that ends with .png or .html"),
+        (["run=x", "plot=/no/such/a.png"], "there is no folder /no/such"),
+        (["run=x", "reverse=y"], "give target=FILE"),
+        (["run=x", "gold=y"], "give target=FILE"),
+        (["run=x", "target=y", "symmetrize=union"], "reverse=RUN"),
+        (["run=x", "target=y", "reverse=z", "symmetrize=grow"], "grow_diag_final_and"),
+        (["run=x", "target=y", "n_best=3"], "nothing to search"),
+        (["run=x", "device=gpu"], "device=gpu: did you mean cpu"),
+        (["--help"], "expected KEY=VALUE"),
+    ],
+)
+def test_a_mistake_of_the_command_line_is_told_before_anything_is_read(words: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        verb.parsed(words)
+
+
+def test_a_fixed_context_says_that_it_has_no_alignment(runs: dict[str, Path], tmp_path: Path) -> None:
+    fixed = f"run={runs['fixed_mean']}"
+    (tmp_path / "target").write_text("a\n")
+    for wanted in ("alignment=true", f"plot={tmp_path / 'a.png'}", f"target={tmp_path / 'target'}"):
+        with pytest.raises(UserError, match=r"attention=fixed_mean reads one fixed context .* no alignment to"):
+            call(b"a\n", fixed, wanted)
+    assert not (tmp_path / "a.png").exists()
+    assert len(call(b"a\n", fixed)) == 2
+
+
+@pytest.mark.parametrize(
+    ("stdin", "told"),
+    [
+        (b"a\nb\n\xff\n", "standard input, line 3: byte 1 is not UTF-8"),
+        (b"a\nb\na\0b\n", "standard input, line 3: byte 2 is NUL"),
+        (b"a\nb\n" + b"a " * (LONGEST + 1), "line 3 has 2,001 tokens of the source, and 2,000 are the most"),
+    ],
+)
+def test_lines_before_a_broken_one_are_written(runs: dict[str, Path], stdin: bytes, told: str) -> None:
+    out = io.BytesIO()
+    asked = translate.Asked(run=str(runs["additive"]), batch=2)
+    with pytest.raises(UserError, match=told):
+        translate.Verb(asked, out).run(io.BytesIO(stdin))
+    assert out.getvalue().count(b"\n") == 2
+
+
+def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str], **asked: Any) -> list[str]:
+    """The links that known models give to the pairs of lines and the file `target`."""
+    made = iter(models)
+    monkeypatch.setattr(translate, "find", lambda run, *_: run)
+    monkeypatch.setattr(translate, "load", lambda *_: next(made))
+    out = io.BytesIO()
+    translate.Verb(translate.Asked(run="known", batch=5, **asked), out).run(
+        io.BytesIO("".join(f"{line}\n" for line in lines).encode())
+    )
+    return out.getvalue().decode().split("\n")[:-1]
+
+
+def test_gold_of_the_grammar_is_what_forcing_finds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that looks at the first of its gold positions: all its links are possible, and some sure ones missing."""
+    task = Grammar(longest=12)
+    examples = task.test()[:83]
+    by_source = {example.source: example for example in examples}
+
+    def row(example: Any, t: int) -> int | None:
+        known = by_source.get(example.source)
+        places = known.possible[t] if known and t < len(known.target) else ()
+        return min(places) if places else None
+
+    links = [{(min(p), t) for t, p in enumerate(e.possible) if p} for e in examples]
+    sure = [{(s, t) for t, places in enumerate(e.sure) for s in places} for e in examples]
+    possible = [{(s, t) for t, places in enumerate(e.possible) for s in places} for e in examples]
+    lines = [" ".join(task.source_vocabulary.decode(e.source)) for e in examples]
+    (tmp_path / "target").write_text("".join(f"{e.reference}\n" for e in examples))
+    (tmp_path / "gold").write_text(
+        "".join(
+            " ".join(f"{s}{'-' if (s, t) in own else '?'}{t}" for s, t in all_) + "\n"
+            for own, all_ in zip(sure, possible, strict=True)
+        )
+    )
+    model = used_runs.known(task.source_vocabulary, task.target_vocabulary, row)
+    found = forced(monkeypatch, [model], lines, target=tmp_path / "target", gold=tmp_path / "gold")
+    assert [{tuple(map(int, link.split("-"))) for link in line.split()} for line in found] == links
+    hits = sum(len(a & s) + len(a) for a, s in zip(links, sure, strict=True))
+    expected = 1 - hits / sum(len(a) + len(s) for a, s in zip(links, sure, strict=True))
+    assert 0 < expected < 0.5
+    assert f"AER {100 * expected:.2f} % against" in capsys.readouterr().err
+
+
+SOURCE = Vocabulary(["das", "haus", "ist", "rot", "heute"])
+TARGET = Vocabulary(["the", "house", "is", "red"])
+
+
+def test_two_directions_become_one_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("the house red\n\n")
+    forward = used_runs.known(SOURCE, TARGET, lambda _, t: (0, 1, 1, 0)[t])
+    backward = used_runs.known(TARGET, SOURCE, lambda _, t: (0, 1, 1, 2, 0)[t])
+    for rule, expected in (("intersection", "0-0 1-1"), ("union", "0-0 1-1 1-2 2-1 3-2")):
+        asked = {"target": tmp_path / "target", "reverse": "back", "symmetrize": rule}
+        assert forced(monkeypatch, [forward, backward], ["das haus ist rot", ""], **asked) == [expected, ""]
+
+
+def test_as_many_translations_as_lines_are_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("the\nred\n")
+    model = used_runs.known(SOURCE, TARGET, lambda *_: 0)
+    with pytest.raises(UserError, match="target ends after line 2, and standard input goes on"):
+        forced(monkeypatch, [model], ["das"] * 3, target=tmp_path / "target")
+    with pytest.raises(UserError, match=r"standard input ends after line 1, and .*target goes on"):
+        forced(monkeypatch, [model], ["das"], target=tmp_path / "target")
+    (tmp_path / "gold").write_text("0-0\n")
+    with pytest.raises(UserError, match="links of 1 pairs, and 2 pairs were given"):
+        forced(monkeypatch, [model], ["das"] * 2, target=tmp_path / "target", gold=tmp_path / "gold")
+    with pytest.raises(UserError, match=r"target=.*gone cannot be read"):
+        forced(monkeypatch, [model], ["das"] * 2, target=tmp_path / "gone")
+
+
+def test_runs_of_one_direction_are_no_two_directions() -> None:
+    one = used_runs.known(SOURCE, TARGET, None)
+    one.config["task"] |= {"source": "de", "target": "en"}
+    with pytest.raises(UserError, match="goes from de to en"):
+        translate._refuse_one_way(one, one)
+
+
+def lookup() -> Lookup:
+    """Five source tokens, three target tokens; all weight of the last target token is on the first source token."""
+    weights, gold = np.zeros((3, 5)), np.zeros((3, 5), dtype=bool)
+    weights[2, 0], gold[1, 4] = 1.0, True
+    return Lookup(weights, gold, ["ich", "habe", "<b>es</b>", "ge&sehen", "</s>"], ["I", "saw", "</s>"])
+
+
+class Table(HTMLParser):
+    """The cells of a page, row by row, as (tag, text, style)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[list[str]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            given = dict(attrs)
+            self.rows[-1].append([tag, "", f"{given.get('style')} {given.get('class')}"])
+
+    def handle_data(self, data: str) -> None:
+        if self.rows and self.rows[-1] and data.strip():
+            self.rows[-1][-1][1] += data
+
+
+def test_the_page_has_target_rows_and_source_columns() -> None:
+    table = Table()
+    table.feed(heatpage.render([("line 1", lookup())]))
+    head, *rows = table.rows
+    assert [cell[1] for cell in head[1:]] == lookup().source
+    assert [row[0][1] for row in rows] == lookup().target
+    dark = [(r, c) for r, row in enumerate(rows) for c, cell in enumerate(row[1:]) if "rgb(8,48,107)" in cell[2]]
+    outlined = [(r, c) for r, row in enumerate(rows) for c, cell in enumerate(row[1:]) if "gold" in cell[2]]
+    assert (dark, outlined) == ([(2, 0)], [(1, 4)])
+
+
+def test_small_multiples_have_the_axes_of_each_sentence() -> None:
+    other = Lookup(np.eye(2, 7), np.zeros((2, 7), dtype=bool), list("abcdefg"), ["x", "y"])
+    figure = heatmap.small_multiples([("line 1", lookup()), ("line 4", other)] * 2)
+    assert len(figure.axes) == 4
+    for axes, one in zip(figure.axes, [lookup(), other] * 2, strict=True):
+        assert [label.get_text() for label in axes.get_xticklabels()] == one.source
+        assert [label.get_text() for label in axes.get_yticklabels()] == one.target
+        assert axes.get_ylim()[0] > axes.get_ylim()[1]
+        assert np.array_equal(np.asarray(axes.images[0].get_array()), one.weights)
+    assert [axes.get_title("left") for axes in figure.axes] == ["line 1", "line 4"] * 2
+
+
+def test_many_long_sentences_stay_a_picture_of_bounded_size() -> None:
+    words = ["w"] * 47
+    long = Lookup(np.full((47, 47), 0.5), np.zeros((47, 47), dtype=bool), words, words)
+    width, height = heatmap.small_multiples([("", long)] * 4).get_size_inches()
+    assert (width, height) == pytest.approx((10 + 1.6, 40 + 4 * 1.2))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.html"])
+def test_a_picture_is_drawn_of_the_lines_that_have_words(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
+    call(b"a b\n\n" + b"c\n" * 20, f"run={runs['additive']}", f"plot={tmp_path / name}", "batch=3")
+    if name.endswith("png"):
+        with Image.open(tmp_path / name) as image:
+            assert image.format == "PNG"
+    else:
+        assert (tmp_path / name).read_text().count("<table>") == translate.DRAWN
+    with pytest.raises(UserError, match="nothing to draw"):
+        call(b"\n", f"run={runs['additive']}", f"plot={tmp_path / 'none.png'}")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_from_another_folder_in_a_terminal_that_knows_ascii_alone(runs: dict[str, Path], tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    run = Path(os.path.relpath(runs["additive"], tmp_path))
+    shell = f"echo 'a b ü' | {sys.executable} {SCRIPT} run={run} alignment=true plot=x.png"
+    done = subprocess.run(shell, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert "\t" in done.stdout
+    assert done.stderr == "drawn: x.png\n"
+    assert (tmp_path / "x.png").stat().st_size > 1000
+    shell = f"yes a | {sys.executable} {SCRIPT} run={run} | head -2; echo ${{PIPESTATUS[1]}}"
+    done = subprocess.run(
+        ["bash", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert (len(done.stdout.split("\n")), done.stdout.split("\n")[2], done.stderr) == (4, "141", "")
+
+
+@pytest.mark.parametrize("argument", ["run=nonsense", "run=/dev/null", "nonsense"])
+def test_mistakes_end_with_two_and_one_line(
+    argument: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert verb.main([argument]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_probability_of_a_given_translation_is_that_of_its_tokens(runs: dict[str, Path]) -> None:
+    """What the search says of its own translation is what forcing it says, alone or in company."""
+    trained = load(runs["additive"])
+    translator = Translator(trained, search_of(trained.config, {}), torch.device("cpu"))
+    ((found,), (other,)) = translator.translate(["a b c", "c"], align=True)
+    together = translator.align([("a b c", found.text), ("c", other.text), ("", "a")])
+    ended = [len(one.lookup.target) if one.lookup else 0 for one in (found, other)]
+    for one, again, length in zip((found, other), together, ended, strict=False):
+        if one.lookup and one.lookup.target[-1] == "</s>" and length > 1:
+            assert again.log_probability == pytest.approx(one.log_probability, abs=1e-5)
+            assert again.links == one.links
+    assert together[2].links == frozenset()

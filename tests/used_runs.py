@@ -1,0 +1,51 @@
+"""Two small finished runs to use: one with attention, one with a fixed context; and models whose weights are known."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softlookup.config import composed
+from softlookup.contract import Batch
+from softlookup.record import RunFolder
+from softlookup.run import start
+from softlookup.trained import Trained
+from softlookup.vocabulary import Vocabulary
+
+TINY = ["task=copy", "task.longest=3", "encoder.width=7", "decoder.width=14", "tracking=disabled", "device=cpu"]
+TINY += ["budget=300", "batch_tokens=100", "validations=1"]
+
+
+def make(runs_dir: Path) -> dict[str, Path]:
+    """The folders by the name of their attention."""
+    folders = {}
+    for attention in ("additive", "fixed_mean"):
+        config = composed([*TINY, f"attention={attention}", f"runs_dir={runs_dir}"])
+        start(config)
+        folders[attention] = RunFolder.of(config).path
+    return folders
+
+
+class Known(nn.Module):
+    """A model with the weights that `row(batch, b, t)` puts on one source position of each target position."""
+
+    def __init__(self, vocabulary: int, row: Any) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.row = row
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        weights = torch.zeros(*batch.target.shape, batch.source.size(1))
+        for b, example in enumerate(batch.examples):
+            for t in range(len(example.target) + 1):
+                position = self.row(example, t)
+                if position is not None:
+                    weights[b, t, position] = 1.0
+        return torch.zeros(int(batch.target_mask.sum()), self.vocabulary), weights
+
+
+def known(source: Vocabulary, target: Vocabulary, row: Any) -> Trained:
+    """A run of a model with known weights."""
+    model: Any = Known(len(target), row)
+    return Trained(Path("known"), {"task": {}, "choices": {"attention": "known"}}, model, source, target)
