@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> Path:
 def _pairs(source: str, target: str) -> list[tuple[str, str]]:
     from softlookup.task.lines import read_lines
 
-    sides = [read_lines(Path(name).expanduser()) for name in (source, target)]
+    sides = [list(read_lines(Path(name).expanduser())) for name in (source, target)]
     if len(sides[0]) != len(sides[1]):
         raise UserError(f"{source} has {len(sides[0])} lines and {target} {len(sides[1])}; one translation a line")
     return list(zip(*sides, strict=True))
