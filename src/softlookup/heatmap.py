@@ -43,7 +43,7 @@ def figure(lookup: Lookup) -> Figure:
 
 
 def small_multiples(lookups: Sequence[tuple[str, Lookup]]) -> Figure:
-    """Lookups with their titles in one picture, row by row, with cells of one size. Raises what `figure` does."""
+    """Lookups with their titles in one picture, row by row. Raises what `figure` does."""
     shapes = [_shape(lookup) for _, lookup in lookups]
     longest = max(max(shape) for shape in shapes)
     across = min(len(lookups), next((n for n, most in ((3, 25), (2, 45)) if longest <= most), 1))
