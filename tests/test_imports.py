@@ -54,6 +54,13 @@ ABOVE = {
     "parts": {"offer", "schema", "search", "tracking"},
     "stored": {"record"},
     "export": {"compare", "results"},
+    "trained": {"checkpoint", "construct", "parts", "record", "seq2seq", "stored"},
+    "translator": {"data", "metrics", "search", "trained"},
+    "decoding": {"config", "offer", "parts", "search"},
+    "stream": set(),
+    "heatpage": {"heatmap"},
+    "translate": {"construct", "decoding", "heatmap", "heatpage", "metrics", "stream", "trained", "translator"},
+    "silver": {"metrics"},
     "fit": {"averaging", "checkpoint", "config", "construct", "data", "progress", "record", "seq2seq", "training"},
 }
 # Third-party packages that belong to few modules.
