@@ -94,6 +94,7 @@ def lengths(count: int, generator: np.random.Generator) -> tuple[list[int], str]
 
 def prepared(batches: int, threads: int) -> tuple[dict[str, Any], str]:
     """The work that every system gets: sizes, and batches of random words; and where the lengths come from."""
+    work: dict[str, Any] = {**SIZES, "threads": threads}
     generator = np.random.default_rng(1)
     drawn, origin = lengths(batches * BATCH, generator)
     made = []
@@ -101,9 +102,9 @@ def prepared(batches: int, threads: int) -> tuple[dict[str, Any], str]:
         own = drawn[start : start + BATCH]
         source = np.zeros((len(own), max(own)), dtype=int)
         for row, length in zip(source, own, strict=True):
-            row[:length] = generator.integers(4, SIZES["sources"], length)
+            row[:length] = generator.integers(4, work["sources"], length)
         made.append({"source": source.tolist(), "lengths": own})
-    return {**SIZES, "threads": threads, "batches": made}, origin
+    return {**work, "batches": made}, origin
 
 
 def measured(systems: list[System], rounds: int) -> dict[str, dict[str, list[float]]]:
@@ -141,7 +142,9 @@ def main(arguments: list[str]) -> None:
     before = os.getloadavg()[0]
     found = measured(systems, rounds)
     Console().print(table(found, systems))
-    print(f"sentences/s: medians of {rounds} rounds of {batches} batches of {BATCH}, lowest to highest; {threads} threads")
+    print(
+        f"sentences/s: medians of {rounds} rounds of {batches} batches of {BATCH}, lowest to highest; {threads} threads"
+    )
     print(f"source lengths: {origin}; {SIZES['steps']} forced steps, beam {SIZES['beam']}, float32, CPU")
     print(f"load of the machine before and after: {before:.1f}, {os.getloadavg()[0]:.1f}; {os.cpu_count()} processors")
     for system in systems:

@@ -1,6 +1,9 @@
 """Self-attention over what was written, then a lookup into the source, layer by layer."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +13,24 @@ from softlookup.contract import Annotations, Attention, Decoded, Decoder, Histor
 from softlookup.errors import UserError
 from softlookup.positions import sinusoids
 from softlookup.vocabulary import PAD
+
+
+@dataclass(frozen=True)
+class Memories(Memory):
+    """What each layer reads, in tensors of its own: a slice of one large tensor would be copied at every step.
+
+    Its own keys and values are those of the first layer.
+    """
+
+    layers: tuple[Memory, ...]
+
+    def rows(self, index: Tensor) -> Memories:
+        return memories([layer.rows(index) for layer in self.layers])
+
+
+def memories(layers: list[Memory]) -> Memories:
+    """The layers' memories as one."""
+    return Memories(layers[0].keys, layers[0].values, layers[0].mask, tuple(layers))
 
 
 class Layer(nn.Module):
@@ -33,36 +54,38 @@ class Layer(nn.Module):
         self.context = nn.utils.skip_init(nn.Linear, attention.width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def self_attend(self, stream: Tensor, cache: History) -> tuple[Tensor, History]:
-        """stream (B, T, D) sees itself up to its own step and the cached steps before it."""
+    def self_attend(self, stream: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """stream (B, T, D) sees itself up to its own step, and the steps before it: past (B, t, 2, H, D/H) holds their
+        keys and values side by side, so that one copy makes it longer, and one reorders it."""
         split = self.projections(self.norms[0](stream)).unflatten(-1, (3, self.heads, -1))
-        query, keys, values = split.permute(2, 0, 3, 1, 4)
-        keys = torch.cat([cache["keys"], keys], 2)
-        values = torch.cat([cache["values"], values], 2)
+        past = torch.cat([past, split[:, :, 1:]], 1)
+        query, keys, values = (each.transpose(1, 2) for each in (split[:, :, 0], past[:, :, 0], past[:, :, 1]))
         steps, known = query.size(2), keys.size(2)
-        visible = torch.ones(steps, known, dtype=torch.bool, device=stream.device).tril(known - steps)
+        visible = None  # a single step sees all that there is
+        if steps > 1:
+            visible = torch.ones(steps, known, dtype=torch.bool, device=stream.device).tril(known - steps)
         mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible)
         mixed = self.merge(mixed.transpose(1, 2).flatten(-2))
-        return stream + self.dropout(mixed), {"keys": keys, "values": values}
+        return stream + self.dropout(mixed), past
 
     def look_up(self, stream: Tensor, memory: Memory, history: History) -> tuple[Tensor, Tensor | None, History]:
         reading = self.attention(self.norms[1](stream), memory, history)
         return stream + self.dropout(self.context(reading.context)), reading.weights, reading.history
 
     def forward(
-        self, stream: Tensor, memory: Memory, cache: History, history: History
-    ) -> tuple[Tensor, Tensor | None, History, History]:
-        stream, cache = self.self_attend(stream, cache)
+        self, stream: Tensor, memory: Memory, past: Tensor, history: History
+    ) -> tuple[Tensor, Tensor | None, Tensor, History]:
+        stream, past = self.self_attend(stream, past)
         stream, weights, history = self.look_up(stream, memory, history)
         stream = stream + self.dropout(self.feed_forward(self.norms[2](stream)))
-        return stream, weights, cache, history
+        return stream, weights, past, history
 
 
 class Transformer(Decoder):
     """N layers, each with a lookup of its own into the source.  Vaswani et al. 2017, section 3.1.
 
     The weights that are returned are those of the last layer. Self-attention keeps its keys and values in the
-    state, so that a step costs one step. Memory holds the layers' memories side by side.
+    state, so that a step costs one step.
 
     Raises UserError when `heads` does not divide `width`, and for a context of width zero: this decoder has no
     first state that could carry the source instead.
@@ -101,25 +124,20 @@ class Transformer(Decoder):
             layer.context.reset_parameters()  # type: ignore[union-attr, operator]
 
     def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
-        memories = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]
-        memory = Memory(
-            torch.stack([m.keys for m in memories], 1), torch.stack([m.values for m in memories], 1), memories[0].mask
-        )
-        batch = annotations.final.size(0)
-        empty = annotations.final.new_zeros(batch, self.heads, 0, self.width // self.heads)
-        state = {f"{i}/{name}": empty for i in range(len(self.layers)) for name in ("keys", "values")}
-        return memory, state
+        prepared = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]
+        empty = annotations.final.new_zeros(len(annotations.final), 0, 2, self.heads, self.width // self.heads)
+        return memories(prepared), {f"{i}/past": empty for i in range(len(self.layers))}
 
     def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
-        known = state["0/keys"].size(2)
+        assert isinstance(memory, Memories)
+        known = state["0/past"].size(1)
         stream = self.embedding(inputs) + sinusoids(known, inputs.size(1), self.width, inputs.device)
         stream = self.dropout(stream)
         following: History = {}
         weights = None
-        for i, layer in enumerate(self.layers):
+        for i, (layer, read) in enumerate(zip(self.layers, memory.layers, strict=True)):
             own = {name.removeprefix(f"{i}/"): value for name, value in state.items() if name.startswith(f"{i}/")}
-            cache = {name: own.pop(name) for name in ("keys", "values")}
-            read = Memory(memory.keys[:, i], memory.values[:, i], memory.mask)
-            stream, weights, cache, history = layer(stream, read, cache, own)
-            following |= {f"{i}/{name}": value for name, value in (cache | history).items()}
+            past = own.pop("past")
+            stream, weights, past, history = layer(stream, read, past, own)
+            following |= {f"{i}/{name}": value for name, value in {"past": past, **history}.items()}
         return Decoded(self.norm(stream), weights, following)
