@@ -17,6 +17,8 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +57,13 @@ class System:
             raise UserError(f"{python}: {name} is not installed; make bench-peers installs it")
         threads = str(work["threads"])
         self.name = name
+        # A pipe that nobody reads would stop a talkative system.
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [python, ROOT / "src" / "peers" / SYSTEMS[name]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.said,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONWARNINGS": "ignore"},
         )
@@ -75,10 +79,18 @@ class System:
         except BrokenPipeError:
             line = ""
         if not line:
-            _, said = self.process.communicate()
-            raise UserError(f"{self.name} ended: {(said.strip().splitlines() or ['without a word'])[-1]}")
+            self.process.wait()
+            self.said.seek(0)
+            last = (self.said.read().strip().splitlines() or ["without a word"])[-1]
+            self.close()
+            raise UserError(f"{self.name} ended: {last}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def close(self) -> None:
+        """Ends the process: it goes on only while it is asked."""
+        self.process.communicate()
+        self.said.close()
 
 
 def lengths(count: int, generator: np.random.Generator) -> tuple[list[int], str]:
@@ -138,9 +150,13 @@ def main(arguments: list[str]) -> None:
     wanted = given["systems"].split(",") if "systems" in given else list(homes)
     if unknown := set(wanted) - set(homes):
         raise UserError(f"systems={given['systems']}: there is no {unknown.pop()}; valid: {', '.join(homes)}")
-    systems = [System(name, homes[name], work) for name in wanted]
-    before = os.getloadavg()[0]
-    found = measured(systems, rounds)
+    with ExitStack() as open_systems:
+        systems = []
+        for name in wanted:
+            systems.append(System(name, homes[name], work))
+            open_systems.callback(systems[-1].close)
+        before = os.getloadavg()[0]
+        found = measured(systems, rounds)
     Console().print(table(found, systems))
     print(
         f"sentences/s: medians of {rounds} rounds of {batches} batches of {BATCH}, lowest to highest; {threads} threads"
