@@ -7,10 +7,12 @@ ARGS ?=
 PY := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help setup train sweep dashboard export resync test test-slurm torture check bench menu clean
+PEERS := .peers
+
+.PHONY: help setup train sweep dashboard export resync test test-slurm torture check bench bench-peers menu clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## create .venv from requirements.lock and install the project in it, editable
 
@@ -55,8 +57,17 @@ check: setup  ## format, lint, types and import directions
 bench: setup  ## time a training step of every attention, side by side
 	@$(PY) src/bench.py $(ARGS)
 
+# Each peer has an environment of its own: their needs contradict ours, and each other's.
+$(PEERS)/%/.ready: src/peers/%.txt
+	$(PYTHON) -m venv $(PEERS)/$*
+	$(PEERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@touch $@
+
+bench-peers: setup $(PEERS)/joeynmt/.ready $(PEERS)/opennmt-py/.ready  ## decoding beside JoeyNMT and OpenNMT-py, in turn: make bench-peers ARGS="rounds=9"
+	@$(PY) src/bench_peers.py $(ARGS)
+
 menu: setup  ## list every choice, and put the list into the README
 	@$(PY) src/menu.py write=README.md && $(PY) src/menu.py
 
-clean:  ## remove the environment and caches; runs stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+clean:  ## remove the environments and caches; runs stay
+	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache

@@ -26,14 +26,13 @@ class SelfAttention(nn.Module):
             nn.init.xavier_uniform_(matrix)
         nn.init.xavier_uniform_(self.merge.weight)
 
-    def project(self, stream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """stream (B, T, D) → query, keys and values, each (B, H, T, D/H)."""
-        split = self.projections(stream).unflatten(-1, (3, self.heads, -1))
-        query, keys, values = split.permute(2, 0, 3, 1, 4)
-        return query, keys, values
+    def project(self, stream: Tensor) -> Tensor:
+        """stream (B, T, D) → query, keys and values side by side (B, T, 3, H, D/H)."""
+        return self.projections(stream).unflatten(-1, (3, self.heads, -1))
 
     def mix(self, query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
-        """query (B, H, T, D/H), keys and values (B, H, S, D/H), visible broadcastable to (B, H, T, S) → (B, T, D)."""
+        """query (B, T, H, D/H), keys and values (B, S, H, D/H), visible broadcastable to (B, H, T, S) → (B, T, D)."""
+        query, keys, values = (each.transpose(1, 2) for each in (query, keys, values))
         mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible)
         return self.merge(mixed.transpose(1, 2).flatten(-2))
 

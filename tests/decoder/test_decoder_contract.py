@@ -91,8 +91,9 @@ def test_rows_follow_their_state_and_memory_when_a_search_reorders_them(choice: 
     memory, state = case.decoder.prepare(case.source)
     state = case.decoder(case.inputs[:, :3], memory, state).state
     expected = case.decoder(case.inputs[:, 3:4], memory, state).readout[order]
-    moved = type(memory)(memory.keys[order], memory.values[order], memory.mask[order])
-    found = case.decoder(case.inputs[order, 3:4], moved, {name: value[order] for name, value in state.items()})
+    found = case.decoder(
+        case.inputs[order, 3:4], memory.rows(order), {name: value[order] for name, value in state.items()}
+    )
     assert torch.allclose(found.readout, expected, rtol=0, atol=1e-5)
 
 

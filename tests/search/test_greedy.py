@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from choices import SOURCES, TARGETS, build_seq2seq, variants
+from choices import SOURCES, TARGETS, build_seq2seq, encoder_for, variants
 from torch import Tensor
 
 from softlookup.search.greedy import Greedy
@@ -19,7 +19,7 @@ EVERY = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)
 
 def make(decoder: tuple, attention: str = "additive", stopping: float = 0.0) -> Seq2Seq:
     """An untrained model; `stopping` is added to the logit of EOS."""
-    model = build_seq2seq("gru", decoder, attention)
+    model = build_seq2seq(encoder_for(decoder), decoder, attention)
     assert model is not None
     with torch.no_grad():
         # Far apart, so that no two tokens are nearly equal, and hypotheses that differ from row to row.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from choices import OFFERED, SOURCES, build_seq2seq, node, variants
+from choices import OFFERED, SOURCES, build_seq2seq, encoder_for, node, variants
 from torch import Tensor
 
 from softlookup.config import build
@@ -24,7 +24,7 @@ def searching(name: str, **changed: float) -> Search:
 
 def make(decoder: tuple, attention: str = "additive", stopping: float = 1.0) -> Seq2Seq:
     """An untrained model in double precision, whose tokens lie far apart; `stopping` is added to the logit of EOS."""
-    model = build_seq2seq("gru", decoder, attention)
+    model = build_seq2seq(encoder_for(decoder), decoder, attention)
     assert model is not None
     with torch.no_grad():
         for parameter in model.parameters():

@@ -59,6 +59,8 @@ class MultiHead(Attention):
         self.values = nn.Linear(widths.annotation, widths.query, bias=False)
         self.output = nn.Linear(widths.query, widths.query, bias=False)
         self.scores = nn.ModuleList(score(each, each) for _ in range(heads))
+        # Without parameters all heads score alike, and one call scores them all.
+        self.alike = not list(self.scores.parameters())
         self.normalizer = normalizer
         self.window = window(widths.query)
 
@@ -68,12 +70,14 @@ class MultiHead(Attention):
 
     def _score(self, query: Tensor, keys: Tensor) -> Tensor:
         """(B, H, T, ·), (B, H, S, ·) → (B, H, T, S), each head by its own score."""
+        if self.alike:
+            return self.scores[0](query, keys)
         return torch.stack([score(query[:, h], keys[:, h]) for h, score in enumerate(self.scores)], dim=1)
 
     def prepare(self, annotations: Annotations) -> Memory:
         keys = self._split(self.keys(annotations.states))
         prepared = torch.stack([score.prepare(keys[:, h]) for h, score in enumerate(self.scores)], dim=1)  # type: ignore[operator]
-        values = self._split(self.values(annotations.states))
+        values = self._split(self.values(annotations.states)).contiguous()  # or every step would copy them
         return Memory(prepared, values, self.scores[0].reached(annotations.mask))  # type: ignore[operator]
 
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:

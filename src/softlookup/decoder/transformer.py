@@ -1,7 +1,10 @@
 """Self-attention over what was written, then a lookup into the source, layer by layer."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +14,24 @@ from softlookup.errors import UserError
 from softlookup.positions import sinusoids
 from softlookup.self_attention import FeedForward, SelfAttention, Sublayers, embedding
 from softlookup.vocabulary import PAD
+
+
+@dataclass(frozen=True)
+class Memories(Memory):
+    """What each layer reads, in tensors of its own: a slice of one large tensor would be copied at every step.
+
+    Its own keys and values are those of the first layer.
+    """
+
+    layers: tuple[Memory, ...]
+
+    def rows(self, index: Tensor) -> Memories:
+        return memories([layer.rows(index) for layer in self.layers])
+
+
+def memories(layers: list[Memory]) -> Memories:
+    """The layers' memories as one."""
+    return Memories(layers[0].keys, layers[0].values, layers[0].mask, tuple(layers))
 
 
 class Layer(nn.Module):
@@ -32,26 +53,27 @@ class Layer(nn.Module):
             nn.Identity() if attention.merges else nn.utils.skip_init(nn.Linear, attention.width, width, bias=False)
         )
 
-    def self_attend(self, stream: Tensor, cache: History) -> tuple[Tensor, History]:
-        """stream (B, T, D) sees itself up to its own step and the cached steps before it."""
-        query, keys, values = self.self_attention.project(stream)
-        keys = torch.cat([cache["keys"], keys], 2)
-        values = torch.cat([cache["values"], values], 2)
-        steps, known = query.size(2), keys.size(2)
-        visible = torch.ones(steps, known, dtype=torch.bool, device=stream.device).tril(known - steps)
-        mixed = self.self_attention.mix(query, keys, values, visible if steps > 1 else None)
-        return mixed, {"keys": keys, "values": values}
+    def self_attend(self, stream: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """stream (B, T, D) sees itself up to its own step, and the steps before it: past (B, t, 2, H, D/H) holds their
+        keys and values side by side, so that one copy makes it longer, and one reorders it."""
+        projected = self.self_attention.project(stream)
+        past = torch.cat([past, projected[:, :, 1:]], 1)
+        steps, known = stream.size(1), past.size(1)
+        visible = None  # a single step sees all that there is
+        if steps > 1:
+            visible = torch.ones(steps, known, dtype=torch.bool, device=stream.device).tril(known - steps)
+        return self.self_attention.mix(projected[:, :, 0], past[:, :, 0], past[:, :, 1], visible), past
 
     def forward(
-        self, stream: Tensor, memory: Memory, cache: History, history: History
-    ) -> tuple[Tensor, Tensor | None, History, History]:
+        self, stream: Tensor, memory: Memory, past: Tensor, history: History
+    ) -> tuple[Tensor, Tensor | None, Tensor, History]:
         around = self.around
-        mixed, cache = self.self_attend(around.enter(stream, 0), cache)
+        mixed, past = self.self_attend(around.enter(stream, 0), past)
         stream = around.leave(stream, mixed, 0)
         reading = self.attention(around.enter(stream, 1), memory, history)
         stream = around.leave(stream, self.context(reading.context), 1)
         stream = around.leave(stream, self.feed_forward(around.enter(stream, 2)), 2)
-        return stream, reading.weights, cache, reading.history
+        return stream, reading.weights, past, reading.history
 
 
 class Transformer(Decoder):
@@ -59,7 +81,7 @@ class Transformer(Decoder):
 
     Vaswani et al. 2017, section 3.1; with norm=before a last normalization closes the stack.
     The weights that are returned are those of the last layer. Self-attention keeps its keys and values in the
-    state, so that a step costs one step. Memory holds the layers' memories side by side.
+    state, so that a step costs one step.
 
     Raises UserError when `heads` does not divide `width`, for a norm that is neither before nor after, and for a
     context of width zero: this decoder has no first state that could carry the source instead.
@@ -98,25 +120,20 @@ class Transformer(Decoder):
                 layer.context.reset_parameters()
 
     def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
-        memories = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]
-        memory = Memory(
-            torch.stack([m.keys for m in memories], 1), torch.stack([m.values for m in memories], 1), memories[0].mask
-        )
-        batch = annotations.final.size(0)
-        empty = annotations.final.new_zeros(batch, self.heads, 0, self.width // self.heads)
-        state = {f"{i}/{name}": empty for i in range(len(self.layers)) for name in ("keys", "values")}
-        return memory, state
+        prepared = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]
+        empty = annotations.final.new_zeros(len(annotations.final), 0, 2, self.heads, self.width // self.heads)
+        return memories(prepared), {f"{i}/past": empty for i in range(len(self.layers))}
 
     def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
-        known = state["0/keys"].size(2)
+        assert isinstance(memory, Memories)
+        known = state["0/past"].size(1)
         embedded = self.embedding(inputs) * math.sqrt(self.width)
         stream = self.dropout(embedded + sinusoids(known, inputs.size(1), self.width, embedded))
         following: History = {}
         weights = None
-        for i, layer in enumerate(self.layers):
+        for i, (layer, read) in enumerate(zip(self.layers, memory.layers, strict=True)):
             own = {name.removeprefix(f"{i}/"): value for name, value in state.items() if name.startswith(f"{i}/")}
-            cache = {name: own.pop(name) for name in ("keys", "values")}
-            read = Memory(memory.keys[:, i], memory.values[:, i], memory.mask)
-            stream, weights, cache, history = layer(stream, read, cache, own)
-            following |= {f"{i}/{name}": value for name, value in (cache | history).items()}
+            past = own.pop("past")
+            stream, weights, past, history = layer(stream, read, past, own)
+            following |= {f"{i}/{name}": value for name, value in {"past": past, **history}.items()}
         return Decoded(self.norm(stream), weights, following)

@@ -20,7 +20,8 @@ class Layer(nn.Module):
         self.around = Sublayers(2, width, norm, dropout, "encoder")
 
     def forward(self, stream: Tensor, visible: Tensor) -> Tensor:
-        mixed = self.attention.mix(*self.attention.project(self.around.enter(stream, 0)), visible)
+        query, keys, values = self.attention.project(self.around.enter(stream, 0)).unbind(2)
+        mixed = self.attention.mix(query, keys, values, visible)
         stream = self.around.leave(stream, mixed, 0)
         return self.around.leave(stream, self.feed_forward(self.around.enter(stream, 1)), 1)
 

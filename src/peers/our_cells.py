@@ -1,0 +1,52 @@
+"""Our four cells, and those of the other recurrent decoder: what a config builds, searched as an evaluation does."""
+
+from typing import Any
+
+import torch
+from serve import Cell, serve
+
+from softlookup.config import composed
+from softlookup.construct import build_model
+from softlookup.provenance import collect
+from softlookup.search.beam import Beam
+from softlookup.search.greedy import Greedy
+from softlookup.search.search import Search
+from softlookup.vocabulary import EOS
+
+MODELS = {
+    "rnn": ["attention=additive", "encoder=gru", "decoder=bahdanau"],
+    "rnn (luong)": ["attention=additive", "encoder=gru", "decoder=luong"],
+    "transformer": ["attention=scaled_dot", "encoder=transformer", "decoder=transformer"],
+}
+
+
+def _sizes(work: dict[str, Any], name: str) -> list[str]:
+    if name == "transformer":
+        return [f"attention.heads={work[name]['heads']}", *(f"sizes.{key}={n}" for key, n in work[name].items())]
+    sizes = {**work["rnn"], "alignment": work["rnn"]["decoder"], "readout": work["rnn"]["decoder"]}
+    return [f"sizes.{key}={n}" for key, n in sizes.items()]
+
+
+def prepare(work: dict[str, Any]) -> tuple[dict[str, Cell], dict[str, int], str]:
+    limit = (0.0, work["steps"])
+    searches: dict[str, Search] = {"greedy": Greedy(*limit), "beam": Beam(work["beam"], 0.0, 0.0, 1, *limit)}
+    cells: dict[str, Cell] = {}
+    parameters = {}
+    for name, choices in MODELS.items():
+        config = composed([*choices, *_sizes(work, name), "tracking=disabled"])
+        model = build_model(config, work["sources"], work["targets"])
+        parameters[name] = sum(p.numel() for p in model.parameters())
+        with torch.no_grad():
+            model.output.bias[EOS] = -torch.inf
+        for kind, search in searches.items():
+
+            def cell(source: torch.Tensor, lengths: torch.Tensor, model: Any = model, search: Search = search) -> int:
+                mask = torch.arange(source.size(1)) < lengths.unsqueeze(1)
+                return sum(len(best.ids) for best, *_ in search(model, source, mask, weights=False))
+
+            cells[f"{name} {kind}"] = cell
+    return cells, parameters, f"softlookup {collect().get('commit') or 'without a commit'}"
+
+
+if __name__ == "__main__":
+    serve(prepare)
