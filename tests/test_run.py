@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -35,11 +36,34 @@ def test_the_row_holds_the_validation_of_the_final_model(tmp_path: Path) -> None
     assert not row["provenance"]["command"].startswith("/")
 
 
-def test_parts_that_do_not_fit_leave_no_failed_run_behind(tmp_path: Path) -> None:
-    config = composed([*TINY, "attention=dot", "decoder.width=11", f"runs_dir={tmp_path}"])
-    with pytest.raises(UserError, match="one width"):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["attention=dot", "decoder.width=11"], "one width"),
+        (["attention=fixed_final", "search=beam", "search.coverage_penalty=0.2"], "a fixed context has no weights"),
+        (["search=beam", "search.n_best=7"], r"a beam of 5 may hold no more; set search\.size=7"),
+    ],
+)
+def test_parts_that_do_not_fit_leave_no_failed_run_behind(words: list[str], said: str, tmp_path: Path) -> None:
+    config = composed([*TINY, *words, f"runs_dir={tmp_path}"])
+    with pytest.raises(UserError, match=said):
         start(config)
     assert not RunFolder.of(config).path.exists()
+
+
+def test_the_search_of_the_config_writes_the_test_set(tmp_path: Path) -> None:
+    """With a limit of one token every hypothesis has one, and a run with another search has another id."""
+    words = [*TINY, "budget=500", "batch_tokens=100", "validations=1", f"runs_dir={tmp_path}"]
+    plain, short = (composed([*words, *more]) for more in ([], ["search=beam", "search.longest_ratio=0"]))
+    short["search"]["longest_extra"] = 1
+    assert RunFolder.of(plain).id != RunFolder.of(short).id
+    start(short)
+    row = RunFolder.of(short).result()
+    assert row is not None
+    assert row["choices"]["search"] == "beam"
+    assert row["metrics"]["test/exact_match"] == 0
+    with np.load(RunFolder.of(short).path / "alignments.npz") as drawn:
+        assert drawn["weights_0"].shape[0] == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -180,3 +180,11 @@ def test_coverage_of_a_fixed_context_is_a_mistake_in_words() -> None:
 def test_more_hypotheses_than_the_beam_holds_are_refused() -> None:
     with pytest.raises(UserError, match=r"search\.n_best=5: a beam of 3 may hold no more; set search\.size=5"):
         Beam(3, 0.0, 0.0, 5, 3.0, 10)
+
+
+def test_logits_that_are_no_numbers_are_no_hypothesis() -> None:
+    model = make(("bahdanau", {}))
+    with torch.no_grad():
+        model.output.bias.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="logits are not numbers"):
+        Beam(2, 0.0, 0.0, 1, 3.0, 10)(model, *sources())

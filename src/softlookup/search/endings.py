@@ -51,7 +51,12 @@ class Endings:
                 self.worst[b] = ended[-1].score
 
     def hypotheses(self, lengths: list[int]) -> list[list[Hypothesis]]:
-        """Those of every sentence, best first; `lengths` are the sources' own."""
+        """Those of every sentence, best first; `lengths` are the sources' own.
+
+        Raises FloatingPointError where a sentence has none: of what is not a number nothing is the most probable.
+        """
+        if not all(self._ended):
+            raise FloatingPointError("the model's logits are not numbers: there is no most probable hypothesis")
         return [[self._read(each, n) for each in own] for own, n in zip(self._ended, lengths, strict=True)]
 
     def _read(self, ended: Ended, length: int) -> Hypothesis:
