@@ -17,6 +17,7 @@ from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import PAD
 
 EVERY = pytest.mark.parametrize("rule", OFFERED["initialization"])
+ATTENDS = {"transformer", "vaswani2017"}
 # Wide enough that a mean and a deviation tell.
 WIDE = {"width": 58, "embedding": 61, "readout": 53}
 
@@ -24,6 +25,7 @@ WIDE = {"width": 58, "embedding": 61, "readout": 53}
 def build(rule: str, encoder: str, decoder: str, seed: int = 3, attention: str = "additive", **changed: Any) -> Seq2Seq:
     config = {
         "seed": seed,
+        "tying": "none",
         "encoder": node("encoder", encoder, **ENCODER | changed),
         "decoder": node("decoder", decoder, **DECODER | changed),
         "attention": attention_node(attention, "softmax", None),
@@ -48,7 +50,7 @@ def test_recurrent_blocks_are_square_views_of_weights_none_of_them_twice(encoder
     except UserError:
         pytest.skip("refused by design: layers that no layers hand their states on to")
     with torch.no_grad():
-        for part, attends in ((model.encoder, {"bag", "transformer"}), (model.decoder, {"transformer"})):
+        for part, attends in ((model.encoder, {"bag", *ATTENDS}), (model.decoder, ATTENDS)):
             before = {name: value.clone() for name, value in part.named_parameters()}
             blocks = list(part.recurrent_blocks())
             for block in blocks:

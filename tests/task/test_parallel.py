@@ -16,7 +16,7 @@ import yaml
 from softlookup import cache
 from softlookup.contract import Example, Segmentation
 from softlookup.curriculum.fixed import Fixed
-from softlookup.data import TrainingStream
+from softlookup.data import Batching, TrainingStream
 from softlookup.errors import UserError
 from softlookup.segmentation.bpe import Bpe
 from softlookup.segmentation.word import Word
@@ -254,7 +254,7 @@ def test_every_sentence_is_in_the_batches_once_a_pass(tmp_path: Path, segmentati
     task = parallel(tmp_path, lines, segmentation=segmentation)
     assert task.notes()[0].startswith(f"train: {count} pairs")
     tokens = sum(len(task.target_vocabulary.read(target.strip())) + 1 for _, target in lines)
-    stream = TrainingStream(task, Fixed(task), 3, 2 * tokens, 61)
+    stream = TrainingStream(task, Fixed(task), 3, 2 * tokens, Batching(61))
     given = Counter(example for batch in stream for example in batch.examples)
     assert len(given) == count
     assert set(given.values()) == {2}

@@ -1,0 +1,74 @@
+"""What the parts of the house promise each other. Read this first.
+
+Shapes, one legend for the whole project:
+**B** batch, **T** target length, **S** source length, **D** width, **H** heads, **V** vocabulary.
+
+Attention is a soft lookup, and a fixed context is one choice of it::
+
+    memory  = attention.prepare(annotations)            # once per source
+    reading = attention(query, memory, history)         # at every target step, or for all of them at once
+
+Nothing is stored on a module between two calls: memory, history and decoder state are arguments and
+return values, so there is no order of calls to remember, and stepwise decoding (T = 1) and parallel
+decoding (T = full) run the same code.
+"""
+
+from softlookup.contract.examples import (
+    Batch,
+    Example,
+    WordLinks,
+)
+from softlookup.contract.learning import (
+    Initialization,
+    Optimizer,
+    Role,
+    Schedule,
+)
+from softlookup.contract.model import (
+    Annotations,
+    Attention,
+    Decoded,
+    Decoder,
+    Encoder,
+    History,
+    Memory,
+    Normalizer,
+    Reading,
+    Score,
+    View,
+    Widths,
+    Window,
+)
+from softlookup.contract.tasks import (
+    Curriculum,
+    Examples,
+    Segmentation,
+    Task,
+)
+
+__all__ = [
+    "Annotations",
+    "Attention",
+    "Batch",
+    "Curriculum",
+    "Decoded",
+    "Decoder",
+    "Encoder",
+    "Example",
+    "Examples",
+    "History",
+    "Initialization",
+    "Memory",
+    "Normalizer",
+    "Optimizer",
+    "Reading",
+    "Role",
+    "Schedule",
+    "Score",
+    "Segmentation",
+    "Task",
+    "View",
+    "Widths",
+    "Window",
+    "WordLinks",
+]

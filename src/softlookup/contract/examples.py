@@ -1,0 +1,68 @@
+"""What a model is shown: one example, and many of them as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softlookup.pharaoh import Gold
+
+
+@dataclass(frozen=True)
+class WordLinks:
+    """Links between the words of a text and its translation, and the word that each token of both is part of: those of
+    people (gold) and of a statistical aligner (silver), None where there are none."""
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    gold: Gold | None
+    silver: Gold | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One source and its target, as ids without BOS and EOS.
+
+    `sure[t]` is the set of gold source positions of target position t, `possible[t]` a superset of it
+    (Och & Ney 2003). Both are empty tuples where the task has no gold alignment; a single empty set
+    says that this target position comes from no source position. `reference` is the translation as
+    people write it; it is set for text alone, and BLEU is measured where it is. `words` counts those of the source
+    where tokens may be something else; `links` are gold of text, where a file has some.
+    """
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    sure: tuple[frozenset[int], ...] = ()
+    possible: tuple[frozenset[int], ...] = ()
+    reference: str | None = None
+    links: WordLinks | None = None
+    words: int | None = None
+
+    @property
+    def length(self) -> int:
+        """The source length that results are told by: in words where they are counted, otherwise in tokens."""
+        return len(self.source) if self.words is None else self.words
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples as tensors. Source and target both end with EOS; the decoder's input begins with BOS.
+
+    source (B, S) ids, source_mask (B, S) true on real positions; inputs (B, T) ids from BOS on,
+    target (B, T) ids to EOS, target_mask (B, T). Row b is `examples[b]`, which holds the gold.
+    """
+
+    source: Tensor
+    source_mask: Tensor
+    inputs: Tensor
+    target: Tensor
+    target_mask: Tensor
+    examples: tuple[Example, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch with its tensors on `device`."""
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)

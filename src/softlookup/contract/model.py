@@ -1,0 +1,198 @@
+"""What the parts of a model promise each other."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+# What a mechanism or a decoder carries from one target step to the next; every tensor is batch-first, so
+# that a search can reorder hypotheses by indexing dimension 0 without knowing what is inside. For a mechanism an
+# empty history is that of the first step.
+History = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What an encoder made of a source: states (B, S, D), mask (B, S) true on real positions, final (B, F)."""
+
+    states: Tensor
+    mask: Tensor
+    final: Tensor
+
+
+@dataclass(frozen=True)
+class Widths:
+    """What an attention is built for: the widths of the queries, of the annotations and of the final state."""
+
+    query: int
+    annotation: int
+    final: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What attention reads, made once per source.
+
+    keys (B, S, K), values (B, S, D), mask (B, S) true on real positions; with several heads keys and
+    values are (B, H, S, ·). A fixed context is a memory of one position.
+    """
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor
+
+    def rows(self, index: Tensor) -> Memory:
+        """The memory of these rows (N,), in this order: what a search asks for when its hypotheses change."""
+        return replace(self, **{name: value[index] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class View:
+    """What a window lets queries see.
+
+    mask (B, T or 1, S), true where a query may look; factor (B, T, S), the share that each weight keeps, None where
+    all of them keep all; the next history.
+    """
+
+    mask: Tensor
+    factor: Tensor | None = None
+    history: History = field(default_factory=dict)
+
+    def narrow(self, weights: Tensor) -> Tensor:
+        """The weights (..., T, S), each times its factor."""
+        return weights if self.factor is None else weights * self.factor
+
+    def for_heads(self) -> View:
+        """The same view for every head: mask and factor are (B, 1, ·, S)."""
+        return replace(
+            self, mask=self.mask.unsqueeze(1), factor=None if self.factor is None else self.factor.unsqueeze(1)
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One lookup: context (B, T, D); weights (B, T, S), or None where no weights exist; the next history."""
+
+    context: Tensor
+    weights: Tensor | None
+    history: History = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Decoder output: readout (B, T, R) ahead of the output layer, weights (B, T, S) or None, next state."""
+
+    readout: Tensor
+    weights: Tensor | None
+    state: History
+
+
+class Score(nn.Module, ABC):
+    """Similarity of queries and keys. Built with the widths of both; `prepare` projects keys once per source.
+
+    `reach` is None for a score that looks at content alone: permuting the keys permutes its scores. A score that tells
+    positions apart by their place has numbers for so many of them; what stands behind gets no weight.
+    """
+
+    reach: int | None = None
+
+    def __init__(self, query_width: int, key_width: int) -> None:
+        super().__init__()
+        self.query_width = query_width
+        self.key_width = key_width
+
+    def prepare(self, annotations: Tensor) -> Tensor:
+        """Annotations (..., S, D) to keys (..., S, K); the identity unless a score projects them."""
+        return annotations
+
+    def reached(self, mask: Tensor) -> Tensor:
+        """mask (B, S) true on real positions → true on those that this score has numbers for."""
+        if self.reach is None:
+            return mask
+        return mask & (torch.arange(mask.size(-1), device=mask.device) < self.reach)
+
+    @abstractmethod
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """query (..., T, Q), keys (..., S, K) → scores (..., T, S)."""
+
+
+class Normalizer(nn.Module, ABC):
+    """Scores to weights: zero outside the mask; a fully masked row is all zero, with finite gradients.
+
+    `row_sum` is what every row with a real position sums to, None where a normalizer leaves that free.
+    """
+
+    row_sum: float | None = 1.0
+
+    @abstractmethod
+    def forward(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """scores (..., T, S), mask broadcastable to it, true on real positions → weights (..., T, S)."""
+
+
+class Window(nn.Module, ABC):
+    """Which positions each query may look at, and what share of its weight each of them keeps.
+
+    Built with the width of the queries. All heads of an attention look through one window.
+    """
+
+    @abstractmethod
+    def forward(self, query: Tensor, mask: Tensor, history: History) -> View:
+        """query (B, T, Q), mask (B, S) true on real positions → what each query sees, and the next history."""
+
+
+class Attention(nn.Module, ABC):
+    """A way to read a source: soft lookups and fixed contexts alike. `width` is the width of its context.
+
+    `merges` says that its context has been through an output projection of its own, and is as wide as the query.
+    """
+
+    width: int
+    merges: bool = False
+
+    @abstractmethod
+    def prepare(self, annotations: Annotations) -> Memory:
+        """What `forward` reads, made once per source."""
+
+    @abstractmethod
+    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+        """query (B, T, Q) → context (B, T, width), weights and the next history."""
+
+
+class Encoder(nn.Module, ABC):
+    """Source ids to annotations. `width` and `final_width` are the widths of its states and its final state."""
+
+    embedding: nn.Embedding
+    width: int
+    final_width: int
+
+    @abstractmethod
+    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+        """source (B, S) ids, mask (B, S) true on real positions. Padding changes nothing on real positions."""
+
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        """The square matrices by which its states reach their next, one per gate, layer and direction; views of its
+        weights. None unless it is recurrent."""
+        yield from ()
+
+
+class Decoder(nn.Module, ABC):
+    """Target ids and a memory to readouts. `width` is that of the readout."""
+
+    embedding: nn.Embedding
+    width: int
+
+    @abstractmethod
+    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
+        """The memory that its attention reads, and the state before the first step."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+        """inputs (B, T) ids of the previous tokens, from BOS on. T may be one step or the whole target."""
+
+    def recurrent_blocks(self) -> Iterator[Tensor]:
+        """The square matrices by which its states reach their next, as those of an encoder."""
+        yield from ()

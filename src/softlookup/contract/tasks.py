@@ -1,0 +1,108 @@
+"""Where examples come from, in which pieces, and how long they may be."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from softlookup.contract.examples import Example
+from softlookup.vocabulary import Vocabulary
+
+
+class Examples(Iterator[Example], ABC):
+    """Training examples without end, whose place can be written down and taken up again.
+
+    `state_dict` gives plain values (numbers, text, lists, dicts). It says nothing of the generator that the examples
+    are drawn with, whose state is kept by whoever owns it.
+    """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Task(ABC):
+    """Where examples come from. Source lengths count tokens without EOS.
+
+    `lengths` are the shortest and the longest source length of training; `buckets` are the inclusive ranges of
+    `Example.length` by which test results are reported. `target_language` is the code of the target's, for metrics
+    that split words as a language does.
+    """
+
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    lengths: tuple[int, int]
+    buckets: tuple[tuple[int, int], ...]
+    target_language: str = "en"
+
+    @property
+    def trained(self) -> int:
+        """The longest source of training as `Example.length` counts."""
+        return self.lengths[1]
+
+    @abstractmethod
+    def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
+        """Endless training examples no longer than `limit()`, which is asked anew for each; all randomness
+        comes from `generator`. None of them is in the validation or the test set."""
+
+    @abstractmethod
+    def validation(self) -> list[Example]:
+        """The fixed validation set: training lengths, the same for every seed of a run."""
+
+    @abstractmethod
+    def test(self) -> list[Example]:
+        """The fixed test set: every bucket, the same for every seed of a run."""
+
+    def notes(self) -> list[str]:
+        """What a person should know of the data before training: counts, sentences dropped, overlap."""
+        return []
+
+    def quantile(self, share: float) -> int:
+        """The source length that `share` (0 to 1) of the training examples do not exceed.
+
+        Lengths are taken as uniform unless a task knows better.
+        """
+        shortest, longest = self.lengths
+        return shortest + round(share * (longest - shortest))
+
+
+class Segmentation(ABC):
+    """How the text of two languages becomes tokens."""
+
+    @abstractmethod
+    def learn(
+        self, pairs: Iterable[tuple[str, str]], names: tuple[str, str], longest: int
+    ) -> tuple[Vocabulary, Vocabulary]:
+        """The vocabularies of both sides, from the training pairs, which can be gone through more than once.
+
+        `names` say where the sides come from, for errors. Training will use pairs of 1 to `longest` tokens a side; a
+        segmentation that knows its tokens beforehand learns from those alone. Raises UserError for text without any
+        token to learn.
+        """
+
+
+class Curriculum(ABC):
+    """The longest source length that training may show, as the run goes on. Built for one task."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.shortest, self.longest = task.lengths
+
+    @abstractmethod
+    def length(self, progress: float) -> int:
+        """The limit at `progress`, the share of the target-token budget that was seen (0 to 1)."""
+
+    def observe(self, progress: float, accuracy: dict[int, float]) -> None:  # noqa: B027 - most do not listen
+        """Hear the validation token accuracy by source length, measured at `progress`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `observe` has changed, as plain values; nothing for those that do not listen."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Take up what `state_dict` gave."""
