@@ -1,7 +1,7 @@
 """How many sentences a second are decoded, beside JoeyNMT and OpenNMT-py on the same machine at the same time.
 
 make bench-peers [ARGS="rounds=9 batches=2 threads=2 systems=softlookup,JoeyNMT"]
-make bench-peers ARGS="threads=1 clock=processor"    on a machine that others use: seconds of the processor, not the wall's
+make bench-peers ARGS="threads=1 clock=processor"    seconds of the processor: for a machine that others use
 
 Four cells, each for a recurrent model and a transformer of equal sizes with random weights: greedy search and a beam
 of five, 64 sentences at a time. Every hypothesis is made to run 13 steps (its end is forbidden), so that speed does
@@ -162,12 +162,10 @@ def main(arguments: list[str]) -> None:
         before = os.getloadavg()[0]
         found = measured(systems, rounds, clock)
     Console().print(table(found, systems))
-    print(
-        f"sentences/s: medians of {rounds} rounds of {batches} batches of {BATCH}, lowest to highest; {threads} threads"
-    )
-    print(
-        f"source lengths: {origin}; {SIZES['steps']} forced steps, beam {SIZES['beam']}, float32, CPU, {threads} threads"
-    )
+    spent = "second" if clock == "wall" else "second of processor time"
+    print(f"sentences a {spent}: medians of {rounds} rounds (lowest to highest), {batches} × {BATCH} sentences a round")
+    print(f"source lengths: {origin}")
+    print(f"{SIZES['steps']} forced steps, beam {SIZES['beam']}, float32, CPU, {threads} threads")
     print(f"load of the machine before and after: {before:.1f}, {os.getloadavg()[0]:.1f}; {os.cpu_count()} processors")
     for system in systems:
         sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in system.started["parameters"].items())

@@ -29,7 +29,8 @@ def test_our_cells_run_all_steps_and_stand_in_the_table(
     printed = capsys.readouterr().out
     assert all(cell in printed for cell in bench_peers.CELLS)
     assert "sentences a second: medians of 1 rounds (lowest to highest), 2 × 3 sentences a round" in printed
-    assert "drawn from N(13.2, 4.1²), 6 to 36; 3 forced steps, beam 2" in printed
+    assert "drawn from N(13.2, 4.1²), 6 to 36" in printed
+    assert "3 forced steps, beam 2, float32, CPU, 1 threads" in printed
 
 
 def test_the_work_is_the_same_every_time_and_padded_to_its_longest(monkeypatch: pytest.MonkeyPatch) -> None:
