@@ -1,6 +1,7 @@
 """How many sentences a second are decoded, beside JoeyNMT and OpenNMT-py on the same machine at the same time.
 
 make bench-peers [ARGS="rounds=9 batches=2 threads=2 systems=softlookup,JoeyNMT"]
+make bench-peers ARGS="threads=1 clock=processor"    seconds of the processor: for a machine that others use
 
 Four cells, each for a recurrent model and a transformer of equal sizes with random weights: greedy search and a beam
 of five, 64 sentences at a time. Every hypothesis is made to run 13 steps (its end is forbidden), so that speed does
@@ -119,7 +120,7 @@ def prepared(batches: int, threads: int) -> tuple[dict[str, Any], str]:
     return {**work, "batches": made}, origin
 
 
-def measured(systems: list[System], rounds: int) -> dict[str, dict[str, list[float]]]:
+def measured(systems: list[System], rounds: int, clock: str) -> dict[str, dict[str, list[float]]]:
     """Sentences a second of every cell and system in every round. Raises UserError for a cell that ran other steps."""
     found: dict[str, dict[str, list[float]]] = {cell: {} for cell in CELLS}
     for turn in range(rounds + 1):
@@ -131,16 +132,19 @@ def measured(systems: list[System], rounds: int) -> dict[str, dict[str, list[flo
                 if rest or not sentences:
                     raise UserError(f"{system.name}, {cell}: {answer['tokens']} tokens are no {SIZES['steps']} each")
                 if turn:  # the first is for warming up
-                    found[cell].setdefault(system.name, []).append(sentences / answer["seconds"])
+                    found[cell].setdefault(system.name, []).append(sentences / answer[clock])
     return found
 
 
 def main(arguments: list[str]) -> None:
-    given = key_values(arguments, ("rounds", "batches", "threads", "systems", "peers"))
+    given = key_values(arguments, ("rounds", "batches", "threads", "clock", "systems", "peers"))
     counts = {key: given.get(key, default) for key, default in (("rounds", "7"), ("batches", "2"), ("threads", "2"))}
     for key, value in counts.items():
         if not re.fullmatch(r"[1-9]\d{0,2}", value):
             raise UserError(f"{key}={value}: expected a whole number from 1 to 999")
+    clock = given.get("clock", "wall")
+    if clock not in ("wall", "processor"):
+        raise UserError(f"clock={clock}: expected wall or processor")
     rounds, batches, threads = map(int, counts.values())
     work, origin = prepared(batches, threads)
     folder = Path(given.get("peers", ROOT / ".peers"))
@@ -156,12 +160,12 @@ def main(arguments: list[str]) -> None:
             systems.append(System(name, homes[name], work))
             open_systems.callback(systems[-1].close)
         before = os.getloadavg()[0]
-        found = measured(systems, rounds)
+        found = measured(systems, rounds, clock)
     Console().print(table(found, systems))
-    print(
-        f"sentences/s: medians of {rounds} rounds of {batches} batches of {BATCH}, lowest to highest; {threads} threads"
-    )
-    print(f"source lengths: {origin}; {SIZES['steps']} forced steps, beam {SIZES['beam']}, float32, CPU")
+    spent = "second" if clock == "wall" else "second of processor time"
+    print(f"sentences a {spent}: medians of {rounds} rounds (lowest to highest), {batches} × {BATCH} sentences a round")
+    print(f"source lengths: {origin}")
+    print(f"{SIZES['steps']} forced steps, beam {SIZES['beam']}, float32, CPU, {threads} threads")
     print(f"load of the machine before and after: {before:.1f}, {os.getloadavg()[0]:.1f}; {os.cpu_count()} processors")
     for system in systems:
         sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in system.started["parameters"].items())

@@ -28,8 +28,9 @@ def test_our_cells_run_all_steps_and_stand_in_the_table(
     bench_peers.main(["systems=softlookup", "rounds=1", "batches=2", "threads=1"])
     printed = capsys.readouterr().out
     assert all(cell in printed for cell in bench_peers.CELLS)
-    assert "medians of 1 rounds of 2 batches of 3" in printed
-    assert "drawn from N(13.2, 4.1²), 6 to 36; 3 forced steps, beam 2" in printed
+    assert "sentences a second: medians of 1 rounds (lowest to highest), 2 × 3 sentences a round" in printed
+    assert "drawn from N(13.2, 4.1²), 6 to 36" in printed
+    assert "3 forced steps, beam 2, float32, CPU, 1 threads" in printed
 
 
 def test_the_work_is_the_same_every_time_and_padded_to_its_longest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +66,7 @@ def test_the_last_column_is_ours_over_the_best_peer() -> None:
     [
         ("rounds=0", "rounds=0: expected a whole number from 1 to 999"),
         ("threads=two", "threads=two: expected a whole number"),
+        ("clock=sun", "clock=sun: expected wall or processor"),
         ("systems=softlookup,fairseq", "there is no fairseq; valid: softlookup, JoeyNMT, OpenNMT-py"),
         ("systems=JoeyNMT peers=/nowhere", "is not installed; make bench-peers installs it"),
         ("round=3", "expected KEY=VALUE; did you mean rounds?"),

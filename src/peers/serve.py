@@ -35,8 +35,8 @@ def serve(prepare: Prepare) -> None:
     answer(parameters=parameters, version=f"{version}, torch {torch.__version__}")
     for line in sys.stdin:
         cell, tokens = cells[json.loads(line)], 0
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         with torch.no_grad():
             for source, lengths in batches:
                 tokens += cell(source, lengths)
-        answer(seconds=time.perf_counter() - began, tokens=tokens)
+        answer(wall=time.perf_counter() - began, processor=time.process_time() - used, tokens=tokens)

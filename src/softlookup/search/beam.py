@@ -75,7 +75,7 @@ class Beam(Search):
                 weights = model.step(one, *model.encode(one, one == EOS))[1]
             self._require(weights)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, weights: bool = True) -> list[list[Hypothesis]]:
         model.eval()
         encoded, state = model.encode(source, mask)

@@ -15,7 +15,7 @@ class Greedy(Search):
     of rows, and published figures were made so.
     """
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, weights: bool = True) -> list[list[Hypothesis]]:
         model.eval()
         memory, state = model.encode(source, mask)
