@@ -144,7 +144,8 @@ def test_one_seed_gives_the_same_first_weights_wherever_shapes_agree(decoder: st
         # Two heads read a context as wide as the query, a fixed initial context has no width: shapes do differ.
         with contextlib.suppress(UserError):
             other = first_weights(decoder, attention, heads, seed=3)
-            assert other.keys() == first.keys()
+            # What a transformer's layer makes of a context that is not merged has weights of its own.
+            assert {name for name in other.keys() ^ first.keys() if not name.endswith(".context.weight")} == set()
             for name, value in other.items():
                 if value.shape == first[name].shape:
                     assert torch.equal(value, first[name]), name
