@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 VALIDATIONS = 6
 # Six runs; half of them draw random numbers for dropout while they train.
 RUNS = [
-    "experiment_name=tables", "attention=additive,general,fixed_mean", "encoder.dropout=0,0.2", "budget=60000",
+    "experiment_name=tables", "attention=additive,general,fixed_mean", "encoder.dropout=0,0.2", "budget=150000",
     f"validations={VALIDATIONS}", "checkpoint_seconds=0.5", "tracking=disabled",
 ]  # fmt: skip
 SLURM = ["hydra/launcher=submitit_slurm", "hydra.launcher.mem_gb=1"]
