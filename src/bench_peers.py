@@ -30,7 +30,7 @@ from rich.table import Table
 from softlookup.errors import UserError, key_values
 
 ROOT = Path(__file__).parents[1]
-CELLS = ("rnn greedy", "rnn beam", "rnn (luong) greedy", "rnn (luong) beam", "transformer greedy", "transformer beam")
+CELLS = ("rnn greedy", "rnn (luong) greedy", "rnn beam", "rnn (luong) beam", "transformer greedy", "transformer beam")
 SIZES = {
     "sources": 8000, "targets": 6000, "steps": 13, "beam": 5,
     "rnn": {"embedding": 256, "encoder": 256, "decoder": 512},
@@ -174,7 +174,10 @@ def main(arguments: list[str]) -> None:
 
 
 def table(found: dict[str, dict[str, list[float]]], systems: list[System]) -> Table:
-    """Cells by systems, and ours over the best peer's median. The rnn of the peers stands beside both of ours."""
+    """Cells by systems, and the median over rounds of ours over the best peer's of that round.
+
+    The rnn of the peers stands beside both of ours.
+    """
     shown = Table("", *(system.name for system in systems), "× best peer", box=None)
     for cell, speeds in found.items():
         beside = {**found.get(cell.replace(" (luong)", ""), {}), **speeds}
@@ -182,10 +185,9 @@ def table(found: dict[str, dict[str, list[float]]], systems: list[System]) -> Ta
         for system in systems:
             own = beside.get(system.name, [])
             row.append(f"{statistics.median(own):.0f} ({min(own):.0f}–{max(own):.0f})" if own else "")
-        peers = [statistics.median(own) for name, own in beside.items() if name != "softlookup"]
-        ours = speeds.get("softlookup")
-        row.append(f"{statistics.median(ours) / max(peers):.2f}" if ours and peers else "")
-        shown.add_row(cell, *row)
+        best = [max(peers) for peers in zip(*(v for name, v in beside.items() if name != "softlookup"), strict=True)]
+        ratios = [ours / peer for ours, peer in zip(speeds.get("softlookup", []), best, strict=False)]
+        shown.add_row(cell, *row, f"{statistics.median(ratios):.2f}" if ratios else "")
     return shown
 
 

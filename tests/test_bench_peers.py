@@ -44,21 +44,21 @@ def test_the_work_is_the_same_every_time_and_padded_to_its_longest(monkeypatch: 
         assert 6 <= lengths.min() <= lengths.max() <= 36
 
 
-def test_the_last_column_is_ours_over_the_best_peer() -> None:
+def test_the_last_column_is_ours_over_the_best_peer_round_by_round() -> None:
     found = {
         "rnn greedy": {
             "softlookup": [30.0, 90.0, 60.0],
             "JoeyNMT": [20.0, 10.0, 40.0],
             "OpenNMT-py": [40.0, 30.0, 20.0],
         },
-        "rnn (luong) greedy": {"softlookup": [15.0]},
+        "rnn (luong) greedy": {"softlookup": [15.0, 9.0, 16.0]},
     }
     systems = [SimpleNamespace(name=name) for name in bench_peers.SYSTEMS]
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(bench_peers.table(found, systems))
     rows = [line.split() for line in console.export_text().splitlines()]
-    assert rows[1] == ["rnn", "greedy", "60", "(30–90)", "20", "(10–40)", "30", "(20–40)", "2.00"]
-    assert rows[2][-1] == "0.50"
+    assert rows[1] == ["rnn", "greedy", "60", "(30–90)", "20", "(10–40)", "30", "(20–40)", "1.50"]
+    assert rows[2][-1] == "0.38"
 
 
 @pytest.mark.parametrize(
