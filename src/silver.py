@@ -11,9 +11,9 @@ from pathlib import Path
 
 from softlookup import durable, pharaoh
 from softlookup.errors import UserError, key_values, nearest
+from softlookup.metrics.links import SYMMETRIZATIONS
 
 KEYS = ("source", "target", "output", "more_source", "more_target", "symmetrize")
-RULES = ("intersection", "union", "grow_diag_final_and")
 
 
 def main(arguments: list[str]) -> Path:
@@ -22,9 +22,9 @@ def main(arguments: list[str]) -> Path:
     for key in ("source", "target", "output"):
         if key not in given:
             raise UserError(f"{key}=FILE is missing; needed are source=FILE target=FILE output=FILE")
-    rule = given.get("symmetrize", RULES[-1])
-    if rule not in RULES:
-        raise UserError(f"symmetrize={rule}: {nearest(rule, RULES)}")
+    rule = given.get("symmetrize", "grow_diag_final_and")
+    if rule not in SYMMETRIZATIONS:
+        raise UserError(f"symmetrize={rule}: {nearest(rule, SYMMETRIZATIONS)}")
     if ("more_source" in given) != ("more_target" in given):
         raise UserError("more_source and more_target are two sides of one text; give both")
     from softlookup.silver import aligned, tell

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from softlookup.errors import UserError, key_values, nearest, told
+from softlookup.metrics.links import SYMMETRIZATIONS
 from softlookup.offer import keys_of
 
-RULES = ("intersection", "union", "grow_diag_final_and")
 KEYS = ("run", "runs_dir", "text", "alignment", "plot", "n_best", "target", "reverse", "symmetrize", "gold", "batch",
         "device", "search")  # fmt: skip
 ALONE = ("symmetrize", "reverse", "gold")  # of no use without target=FILE
@@ -37,7 +37,9 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
         elif key == "alignment":
             chosen[key] = _one_of(key, value, ("true", "false")) == "true"
         elif key in ("symmetrize", "device"):
-            chosen[key] = _one_of(key, value, RULES if key == "symmetrize" else ("auto", "cpu", "cuda"))
+            chosen[key] = _one_of(
+                key, value, tuple(SYMMETRIZATIONS) if key == "symmetrize" else ("auto", "cpu", "cuda")
+            )
         elif key in ("plot", "target", "gold", "runs_dir"):
             chosen[key] = Path(value).expanduser()
         elif not key.startswith("search"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from softlookup.heatmap import draw, figure
+from softlookup.heatmap import draw, small_multiples
 
 SOURCE = ["ich", "habe", "das", "Buch", "gelesen"]
 TARGET = ["I", "read", "it"]
@@ -27,7 +27,7 @@ def example():
 
 
 def test_target_goes_down_and_source_across():
-    axes = figure(example()).axes[0]
+    axes = small_multiples([("", example())]).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == SOURCE
     assert [label.get_text() for label in axes.get_yticklabels()] == TARGET
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("source", "target")
@@ -65,4 +65,4 @@ def test_a_long_pair_stays_a_picture_of_bounded_size():
 
 def test_tokens_must_fit_the_weights():
     with pytest.raises(ValueError, match=r"weights \(5, 3\) and gold \(5, 3\) for 3 target and 5 source"):
-        figure(lookup(np.zeros((5, 3)), SOURCE, TARGET))
+        small_multiples([("", lookup(np.zeros((5, 3)), SOURCE, TARGET))])

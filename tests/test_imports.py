@@ -21,6 +21,7 @@ BASE = {
     "self_attention",
     "durable",
     "cache",
+    "stream",
 }
 # What anything above the groups may use: locks, memory, signals, seeds, and what passes between processes.
 GROUND = {"lock", "memory", "seeds", "processes", "stop"}
@@ -39,6 +40,7 @@ ABOVE = {
     "config": {"command", "offer", "parts", "record", "schema"},
     "schema": set(),
     "record": set(),
+    "plan": {"record"},
     "heatmap": set(),
     "board": {"record"},
     "worker": {"record"},
@@ -57,9 +59,8 @@ ABOVE = {
     "trained": {"checkpoint", "construct", "parts", "record", "seq2seq", "stored"},
     "translator": {"data", "metrics", "search", "trained"},
     "decoding": {"config", "offer", "parts", "search"},
-    "stream": set(),
     "heatpage": {"heatmap"},
-    "translate": {"construct", "decoding", "heatmap", "heatpage", "metrics", "stream", "trained", "translator"},
+    "translate": {"construct", "decoding", "heatmap", "heatpage", "metrics", "trained", "translator"},
     "silver": {"metrics"},
     "fit": {"averaging", "checkpoint", "config", "construct", "data", "progress", "record", "seq2seq", "training"},
 }
@@ -82,6 +83,7 @@ NO_TORCH = {
     "mirror",
     "stop",
     "record",
+    "plan",
     "board",
     "worker",
     "sweep",
@@ -99,6 +101,7 @@ NO_TORCH = {
     "vocabulary",
     "words",
     "cache",
+    "stream",
 }
 
 FILES = sorted(SOURCE.rglob("*.py"))

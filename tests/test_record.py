@@ -13,7 +13,8 @@ import yaml
 
 from softlookup import lock
 from softlookup.errors import Stopped, UserError
-from softlookup.record import RunFolder, run_id, state_of, write_plan
+from softlookup.plan import write_plan
+from softlookup.record import RunFolder, run_id, state_of
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_only_ends_of_lines_end_lines() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"good\nM\xe4nner\n", r"input, line 2: byte 2 is not UTF-8 .*iconv"),
+        (b"good\nM\xe4nner\n", r"input, line 2: byte 2 of the line \(offset 6 of the text\) is not UTF-8 .*iconv"),
         (b"a\nb\n\xff\xfea\0", r"input, line 3: byte 4 is NUL; expected UTF-8 text \(is it UTF-16"),
         (b"\n" + b"x" * (stream.LONGEST + 1), r"input, line 2: longer than 1,000,000 bytes"),
     ],

@@ -117,7 +117,7 @@ def test_a_fixed_context_says_that_it_has_no_alignment(runs: dict[str, Path], tm
 @pytest.mark.parametrize(
     ("stdin", "told"),
     [
-        (b"a\nb\n\xff\n", "standard input, line 3: byte 1 is not UTF-8"),
+        (b"a\nb\n\xff\n", r"standard input, line 3: byte 1 of the line \(offset 4 of the text\) is not UTF-8"),
         (b"a\nb\na\0b\n", "standard input, line 3: byte 2 is NUL"),
         (b"a\nb\n" + b"a " * (LONGEST + 1), "line 3 has 2,001 tokens of the source, and 2,000 are the most"),
     ],

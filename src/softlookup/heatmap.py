@@ -37,13 +37,11 @@ class Lookup(Protocol):
     def target(self) -> Sequence[str]: ...
 
 
-def figure(lookup: Lookup) -> Figure:
-    """The picture of weights from 0 (white) to 1 (dark). Raises ValueError when shapes and tokens disagree."""
-    return small_multiples([("", lookup)])
-
-
 def small_multiples(lookups: Sequence[tuple[str, Lookup]]) -> Figure:
-    """Lookups with their titles in one picture, row by row. Raises what `figure` does."""
+    """Lookups with their titles in one picture, row by row: weights from 0 (white) to 1 (dark).
+
+    Raises ValueError when shapes and tokens disagree.
+    """
     shapes = [_shape(lookup) for _, lookup in lookups]
     longest = max(max(shape) for shape in shapes)
     across = min(len(lookups), next((n for n, most in ((3, 25), (2, 45)) if longest <= most), 1))

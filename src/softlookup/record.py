@@ -23,7 +23,6 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -127,7 +126,7 @@ class RunFolder:
 
     def state(self) -> State | None:
         """The state last written; None where there is none that can be read."""
-        found = _read(self.path / "state.json").get("state")
+        found = object_at(self.path / "state.json").get("state")
         return found if found in get_args(State) else None
 
     def status(self) -> tuple[State | None, str | None]:
@@ -139,11 +138,11 @@ class RunFolder:
 
     def reason(self) -> str | None:
         """Why the run is in its state, where that needs a reason."""
-        return _read(self.path / "state.json").get("reason")
+        return object_at(self.path / "state.json").get("reason")
 
     def set_state(self, state: State, reason: str | None = None) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        durable.write(self.path / "state.json", _json({"state": state, "reason": reason, "time": now}))
+        durable.write(self.path / "state.json", json_of({"state": state, "reason": reason, "time": now}))
 
     def write_config(self, config: dict[str, Any]) -> None:
         durable.write(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
@@ -207,7 +206,7 @@ class RunFolder:
         broken = _first_broken(row, "")
         if broken:
             raise FloatingPointError(f"{broken} is not a finite number in the result")
-        durable.write(self.path / "result.json", _json(row))
+        durable.write(self.path / "result.json", json_of(row))
 
     def result(self) -> dict[str, Any] | None:
         """The row of a finished run: its state says so, and its result can be read and is its own. Else None."""
@@ -240,30 +239,17 @@ class RunFolder:
             durable.write(self.path / "alignments.npz", buffer.getvalue())
 
     def _row(self) -> dict[str, Any] | None:
-        row = _read(self.path / "result.json")
+        row = object_at(self.path / "result.json")
         return row if row.get("id") == self.id else None
 
 
-def write_plan(configs: Sequence[dict[str, Any]]) -> int:
-    """Write plan.json for the configs of one experiment; how many runs of the plan before are no longer in it.
-
-    The plan is what was last asked for under that name. It replaces the one before, since the two may differ in
-    anything (budget, lengths), and means over both would compare unequals. Runs that left the plan keep their
-    folders and stay visible; a sweep that asks for them again finds them finished.
-    """
-    folder = RunFolder.of(configs[0]).path.parent
-    planned = [{"id": run_id(config), "choices": config["choices"], "seed": config["seed"]} for config in configs]
-    cells = _read(folder / "plan.json").get("planned")
-    before = {str(cell.get("id")) for cell in cells if isinstance(cell, dict)} if isinstance(cells, list) else set()
-    durable.write(folder / "plan.json", _json({"experiment": configs[0]["experiment_name"], "planned": planned}))
-    return len(before - {cell["id"] for cell in planned})
-
-
-def _json(content: dict[str, Any]) -> bytes:
+def json_of(content: dict[str, Any]) -> bytes:
+    """The bytes of a JSON file, as all of the project's are written."""
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def object_at(path: Path) -> dict[str, Any]:
+    """What a JSON file holds; nothing where it is gone, broken, or holds no object."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -16,7 +16,7 @@ def lines(stream: BinaryIO, name: str) -> Iterator[str]:
     A byte order mark at the start is removed, and the last line needs no end. Raises UserError, with `name` and the
     line, for bytes that are no UTF-8, for a NUL byte, and for a line longer than `LONGEST`.
     """
-    number = 0
+    number = offset = 0
     while line := stream.readline(LONGEST + 1):
         number += 1
         where = f"{name}, line {number}"
@@ -26,12 +26,20 @@ def lines(stream: BinaryIO, name: str) -> Iterator[str]:
             raise UserError(
                 f"{where}: byte {line.index(0) + 1} is NUL; expected UTF-8 text (is it UTF-16, or no text?)"
             )
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{where}: byte {error.start + 1} is not UTF-8 ({error.reason}); convert the text, for example with "
-                "iconv -t UTF-8"
-            ) from error
-        text = text.removeprefix("\ufeff") if number == 1 else text
-        yield text.removesuffix("\n").removesuffix("\r")
+        yield line_of(line, number, where, offset)
+        offset += len(line)
+
+
+def line_of(content: bytes, number: int, where: str, offset: int) -> str:
+    r"""The text of line `number`, `offset` bytes behind the start, without its end (`\n` or `\r\n`) and, of the first,
+    without a byte order mark. Raises UserError, with `where` the line is, for bytes that are no UTF-8.
+    """
+    try:
+        line = content.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where}: byte {error.start + 1} of the line (offset {offset + error.start} of the text) is not UTF-8 "
+            f"({error.reason}); convert it, for example with iconv -t UTF-8"
+        ) from error
+    line = line.removesuffix("\n").removesuffix("\r") if line.endswith("\n") else line
+    return line.removeprefix("\ufeff") if number == 1 else line

@@ -3,35 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from choices import SOURCES, TARGETS, build_seq2seq, encoder_for, variants
+from choices import TARGETS, variants
+from searched import LENGTHS, make, sources
 from torch import Tensor
 
 from softlookup.search.greedy import Greedy
 from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import BOS, EOS, PAD
 
-LENGTHS = torch.tensor([2, 7, 5, 3, 1])
-B, S = 5, 7
 SEARCH = Greedy(3.0, 10)
 
 EVERY = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)
-
-
-def make(decoder: tuple, attention: str = "additive", stopping: float = 0.0) -> Seq2Seq:
-    """An untrained model; `stopping` is added to the logit of EOS."""
-    model = build_seq2seq(encoder_for(decoder), decoder, attention)
-    assert model is not None
-    with torch.no_grad():
-        # Far apart, so that no two tokens are nearly equal, and hypotheses that differ from row to row.
-        for parameter in model.parameters():
-            parameter.mul_(3.0)
-        model.output.bias[EOS] += stopping
-    return model
-
-
-def sources() -> tuple[Tensor, Tensor]:
-    mask = torch.arange(S) < LENGTHS.unsqueeze(1)
-    return torch.randint(4, SOURCES, (B, S)).masked_fill(~mask, PAD), mask
 
 
 @torch.no_grad()

@@ -3,16 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from choices import OFFERED, SOURCES, build_seq2seq, encoder_for, node, variants
-from torch import Tensor
+from choices import OFFERED, node, variants
+from searched import LENGTHS, make, sources
 
 from softlookup.config import build
 from softlookup.search.search import Hypothesis, Search
-from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import BOS, EOS, PAD
-
-LENGTHS = torch.tensor([2, 7, 5, 3, 1])
-B, S = 5, 7
 
 EVERY = pytest.mark.parametrize("search", OFFERED["search"])
 DECODERS = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)
@@ -20,22 +16,6 @@ DECODERS = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)
 
 def searching(name: str, **changed: float) -> Search:
     return build(node("search", name, size=3, n_best=3, **changed))
-
-
-def make(decoder: tuple, attention: str = "additive", stopping: float = 1.0) -> Seq2Seq:
-    """An untrained model in double precision, whose tokens lie far apart; `stopping` is added to the logit of EOS."""
-    model = build_seq2seq(encoder_for(decoder), decoder, attention)
-    assert model is not None
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(3.0)
-        model.output.bias[EOS] += stopping
-    return model.double()
-
-
-def sources() -> tuple[Tensor, Tensor]:
-    mask = torch.arange(S) < LENGTHS.unsqueeze(1)
-    return torch.randint(4, SOURCES, (B, S)).masked_fill(~mask, PAD), mask
 
 
 def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
@@ -50,7 +30,7 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
 @EVERY
 @DECODERS
 def test_company_changes_no_hypothesis(search: str, decoder: tuple) -> None:
-    model, (source, mask), find = make(decoder), sources(), searching(search)
+    model, (source, mask), find = make(decoder, stopping=1.0).double(), sources(), searching(search)
     together = find(model, source, mask)
     for order in ([4, 2, 0], [1, 3, 1]):
         for b, found in zip(order, find(model, source[order], mask[order]), strict=True):
@@ -63,7 +43,11 @@ def test_company_changes_no_hypothesis(search: str, decoder: tuple) -> None:
 @EVERY
 @pytest.mark.parametrize("attention", OFFERED["attention"])
 def test_hypotheses_are_what_they_say(search: str, attention: str) -> None:
-    model, (source, mask), find = make(("luong", {}), attention), sources(), searching(search, length_penalty=0.0)
+    model, (source, mask), find = (
+        make(("luong", {}), attention, stopping=1.0).double(),
+        sources(),
+        searching(search, length_penalty=0.0),
+    )
     for b, hypotheses in enumerate(find(model, source, mask)):
         assert hypotheses
         assert [each.score for each in hypotheses] == sorted((each.score for each in hypotheses), reverse=True)
@@ -87,7 +71,7 @@ def test_hypotheses_are_what_they_say(search: str, attention: str) -> None:
 
 @EVERY
 def test_padding_and_the_beginning_are_never_written_and_nothing_after_the_end(search: str) -> None:
-    model, (source, mask) = make(("bahdanau", {}), stopping=3.0), sources()
+    model, (source, mask) = make(("bahdanau", {}), stopping=3.0).double(), sources()
     with torch.no_grad():
         model.output.bias[[PAD, BOS]] = 1e9
     for hypotheses in searching(search)(model, source, mask):
@@ -99,7 +83,7 @@ def test_padding_and_the_beginning_are_never_written_and_nothing_after_the_end(s
 @EVERY
 @pytest.mark.parametrize(("ratio", "extra"), [(0.0, 0), (0.0, 3), (1.5, 0), (0.5, 2)])
 def test_no_hypothesis_is_longer_than_its_own_limit(search: str, ratio: float, extra: int) -> None:
-    model, (source, mask) = make(("bahdanau", {}), stopping=-1e9), sources()
+    model, (source, mask) = make(("bahdanau", {}), stopping=-1e9).double(), sources()
     find = searching(search, longest_ratio=ratio, longest_extra=extra)
     for hypotheses, length in zip(find(model, source, mask), LENGTHS.tolist(), strict=True):
         for each in hypotheses:
@@ -109,7 +93,11 @@ def test_no_hypothesis_is_longer_than_its_own_limit(search: str, ratio: float, e
 
 @EVERY
 def test_who_asks_for_no_weights_gets_the_same_tokens(search: str) -> None:
-    model, (source, mask), find = make(("transformer", {}), "scaled_dot"), sources(), searching(search)
+    model, (source, mask), find = (
+        make(("transformer", {}), "scaled_dot", stopping=1.0).double(),
+        sources(),
+        searching(search),
+    )
     for plain, lean in zip(find(model, source, mask), find(model, source, mask, weights=False), strict=True):
         assert [(each.ids, each.score) for each in lean] == [(each.ids, each.score) for each in plain]
         assert all(each.weights is None for each in lean)

@@ -1,12 +1,9 @@
 """Luong's wiring, behind any encoder: step first, attend from s_t, read out through the attentional state."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-from softlookup.contract import Attention, Widths
-from softlookup.decoder.stack import StackedDecoder, handed_on
+from softlookup.decoder.stack import StackedDecoder, by_layer
 
 
 class Luong(StackedDecoder):
@@ -20,26 +17,15 @@ class Luong(StackedDecoder):
     encoder of its own shape.
     """
 
-    def __init__(
-        self,
-        vocabulary: int,
-        annotation_width: int,
-        final_width: int,
-        attention: Callable[[Widths], Attention],
-        embedding: int,
-        width: int,
-        layers: int,
-        input_feeding: bool,
-        dropout: float,
-    ) -> None:
-        widths = Widths(width, annotation_width, final_width)
-        super().__init__(vocabulary, widths, attention, embedding, layers, input_feeding, dropout)
-        self.initial = nn.Linear(final_width, 2 * layers * width)
-        self.readout = nn.Linear(self.attention.width + width, width, bias=False)
+    def make_start(self, final_width: int) -> None:
+        self.initial = nn.Linear(final_width, 2 * len(self.cells) * self.width)
 
     def start(self, final: Tensor) -> tuple[Tensor, Tensor]:
-        hidden, cell = handed_on(self.initial(final), len(self.cells))
+        hidden, cell = by_layer(self.initial(final), len(self.cells))
         return torch.tanh(hidden), cell
+
+    def make_readout(self, context_width: int) -> None:
+        self.readout = nn.Linear(context_width + self.width, self.width, bias=False)
 
     def read_out(self, context: Tensor, top: Tensor) -> Tensor:
         return torch.tanh(self.readout(torch.cat([context, top], -1)))

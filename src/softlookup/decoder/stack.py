@@ -23,26 +23,37 @@ class StackedDecoder(Decoder):
     def __init__(
         self,
         vocabulary: int,
-        widths: Widths,
+        annotation_width: int,
+        final_width: int,
         attention: Callable[[Widths], Attention],
         embedding: int,
+        width: int,
         layers: int,
         input_feeding: bool,
         dropout: float,
     ) -> None:
         super().__init__()
-        width = widths.query
         self.width = width
         self.input_feeding = input_feeding
-        self.attention = attention(widths)
+        self.attention = attention(Widths(width, annotation_width, final_width))
         self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
         fed = embedding + (width if input_feeding else 0)
         self.cells = nn.ModuleList(nn.LSTMCell(fed if i == 0 else width, width) for i in range(layers))
         self.dropout = nn.Dropout(dropout)
+        self.make_start(final_width)
+        self.make_readout(self.attention.width)
+
+    @abstractmethod
+    def make_start(self, final_width: int) -> None:
+        """Build what `start` needs. Raises UserError where the encoder's final state is of no use to it."""
 
     @abstractmethod
     def start(self, final: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden and cell (B, layers, width) ahead of the first step, of the encoder's final state (B, F)."""
+
+    @abstractmethod
+    def make_readout(self, context_width: int) -> None:
+        """Build what `read_out` needs."""
 
     @abstractmethod
     def read_out(self, context: Tensor, top: Tensor) -> Tensor:
@@ -103,18 +114,27 @@ class StackedDecoder(Decoder):
             yield from layer.weight_hh.chunk(4)
 
 
-def handed_on(final: Tensor, layers: int) -> tuple[Tensor, Tensor]:
-    """Hidden and cell (B, layers, width) of every layer, from an encoder's final state that is nothing else."""
-    hidden, cell = final.unflatten(-1, (2, layers, -1)).unbind(1)
+def by_layer(states: Tensor, layers: int) -> tuple[Tensor, Tensor]:
+    """Hidden and cell (B, layers, width) of every layer, from all of them side by side."""
+    hidden, cell = states.unflatten(-1, (2, layers, -1)).unbind(1)
     return hidden, cell
 
 
-def require_handed_on(name: str, final_width: int, layers: int, width: int) -> None:
-    """Raises UserError unless the encoder's final state can be hidden and cell of every layer."""
-    if final_width != 2 * layers * width:
-        raise UserError(
-            f"decoder={name} starts from hidden and cell of the encoder's own {layers} × {width} units, "
-            f"{2 * layers * width:,} numbers, and the encoder leaves {final_width:,}; take encoder=stacked or "
-            f"stacked_reversed with encoder.layers={layers} encoder.width={width}, or decoder=luong, which projects "
-            f"what any encoder leaves"
-        )
+class HandedOn(StackedDecoder):
+    """s_0 is hidden and cell of the encoder's layers, unchanged: for encoders whose final state is nothing else.
+
+    Raises UserError when it has another width than that of these layers.
+    """
+
+    def make_start(self, final_width: int) -> None:
+        layers, width = len(self.cells), self.width
+        if final_width != 2 * layers * width:
+            raise UserError(
+                f"decoder={type(self).__name__.lower()} starts from hidden and cell of the encoder's own {layers} × "
+                f"{width} units, {2 * layers * width:,} numbers, and the encoder leaves {final_width:,}; take "
+                f"encoder=stacked or stacked_reversed with encoder.layers={layers} encoder.width={width}, or "
+                f"decoder=luong, which projects what any encoder leaves"
+            )
+
+    def start(self, final: Tensor) -> tuple[Tensor, Tensor]:
+        return by_layer(final, len(self.cells))

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import Attention, Widths
-from softlookup.decoder.stack import StackedDecoder, handed_on, require_handed_on
+from softlookup.decoder.stack import HandedOn
 
 
-class Sutskever2014(StackedDecoder):
+class Sutskever2014(HandedOn):
     """Stacked LSTM layers, their top state ahead of the softmax.  Sutskever et al. 2014, sections 2 and 3.4::
 
         s_t = LSTM(E y_{t−1}, s_{t−1})
@@ -34,14 +34,13 @@ class Sutskever2014(StackedDecoder):
         layers: int,
         dropout: float,
     ) -> None:
-        require_handed_on("sutskever2014", final_width, layers, width)
-        widths = Widths(width, annotation_width, final_width)
-        super().__init__(vocabulary, widths, attention, embedding, layers, False, dropout)
-        context = self.attention.width
-        self.readout_from_context = nn.Parameter(torch.empty(width, context).uniform_(-1, 1) * width**-0.5)
+        super().__init__(
+            vocabulary, annotation_width, final_width, attention, embedding, width, layers, False, dropout
+        )  # fmt: skip
 
-    def start(self, final: Tensor) -> tuple[Tensor, Tensor]:
-        return handed_on(final, len(self.cells))
+    def make_readout(self, context_width: int) -> None:
+        drawn = torch.empty(self.width, context_width).uniform_(-1, 1) * self.width**-0.5
+        self.readout_from_context = nn.Parameter(drawn)
 
     def read_out(self, context: Tensor, top: Tensor) -> Tensor:
         return top + F.linear(context, self.readout_from_context)

@@ -1,9 +1,10 @@
 """The most probable token at every step."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from softlookup.search.search import Hypothesis, Search, log_normalizer, own_weights
+from softlookup.search.search import Hypothesis, Search, log_normalizer
 from softlookup.seq2seq import Seq2Seq
 from softlookup.vocabulary import BOS, EOS
 
@@ -36,6 +37,12 @@ class Greedy(Search):
                 written.append(read)
             going = going & (token.squeeze(1) != EOS) & (lengths < limits)
         rows = torch.cat(tokens, 1).tolist() if tokens else []
-        kept = own_weights(torch.cat(written, 1), mask) if written else [None] * len(rows)
+        kept = _own(torch.cat(written, 1), mask) if written else [None] * len(rows)
         found = zip(rows, lengths.tolist(), log_probability.tolist(), kept, strict=True)
         return [[Hypothesis(ids[:n], own, own, None if w is None else w[:n])] for ids, n, own, w in found]
+
+
+def _own(weights: Tensor, mask: Tensor) -> list[np.ndarray]:
+    """weights (B, T, S) → for every row (T, S), without the columns of padding."""
+    lengths = mask.sum(1).tolist()
+    return [row[:, :length] for row, length in zip(weights.cpu().numpy(), lengths, strict=True)]

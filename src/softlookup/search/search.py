@@ -55,9 +55,3 @@ def log_normalizer(logits: Tensor, highest: Tensor) -> Tensor:
     """log Σ_v exp(logits) (N, 1) of logits (N, V) whose largest are `highest` (N, 1). The logits are overwritten:
     at V columns a pass that writes elsewhere costs more than the sum."""
     return highest + logits.sub_(highest).exp_().sum(-1, keepdim=True).log_()
-
-
-def own_weights(weights: Tensor, mask: Tensor) -> list[np.ndarray]:
-    """weights (B, T, S) → for every row (T, S), without the columns of padding."""
-    lengths = mask.sum(1).tolist()
-    return [row[:, :length] for row, length in zip(weights.cpu().numpy(), lengths, strict=True)]

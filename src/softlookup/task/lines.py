@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from softlookup.errors import UserError
+from softlookup.stream import line_of
 from softlookup.task.split import Pair
 
 
@@ -22,10 +23,8 @@ def read_lines(path: Path) -> Iterator[str]:
         with _opened(path) as file:
             for content in file:
                 number += 1
-                line = _decoded(content, path, number, offset)
+                line = line_of(content, number, f"{path}, line {number}", offset)
                 offset += len(content)
-                line = line.removesuffix("\n").removesuffix("\r") if line.endswith("\n") else line
-                line = line.removeprefix("\ufeff") if number == 1 else line
                 if line or content.endswith(b"\n"):
                     yield line
                 else:  # a byte order mark alone
@@ -40,16 +39,6 @@ def read_lines(path: Path) -> Iterator[str]:
 
 def _opened(path: Path) -> IO[bytes]:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _decoded(content: bytes, path: Path, number: int, offset: int) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}, line {number}: byte {error.start + 1} of the line (offset {offset + error.start} of the text) is "
-            f"not UTF-8 ({error.reason}); convert the file, for example with iconv -t UTF-8"
-        ) from error
 
 
 def aligned(source: Path, target: Path) -> Iterator[Pair]:

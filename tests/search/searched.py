@@ -1,0 +1,28 @@
+"""What the tests of searches share: untrained models whose tokens lie far apart, and sources of several lengths."""
+
+import torch
+from choices import SOURCES, build_seq2seq, encoder_for
+from torch import Tensor
+
+from softlookup.seq2seq import Seq2Seq
+from softlookup.vocabulary import EOS, PAD
+
+LENGTHS = torch.tensor([2, 7, 5, 3, 1])
+B, S = 5, 7
+
+
+def make(decoder: tuple, attention: str = "additive", stopping: float = 0.0) -> Seq2Seq:
+    """An untrained model; `stopping` is added to the logit of EOS."""
+    model = build_seq2seq(encoder_for(decoder), decoder, attention)
+    assert model is not None
+    with torch.no_grad():
+        # Far apart, so that no two tokens are nearly equal, and hypotheses that differ from row to row.
+        for parameter in model.parameters():
+            parameter.mul_(3.0)
+        model.output.bias[EOS] += stopping
+    return model
+
+
+def sources() -> tuple[Tensor, Tensor]:
+    mask = torch.arange(S) < LENGTHS.unsqueeze(1)
+    return torch.randint(4, SOURCES, (B, S)).masked_fill(~mask, PAD), mask
