@@ -40,7 +40,7 @@ resync: setup  ## make lost W&B files of finished runs again: make resync ARGS="
 	@$(PY) src/resync.py $(ARGS)
 
 test: setup  ## run the tests
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slurm: setup  ## run a sweep on a real Slurm of one node, started for it: as root, with Debian's packages
 	@TEST_SLURM=1 OMP_NUM_THREADS=1 $(PY) -m pytest -p no:xdist -rs tests/slurm $(ARGS)

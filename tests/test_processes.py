@@ -88,8 +88,8 @@ def _measure(config: dict[str, Any], path: Path, processes: Processes) -> None:
     dist.barrier()
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_processes_measure_exactly_what_one_does(tmp_path: Path, count: int) -> None:
+def test_processes_measure_exactly_what_one_does(tmp_path: Path) -> None:
+    count = 3  # their shares are unequal
     config = {**composed([*TINY, f"runs_dir={tmp_path}"]), "processes": count}
     task = build(config["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))

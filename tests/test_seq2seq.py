@@ -84,7 +84,7 @@ def test_source_padding_changes_no_output(
     if weights is not None:
         assert torch.allclose(weights, noisy_weights[..., :S], rtol=0, atol=1e-5)
         assert not noisy_weights[..., S:].any()
-    search = Greedy(3.0, 10)
+    search = Greedy(0.0, 5)
     written = [[each.ids for each in search(model, b.source, b.source_mask)[0]] for b in (plain, noisy)]
     assert written[0] == written[1]
 
