@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from softlookup import cost
+from softlookup.batch import collate
 from softlookup.config import build, composed, groups
 from softlookup.construct import build_model, device_of
 from softlookup.contract import Task
-from softlookup.data import collate
 from softlookup.errors import UserError
 
 ROUNDS = 30

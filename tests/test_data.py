@@ -9,10 +9,11 @@ import pytest
 import torch
 from toy import Toy
 
+from softlookup.batch import EVALUATION_BATCH, collate, evaluation_batches
 from softlookup.contract import Batch, Example
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
-from softlookup.data import EVALUATION_BATCH, Batching, Data, TrainingStream, collate, evaluation_batches, share
+from softlookup.data import Batching, Data, TrainingStream, share
 from softlookup.processes import Processes
 from softlookup.vocabulary import BOS, EOS, PAD
 

@@ -17,10 +17,10 @@ from hydra.core.hydra_config import HydraConfig
 from test_resume import outcome
 
 from softlookup import run
+from softlookup.batch import evaluation_batches
 from softlookup.company import joined
 from softlookup.config import build, composed
 from softlookup.construct import build_model
-from softlookup.data import evaluation_batches
 from softlookup.errors import Stopped, UserError
 from softlookup.evaluation import evaluate
 from softlookup.fit import Fit

@@ -10,12 +10,13 @@ from choices import DECODER, ENCODER, attention_node, node
 from toy import Toy
 
 from softlookup.averaging import Average
+from softlookup.batch import collate, evaluation_batches
 from softlookup.config import build
 from softlookup.contract import Curriculum
 from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
-from softlookup.data import Batching, Data, TrainingStream, collate, evaluation_batches
+from softlookup.data import Batching, Data, TrainingStream
 from softlookup.optimizer.adam import Adam
 from softlookup.schedule.constant import Constant
 from softlookup.schedule.linear import Linear as Warm

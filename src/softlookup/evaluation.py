@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from softlookup.batch import evaluation_batches
 from softlookup.contract import Batch, Example, Task
-from softlookup.data import evaluation_batches
 from softlookup.metrics import alignment, bootstrap, links, sequence, translation
 from softlookup.processes import ALONE, Processes
 from softlookup.search.search import Search

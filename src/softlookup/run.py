@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from softlookup import cost, heatmap, lock, provenance, report, trained
+from softlookup.batch import collate
 from softlookup.checkpoint import Checkpoints
 from softlookup.company import joined
 from softlookup.config import build
 from softlookup.construct import build_model, device_of
 from softlookup.contract import Task
-from softlookup.data import collate
 from softlookup.errors import UserError
 from softlookup.evaluation import Evaluation, evaluate
 from softlookup.fit import Fit

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from softlookup import lifting
+from softlookup.batch import collate
 from softlookup.contract import Batch, Example
-from softlookup.data import collate
 from softlookup.errors import UserError
 from softlookup.metrics import links as hard_links
 from softlookup.pharaoh import Links
