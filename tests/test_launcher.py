@@ -169,6 +169,29 @@ runpy.run_path(program, run_name="__main__")
 """
 
 
+CLEANED = """
+import json, shutil, sys
+from multiprocessing import util
+from softlookup.sweep import Sweep
+
+class Cleaned(Sweep):
+    def _collect(self, *arguments):
+        super()._collect(*arguments)
+        if len(self.board.ended) == 1:
+            shutil.rmtree(util.get_temp_dir())
+
+Cleaned(json.loads(sys.argv[1]), workers=1, job="fake_jobs:act").run()
+"""
+
+
+def test_runs_start_when_the_temporary_folder_was_cleaned_under_a_long_sweep(tmp_path: Path) -> None:
+    configs = [fake_jobs.config(tmp_path, seed) for seed in (KILLED, DONE, EXITS)]
+    printed, _ = started(CLEANED, json.dumps(configs)).communicate(timeout=60)
+    assert [RunFolder.of(config).state() for config in configs] == ["failed", "finished", "failed"], printed
+    assert RunFolder.of(configs[2]).reason() == ENDINGS[EXITS][1]
+    assert "Traceback" not in printed
+
+
 def entry(runs_dir: Path, *arguments: str) -> subprocess.Popen:
     """`python src/train.py -m` with the fake jobs."""
     return started(ENTRY, str(TRAIN), "-m", f"runs_dir={runs_dir}", "workers=2", *arguments)

@@ -13,7 +13,11 @@ import sys
 import threading
 import time
 import traceback
-from multiprocessing import connection, forkserver
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import connection, forkserver, util
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from softlookup import lock, memory
@@ -22,6 +26,7 @@ from softlookup.record import RunFolder, State, state_of
 from softlookup.stop import Stop
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+_WITHOUT_SERVER = multiprocessing.get_context("spawn")
 # Read once, when the libraries load. A run that asks for more torch threads sets them itself.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _SERVER_IS_GONE = 255
@@ -33,10 +38,16 @@ def start_server(job: str) -> None:
     """Start the fork server, which imports the module of `job` (`package.module:function`), and do not wait for it."""
     os.environ.update(ONE_THREAD)
     _CONTEXT.set_forkserver_preload([job.partition(":")[0]])
-    # The server and what it forks inherit this: Ctrl-C is for the launcher, which then stops its workers.
+    with _deaf_to_ctrl_c():
+        forkserver.ensure_running()
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Ctrl-C is for the launcher, which then stops its workers: what is started here inherits that it ignores it."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -54,11 +65,10 @@ class Worker:
         self._limit = config.get("memory")
         self._kills = memory.kernel_kills()
         self._told, tell = _CONTEXT.Pipe(duplex=False)
-        self._process = _CONTEXT.Process(target=_main, args=(job, config, folder, tell), name=folder.id)
         _wait_for_the_dying(folder)
         folder.begin(config)
         folder.set_state("running")
-        self._process.start()
+        self._process = _started(job, config, folder, tell)
         tell.close()
         self.sentinel = self._process.sentinel
 
@@ -115,6 +125,21 @@ class Worker:
             return self._told.recv() if self._told.poll() else None
         except (EOFError, OSError):
             return None
+
+
+def _started(job: str, *arguments: Any) -> BaseProcess:
+    forked = _CONTEXT.Process(target=_main, args=(job, *arguments))
+    try:
+        forked.start()
+    except (FileNotFoundError, ConnectionError):
+        # Someone has cleaned the temporary folder, the server's socket with it. At the end Python wants to remove it.
+        Path(util.get_temp_dir()).mkdir(exist_ok=True)
+    else:
+        return forked
+    alone = _WITHOUT_SERVER.Process(target=_main, args=(job, *arguments))
+    with _deaf_to_ctrl_c():
+        alone.start()
+    return alone
 
 
 def _wait_for_the_dying(folder: RunFolder) -> None:
