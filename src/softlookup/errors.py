@@ -58,7 +58,9 @@ def key_values(arguments: Iterable[str], keys: Iterable[str]) -> dict[str, str]:
     known, given = list(keys), {}
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if key not in known or not equals or not value:
+        if key in known and equals and not value:
+            raise UserError(f"{argument}: a value is missing behind it")
+        if key not in known or not equals:
             raise UserError(f"{argument!r}: expected KEY=VALUE; {nearest(key, known)}")
         given[key] = value
     return given

@@ -58,7 +58,8 @@ def no_such_key(path: str) -> UserError:
     others = sorted(choice for choice, keys in has.items() if key in keys)
     if others:
         return UserError(
-            f"{told(path)}: the chosen {group} has no such key; {', '.join(others)} {'do' if others[1:] else 'does'}"
+            f"{told(path)}: the chosen {group} has no such key; {', '.join(others)} {'do' if others[1:] else 'does'}, "
+            f"as in {group}={others[0]}"
         )
     keys = set().union(*has.values())
     return UserError(f"{told(path)}: no such key; {nearest(key, keys) if keys else f'{told(group)} takes no keys'}")

@@ -106,7 +106,5 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     console.print(f"run      {shown}", soft_wrap=True, highlight=False)
     if (folder / "alignment.png").exists():
         console.print(f"picture  {shown / 'alignment.png'}", soft_wrap=True, highlight=False)
-    console.print(
-        f"next     python src/train.py attention={other} task={choices['task']}", soft_wrap=True, highlight=False
-    )
+    console.print(f"next     the same command with attention={other}", soft_wrap=True, highlight=False)
     console.print("         make dashboard (all runs side by side), make sweep (the main comparison)", soft_wrap=True)

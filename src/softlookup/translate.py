@@ -100,7 +100,7 @@ class Verb:
         for rank, one in enumerate((translations or [Translation("", 0.0, 0.0)])[: self.asked.n_best]):
             columns = [f"{number}", f"{one.score:.4f}"] if self.asked.n_best > 1 else []
             columns.append(one.text)
-            if self.asked.alignment and translations:
+            if self.asked.alignment:
                 columns.append(pharaoh.written(one.links or ()))
             self._line("\t".join(columns))
             if rank == 0 and one.lookup:

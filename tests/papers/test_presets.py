@@ -68,20 +68,58 @@ def test_the_transformer_trains_as_section_5_says() -> None:
     assert (found["label_smoothing"], found["tying"], found["batch_tokens"]) == (0.1, "all", 25_000)
 
 
+def built(config: dict[str, Any]) -> str | None:
+    """Why no model can be built of a config, or None."""
+    try:
+        with torch.device("meta"):
+            build_model(config | {"initialization": {"_target_": "softlookup.initialization.own.Own"}}, 97, 97)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("paper", OFFERED["paper"])
+def test_every_attention_can_be_chosen_behind_a_preset(paper: str) -> None:
+    refused = {
+        attention: why
+        for attention in OFFERED["attention"]
+        if (why := built(composed([f"paper={paper}", f"attention={attention}"])))
+    }
+    # A decoder without a state of its own loses a source that is read at its start alone.
+    assert refused.keys() == ({"fixed_initial"} if paper == "vaswani2017" else set()), refused
+
+
 @pytest.mark.parametrize("paper", OFFERED["paper"])
 def test_every_group_can_be_chosen_anew_behind_a_preset(paper: str) -> None:
     before = composed([f"paper={paper}"])["choices"]
-    groups = ("attention", "encoder", "decoder", "initialization", "optimizer", "schedule", "segmentation", "search")
+    groups = ("encoder", "decoder", "initialization", "optimizer", "schedule", "segmentation", "search")
     for place, group in enumerate(groups):
         others = [choice for choice in OFFERED[group] if choice != before[group]]
         choice = others[place % len(others)]
-        assert composed([f"paper={paper}", f"{group}={choice}"])["choices"] == before | {group: choice}
+        config = composed([f"paper={paper}", f"{group}={choice}"])
+        assert config["choices"] == before | {group: choice}
+        why = built(config)
+        assert why is None or "encoder" in why or "tying=none" in why, why
 
 
 def test_the_command_of_the_readme_is_rnnsearch_with_another_score() -> None:
     config = composed(["paper=bahdanau2014", "attention=dot", "task=multi30k"])
     assert config["attention"]["score"] == {"_target_": "softlookup.attention.dot.Dot", "_partial_": True}
     assert config["decoder"]["_target_"] == "softlookup.decoder.bahdanau2014.Bahdanau2014"
+    assert built(config) is None
+
+
+def test_published_vocabularies_have_a_size_for_either_side() -> None:
+    segmentation = composed(["paper=sutskever2014", "size=paper"])["segmentation"]
+    assert (segmentation["vocabulary_size"], segmentation["target_vocabulary_size"]) == (160_000, 80_000)
+
+
+def test_each_paper_searches_as_it_says() -> None:
+    found = {paper: composed([f"paper={paper}", "size=paper"])["search"] for paper in ("sutskever2014", "vaswani2017")}
+    assert (found["sutskever2014"]["size"], found["sutskever2014"]["length_penalty"]) == (12, 0.0)
+    vaswani = found["vaswani2017"]
+    assert (vaswani["size"], vaswani["length_penalty"]) == (4, 0.6)
+    assert (vaswani["longest_ratio"], vaswani["longest_extra"]) == (1.0, 50)
 
 
 @pytest.mark.parametrize(

@@ -74,11 +74,13 @@ def test_minimum_frequency_and_case(tmp_path: Path) -> None:
 
 
 def test_a_vocabulary_of_the_most_frequent_words(tmp_path: Path) -> None:
-    task = parallel(tmp_path, TRAIN, segmentation=Word(1, True, 7))
+    task = parallel(tmp_path, TRAIN, segmentation=Word(1, True, 7, 6))
     assert task.source_vocabulary.tokens == (*SPECIALS, "ein", ".", "hund")
-    assert task.target_vocabulary.tokens == (*SPECIALS, "a", ".", "dog")
+    assert task.target_vocabulary.tokens == (*SPECIALS, "a", ".")
     with pytest.raises(UserError, match=r"segmentation\.vocabulary_size=4: expected null or more than 4"):
         Word(1, True, 4)
+    with pytest.raises(UserError, match=r"segmentation\.target_vocabulary_size=3: expected null"):
+        Word(1, True, None, 3)
 
 
 def test_vocabularies_do_not_depend_on_the_order_of_lines(tmp_path: Path) -> None:

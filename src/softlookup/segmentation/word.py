@@ -15,20 +15,27 @@ class Word(Segmentation):
     the reference is what it claims to be.
 
     The vocabulary of a language has the words that its training text shows at least `minimum_frequency` times, most
-    frequent first, ties by code point, and not more than make it `vocabulary_size` tokens with the four specials (None:
-    all of them); all others are UNK. Pairs with a side of more than `longest` words, or of none,
-    are no training text. Raises UserError where nothing else is there, and where no word is frequent enough.
+    frequent first, ties by code point, and not more than make it `vocabulary_size` tokens with the four specials, that
+    of the target `target_vocabulary_size` (None: all of them); all others are UNK. Pairs with a side of more than
+    `longest` words, or of none, are no training text. Raises UserError where nothing else is there, and where no word
+    is frequent enough.
     """
 
-    def __init__(self, minimum_frequency: int, lowercase: bool, vocabulary_size: int | None = None) -> None:
+    def __init__(
+        self,
+        minimum_frequency: int,
+        lowercase: bool,
+        vocabulary_size: int | None = None,
+        target_vocabulary_size: int | None = None,
+    ) -> None:
         if minimum_frequency < 1:
             raise UserError(f"segmentation.minimum_frequency={minimum_frequency}: expected 1 or more")
-        if vocabulary_size is not None and vocabulary_size <= len(SPECIALS):
-            raise UserError(
-                f"segmentation.vocabulary_size={vocabulary_size}: expected null or more than {len(SPECIALS)} specials"
-            )
+        sizes = {"vocabulary_size": vocabulary_size, "target_vocabulary_size": target_vocabulary_size}
+        for key, size in sizes.items():
+            if size is not None and size <= len(SPECIALS):
+                raise UserError(f"segmentation.{key}={size}: expected null or more than {len(SPECIALS)} specials")
         self.minimum_frequency = minimum_frequency
-        self.vocabulary_size = vocabulary_size
+        self.sizes = tuple(sizes.values())
         self.lowercase = lowercase
 
     def learn(
@@ -44,13 +51,13 @@ class Word(Segmentation):
             raise UserError(
                 f"no training pair is left of {' and '.join(names)}: none has 1 to task.longest={longest} words a side"
             )
-        source, target = map(self._vocabulary, counts, names)
+        source, target = map(self._vocabulary, counts, names, self.sizes)
         return source, target
 
-    def _vocabulary(self, counts: Counter[str], name: str) -> WordVocabulary:
+    def _vocabulary(self, counts: Counter[str], name: str, size: int | None) -> WordVocabulary:
         frequent = [word for word, count in counts.items() if count >= self.minimum_frequency]
         frequent.sort(key=lambda word: (-counts[word], word))
-        most = None if self.vocabulary_size is None else self.vocabulary_size - len(SPECIALS)
+        most = None if size is None else size - len(SPECIALS)
         try:
             return WordVocabulary(frequent[:most], self.lowercase)
         except UserError as error:
