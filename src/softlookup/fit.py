@@ -62,7 +62,8 @@ class Fit:
         self.segment = max(1, steps // config["validations"])
         data_seed = derived_seed(seed, "data")
         self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, self.segment, processes)
-        plan = Plan(build(config["optimizer"]), build(config["schedule"]), config["label_smoothing"])
+        schedule = build(config["schedule"])
+        plan = Plan(build(config["optimizer"]), schedule, config["label_smoothing"], config["loss_mean"])
         average = Average(config["average"], config["validations"])
         self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, average)
         self.training.quiet = self._quiet
