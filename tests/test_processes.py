@@ -59,8 +59,9 @@ def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[
     return gradients, folder
 
 
-def test_two_processes_give_the_gradients_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = composed([*TINY, f"runs_dir={tmp_path / 'one'}"])
+@pytest.mark.parametrize("mean", ["token", "sentence"])
+def test_two_processes_give_the_gradients_of_one(mean: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = composed([*TINY, f"loss_mean={mean}", f"runs_dir={tmp_path / 'one'}"])
     two = {**one, "runs_dir": str(tmp_path / "two"), "processes": 2}
     (first, alone), (second, shared) = fitted(one, monkeypatch), fitted(two, monkeypatch)
     assert len(first) == len(second) > 3

@@ -36,6 +36,16 @@ def test_the_row_holds_the_validation_of_the_final_model(tmp_path: Path) -> None
     assert not row["provenance"]["command"].startswith("/")
 
 
+def test_a_warm_up_that_the_budget_cuts_off_is_told_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ["schedule=inverse_sqrt", "budget=500", "batch_tokens=100", "validations=1", f"runs_dir={tmp_path}"]
+    for warm_up, told in ((5, 0), (7, 1)):
+        start(composed([*TINY, *short, f"schedule.warm_up_steps={warm_up}"]))
+        said = f"schedule=inverse_sqrt warms up for {warm_up} steps, and budget=500 ends after about 5: the rate never"
+        assert capsys.readouterr().out.count(said) == told
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -37,6 +37,19 @@ def test_inverse_sqrt_is_equation_3_of_the_transformer(step: int) -> None:
     assert peak * InverseSqrt(warm_up).factor(0.3, step) == pytest.approx(paper, rel=1e-12)
 
 
+@pytest.mark.parametrize("steps", [1, 98, 1999])
+def test_a_warm_up_longer_than_the_run_is_told(steps: int) -> None:
+    assert InverseSqrt(2000).notes(400_000, steps) == [
+        f"schedule=inverse_sqrt warms up for 2,000 steps, and budget=400000 ends after about {steps:,}: the rate never "
+        "reaches its peak; raise budget, or lower schedule.warm_up_steps"
+    ]
+
+
+@pytest.mark.parametrize("schedule", [Constant(), Halving(0.5, 0.1), Linear(0.02, 0.05), InverseSqrt(2000)])
+def test_of_a_run_that_is_long_enough_nothing_is_told(schedule: Schedule) -> None:
+    assert schedule.notes(400_000, 2000) == []
+
+
 def test_halving_halves_after_the_fifth_of_ten_epochs_and_after_each_later_one() -> None:
     luong = Halving(first=0.5, every=0.1)
     middles = [luong.factor((epoch + 0.5) / 10, 1) for epoch in range(10)]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -184,6 +185,24 @@ def test_the_loss_is_smoothed_in_training_and_plain_in_validation() -> None:
         expected = -(0.9 * own + 0.1 * log_p.mean(-1)).mean()
         for training, loss in ((plain, -own.mean()), (smoothed, expected)):
             assert training.training_step(batch, 0).item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_the_gradient_of_the_mean_per_sentence_is_that_per_token_times_tokens_per_sentence() -> None:
+    per_token, _ = make()
+    per_sentence, _ = make(plan=Plan(PLAN.optimizer, PLAN.schedule, smoothing=0.1, loss_mean="sentence"))
+    per_sentence.model.load_state_dict(per_token.model.state_dict())
+    per_token.plan = Plan(PLAN.optimizer, PLAN.schedule, smoothing=0.1)
+    generator = np.random.default_rng(3)
+    batch = collate([Toy().draw(generator, length) for length in (2, 3, 5, 7, 13)])
+    for training in (per_token, per_sentence):
+        training.eval()
+        training.training_step(batch, 0).backward()
+    scale = (2 + 3 + 5 + 7 + 13 + 5) / 5  # EOS counts
+    for (name, ours), theirs in zip(per_token.model.named_parameters(), per_sentence.model.parameters(), strict=True):
+        assert torch.allclose(theirs.grad, ours.grad * scale, rtol=1e-4, atol=1e-7), name
+    # What is told stays per token.
+    assert per_sentence.running_loss.compute() == per_token.running_loss.compute()
+    assert per_sentence.last_loss == per_token.last_loss
 
 
 def test_the_average_is_the_mean_of_the_last_and_goes_on_from_its_state() -> None:

@@ -68,6 +68,10 @@ class TrainingStream(IterableDataset):
     that every run with one budget sees the same number of target tokens to within one sentence. All randomness
     comes from `seed`: what is drawn depends on no model.
 
+    A pool ends where a pass over a corpus ends, so that its batches give every sentence once before any of them again,
+    pass after pass. Passes so small that several fit a batch (of a small corpus, or under a low limit) share a pool, as
+    many whole ones as fill a batch: otherwise a few sentences would make a step of their own again and again.
+
     An iteration gives the batches up to the next multiple of `segment` (None: all), and the next one goes on from
     there. `state_dict` is the place behind a number of batches, for those who prefetch too. Of several `processes`,
     each is given its own rows of every batch.
@@ -139,18 +143,29 @@ class TrainingStream(IterableDataset):
         place: dict[str, Any] = {"batches": self._batches, "given": self._given, "limit": limit}
         place |= {"generator": dict(self._generator.bit_generator.state), "examples": self._examples.state_dict()}
         self._places = [*self._places[-1:], place]
-        pool: list[Example] = []
-        drawn = 0
-        left = self.budget - self._given
-        while drawn < left and not self.batching.full(len(pool), drawn, self.batching.pool):
-            pool.append(next(self._examples))
-            drawn += len(pool[-1].target) + 1
+        pool = self._drawn(self.budget - self._given)
         place["digest"] = hashlib.sha256(
             repr([(example.source, example.target) for example in pool]).encode()
         ).hexdigest()
         self._pool = self._cut(pool)
         self._generator.shuffle(self._pool)
         self._next = 0
+
+    def _drawn(self, left: int) -> list[Example]:
+        """The examples of a pool, with `left` target tokens or a sentence's more where those end first."""
+        pool: list[Example] = []
+        tokens = 0
+        whole = self._examples.between_passes()
+        first: tuple[int, int] | None = None
+        while tokens < left and not self.batching.full(len(pool), tokens, self.batching.pool):
+            pool.append(next(self._examples))
+            tokens += len(pool[-1].target) + 1
+            if self._examples.between_passes():
+                # The limit stays, so the next pass would have as much as the first one of this pool.
+                first = first or (len(pool), tokens)
+                if not whole or self.batching.full(len(pool) + first[0], tokens + first[1]):
+                    break
+        return pool
 
     def _cut(self, pool: list[Example]) -> list[list[Example]]:
         """Sorted by length and cut where a batch is full."""

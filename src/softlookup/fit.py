@@ -17,7 +17,7 @@ from softlookup.averaging import Average
 from softlookup.checkpoint import Checkpoints
 from softlookup.config import build
 from softlookup.construct import device_of
-from softlookup.contract import Curriculum, Example, Task
+from softlookup.contract import Curriculum, Example, Schedule, Task
 from softlookup.data import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
 from softlookup.processes import Processes
@@ -36,7 +36,7 @@ class Fit:
     """One model trained on one task, to be told to stop at any time and to go on from there to the same bits.
 
     `records` are those of metrics.jsonl that a checkpoint counts on, `digest` is their SHA-256, and `seconds` the time
-    that led to it.
+    that led to it. `notes` are what a person should know of the plan before the first step.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class Fit:
         self.segment = max(1, steps // config["validations"])
         data_seed = derived_seed(seed, "data")
         self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, self.segment, processes)
-        plan = Plan(build(config["optimizer"]), build(config["schedule"]), config["label_smoothing"])
+        schedule: Schedule = build(config["schedule"])
+        self.notes = schedule.notes(budget, steps)
+        plan = Plan(build(config["optimizer"]), schedule, config["label_smoothing"], config["loss_mean"])
         average = Average(config["average"], config["validations"])
         self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, average)
         self.training.quiet = self._quiet

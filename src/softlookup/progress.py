@@ -55,7 +55,7 @@ class Progress(pl.Callback):
         self,
         trainer: pl.Trainer,  # noqa: ARG002
         pl_module: pl.LightningModule,
-        outputs: Any,
+        outputs: Any,  # noqa: ARG002
         batch: Any,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
@@ -63,7 +63,7 @@ class Progress(pl.Callback):
         share = pl_module.progress_share
         if batch_idx % 10 and share < 1:
             return
-        state = f"loss {float(outputs['loss']):.3f}  length ≤ {pl_module.limit}"
+        state = f"loss {pl_module.last_loss:.3f}  length ≤ {pl_module.limit}"
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=share, state=state)
         elif int(10 * share) > self.tenths:

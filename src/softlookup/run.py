@@ -78,7 +78,7 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
     resumed = fit.resume()
     checkpoints.open()
     records = folder.rewind(fit.records, fit.digest)
-    for note in [*task.notes(), *checkpoints.messages]:
+    for note in [*task.notes(), *fit.notes, *checkpoints.messages]:
         print(note)
     if resumed:
         print(f"goes on from {fit.training.tokens:,} of {config['budget']:,} target tokens")

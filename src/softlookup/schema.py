@@ -26,6 +26,7 @@ SETTINGS = {
     "batch_sentences": Setting(int | None, 1, 10**6),
     "pool": Setting(int, 1, 10**4),
     "label_smoothing": Setting(float, 0, 0.99),
+    "loss_mean": Setting(str, words="token|sentence"),
     "tying": Setting(str, words="none|target|all"),
     "average": Setting(int, 0, 10**5),
     "validations": Setting(int, 1, 10**5),

@@ -26,15 +26,21 @@ def _mean() -> MeanMetric:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the loss is brought down: the optimizer, the schedule of its rate, and how far the loss is smoothed.
+    """How the loss is brought down: the optimizer, the schedule of its rate, how far the loss is smoothed, and what it
+    is the mean over.
 
     `smoothing` ε mixes the target distribution with the uniform one over the vocabulary, (1 − ε) δ + ε/V (Szegedy et
     al. 2016, section 7; Vaswani et al. 2017, section 5.4). Validation measures the plain loss.
+
+    Of a batch of N sentences with T target tokens in all, `loss_mean` is 1/T Σ over tokens ("token"), or 1/N Σ over
+    sentences of the sum over their tokens ("sentence": Cho et al. 2014, eq. 4; Sutskever et al. 2014, section 3.4),
+    whose gradient is T/N times as large. A rate or a clipping threshold means something under one of them.
     """
 
     optimizer: Optimizer
     schedule: Schedule
     smoothing: float = 0.0
+    loss_mean: str = "token"
 
 
 def nothing(training: "Training") -> None:
@@ -42,8 +48,8 @@ def nothing(training: "Training") -> None:
 
 
 class Training(pl.LightningModule):
-    """Maximum likelihood under teacher forcing: loss = −mean log p(y_t | y_<t, x) over unpadded target positions,
-    smoothed as the plan says.
+    """Maximum likelihood under teacher forcing: loss = −Σ log p(y_t | y_<t, x) over unpadded target positions, divided
+    by their number or by that of sentences and smoothed, as the plan says. What is logged is the mean per token.
 
     `budget` is the number of target tokens to see; learning rate and curriculum follow the share of it that is
     spent. The random numbers of a step follow from `seed` and the number of
@@ -81,6 +87,7 @@ class Training(pl.LightningModule):
         self.lengths: list[dict[str, int]] = [{"length": self.limit, "step": 0, "tokens": 0}]
         self.step_seconds: list[float] = []
         self.step_tokens: list[int] = []
+        self.last_loss = math.nan
         self.running_loss = _mean()
         self.running_loss.persistent(True)
         self.validation = MetricCollection({"loss": _mean(), "token_accuracy": _mean()})
@@ -127,17 +134,20 @@ class Training(pl.LightningModule):
         logits, _ = self.model(batch)
         target = batch.target[batch.target_mask]
         own = F.cross_entropy(logits, target, reduction="sum", label_smoothing=self.plan.smoothing)
-        numbers = len(logits), batch.target.numel(), own.item()
-        count, places, lost = self.processes.total(*numbers, device=logits.device)
+        # A process without a row of its own has a batch that is all padding, and no sentence.
+        real = int(batch.target_mask.any(1).sum())
+        numbers = len(logits), batch.target.numel(), own.item(), real
+        count, places, lost, sentences = self.processes.total(*numbers, device=logits.device)
         mean = lost / count
         if not math.isfinite(mean):
             raise FloatingPointError(f"the loss is {mean} at step {self.steps}; a smaller optimizer.rate may help")
         self.tokens += int(count)
         self.padding += int(places - count)
         self.step_tokens.append(int(count))
+        self.last_loss = mean
         self.running_loss.update(mean, count)
         # Lightning's DDP takes the mean of the gradients of all processes.
-        return own * (self.processes.count / count)
+        return own * (self.processes.count / (sentences if self.plan.loss_mean == "sentence" else count))
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         self.steps += 1

@@ -44,6 +44,16 @@ def trained(paper: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("paper", OFFERED["paper"])
+def test_its_rates_and_thresholds_are_told_by_its_own_mean(paper: str) -> None:
+    """Those that batch by sentences divide by sentences, the one that batches by tokens by tokens; and experiments that
+    train papers by one recipe take one mean for all."""
+    config = composed([f"paper={paper}", "size=paper"])
+    assert config["loss_mean"] == ("token" if config["batch_sentences"] is None else "sentence")
+    assert composed([f"paper={paper}", "experiment=recurrent"])["loss_mean"] == "token"
+    assert composed([f"paper={paper}", "experiment=bleu_by_length"])["loss_mean"] == "token"
+
+
 def test_rnnsearch_trains_as_appendix_b_says() -> None:
     found = trained("bahdanau2014")
     assert found["optimizer"] == {

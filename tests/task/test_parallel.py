@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import json
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice, pairwise
@@ -15,7 +16,9 @@ import yaml
 
 from softlookup import cache
 from softlookup.contract import Example, Segmentation
+from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.fixed import Fixed
+from softlookup.curriculum.linear import Linear
 from softlookup.data import Batching, TrainingStream
 from softlookup.errors import UserError
 from softlookup.segmentation.bpe import Bpe
@@ -250,16 +253,76 @@ def test_the_order_is_that_of_permutations_of_all_pairs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("segmentation", [Word(1, True), Bpe(300, True, True)])
-def test_every_sentence_is_in_the_batches_once_a_pass(tmp_path: Path, segmentation: Segmentation) -> None:
-    count = 541
+@pytest.mark.parametrize("batching", [Batching(61), Batching(61, pool=1), Batching(None, 7, pool=3), Batching(4000)])
+def test_the_batches_give_every_sentence_once_before_any_again_pass_after_pass(
+    tmp_path: Path, segmentation: Segmentation, batching: Batching
+) -> None:
+    count, passes = 541, 3
     lines = [(f"s{i} {'x ' * (i % 7)}", f"t{i} {'y ' * (i % 5)}") for i in range(count)]
     task = parallel(tmp_path, lines, segmentation=segmentation)
     assert task.notes()[0].startswith(f"train: {count} pairs")
     tokens = sum(len(task.target_vocabulary.read(target.strip())) + 1 for _, target in lines)
-    stream = TrainingStream(task, Fixed(task), 3, 2 * tokens, Batching(61))
-    given = Counter(example for batch in stream for example in batch.examples)
-    assert len(given) == count
-    assert set(given.values()) == {2}
+    stream = TrainingStream(task, Fixed(task), 3, passes * tokens, batching)
+    counts, ends = Counter[Example](), []
+    for batch in stream:
+        counts.update(batch.examples)
+        assert max(counts.values()) == -(-counts.total() // count)  # nothing again before all were given
+        if counts.total() % count == 0:
+            ends.append((len(counts), set(counts.values())))
+    assert ends == [(count, {number + 1}) for number in range(passes)]
+
+
+def test_under_a_growing_limit_what_is_short_enough_from_the_start_comes_once_a_pass(tmp_path: Path) -> None:
+    task = parallel(tmp_path, of_lengths(*[2] * 43, *[3] * 19, *[5] * 23, *[7] * 31))
+    grown = TrainingStream(task, Linear(task, until=0.7), 3, 1601, Batching(23, pool=2))
+    linear = [example for batch in grown for example in batch.examples]
+    adaptive = Adaptive(task, 2, 3, 0.9)
+    stream = TrainingStream(task, adaptive, 3, 1601, Batching(23, pool=2))
+    adapted = []
+    for number, batch in enumerate(stream, 1):
+        adapted += batch.examples
+        if number % 17 == 0:
+            adaptive.observe(0.0, {adaptive.length(0.0): 1.0})
+    for examples in (linear, adapted):
+        assert {len(example.source) for example in examples} == {2, 3, 5, 7}
+        short = [example for example in examples if len(example.source) == 2]
+        assert len(short) > 3 * 43
+        for begin in range(0, len(short), 43):
+            one = short[begin : begin + 43]
+            assert len(set(one)) == len(one)
+
+
+@pytest.mark.parametrize("batching", [Batching(61), Batching(61, pool=1), Batching(None, 29)])
+def test_passes_smaller_than_a_batch_share_one_whole(tmp_path: Path, batching: Batching) -> None:
+    """Three sentences of two target tokens each, and one that the limit leaves out."""
+    task = parallel(tmp_path, of_lengths(2, 3, 5, 7))
+
+    class Short(Fixed):
+        def length(self, progress: float) -> int:  # noqa: ARG002
+            return 5
+
+    *batches, _ = TrainingStream(task, Short(task), 3, 997, batching)
+    assert len(batches) > 9
+    for batch in batches:
+        assert not batching.full(len(batch.examples), 2 * len(batch.examples))
+        assert batching.full(2 * len(batch.examples), 4 * len(batch.examples))
+        assert len(set(Counter(batch.examples).values())) == 1
+        assert len(set(batch.examples)) == 3
+
+
+def test_a_place_in_any_pass_is_found_again(tmp_path: Path) -> None:
+    task = parallel(tmp_path, of_lengths(*[2, 3, 5, 7, 11] * 7))
+
+    def stream() -> TrainingStream:
+        return TrainingStream(task, Linear(task, until=0.5), 3, 401, Batching(13, pool=2))
+
+    whole = [batch.examples for batch in stream()]
+    for behind in range(len(whole)):
+        read, again = stream(), stream()
+        for _ in islice(read, behind):
+            pass
+        again.load_state_dict(json.loads(json.dumps(read.state_dict(behind))))
+        assert [batch.examples for batch in again] == whole[behind:]
 
 
 def test_no_example_is_held(tmp_path: Path) -> None:

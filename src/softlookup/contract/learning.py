@@ -51,3 +51,7 @@ class Schedule(ABC):
     @abstractmethod
     def factor(self, progress: float, step: int) -> float:
         """The share of the rate for update `step` (1 for the first), with the share `progress` of the budget seen."""
+
+    def notes(self, budget: int, steps: int) -> list[str]:  # noqa: ARG002 - most fit any run
+        """What a person should know of it before a run of `budget` target tokens, which takes about so many steps."""
+        return []

@@ -19,6 +19,11 @@ class Examples(Iterator[Example], ABC):
     are drawn with, whose state is kept by whoever owns it.
     """
 
+    def between_passes(self) -> bool:
+        """Whether the next example begins a pass over a corpus: it is the first, or all that are short enough for the
+        present limit were given since the pass began. Never where there is no corpus to pass over."""
+        return False
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]: ...
 

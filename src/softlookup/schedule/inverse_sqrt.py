@@ -18,3 +18,12 @@ class InverseSqrt(Schedule):
 
     def factor(self, progress: float, step: int) -> float:  # noqa: ARG002
         return min(step / self.steps, (self.steps / step) ** 0.5)
+
+    def notes(self, budget: int, steps: int) -> list[str]:
+        """That the run ends before the warm-up does, where it does."""
+        if steps >= self.steps:
+            return []
+        return [
+            f"schedule=inverse_sqrt warms up for {self.steps:,} steps, and budget={budget} ends after about {steps:,}: "
+            "the rate never reaches its peak; raise budget, or lower schedule.warm_up_steps"
+        ]

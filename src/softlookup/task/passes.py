@@ -28,13 +28,24 @@ class Passes(Examples):
         self._at = 0
 
     def __next__(self) -> Example:
-        while True:
-            if self._at == len(self._order):
-                self._start_pass()
-            index = int(self._order[self._at])
-            self._at += 1
-            if self._examples.source_length(index) <= self._limit():
-                return self._examples[index]
+        self._at = self._turn()
+        if self._at == len(self._order):
+            self._start_pass()
+            self._at = self._turn()
+        self._at += 1
+        return self._examples[int(self._order[self._at - 1])]
+
+    def between_passes(self) -> bool:
+        return self._turn() == len(self._order)
+
+    def _turn(self) -> int:
+        """The place in the order of the next example that is short enough, or the end of it. Nothing moves there before
+        an example is asked for: the limit may have grown by then."""
+        limit = self._limit()
+        at = self._at
+        while at < len(self._order) and self._examples.source_length(int(self._order[at])) > limit:
+            at += 1
+        return at
 
     def _start_pass(self) -> None:
         if self._limit() < self._shortest:
