@@ -17,10 +17,11 @@ help:  ## list the targets
 setup: $(READY)  ## create .venv from requirements.lock and install the project in it, editable
 
 # Rebuilt only when the lock or the project's metadata change. The marker comes last: a broken set-up is not taken for one.
+# Of the packages Python compiles what it imports, when it does: pip would compile all there is.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "softlookup needs Python 3.11 or newer; make PYTHON=/path/to/python3.11 setup"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

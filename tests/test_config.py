@@ -12,10 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 
 from softlookup.config import CONF, build, check_overrides, composed
 from softlookup.errors import UserError
-from softlookup.offer import SCAFFOLDING
+from softlookup.offer import PRESETS, SCAFFOLDING
 from softlookup.record import run_id
 
-CHOICES = [(group, choice) for group, choices in OFFERED.items() for choice in choices if group != "experiment"]
+GROUPS = {group: choices for group, choices in OFFERED.items() if group not in PRESETS}
+ROUNDS = range(max(map(len, GROUPS.values())))
 
 
 @pytest.fixture(autouse=True)
@@ -24,16 +25,20 @@ def _forget_the_last_config():
     HydraConfig.instance().cfg = None
 
 
-@pytest.mark.parametrize(("group", "choice"), CHOICES, ids=map("=".join, CHOICES))
-def test_every_choice_composes_to_plain_checked_values(group: str, choice: str) -> None:
-    config = composed([f"{group}={choice}"])
-    if group == "paper":
-        assert not SCAFFOLDING & config.keys()
-        assert (config["choices"]["paper"], config["choices"]["size"]) == (choice, "small")
-        return
-    assert config[group]["_target_"].startswith("softlookup.")
-    if group != "tracking":
-        assert config["choices"][group] == choice
+@pytest.mark.parametrize("place", ROUNDS)
+def test_every_choice_composes_to_plain_checked_values(place: int) -> None:
+    """The first choice of every group together, then the second, and so on."""
+    chosen = {group: choices[min(place, len(choices) - 1)] for group, choices in GROUPS.items()}
+    config = composed([f"{group}={choice}" for group, choice in chosen.items()])
+    assert all(config[group]["_target_"].startswith("softlookup.") for group in chosen)
+    assert config["choices"] == {group: choice for group, choice in chosen.items() if group != "tracking"}
+
+
+@pytest.mark.parametrize("choice", OFFERED["paper"])
+def test_every_paper_composes_and_keeps_no_scaffolding(choice: str) -> None:
+    config = composed([f"paper={choice}"])
+    assert not SCAFFOLDING & config.keys()
+    assert (config["choices"]["paper"], config["choices"]["size"]) == (choice, "small")
 
 
 @pytest.mark.parametrize("choice", OFFERED["experiment"])

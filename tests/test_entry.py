@@ -67,7 +67,7 @@ def ask(house: Path, *cases: dict[str, Any]) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         cwd=house,
-        env={**os.environ, "PYTHONPATH": str(house / "src"), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(house / "src"), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         timeout=300,
         check=False,
     )

@@ -101,7 +101,7 @@ def lines(path: Path) -> list[str]:
     return [*read_lines(path)]
 
 
-@cases(3500)
+@cases(5000)
 @given(
     content=st.one_of(
         TEXT.map(encoded), st.lists(LINE, max_size=4).map("\r\n".join).map(encoded), st.binary(max_size=16)
@@ -257,7 +257,7 @@ def broken(path: Path, data: st.DataObject) -> Iterator[None]:
         path.write_bytes(before)
 
 
-@cases(1800)
+@cases(900)
 @given(data=st.data(), name=st.sampled_from(FILES))
 def test_results_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -> None:
     """The neighbour is read as ever; the broken run counts with the numbers of its file, or says why not."""
@@ -291,7 +291,7 @@ def test_tables_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -
                 assert np.isfinite(table["value"]).all()
 
 
-@cases(1420)
+@cases(800)
 @given(data=st.data())
 def test_broken_alignments(runs: Path, data: st.DataObject) -> None:
     """Their archive has a sum over each array: what is read is what was written."""

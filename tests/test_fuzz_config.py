@@ -156,7 +156,7 @@ def test_any_words_are_understood_or_told(words: list[str]) -> None:
         one_line(error)
 
 
-@fuzz(640)
+@fuzz(810)
 @given(st.sampled_from([setting.expected for setting in SETTINGS.values()]), VALUES)
 def test_any_value_is_of_its_type_or_told(expected: Any, value: Any) -> None:
     try:
@@ -169,7 +169,7 @@ def test_any_value_is_of_its_type_or_told(expected: Any, value: Any) -> None:
             assert value - value == 0  # neither nan nor infinite
 
 
-@fuzz(350)
+@fuzz(200)
 @given(changes=st.dictionaries(PLACES, VALUES, min_size=1, max_size=2))
 def test_any_values_in_a_composed_config_are_resolved_or_told(base: Any, changes: dict[str, Any]) -> None:
     changed = OmegaConf.masked_copy(base, [str(key) for key in base if key != "hydra"])
@@ -225,7 +225,7 @@ CONTENTS = st.one_of(
 )
 
 
-@fuzz(60)
+@fuzz(40)
 @given(contents=CONTENTS)
 def test_any_file_is_composed_or_told(planted: Path, monkeypatch: pytest.MonkeyPatch, contents: bytes) -> None:
     for module in (offer, config):
