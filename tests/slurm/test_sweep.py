@@ -44,8 +44,13 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 def sweep(runs_dir: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen:
     """`python src/train.py -m` with the runs of this test."""
     command = [sys.executable, str(SOURCE / "train.py"), "-m", f"runs_dir={runs_dir}", *RUNS, *arguments]
-    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    LAUNCHERS.append(subprocess.Popen(command, env=environment or {**os.environ}, **out))
+    LAUNCHERS.append(
+        subprocess.Popen(
+            command, env=environment or {**os.environ}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        )
+    )  # fmt: skip
     return LAUNCHERS[-1]
 
 
