@@ -1,16 +1,9 @@
 """Every test starts from the same random numbers."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
-
-
-@pytest.hookimpl(optionalhook=True)  # `make check` does without xdist
-def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores: a third of the time, tests wait for processes, servers and disks."""
-    return 3 * (os.cpu_count() or 1) // 2
 
 
 @pytest.fixture(autouse=True)
