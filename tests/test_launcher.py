@@ -122,12 +122,18 @@ def hanging(tmp_path: Path) -> tuple[list[dict], list[RunFolder], Callable[[], l
     return configs, folders, pids
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "terminal gone"])
-def test_a_signal_ends_all_processes_and_the_next_call_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [(signal.SIGINT, os.kill), (signal.SIGHUP, os.killpg), (signal.SIGTERM, os.killpg)],
+    ids=["ctrl-c", "terminal gone", "time limit"],
+)
+def test_a_signal_ends_all_processes_and_the_next_call_goes_on(
+    tmp_path: Path, number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
     configs, folders, pids = hanging(tmp_path)
     launcher = started(SWEEP, json.dumps(configs))
     assert until(lambda: len(pids()) == 3)
-    os.kill(launcher.pid, number)
+    send(launcher.pid, number)
     printed, _ = launcher.communicate(timeout=20)
     assert not any(alive(pid) for pid in pids())
     assert [folder.state() for folder in folders] == ["preempted", "preempted", "queued"]

@@ -38,18 +38,19 @@ def start_server(job: str) -> None:
     """Start the fork server, which imports the module of `job` (`package.module:function`), and do not wait for it."""
     os.environ.update(ONE_THREAD)
     _CONTEXT.set_forkserver_preload([job.partition(":")[0]])
-    with _deaf_to_ctrl_c():
+    with _deaf(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # it goes when the launcher goes, never before the runs
         forkserver.ensure_running()
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ctrl-C is for the launcher, which then stops its workers: what is started here inherits that it ignores it."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _deaf(*numbers: signal.Signals) -> Iterator[None]:
+    """What is started here ignores them: sent to a whole group, they are for the launcher, which stops its runs."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Worker:
@@ -137,7 +138,7 @@ def _started(job: str, *arguments: Any) -> BaseProcess:
     else:
         return forked
     alone = _WITHOUT_SERVER.Process(target=_main, args=(job, *arguments))
-    with _deaf_to_ctrl_c():
+    with _deaf(signal.SIGINT):
         alone.start()
     return alone
 
@@ -153,6 +154,8 @@ def _wait_for_the_dying(folder: RunFolder) -> None:
 def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.Connection) -> None:
     """What happens in the process of a run."""
     os.setsid()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # which the server ignores
+        signal.signal(number, signal.SIG_DFL)
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     stop = Stop()
     try:
