@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Tens of thousands of small files, each flushed or cut at once: a disk makes the processors wait for a third of the time.
+# Ten thousand small files, each flushed or cut at once: a disk makes the processors wait for a third of the time.
 _MEMORY = Path("/dev/shm")
 _ROOM = 10**9
 
