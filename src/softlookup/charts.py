@@ -63,11 +63,18 @@ def _axis(measure: str) -> dict[str, Any]:
     return {"tickformat": ".0%", "range": [-0.02, 1.04]} if percent(measure) else {"rangemode": "tozero"}
 
 
-def _lines(frame: pd.DataFrame, at: str, x: str, name: str, style: Style, measure: str) -> list[Trace]:
-    """Band (see `spread`), every seed, and mean of `value` at each `at`, drawn at the mean `x`."""
-    places, table = frame.groupby(at)[x].mean().to_numpy(dtype=float), spread(frame, at)
-    low, high = table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float)
-    xs, ys = _with_gaps(frame.sort_values(["seed", at]), x)
+def _lines(cells: pd.DataFrame, at: str, x: str, looks: Styles, measure: str) -> list[Trace]:
+    """Of each variant band (see `spread`), every seed, and mean of `value` at each `at`, drawn at the mean `x`."""
+    table = spread(cells, at).assign(x=cells.groupby(["variant", at])[x].mean())
+    seeds = dict(list(cells.sort_values(["seed", at]).groupby("variant")))
+    means = dict(list(table.groupby("variant")))
+    drawn = [(name, style) for name, style in looks.items() if name in seeds]
+    return [trace for name, style in drawn for trace in _line(means[name], seeds[name], x, name, style, measure)]
+
+
+def _line(table: pd.DataFrame, seeds: pd.DataFrame, x: str, name: str, style: Style, measure: str) -> list[Trace]:
+    places, low, high = (table[column].to_numpy(dtype=float) for column in ("x", "low", "high"))
+    xs, ys = _with_gaps(seeds, x)
     hover = f"<b>{literal(name)}</b><br>{x} %{{x:,}}: " + _show(measure, "y") + "<br>"
     hover += "95 % of resamples" if table["resampled"].any() else "seeds"
     hover += f" {_show(measure, 'customdata[0]')} to {_show(measure, 'customdata[1]')}, n = %{{customdata[2]}}"
@@ -113,12 +120,11 @@ def _with_gaps(frame: pd.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:
 def quality_by_length(buckets: pd.DataFrame, measure: str, looks: Styles) -> Figure:
     """`measure` by source length (middle of each bucket) of one experiment and task; `buckets` from `by_length`."""
     figure = go.Figure(layout={"template": LOOK, "height": 460, "margin": {"t": 48}})
-    chosen = dict(list(buckets[buckets["measure"] == measure].groupby("variant")))
-    drawn = [(name, style) for name, style in looks.items() if name in chosen]
-    traces = [t for name, style in drawn for t in _lines(chosen[name], "length", "length", name, style, measure)]
+    chosen = buckets[buckets["measure"] == measure]
+    traces = _lines(chosen, "length", "length", looks, measure)
     above = {"yref": "paper", "y": 1.0, "yanchor": "bottom", "showarrow": False, "font": {"color": GREY, "size": 12}}
-    there = set(buckets["variant"].unique())
-    absent = [literal(name, 24) for name in looks if name in there and name not in chosen]
+    without = {*buckets["variant"].unique()} - {*chosen["variant"].unique()}
+    absent = [literal(name, 24) for name in looks if name in without]
     if absent:
         words = f"absent, not 0: {', '.join(absent)}"
         figure.add_annotation(text=words, xref="paper", x=1.0, xanchor="right", yshift=18, **above)
@@ -203,19 +209,24 @@ def learning_curves(points: pd.DataFrame, looks: Styles) -> Figure:
     figure.update_layout(template=LOOK, height=640)
     traces: list[Trace] = []
     for row, (measure, label) in enumerate(panels.items(), start=1):
-        chosen = dict(list(points[points["measure"] == measure].groupby("variant")))
-        for name, style in ((name, style) for name, style in looks.items() if name in chosen):
-            mine = chosen[name]
-            if measure == "curriculum/length":
-                xs, ys = _with_gaps(mine.sort_values(["seed", "step"], kind="stable"), "tokens")
-                line = {**style.line, "width": 1.5, "shape": "hv"}
-                hover = f"<b>{literal(name)}</b><br>length %{{y}} at token %{{x:,}}<extra></extra>"
-                steps = {"mode": "lines", "line": line, "hovertemplate": hover, "meta": {"variant": name}}
-                traces += _in_row(row, [_scatter(x=xs, y=ys, **steps)])
-            else:
-                traces += _in_row(row, _lines(mine, "step", "tokens", name, style, measure))
+        chosen = points[points["measure"] == measure]
+        curriculum = measure == "curriculum/length"
+        drawn = _steps(chosen, looks) if curriculum else _lines(chosen, "step", "tokens", looks, measure)
+        traces += _in_row(row, drawn)
         figure.update_yaxes(title_text=label, **_axis(measure), row=row, col=1)
     return _figure(traces, figure.update_xaxes(title_text="target tokens seen", rangemode="tozero", row=3, col=1))
+
+
+def _steps(points: pd.DataFrame, looks: Styles) -> list[Trace]:
+    """The curriculum of each variant, every seed of it."""
+    traces = []
+    chosen = dict(list(points.sort_values(["seed", "step"], kind="stable").groupby("variant")))
+    for name, style in ((name, style) for name, style in looks.items() if name in chosen):
+        xs, ys = _with_gaps(chosen[name], "tokens")
+        line = {**style.line, "width": 1.5, "shape": "hv"}
+        hover = f"<b>{literal(name)}</b><br>length %{{y}} at token %{{x:,}}<extra></extra>"
+        traces.append(_scatter(x=xs, y=ys, mode="lines", line=line, hovertemplate=hover, meta={"variant": name}))
+    return traces
 
 
 def heat_map(example: Alignment) -> Figure:

@@ -49,24 +49,31 @@ def summary(rows: pd.DataFrame, metrics: Sequence[str] = SUMMARY) -> pd.DataFram
 
 
 def spread(cells: pd.DataFrame, at: str) -> pd.DataFrame:
-    """Of one variant, by `at`: mean, low, high and n of `value` over seeds, and `resampled`, which says what low and
-    high are: of several seeds the lowest and the highest; of a single one the bounds that it gave itself, where it did.
+    """By variant and `at`: mean, low, high and n of `value` over seeds, and `resampled`, which says what low and high
+    are: of several seeds the lowest and the highest; of a single one the bounds that it gave itself, where it did.
     """
-    table = cells.groupby(at)["value"].agg(mean="mean", low="min", high="max", n="size")
-    bounds = cells.groupby(at)[["band_low", "band_high"]].mean() if "band_low" in cells else pd.DataFrame()
-    alone = cells["seed"].nunique() == 1 and bool(bounds.notna().to_numpy().any())
-    if alone:
-        table["low"] = bounds["band_low"].fillna(table["low"])
-        table["high"] = bounds["band_high"].fillna(table["high"])
-    return table.assign(resampled=alone)
+    places = cells.groupby(["variant", at])
+    of = {"mean": "mean", "low": "min", "high": "max", "n": "size"}
+    table = places.agg(**{name: ("value", what) for name, what in of.items()})
+    resampled = _resampled(cells)
+    table["resampled"] = resampled.reindex(table.index, level="variant")
+    for end in ("low", "high") if resampled.any() else ():
+        table[end] = places[f"band_{end}"].mean().where(table["resampled"]).fillna(table[end])
+    return table
+
+
+def _resampled(cells: pd.DataFrame) -> pd.Series:
+    """By variant: whether a single seed gave bounds of its own."""
+    seeds = cells.groupby("variant")["seed"].nunique()
+    bounds = cells.reindex(columns=["band_low", "band_high"]).notna().any(axis=1)
+    return bounds.groupby(cells["variant"]).any() & (seeds == 1)
 
 
 def band_note(chosen: pd.DataFrame) -> str:
     """What the bands around one measure's lines are; `chosen` as `by_length` gives them."""
-    bands = {(cells["seed"].nunique() > 1, spread(cells, "length")["resampled"].any()) for _, cells in
-             chosen.groupby("variant")}  # fmt: skip
-    seeds = "lowest to highest seed" if any(several for several, _ in bands) else ""
-    resampled = "95 % of 1,000 bootstrap resamples of the test sentences" if any(own for _, own in bands) else ""
+    several = (chosen.groupby("variant")["seed"].nunique() > 1).any()
+    seeds = "lowest to highest seed" if several else ""
+    resampled = "95 % of 1,000 bootstrap resamples of the test sentences" if _resampled(chosen).any() else ""
     if seeds and resampled:
         return f"bands: {seeds}; where there is a single one, {resampled}"
     return f"bands: {seeds or f'{resampled} (one seed)'}" if seeds or resampled else "one seed: no bands"

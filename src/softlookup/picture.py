@@ -71,11 +71,10 @@ def _labels(rows: pd.DataFrame) -> dict[str, str]:
 def _panel(axes: Axes, buckets: pd.DataFrame, looks: Styles) -> dict[str, Line2D]:
     """One task: means and bands, and where training ended. Returns the lines by variant."""
     lines = {}
-    for name, style in looks.items():
-        cells = buckets[buckets["variant"] == name]
-        if cells.empty:
-            continue
-        table = spread(cells, "length")
+    tables = spread(buckets, "length")
+    there = tables.index.unique("variant")
+    for name, style in ((name, style) for name, style in looks.items() if name in there):
+        table = tables.loc[name]
         (line,) = axes.plot(table.index, table["mean"], "--" if style.fixed else "-", color=style.color)
         line.set(marker=MARKERS[style.symbol], markersize=5, markerfacecolor="white" if style.fixed else style.color)
         lines[name] = line
