@@ -17,7 +17,7 @@ def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
 
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    for _signal in (signal.SIGINT, signal.SIGTERM):
+    for _signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(_signal) is not signal.SIG_IGN:
             signal.signal(_signal, _stop_at_once)
 

@@ -139,6 +139,7 @@ def test_a_signal_ends_all_processes_and_the_next_call_goes_on(
     assert [folder.state() for folder in folders] == ["preempted", "preempted", "queued"]
     assert f"Stopped: stopped by {number.name}" in printed
     assert printed.count("preempted  additive") == 2
+    assert {folder.reason() for folder in folders[:2]} == {f"stopped by {number.name}"}
     (tmp_path / "tried" / LATER).touch()
     assert sweep(*configs)
 
@@ -163,6 +164,37 @@ def test_kill_9_of_one_run_is_told_and_stops_no_other(tmp_path: Path) -> None:
     printed, _ = launcher.communicate(timeout=20)
     assert (folders[0].state(), folders[0].reason()) == ENDINGS[KILLED]
     assert "all others done" in printed
+
+
+def server_of(launcher: int) -> int | None:
+    """The process below a launcher from which its runs are forked, once there is one."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            command = stat.with_name("cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == launcher and b"multiprocessing.forkserver" in command:
+            return int(stat.parent.name)
+    return None
+
+
+@pytest.mark.parametrize("moment", ["while it starts", "under its runs"])
+def test_a_server_that_is_killed_takes_no_sweep_along(tmp_path: Path, moment: str) -> None:
+    configs, folders, pids = hanging(tmp_path)
+    early = moment == "while it starts"
+    launcher = started(SWEEP, json.dumps(configs[2:] if early else configs))
+    assert until((lambda: server_of(launcher.pid) is not None) if early else (lambda: len(pids()) == 3))
+    os.kill(server_of(launcher.pid) or 0, signal.SIGKILL)
+    printed, _ = launcher.communicate(timeout=60)
+    assert "Traceback" not in printed
+    assert folders[2].state() == "finished", printed
+    if not early:
+        reason = "the process that all runs are started from was killed"
+        assert [(folder.state(), folder.reason()) for folder in folders[:2]] == [("preempted", reason)] * 2
+        assert not any(alive(pid) for pid in pids())
+        (tmp_path / "tried" / LATER).touch()
+        assert sweep(*configs)
 
 
 ENTRY = """
@@ -240,12 +272,12 @@ def test_a_broken_plan_of_another_experiment_changes_nothing_about_how_a_sweep_e
     assert f"{tmp_path / 'other' / 'plan.json'}" in printed
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_during_the_imports_ends_in_words(number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
         [sys.executable, str(TRAIN), "-m", "seed=1,2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        preexec_fn=lambda: [signal.signal(n, signal.SIG_DFL) for n in (signal.SIGINT, signal.SIGHUP)],  # noqa: PLW1509
     )  # fmt: skip
     time.sleep(0.7)
     process.send_signal(number)

@@ -177,5 +177,10 @@ def test_a_run_ends_when_one_of_its_processes_is_killed(tmp_path: Path) -> None:
 def test_more_processes_than_there_is_work_for_are_refused(tmp_path: Path) -> None:
     config = composed([*TINY, f"runs_dir={tmp_path}"])
     fit = Fit(config, build(config["task"]), build_model(config, 24, 24), None, Stop(), Processes(6, 7))
+    with (
+        pytest.raises(UserError, match=r"processes=1000: at most \d+ share a run on this machine, 4 for each core"),
+        joined({"processes": 1000}, tmp_path, _measure),
+    ):
+        pass
     with pytest.raises(UserError, match="processes=7: more than there are batches of validation"):
         fit.run()

@@ -1,6 +1,7 @@
 """Results of folders that were broken by hand: every cell keeps a row, and the reason says which file it is."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,10 @@ def test_a_broken_file_makes_its_run_missing_and_is_named(tmp_path: Path, name: 
         ({"longest": "ten"}, "longest is not a number or null"),
         ({"seed": -1}, "seed is not a seed"),
         ({"choices": None}, "choices is not a mapping"),
+        ({"choices": {}}, "choices is not with a task and an attention"),
+        ({"choices": {"task": {"a": 1}, "attention": ["x"]}}, "choices is not with a task and an attention"),
+        ({"seed": 1}, "seed is not the one in the name of its folder"),
+        ({"by_length": [{"low": 1, "high": 2, "count": 3}] * 2}, "by_length is not of different lengths"),
         ({"status": "running"}, "status is not finished"),
         ({"id": "another"}, "id is not the name of its folder"),
     ],
@@ -106,12 +111,14 @@ def _replace(path: Path, instead: str) -> None:
     path.unlink()
     if instead == "folder":
         path.mkdir()
+    elif instead == "pipe":  # opening it would wait without end
+        os.mkfifo(path)
     elif instead == "link to nowhere":
         path.symlink_to(path.with_name("nowhere"))
 
 
 @pytest.mark.parametrize("name", ["result.json", "state.json", "metrics.jsonl"])
-@pytest.mark.parametrize("instead", ["nothing", "folder", "link to nowhere"])
+@pytest.mark.parametrize("instead", ["nothing", "folder", "link to nowhere", "pipe"])
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str, instead: str) -> None:
     _replace(_folder(tmp_path) / name, instead)
     row = _row(tmp_path)
@@ -119,7 +126,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str, instea
     assert row["reason"].startswith(name)
 
 
-@pytest.mark.parametrize("instead", ["folder", "link to nowhere"])
+@pytest.mark.parametrize("instead", ["folder", "link to nowhere", "pipe"])
 def test_alignments_that_cannot_be_opened_are_named_and_no_alignments_are_none(tmp_path: Path, instead: str) -> None:
     folder = _folder(tmp_path)
     _replace(folder / "alignments.npz", instead)

@@ -11,9 +11,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from softlookup.errors import UserError
 from softlookup.processes import ALONE, Processes
 
 Follow = Callable[[dict[str, Any], Path, Processes], None]
+_FOR_A_CORE = 4  # processes that a core may be given; more only wait for each other
 _LAST_WORD = 10.0  # seconds in which the others end by themselves when the leader has
 
 
@@ -22,9 +24,11 @@ def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Proce
     """This process as number 0 of `processes`; the others run `follow`. They are gone when this ends.
 
     They find each other through the variables that Lightning's own environment reads (MASTER_ADDR, MASTER_PORT,
-    LOCAL_RANK), as under torchrun.
+    LOCAL_RANK), as under torchrun. Raises UserError, before any is started, for more than the machine has use for.
     """
-    count = config["processes"]
+    count, most = config["processes"], _FOR_A_CORE * (os.cpu_count() or 1)
+    if count > most:
+        raise UserError(f"processes={count}: at most {most} share a run on this machine, {_FOR_A_CORE} for each core")
     if count == 1:
         yield ALONE
         return

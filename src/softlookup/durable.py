@@ -1,9 +1,18 @@
 """Files that are whole or not there. No torch."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a regular file. Raises OSError for anything else: a pipe would be waited for without end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.read_bytes()
 
 
 def write(path: Path, content: bytes) -> None:

@@ -251,7 +251,7 @@ def json_of(content: dict[str, Any]) -> bytes:
 def object_at(path: Path) -> dict[str, Any]:
     """What a JSON file holds; nothing where it is gone, broken, or holds no object."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(durable.content(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

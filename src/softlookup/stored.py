@@ -5,6 +5,7 @@ Any of them may be cut short, overwritten, of another shape, or gone from one mo
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import yaml
+
+from softlookup import durable
 
 # Beyond any measurement, and the sum of a thousand squares of it is still a number.
 LARGEST = 1e100
@@ -53,6 +56,9 @@ def result(path: Path) -> dict[str, Any]:
     _expect(row.get("status") == "finished", f"{path.name}: status", "finished")
     _expect(row.get("id") == path.parent.name, f"{path.name}: id", "the name of its folder")
     _identity(row, path.name)
+    named = all(isinstance(row["choices"].get(key), str) for key in ("task", "attention"))
+    _expect(named, f"{path.name}: choices", "with a task and an attention")
+    _expect(f"-s{row['seed']}-" in f"{row['id']}-", f"{path.name}: seed", "the one in the name of its folder")
     for part in ("metrics", "cost"):
         for name, value in _mapping(row.get(part, {}), f"{path.name}: {part} is").items():
             _expect("/" in name, f"{path.name}: {part}.{name}", "a measure, as in test/bleu")
@@ -65,13 +71,15 @@ def result(path: Path) -> dict[str, Any]:
         _expect(all(_number(_mapping(bucket, f"{where} is").get(key)) for key in BOUNDS), where, "low, high and count")
         wrong = next((name for name, value in bucket.items() if not _number_or_none(value)), None)
         _expect(wrong is None, f"{where}.{wrong}", "a number or null")
+    different = {tuple(bucket[key] for key in ("low", "high")) for bucket in buckets}
+    _expect(len(different) == len(buckets), f"{path.name}: by_length", "of different lengths")
     return row
 
 
 def config(path: Path) -> dict[str, Any]:
     """The choices and the seed of a config.yaml."""
     try:
-        content = yaml.safe_load(path.read_bytes().decode())
+        content = yaml.safe_load(durable.content(path).decode())
     except Exception as error:  # PyYAML's constructors raise whatever they stumble over
         raise BrokenError(f"{path.name} cannot be read") from error
     found = _mapping(content, f"{path.name} is")
@@ -89,7 +97,7 @@ def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
     """
     records: list[dict[str, Any]] = []
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        lines = durable.content(path).split(b"\n")[:-1]
         for place, line in enumerate(lines, start=1):
             where = f"{path.name}, line {place}"
             record = _mapping(_decoded(line, where), f"{where} is")
@@ -108,8 +116,8 @@ def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
 def alignments(path: Path) -> list[Alignment]:
     """The examples of an alignments.npz."""
     try:
-        # Opened here: of a file that is no archive, NumPy keeps what it opened.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        # Read here: of a file that is no archive, NumPy keeps what it opened.
+        with io.BytesIO(durable.content(path)) as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         count = sum(name.startswith("weights_") for name in arrays)
         found = [
@@ -130,7 +138,7 @@ def alignments(path: Path) -> list[Alignment]:
 
 def _json(path: Path) -> Any:
     try:
-        return _decoded(path.read_bytes(), path.name)
+        return _decoded(durable.content(path), path.name)
     except OSError as error:
         raise BrokenError(f"{path.name} is absent or cannot be read ({error.strerror})") from error
 

@@ -95,17 +95,30 @@ class Worker:
         """
         self._process.join()
         code = self._process.exitcode
-        if code == _SERVER_IS_GONE:
-            self.end(signal.SIGKILL)  # it may have outlived the server
+        orphaned = code == _SERVER_IS_GONE and self._outlives_server()
+        if orphaned:
+            self.end(signal.SIGKILL)
         told = self._message()
         try:
             if told is None and code == 0 and self.folder.finish():
                 return "finished", None
             state, reason = told or self._ending(code, stopped)
+            if orphaned:
+                state, reason = "preempted", "the process that all runs are started from was killed"
+            if stopped is not None and state == "preempted":  # whatever was sent to the sweep, runs are sent SIGTERM
+                reason = str(Stopped(stopped))
             self.folder.set_state(state, reason)
         except OSError as error:
             return "failed", f"its state could not be written: {error.filename}: {error.strerror}"
         return state, reason
+
+    def _outlives_server(self) -> bool:
+        """Whether the process runs on; with the server gone, nobody can say any more how it ends."""
+        try:
+            os.kill(self._process.pid or 0, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def _ending(self, code: int | None, stopped: int | None) -> tuple[State, str]:
         """What an end means of which the run itself has said nothing."""
@@ -132,8 +145,9 @@ def _started(job: str, *arguments: Any) -> BaseProcess:
     forked = _CONTEXT.Process(target=_main, args=(job, *arguments))
     try:
         forked.start()
-    except (FileNotFoundError, ConnectionError):
-        # Someone has cleaned the temporary folder, the server's socket with it. At the end Python wants to remove it.
+    except (FileNotFoundError, ConnectionError, EOFError):
+        # Someone has killed the server, or cleaned the temporary folder, the server's socket with it. At the end Python
+        # wants to remove it.
         Path(util.get_temp_dir()).mkdir(exist_ok=True)
     else:
         return forked
