@@ -104,11 +104,11 @@ def test_runs_outside_the_plan_are_listed_and_not_averaged(tmp_path):
 
 def test_without_a_plan_the_newest_run_of_a_cell_counts(tmp_path):
     choices = {"task": "copy", "attention": "dot"}
-    _write(tmp_path / "single" / "a", choices, 1, 0.5)
-    _write(tmp_path / "single" / "b", choices, 1, 0.7)
-    os.utime(tmp_path / "single" / "a" / "result.json", (0, 0))
+    _write(tmp_path / "single" / "a-s1", choices, 1, 0.5)
+    _write(tmp_path / "single" / "b-s1", choices, 1, 0.7)
+    os.utime(tmp_path / "single" / "a-s1" / "result.json", (0, 0))
     rows = read(tmp_path)
-    assert rows.set_index("id")["counted"].to_dict() == {"a": False, "b": True}
+    assert rows.set_index("id")["counted"].to_dict() == {"a-s1": False, "b-s1": True}
     assert summary(rows)[["n", "planned"]].to_numpy().tolist() == [[1, 1]]
     assert rows["variant"].to_list() == ["dot", "dot"]
 
@@ -129,7 +129,7 @@ def test_a_plan_that_cannot_be_read_is_said(tmp_path):
 def test_a_variant_is_what_varies(tmp_path):
     for i, (heads, encoder) in enumerate(product((1, 4), ("gru", "lstm"))):
         choices = {"task": "copy", "encoder": encoder, "attention": "dot", "attention.heads": heads}
-        _write(tmp_path / "single" / f"{i}", choices, 1, 0.5)
+        _write(tmp_path / "single" / f"{i}-s1", choices, 1, 0.5)
     assert sorted(read(tmp_path)["variant"]) == [
         f"{encoder} · attention.heads={heads}" for encoder in ("gru", "lstm") for heads in (1, 4)
     ]
