@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from softlookup import charts
+from softlookup import charts, heatchart
 from softlookup.errors import UserError
 from softlookup.page import render, write
 from softlookup.picture import readme_picture
@@ -132,7 +132,7 @@ def test_learning_curves_have_loss_and_length_below(rows, looks):
 def test_heat_map_is_right_way_up_with_gold_outlined():
     gold = np.array([[False, True, False], [True, False, False]])
     weights = np.array([[0.1, 0.7, 0.2], [1.0, 0.0, 0.0]], dtype=np.float32)
-    drawn = charts.heat_map(Alignment(weights, gold, ["a", "<b>", "a"], ["x", "y"], ["x", "y"]))
+    drawn = heatchart.heat_map(Alignment(weights, gold, ["a", "<b>", "a"], ["x", "y"], ["x", "y"]))
     figure = go.Figure(drawn)
     assert (drawn["data"][0]["z"].tolist(), drawn["data"][0]["z"].dtype) == ([[10, 70, 20], [100, 0, 0]], np.uint8)
     assert figure.layout.yaxis.autorange == "reversed"

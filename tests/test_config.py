@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from softlookup.config import CONF, build, check_overrides, composed
 from softlookup.errors import UserError
+from softlookup.identity import run_id
 from softlookup.offer import PRESETS, SCAFFOLDING
-from softlookup.record import run_id
 
 GROUPS = {group: choices for group, choices in OFFERED.items() if group not in PRESETS}
 ROUNDS = range(max(map(len, GROUPS.values())))

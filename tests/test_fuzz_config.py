@@ -23,9 +23,9 @@ from softlookup import config, offer
 from softlookup.command import check_overrides, split
 from softlookup.config import composed, resolve
 from softlookup.errors import UserError
+from softlookup.identity import run_id
 from softlookup.offer import PRESETS
 from softlookup.parts import check_part, part_of
-from softlookup.record import run_id
 from softlookup.schema import SETTINGS, check_settings, check_value
 
 GROUPS = [group for group in OFFERED if group not in PRESETS]

@@ -23,8 +23,8 @@ BASE = {
     "cache",
     "stream",
 }
-# What anything above the groups may use: locks, memory, signals, seeds, and what passes between processes.
-GROUND = {"lock", "memory", "seeds", "processes", "stop"}
+# What anything above the groups may use: runs by name, locks, memory, signals, seeds, what passes between processes.
+GROUND = {"identity", "lock", "memory", "seeds", "processes", "stop"}
 # What each module above the groups may import besides BASE, GROUND and what stands here.
 ABOVE = {
     "seq2seq": set(),
@@ -38,7 +38,7 @@ ABOVE = {
     "evaluation": {"batch", "seq2seq", "search", "metrics"},
     "checkpoint": set(),
     "provenance": set(),
-    "config": {"command", "offer", "parts", "record", "schema"},
+    "config": {"command", "offer", "parts", "schema"},
     "schema": set(),
     "record": set(),
     "plan": {"record"},
@@ -55,7 +55,7 @@ ABOVE = {
     "command": {"offer", "schema"},
     "offer": set(),
     "parts": {"offer", "schema", "search", "tracking"},
-    "stored": {"record"},
+    "stored": set(),
     "export": {"compare", "results"},
     "trained": {"checkpoint", "construct", "parts", "record", "seq2seq", "stored"},
     "translator": {"batch", "metrics", "search", "trained"},
@@ -63,7 +63,7 @@ ABOVE = {
     "heatpage": {"heatmap"},
     "translate": {"construct", "decoding", "heatmap", "heatpage", "metrics", "trained", "translator"},
     "silver": {"metrics"},
-    "fit": {"averaging", "checkpoint", "config", "construct", "data", "progress", "record", "seq2seq", "training"},
+    "fit": {"averaging", "checkpoint", "config", "construct", "data", "progress", "seq2seq", "training"},
 }
 # Third-party packages that belong to few modules.
 ONLY_IN = {
@@ -83,6 +83,7 @@ NO_TORCH = {
     "memory",
     "mirror",
     "stop",
+    "identity",
     "record",
     "plan",
     "board",
@@ -94,6 +95,7 @@ NO_TORCH = {
     "export",
     "compare",
     "charts",
+    "heatchart",
     "page",
     "style",
     "tables",

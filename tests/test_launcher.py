@@ -185,7 +185,9 @@ def test_a_server_that_is_killed_takes_no_sweep_along(tmp_path: Path, moment: st
     early = moment == "while it starts"
     launcher = started(SWEEP, json.dumps(configs[2:] if early else configs))
     assert until((lambda: server_of(launcher.pid) is not None) if early else (lambda: len(pids()) == 3))
-    os.kill(server_of(launcher.pid) or 0, signal.SIGKILL)
+    server = server_of(launcher.pid)
+    assert server
+    os.kill(server, signal.SIGKILL)
     printed, _ = launcher.communicate(timeout=60)
     assert "Traceback" not in printed
     assert folders[2].state() == "finished", printed

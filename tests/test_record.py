@@ -13,8 +13,9 @@ import yaml
 
 from softlookup import lock
 from softlookup.errors import Stopped, UserError
+from softlookup.identity import run_id
 from softlookup.plan import write_plan
-from softlookup.record import RunFolder, run_id, state_of
+from softlookup.record import RunFolder, state_of
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from softlookup.compare import QUALITY, front, limits, spread
-from softlookup.results import Alignment
-from softlookup.style import COLORS, Style, Styles, literal, percent, title
+from softlookup.style import Style, Styles, literal, percent, title
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]
@@ -221,47 +220,9 @@ def _steps(points: pd.DataFrame, looks: Styles) -> list[Trace]:
     """The curriculum of each variant, every seed of it."""
     traces = []
     chosen = dict(list(points.sort_values(["seed", "step"], kind="stable").groupby("variant")))
-    for name, style in ((name, style) for name, style in looks.items() if name in chosen):
+    for name in (name for name in looks if name in chosen):
         xs, ys = _with_gaps(chosen[name], "tokens")
-        line = {**style.line, "width": 1.5, "shape": "hv"}
+        line = {**looks[name].line, "width": 1.5, "shape": "hv"}
         hover = f"<b>{literal(name)}</b><br>length %{{y}} at token %{{x:,}}<extra></extra>"
         traces.append(_scatter(x=xs, y=ys, mode="lines", line=line, hovertemplate=hover, meta={"variant": name}))
     return traces
-
-
-def heat_map(example: Alignment) -> Figure:
-    """Weights of one example, in whole percents (a byte each), output words downwards and source words across, gold
-    cells outlined."""
-    weights = np.rint(100 * np.clip(np.nan_to_num(example.weights), 0, 2.55)).astype(np.uint8)
-    rows, columns = weights.shape
-    gold = np.argwhere(example.gold).astype(np.float32)
-    around = 0.46 * np.array([[-1, -1, 1, 1, -1, np.nan], [-1, 1, 1, -1, -1, np.nan]], dtype=np.float32)
-    ys, xs = (np.add.outer(gold[:, axis], around[axis]).ravel() for axis in (0, 1))
-    heat = {
-        "type": "heatmap",
-        "z": weights,
-        "zmin": 0,
-        "zmax": 100,
-        "colorscale": [[0, "#ffffff"], [0.5, "#5f9fd0"], [1, "#08306b"]],
-        "colorbar": {"ticksuffix": "%", "thickness": 10, "len": 120, "lenmode": "pixels", "outlinewidth": 0},
-        "xgap": 1,
-        "ygap": 1,
-        "hovertemplate": "output %{y}, source %{x}: %{z}%<extra></extra>",
-    }
-    outline = _scatter(x=xs, y=ys, mode="lines", line={"color": COLORS[1], "width": 2}, hoverinfo="skip")
-    return {
-        "data": [heat, outline],
-        "layout": {
-            "height": 130 + max(180, 22 * rows),
-            "xaxis": {**_words(example.source, columns), "side": "top", "tickangle": -60 if columns < 25 else -90},
-            "yaxis": {**_words(example.target, rows), "autorange": "reversed"},
-            "margin": {"l": 40, "r": 10, "t": 60, "b": 16},
-        },
-    }
-
-
-def _words(words: Sequence[str], size: int) -> dict[str, Any]:
-    labels = [literal(word, 18) for word in words[:size]]
-    font = {"size": 12 if size < 25 else 10}
-    ticks = {"tickvals": list(range(len(labels))), "ticktext": labels, "ticks": "", "tickfont": font}
-    return {**ticks, "showgrid": False, "automargin": True}

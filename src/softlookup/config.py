@@ -14,9 +14,9 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from softlookup.command import BOOKKEEPING, check_overrides, parsed
 from softlookup.errors import UserError, nearest, told
+from softlookup.identity import UNHASHED
 from softlookup.offer import CONF, PRESETS, SCAFFOLDING, groups, no_such_key
 from softlookup.parts import check_part, located, part_of
-from softlookup.record import UNHASHED
 from softlookup.schema import SETTINGS, check_settings
 
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.

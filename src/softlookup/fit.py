@@ -20,9 +20,9 @@ from softlookup.construct import device_of
 from softlookup.contract import Curriculum, Example, Schedule, Task
 from softlookup.data import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
+from softlookup.identity import hashed
 from softlookup.processes import Processes
 from softlookup.progress import Progress, Signals
-from softlookup.record import hashed
 from softlookup.seeds import derived_seed
 from softlookup.seq2seq import Seq2Seq
 from softlookup.stop import Stop

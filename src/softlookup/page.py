@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from softlookup import charts, durable
+from softlookup import charts, durable, heatchart
 from softlookup.compare import band_note, counts, summary
 from softlookup.errors import UserError
 from softlookup.results import alignments, by_length, curves, read
@@ -154,7 +154,7 @@ def _heat(rows: pd.DataFrame) -> dict[str, Any]:
     for row in kept.sort_values(["seed", "variant"]).to_dict("records"):
         try:
             examples = [
-                {"figure": charts.heat_map(example), "reference": " ".join(example.reference)}
+                {"figure": heatchart.heat_map(example), "reference": " ".join(example.reference)}
                 for example in alignments(row["folder"])
             ]
         except UserError as error:

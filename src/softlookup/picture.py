@@ -73,8 +73,8 @@ def _panel(axes: Axes, buckets: pd.DataFrame, looks: Styles) -> dict[str, Line2D
     lines = {}
     tables = spread(buckets, "length")
     there = tables.index.unique("variant")
-    for name, style in ((name, style) for name, style in looks.items() if name in there):
-        table = tables.loc[name]
+    for name in (name for name in looks if name in there):
+        table, style = tables.loc[name], looks[name]
         (line,) = axes.plot(table.index, table["mean"], "--" if style.fixed else "-", color=style.color)
         line.set(marker=MARKERS[style.symbol], markersize=5, markerfacecolor="white" if style.fixed else style.color)
         lines[name] = line

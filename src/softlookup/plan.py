@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from softlookup import durable
-from softlookup.record import RunFolder, json_of, object_at, run_id
+from softlookup.identity import run_id
+from softlookup.record import RunFolder, json_of, object_at
 
 
 def write_plan(configs: Sequence[dict[str, Any]]) -> int:

@@ -21,7 +21,6 @@ import hashlib
 import io
 import json
 import math
-import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,35 +31,12 @@ import yaml
 
 from softlookup import durable, lock, memory
 from softlookup.errors import Stopped, UserError
+from softlookup.identity import run_id
 
 State = Literal["queued", "running", "finished", "failed", "diverged", "out_of_memory", "preempted"]
 
-# What says where and how a run is kept, watched or computed, and not which run it is. `choices` are the names of
-# parts that are hashed by their content. `task.path` is not here: another folder may hold other sentences.
-UNHASHED = frozenset(
-    {"runs_dir", "experiment_name", "experiment", "tracking", "workers", "threads", "processes", "device"}
-    | {"memory", "checkpoint_seconds", "debug", "confirm", "choices", "tuned"}
-)
-_DIGITS = 12  # 48 bits: among 10,000 runs two share them once in six million sweeps
 # What torch says of memory that it did not get, on CUDA and on the CPU (there as a plain RuntimeError).
 _OUT_OF_MEMORY = ("OutOfMemoryError", "can't allocate memory", "not enough memory")
-
-
-def hashed(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a config that says which run it is."""
-    return {key: value for key, value in config.items() if key not in UNHASHED}
-
-
-def run_id(config: dict[str, Any]) -> str:
-    """`attention-encoder-task-sSEED-HASH`, as in `additive-gru-reverse-s3-1f9c2a0b57de`.
-
-    HASH begins the SHA-256 of the config as JSON with sorted keys, without the keys of `UNHASHED`.
-    """
-    canonical = json.dumps(hashed(config), sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(canonical.encode()).hexdigest()[:_DIGITS]
-    words = [str(config["choices"][group]) for group in ("attention", "encoder", "task")]
-    stem = "-".join(re.sub(r"[^\w.]+", "_", word) for word in words)
-    return f"{stem}-s{config['seed']}-{digest}"
 
 
 def state_of(error: BaseException, limit: int | None = None) -> tuple[State, str]:

@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from softlookup import durable
+from softlookup.identity import names_seed
 
 # Beyond any measurement, and the sum of a thousand squares of it is still a number.
 LARGEST = 1e100
@@ -58,7 +59,7 @@ def result(path: Path) -> dict[str, Any]:
     _identity(row, path.name)
     named = all(isinstance(row["choices"].get(key), str) for key in ("task", "attention"))
     _expect(named, f"{path.name}: choices", "with a task and an attention")
-    _expect(f"-s{row['seed']}-" in f"{row['id']}-", f"{path.name}: seed", "the one in the name of its folder")
+    _expect(names_seed(row["id"], row["seed"]), f"{path.name}: seed", "the one in the name of its folder")
     for part in ("metrics", "cost"):
         for name, value in _mapping(row.get(part, {}), f"{path.name}: {part} is").items():
             _expect("/" in name, f"{path.name}: {part}.{name}", "a measure, as in test/bleu")
@@ -71,7 +72,7 @@ def result(path: Path) -> dict[str, Any]:
         _expect(all(_number(_mapping(bucket, f"{where} is").get(key)) for key in BOUNDS), where, "low, high and count")
         wrong = next((name for name, value in bucket.items() if not _number_or_none(value)), None)
         _expect(wrong is None, f"{where}.{wrong}", "a number or null")
-    different = {tuple(bucket[key] for key in ("low", "high")) for bucket in buckets}
+    different = {(bucket["low"], bucket["high"]) for bucket in buckets}
     _expect(len(different) == len(buckets), f"{path.name}: by_length", "of different lengths")
     return row
 

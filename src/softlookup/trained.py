@@ -24,8 +24,9 @@ from softlookup.checkpoint import plain, serialized
 from softlookup.construct import build_model
 from softlookup.contract import Task
 from softlookup.errors import UserError, told
+from softlookup.identity import run_id
 from softlookup.parts import check_part, part_of
-from softlookup.record import RunFolder, run_id
+from softlookup.record import RunFolder
 from softlookup.seq2seq import Seq2Seq
 from softlookup.stored import BrokenError
 from softlookup.stored import config as checked_config

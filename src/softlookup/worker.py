@@ -35,7 +35,10 @@ _LAST_BREATH = 5.0
 
 
 def start_server(job: str) -> None:
-    """Start the fork server, which imports the module of `job` (`package.module:function`), and do not wait for it."""
+    """Start the fork server, which imports the module of `job` (`package.module:function`), and do not wait for it.
+
+    Where it runs, nothing happens.
+    """
     os.environ.update(ONE_THREAD)
     _CONTEXT.set_forkserver_preload([job.partition(":")[0]])
     with _deaf(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # it goes when the launcher goes, never before the runs
@@ -95,16 +98,14 @@ class Worker:
         """
         self._process.join()
         code = self._process.exitcode
-        orphaned = code == _SERVER_IS_GONE and self._outlives_server()
-        if orphaned:
+        if code == _SERVER_IS_GONE and self._runs():  # with the server, whoever could say how it ends is gone
             self.end(signal.SIGKILL)
+            code = None
         told = self._message()
         try:
             if told is None and code == 0 and self.folder.finish():
                 return "finished", None
             state, reason = told or self._ending(code, stopped)
-            if orphaned:
-                state, reason = "preempted", "the process that all runs are started from was killed"
             if stopped is not None and state == "preempted":  # whatever was sent to the sweep, runs are sent SIGTERM
                 reason = str(Stopped(stopped))
             self.folder.set_state(state, reason)
@@ -112,24 +113,26 @@ class Worker:
             return "failed", f"its state could not be written: {error.filename}: {error.strerror}"
         return state, reason
 
-    def _outlives_server(self) -> bool:
-        """Whether the process runs on; with the server gone, nobody can say any more how it ends."""
+    def _runs(self) -> bool:
+        assert self._process.pid, "0 would be the launcher's own group"
         try:
-            os.kill(self._process.pid or 0, 0)
+            os.kill(self._process.pid, 0)
         except ProcessLookupError:
             return False
         return True
 
     def _ending(self, code: int | None, stopped: int | None) -> tuple[State, str]:
-        """What an end means of which the run itself has said nothing."""
+        """What an end means of which the run itself has said nothing; `code` is None where nobody knows it."""
         if stopped is not None:
             return "preempted", str(Stopped(stopped))
+        if code is None:
+            return "preempted", "the process that all runs are started from was killed"
         if code == -signal.SIGKILL and memory.kernel_kills() > self._kills:
             told = memory.told(self._limit, self.peak)
             return "out_of_memory", f"killed by the kernel for want of memory; {told}"
-        if code is not None and -code in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if -code in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             return "preempted", str(Stopped(-code))
-        if code is not None and code < 0:
+        if code < 0:
             names = {int(known): known.name for known in signal.Signals}  # real-time signals have none
             return "failed", f"killed by signal {-code} ({names.get(-code, 'without a name')})"
         return "failed", f"ended with exit code {code} without a result"
@@ -144,6 +147,7 @@ class Worker:
 def _started(job: str, *arguments: Any) -> BaseProcess:
     forked = _CONTEXT.Process(target=_main, args=(job, *arguments))
     try:
+        start_server(job)  # again, as the first one was, where that was killed
         forked.start()
     except (FileNotFoundError, ConnectionError, EOFError):
         # Someone has killed the server, or cleaned the temporary folder, the server's socket with it. At the end Python

@@ -87,8 +87,8 @@ def _alone(configs: Sequence[dict[str, Any]]) -> Iterator[None]:
 
 def _plan(jobs: Sequence[Job]) -> None:
     """Write the plan of each experiment. Sweeps without an experiment file write none: all that is run counts."""
+    from softlookup.identity import run_id
     from softlookup.plan import write_plan
-    from softlookup.record import run_id
 
     experiments: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for config in (job.config for job in jobs if job.planned):
