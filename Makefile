@@ -9,6 +9,10 @@ READY := .venv/.ready
 
 PEERS := .peers
 
+# The packages of .venv are compiled when they are first imported. Where this is set, as in many containers, they would
+# be compiled anew by every process, which is three times as long to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup train sweep dashboard export resync test test-slurm torture check bench bench-peers menu clean
 
 help:  ## list the targets
