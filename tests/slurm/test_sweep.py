@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cluster
 import pytest
+
+from softlookup import lock
 
 SOURCE = Path(__file__).parents[2] / "src"
 VALIDATIONS = 6
@@ -57,11 +60,14 @@ def sweep(runs_dir: Path, *arguments: str, environment: dict[str, str] | None = 
 def training(runs_dir: Path, environment: dict[str, str]) -> dict[str, Path]:
     """Jobs whose runs train, have a checkpoint and a third of the way to go: the folder by the number of the job."""
     jobs_file = runs_dir / "tables" / ".submitit" / "jobs.json"
-    command = ["squeue", "--noheader", "--array", "--states=RUNNING", "--format=%i"]
-    numbers = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
     jobs = json.loads(jobs_file.read_text()) if jobs_file.exists() else {}
-    found = {number: Path(jobs[number]) for number in numbers if number in jobs}
+    found = {number: Path(jobs[number]) for number in jobs_in("RUNNING", environment) if number in jobs}
     return {number: path for number, path in found.items() if (path / "checkpoints.json").exists() and early(path)}
+
+
+def jobs_in(state: str, environment: dict[str, str]) -> list[str]:
+    command = ["squeue", "--noheader", "--array", f"--states={state}", "--format=%i"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
 
 
 def early(path: Path) -> bool:
@@ -69,23 +75,54 @@ def early(path: Path) -> bool:
     return not metrics.exists() or metrics.read_bytes().count(b"\n") <= VALIDATIONS - 2
 
 
-def disturb(launcher: subprocess.Popen, runs_dir: Path, environment: dict[str, str]) -> dict[str, str]:
-    """Do every disturbance, each to another run while it trains; the runs by what was done to them."""
+def caught(runs_dir: Path, environment: dict[str, str], but: Collection[str] = ()) -> dict[str, Path]:
+    """The `training` jobs, made to stand still: a run of seconds would otherwise end before it is hit."""
+    still = {}
+    for number, path in training(runs_dir, environment).items():
+        if path.name not in but:
+            send(signal.SIGSTOP, path)
+            if early(path):
+                still[number] = path
+            else:
+                send(signal.SIGCONT, path)
+    return still
+
+
+def send(number: signal.Signals, path: Path) -> None:
+    """To the process of a run, which says in its lock who it is; to nobody where none has the lock."""
+    if lock.holder(path) is not None:
+        with suppress(ProcessLookupError):
+            os.kill(json.loads((path / lock.NAME).read_text())["pid"], number)
+
+
+def disturb(launcher: subprocess.Popen, runs_dir: Path, held: list[str], environment: dict[str, str]) -> dict[str, str]:
+    """Do every disturbance, each to another run while it trains; the runs by what was done to them.
+
+    The held jobs are let go one by one, when no other is left to be hit.
+    """
     hit: dict[str, str] = {}
+    goes = set(jobs_in("RUNNING", environment))
     while len(hit) < len(DISTURBANCES):
         assert launcher.poll() is None, f"{hit} {launcher.communicate()[0]}"
-        for number, path in training(runs_dir, environment).items():
-            if path.name not in hit.values() and len(hit) < len(DISTURBANCES):
+        for number, path in caught(runs_dir, environment, hit.values()).items():
+            if len(hit) < len(DISTURBANCES):
                 kind = DISTURBANCES[len(hit)]
                 strike(kind, number, path, environment)
                 hit[kind] = path.name
+                goes.discard(number)
+            send(signal.SIGCONT, path)
+        goes &= {*jobs_in("RUNNING", environment), *jobs_in("PENDING", environment)}
+        if not goes and len(hit) < len(DISTURBANCES):
+            assert held, f"every job has ended, and only {hit} were hit"
+            goes = {held.pop(0)}
+            subprocess.run(["scontrol", "release", *goes], env=environment, check=True)
         time.sleep(0.1)
     return hit
 
 
 def strike(kind: str, number: str, path: Path, environment: dict[str, str]) -> None:
-    if kind == "SIGKILL":  # of the process itself, which says in its lock who it is
-        os.kill(json.loads((path / ".lock").read_text())["pid"], signal.SIGKILL)
+    if kind == "SIGKILL":
+        send(signal.SIGKILL, path)
         return
     command = ["scontrol", "requeue"] if kind == "requeue" else ["scancel", f"--signal={kind.removeprefix('SIG')}"]
     subprocess.run([*command, number], env=environment, check=False)  # scancel has been seen to end with 229 for done
@@ -110,18 +147,19 @@ def test_stopped_killed_and_requeued_jobs_end_in_the_tables_of_an_undisturbed_sw
     jobs_file = disturbed / "tables" / ".submitit" / "jobs.json"
     # The launcher is killed, and its jobs go on without it.
     launcher = sweep(disturbed, *SLURM, environment=slurm)
-    while not training(disturbed, slurm):
+    while not caught(disturbed, slurm):
         assert launcher.poll() is None, launcher.communicate()[0]
         time.sleep(0.1)
     launcher.kill()
     launcher.communicate()
     queued = json.loads(jobs_file.read_text())
-    # One job is kept waiting: however fast the machine, something is left to be stopped.
-    subprocess.run(["scontrol", "hold", max(queued)], env=slurm, check=True)
+    # The others are kept waiting: however fast the machine, something is left to be hit, and one to be stopped.
+    *held, _ = pending = sorted(jobs_in("PENDING", slurm))
+    subprocess.run(["scontrol", "hold", *pending], env=slurm, check=True)
     # The next one waits for the same jobs, sees what becomes of them, and is stopped by Ctrl-C.
     launcher = sweep(disturbed, *SLURM, environment=slurm)
     assert any("queued before" in line for line in iter(launcher.stdout.readline, ""))
-    hit = disturb(launcher, disturbed, slurm)
+    hit = disturb(launcher, disturbed, held, slurm)
     assert json.loads(jobs_file.read_text()).keys() <= queued.keys()
     time.sleep(1.5 * TICK)  # it sees the last one
     launcher.send_signal(signal.SIGINT)
