@@ -24,9 +24,24 @@ RUNS = [
     f"validations={VALIDATIONS}", "checkpoint_seconds=0.5", "tracking=disabled",
 ]  # fmt: skip
 SLURM = ["hydra/launcher=submitit_slurm", "hydra.launcher.mem_gb=1"]
+LONGEST = 1200  # seconds; two to five minutes are usual
 TICK = 5  # seconds between two looks of the launcher at its jobs
 LAUNCHERS: list[subprocess.Popen] = []
 DISTURBANCES = ("SIGTERM", "SIGKILL", "requeue", "SIGUSR2")
+
+
+@pytest.fixture
+def deadline() -> Iterator[None]:
+    """A cluster that stands still fails the test."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"not done after {LONGEST} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(LONGEST)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +77,23 @@ def training(runs_dir: Path, environment: dict[str, str]) -> dict[str, Path]:
     jobs_file = runs_dir / "tables" / ".submitit" / "jobs.json"
     jobs = json.loads(jobs_file.read_text()) if jobs_file.exists() else {}
     found = {number: Path(jobs[number]) for number in jobs_in("RUNNING", environment) if number in jobs}
-    return {number: path for number, path in found.items() if (path / "checkpoints.json").exists() and early(path)}
+    return {number: path for number, path in found.items() if list(path.glob("checkpoints/*.pt")) and early(path)}
 
 
-def jobs_in(state: str, environment: dict[str, str]) -> list[str]:
-    command = ["squeue", "--noheader", "--array", f"--states={state}", "--format=%i"]
+def jobs_in(states: str, environment: dict[str, str]) -> list[str]:
+    command = ["squeue", "--noheader", "--array", f"--states={states}", "--format=%i"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+
+def put_back(runs_dir: Path, environment: dict[str, str]) -> set[str]:
+    """Runs whose jobs Slurm has put back into the queue."""
+    columns = "--Format=ArrayJobID:12,ArrayTaskID:12,RestartCnt:12"
+    command = ["squeue", "--noheader", "--array", "--states=all", columns]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    jobs = json.loads((runs_dir / "tables" / ".submitit" / "jobs.json").read_text())
+    return {
+        Path(jobs[f"{array}_{task}"]).name for array, task, times in map(str.split, told.splitlines()) if int(times)
+    }
 
 
 def early(path: Path) -> bool:
@@ -92,7 +118,20 @@ def send(number: signal.Signals, path: Path) -> None:
     """To the process of a run, which says in its lock who it is; to nobody where none has the lock."""
     if lock.holder(path) is not None:
         with suppress(ProcessLookupError):
-            os.kill(json.loads((path / lock.NAME).read_text())["pid"], number)
+            os.kill(process_of(path), number)
+
+
+def process_of(path: Path) -> int:
+    return json.loads((path / lock.NAME).read_text())["pid"]
+
+
+def hears(path: Path) -> bool:
+    """Whether a signal waits for the process of a run that stands still, or it is gone."""
+    try:
+        told = Path(f"/proc/{process_of(path)}/status").read_text()
+    except OSError:
+        return True
+    return any(int(pending, 16) for pending in re.findall(r"^S[ih][gd]Pnd:\s+(\w+)$", told, re.MULTILINE))
 
 
 def disturb(launcher: subprocess.Popen, runs_dir: Path, held: list[str], environment: dict[str, str]) -> dict[str, str]:
@@ -110,12 +149,14 @@ def disturb(launcher: subprocess.Popen, runs_dir: Path, held: list[str], environ
                 strike(kind, number, path, environment)
                 hit[kind] = path.name
                 goes.discard(number)
+                while not hears(path):  # Slurm's commands are back before their signals have arrived
+                    time.sleep(0.02)
             send(signal.SIGCONT, path)
-        goes &= {*jobs_in("RUNNING", environment), *jobs_in("PENDING", environment)}
+        goes &= set(jobs_in("PENDING,CONFIGURING,RUNNING", environment))
         if not goes and len(hit) < len(DISTURBANCES):
             assert held, f"every job has ended, and only {hit} were hit"
             goes = {held.pop(0)}
-            subprocess.run(["scontrol", "release", *goes], env=environment, check=True)
+            subprocess.run(["scontrol", "release", *goes], env=environment, check=False)  # it may run: it was not held
         time.sleep(0.1)
     return hit
 
@@ -135,11 +176,12 @@ def exported(runs_dir: Path, to: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(to.iterdir()) if path.name != "times.csv"}
 
 
-def resumed(runs_dir: Path) -> int:
+def resumed(runs_dir: Path, name: str = "*") -> int:
     """How many times a run went on from a checkpoint."""
-    return sum(path.read_text().count("goes on from") for path in runs_dir.glob("tables/*/log.txt"))
+    return sum(path.read_text().count("goes on from") for path in runs_dir.glob(f"tables/{name}/log.txt"))
 
 
+@pytest.mark.usefixtures("deadline")
 def test_stopped_killed_and_requeued_jobs_end_in_the_tables_of_an_undisturbed_sweep(
     slurm: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -155,21 +197,23 @@ def test_stopped_killed_and_requeued_jobs_end_in_the_tables_of_an_undisturbed_sw
     queued = json.loads(jobs_file.read_text())
     # The others are kept waiting: however fast the machine, something is left to be hit, and one to be stopped.
     *held, _ = pending = sorted(jobs_in("PENDING", slurm))
-    subprocess.run(["scontrol", "hold", *pending], env=slurm, check=True)
+    subprocess.run(["scontrol", "hold", *pending], env=slurm, check=False)  # one may have begun by now
     # The next one waits for the same jobs, sees what becomes of them, and is stopped by Ctrl-C.
     launcher = sweep(disturbed, *SLURM, environment=slurm)
     assert any("queued before" in line for line in iter(launcher.stdout.readline, ""))
     hit = disturb(launcher, disturbed, held, slurm)
     assert json.loads(jobs_file.read_text()).keys() <= queued.keys()
     time.sleep(1.5 * TICK)  # it sees the last one
+    restarted = put_back(disturbed, slurm)
     launcher.send_signal(signal.SIGINT)
     printed = launcher.communicate()[0]
     assert launcher.returncode == 130, printed
     assert "Traceback" not in printed
     assert re.search(rf"failed\s+{hit['SIGKILL']}: its Slurm job \d+_\d ended as FAILED", printed), printed
     assert re.search(rf"preempted\s+{hit['SIGTERM']}: stopped by SIGTERM", printed), printed
-    assert "Requeued job" in (disturbed / "tables" / hit["SIGUSR2"] / "log.txt").read_text()
-    assert not training(disturbed, slurm)
+    assert "Caught signal SIGUSR2" in (disturbed / "tables" / hit["SIGUSR2"] / "log.txt").read_text()
+    assert restarted == {hit["requeue"], hit["SIGUSR2"]}
+    assert not jobs_in("PENDING,CONFIGURING,RUNNING", slurm)
     # The last one ends as a local sweep does.
     launcher = sweep(disturbed, *SLURM, environment=slurm)
     printed = launcher.communicate()[0]
@@ -177,6 +221,8 @@ def test_stopped_killed_and_requeued_jobs_end_in_the_tables_of_an_undisturbed_sw
     assert re.search(r"│ 6\s+│ 6\s+│ 0", printed), printed
     assert f"dashboard  {disturbed / 'dashboard.html'}" in printed
     assert not jobs_file.parent.exists()
+    began_anew = {kind: name for kind, name in hit.items() if not resumed(disturbed, name)}
+    assert not began_anew
 
     local = sweep(undisturbed)
     assert "Traceback" not in local.communicate()[0]
