@@ -74,26 +74,32 @@ def sweep(runs_dir: Path, *arguments: str, environment: dict[str, str] | None = 
 
 def training(runs_dir: Path, environment: dict[str, str]) -> dict[str, Path]:
     """Jobs whose runs train, have a checkpoint and a third of the way to go: the folder by the number of the job."""
-    jobs_file = runs_dir / "tables" / ".submitit" / "jobs.json"
-    jobs = json.loads(jobs_file.read_text()) if jobs_file.exists() else {}
-    found = {number: Path(jobs[number]) for number in jobs_in("RUNNING", environment) if number in jobs}
+    runs = runs_of(runs_dir)
+    found = {number: runs[number] for number in jobs_in("RUNNING", environment) if number in runs}
     return {number: path for number, path in found.items() if list(path.glob("checkpoints/*.pt")) and early(path)}
 
 
+def runs_of(runs_dir: Path) -> dict[str, Path]:
+    """The folder of the run of each job that was queued, by the number of the job."""
+    jobs_file = runs_dir / "tables" / ".submitit" / "jobs.json"
+    queued = json.loads(jobs_file.read_text()) if jobs_file.exists() else {}
+    return {number: Path(path) for number, path in queued.items()}
+
+
+def squeue(environment: dict[str, str], *options: str) -> list[str]:
+    command = ["squeue", "--noheader", "--array", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
 def jobs_in(states: str, environment: dict[str, str]) -> list[str]:
-    command = ["squeue", "--noheader", "--array", f"--states={states}", "--format=%i"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    return [line.strip() for line in squeue(environment, f"--states={states}", "--format=%i")]
 
 
 def put_back(runs_dir: Path, environment: dict[str, str]) -> set[str]:
     """Runs whose jobs Slurm has put back into the queue."""
-    columns = "--Format=ArrayJobID:12,ArrayTaskID:12,RestartCnt:12"
-    command = ["squeue", "--noheader", "--array", "--states=all", columns]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    jobs = json.loads((runs_dir / "tables" / ".submitit" / "jobs.json").read_text())
-    return {
-        Path(jobs[f"{array}_{task}"]).name for array, task, times in map(str.split, told.splitlines()) if int(times)
-    }
+    told = squeue(environment, "--states=all", "--Format=ArrayJobID:12,ArrayTaskID:12,RestartCnt:12")
+    runs = runs_of(runs_dir)
+    return {runs[f"{array}_{task}"].name for array, task, times in map(str.split, told) if int(times)}
 
 
 def early(path: Path) -> bool:
