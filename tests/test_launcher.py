@@ -179,24 +179,38 @@ def server_of(launcher: int) -> int | None:
     return None
 
 
-@pytest.mark.parametrize("moment", ["while it starts", "under its runs"])
-def test_a_server_that_is_killed_takes_no_sweep_along(tmp_path: Path, moment: str) -> None:
+def test_a_server_that_is_killed_while_it_starts_takes_no_run_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = fake_jobs.config(tmp_path, DONE)
+    folder, imported = RunFolder.of(config), tmp_path / "imported.txt"
+    monkeypatch.setenv("HELD_UNTIL", str(imported))  # a server that has its imports takes a run, which goes with it
+    launcher = started(SWEEP.replace("fake_jobs", "held_jobs"), json.dumps([config]))
+    assert until(lambda: server_of(launcher.pid) is not None and folder.state() == "running")
+    server = server_of(launcher.pid)
+    assert server
+    os.kill(server, signal.SIGKILL)
+    imported.touch()
+    printed, _ = launcher.communicate(timeout=60)
+    assert "Traceback" not in printed
+    assert folder.state() == "finished", printed
+
+
+def test_a_server_that_is_killed_under_its_runs_takes_no_sweep_along(tmp_path: Path) -> None:
     configs, folders, pids = hanging(tmp_path)
-    early = moment == "while it starts"
-    launcher = started(SWEEP, json.dumps(configs[2:] if early else configs))
-    assert until((lambda: server_of(launcher.pid) is not None) if early else (lambda: len(pids()) == 3))
+    launcher = started(SWEEP, json.dumps(configs))
+    assert until(lambda: len(pids()) == 3)
     server = server_of(launcher.pid)
     assert server
     os.kill(server, signal.SIGKILL)
     printed, _ = launcher.communicate(timeout=60)
     assert "Traceback" not in printed
     assert folders[2].state() == "finished", printed
-    if not early:
-        reason = "the process that all runs are started from was killed"
-        assert [(folder.state(), folder.reason()) for folder in folders[:2]] == [("preempted", reason)] * 2
-        assert not any(alive(pid) for pid in pids())
-        (tmp_path / "tried" / LATER).touch()
-        assert sweep(*configs)
+    reason = "the process that all runs are started from was killed"
+    assert [(folder.state(), folder.reason()) for folder in folders[:2]] == [("preempted", reason)] * 2
+    assert not any(alive(pid) for pid in pids())
+    (tmp_path / "tried" / LATER).touch()
+    assert sweep(*configs)
 
 
 ENTRY = """
