@@ -13,7 +13,7 @@ import yaml
 
 from softlookup import lock
 from softlookup.errors import Stopped, UserError
-from softlookup.identity import run_id
+from softlookup.identity import VERSION, run_id
 from softlookup.plan import write_plan
 from softlookup.record import RunFolder, state_of
 
@@ -225,5 +225,16 @@ def test_the_plan_is_that_of_the_last_sweep(tmp_path: Path) -> None:
     assert write_plan(configs) == 0
     assert write_plan(configs[1:]) == 1
     plan = json.loads((tmp_path / "tried" / "plan.json").read_text())
-    cells = [{"id": run_id(c), "choices": c["choices"], "seed": c["seed"]} for c in configs[1:]]
-    assert plan == {"experiment": "tried", "planned": cells}
+    assert [cell["id"] for cell in plan["planned"]] == [run_id(config) for config in configs[1:]]
+    assert [cell["seed"] for cell in plan["planned"]] == [2, 3]
+    assert (plan["version"], plan["experiment"]) == (VERSION, "tried")
+
+
+def test_a_plan_tells_what_each_of_its_runs_is(tmp_path: Path) -> None:
+    configs = [fake_jobs.config(tmp_path, seed) | {"tuned": ["optimizer.rate"]} for seed in (1, 2)]
+    write_plan([*configs, configs[0] | {"budget": 7}])
+    cells = json.loads((tmp_path / "tried" / "plan.json").read_text())["planned"]
+    assert cells[0]["variant_key"] == cells[1]["variant_key"] != cells[2]["variant_key"]
+    assert cells[0]["settings"] == cells[1]["settings"] != cells[2]["settings"]
+    assert cells[2]["settings"]["budget"] == 7
+    assert cells[0]["tuned"] == ["optimizer.rate"]

@@ -20,7 +20,7 @@ from softlookup.construct import device_of
 from softlookup.contract import Curriculum, Example, Schedule, Task
 from softlookup.data import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
-from softlookup.identity import hashed
+from softlookup.identity import flat, hashed
 from softlookup.processes import Processes
 from softlookup.progress import Progress, Signals
 from softlookup.seeds import derived_seed
@@ -199,15 +199,8 @@ def _digest(examples: Sequence[Example]) -> str:
 
 
 def _refuse_another(made: dict[str, Any], asked: dict[str, Any]) -> None:
-    before, now = dict(_flat(made)), dict(_flat(asked))
+    before, now = dict(flat(made)), dict(flat(asked))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
         told = ", ".join(f"{key}={before.get(key)} became {now.get(key)}" for key in changed)
         raise UserError(f"the checkpoint is of another config: {told}; take that back, or delete the run's folder")
-
-
-def _flat(node: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in node.items():
-        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return rows

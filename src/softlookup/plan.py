@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from softlookup import durable
-from softlookup.identity import run_id
+from softlookup.identity import VERSION, run_id, settings, variant_key
 from softlookup.record import RunFolder, json_of, object_at
 
 
@@ -16,8 +16,19 @@ def write_plan(configs: Sequence[dict[str, Any]]) -> int:
     folders and stay visible; a sweep that asks for them again finds them finished.
     """
     folder = RunFolder.of(configs[0]).path.parent
-    planned = [{"id": run_id(config), "choices": config["choices"], "seed": config["seed"]} for config in configs]
+    planned = [
+        {
+            "id": run_id(config),
+            "choices": config["choices"],
+            "seed": config["seed"],
+            "variant_key": variant_key(config),
+            "settings": settings(config),
+            "tuned": config.get("tuned", []),
+        }
+        for config in configs
+    ]
     cells = object_at(folder / "plan.json").get("planned")
     before = {str(cell.get("id")) for cell in cells if isinstance(cell, dict)} if isinstance(cells, list) else set()
-    durable.write(folder / "plan.json", json_of({"experiment": configs[0]["experiment_name"], "planned": planned}))
+    plan = {"version": VERSION, "experiment": configs[0]["experiment_name"], "planned": planned}
+    durable.write(folder / "plan.json", json_of(plan))
     return len(before - {cell["id"] for cell in planned})

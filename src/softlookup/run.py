@@ -18,6 +18,7 @@ from softlookup.contract import Task
 from softlookup.errors import UserError
 from softlookup.evaluation import Evaluation, evaluate
 from softlookup.fit import Fit
+from softlookup.identity import VERSION, settings, short, variant_key
 from softlookup.memory import limited
 from softlookup.processes import Processes
 from softlookup.record import RunFolder, state_of
@@ -148,8 +149,13 @@ def _row(
         "id": folder.id,
         "experiment": config["experiment_name"],
         "status": "finished",
+        "version": VERSION,
         "choices": config["choices"],
         "seed": config["seed"],
+        "variant_key": variant_key(config),
+        "settings": settings(config),
+        "tuned": config.get("tuned", []),
+        "data": short(config.get("data", {})),
         "metrics": {
             "train/tokens": training.tokens,
             "train/steps": training.steps,
