@@ -60,6 +60,7 @@ ABOVE = {
     "trained": {"checkpoint", "construct", "parts", "record", "seq2seq", "stored"},
     "translator": {"batch", "metrics", "search", "trained"},
     "decoding": {"config", "offer", "parts", "search"},
+    "weights": {"batch", "seq2seq"},
     "heatpage": {"heatmap"},
     "translate": {"construct", "decoding", "heatmap", "heatpage", "metrics", "trained", "translator"},
     "silver": {"metrics"},

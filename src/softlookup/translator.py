@@ -24,12 +24,14 @@ LONGEST = 2_000  # tokens of a line: self-attention and weights grow with its sq
 
 @dataclass(frozen=True)
 class Lookup:
-    """Weights (T, S) to draw, EOS among T and S, with the tokens of both sides and gold (T, S) to outline."""
+    """Weights (T, S) to draw, EOS among T and S, with the tokens of both sides and gold (T, S) to outline; those of
+    each head (H, T, S) where they were asked for and there are heads."""
 
     weights: np.ndarray
     gold: np.ndarray
     source: list[str]
     target: list[str]
+    heads: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Translator:
         tokens = hard_links.hard(weights[: len(cut), : len(source)])
         links = hard_links.lifted(tokens, lifting.of_read(self.source, line), cut)
         labels = [[vocabulary.tokens[i] for i in row] for vocabulary, row in self._sides((*source, EOS), ids)]
-        lookup = Lookup(weights, np.zeros(weights.shape, dtype=bool), *labels)
+        lookup = Lookup(weights, np.zeros(weights.shape, dtype=bool), labels[0], labels[1])
         return Translation(text, score, log_probability, links, lookup)
 
     def _sides(self, source: Sequence[int], target: Sequence[int]) -> list[tuple[Vocabulary, Sequence[int]]]:

@@ -84,4 +84,4 @@ class MultiHead(Attention):
         view = self.window(query, memory.mask, history)
         split = self._split(self.query(query))
         context, weights = look_up(self._score, self.normalizer, split, memory, view.for_heads())
-        return Reading(self.output(context.transpose(1, 2).flatten(-2)), weights.mean(1), view.history)
+        return Reading(self.output(context.transpose(1, 2).flatten(-2)), weights.mean(1), view.history, weights)

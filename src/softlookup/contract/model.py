@@ -75,11 +75,15 @@ class View:
 
 @dataclass(frozen=True)
 class Reading:
-    """One lookup: context (B, T, D); weights (B, T, S), or None where no weights exist; the next history."""
+    """One lookup: context (B, T, D); weights (B, T, S), or None where no weights exist; the next history.
+
+    `heads` (B, H, T, S) are the weights of each head, of which `weights` are the mean; None where there are no heads.
+    """
 
     context: Tensor
     weights: Tensor | None
     history: History = field(default_factory=dict)
+    heads: Tensor | None = None
 
 
 @dataclass(frozen=True)
