@@ -13,7 +13,7 @@ from toy import Toy
 from softlookup.averaging import Average
 from softlookup.batch import collate, evaluation_batches
 from softlookup.config import build
-from softlookup.contract import Curriculum
+from softlookup.contract import Curriculum, Example
 from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
@@ -23,6 +23,7 @@ from softlookup.schedule.constant import Constant
 from softlookup.schedule.linear import Linear as Warm
 from softlookup.seq2seq import Seq2Seq
 from softlookup.training import Plan, Training
+from softlookup.vocabulary import UNK
 
 BUDGET = 997
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "clip": 0.5}
@@ -79,6 +80,21 @@ def test_validation_counts_every_target_token_once_and_no_padding() -> None:
     assert all(isinstance(value, int | float) for value in record.values())
     by_length = {length: metric.compute().item() for length, metric in training.by_length.items()}
     assert by_length == pytest.approx({length: sum(own) / len(own) for length, own in rights.items()}, abs=1e-6)
+
+
+def test_validation_never_counts_an_unknown_token_as_right() -> None:
+    """A model that is sure of UNK is right nowhere, and every position counts: so the curriculum hears it, too."""
+    training, records = make()
+    with torch.no_grad():
+        training.model.output.weight.zero_()
+        training.model.output.bias[UNK] = 7.0
+    training.on_validation_epoch_start()
+    examples = [Example((5, 7), (UNK, UNK, UNK)), Example((5, 7, 9), (UNK,))]
+    training.validation_step(collate(examples), 0)
+    training.running_loss.update(1.0)
+    training.on_validation_epoch_end()
+    assert records[0]["validation/token_accuracy"] == 0
+    assert {length: metric.compute().item() for length, metric in training.by_length.items()} == {2: 0, 3: 0}
 
 
 def test_a_second_validation_starts_from_nothing() -> None:

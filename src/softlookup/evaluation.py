@@ -12,7 +12,7 @@ from softlookup.metrics import alignment, bootstrap, links, sequence, translatio
 from softlookup.processes import ALONE, Processes
 from softlookup.search.search import Search
 from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import EOS
+from softlookup.vocabulary import EOS, UNK
 
 HEAT_MAPS = 4
 
@@ -112,10 +112,11 @@ def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
     targets = [output.example.target for output in outputs]
     free_right = [sequence.right(o.ids, o.example.target) for o in outputs]
     # Given the right past, a wrongly foreseen end says nothing of the positions behind it: all of them count.
-    forced_right = [np.array(o.forced) == np.array(o.reference) for o in outputs]
+    references = [np.array(o.reference) for o in outputs]
+    forced_right = [(np.array(o.forced) == r) & (r != UNK) for o, r in zip(outputs, references, strict=True)]
     forced = _alignment(outputs, [o.forced_weights for o in outputs], forced_right)
     return {
-        **sequence.measure([o.ids for o in outputs], targets),
+        **sequence.measure([o.ids for o in outputs], targets, [_wanted(o, task) for o in outputs]),
         **_alignment(outputs, [o.weights for o in outputs], free_right),
         **_translation(outputs, task),
         "forced/token_accuracy": float(np.concatenate(forced_right).mean()) if outputs else None,
@@ -161,6 +162,12 @@ def _word_errors(outputs: list[Output]) -> dict[str, float | None]:
 
 def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
     return translation.measure(*_texts(outputs, task), task.target_language)
+
+
+def _wanted(output: Output, task: Task) -> tuple[str, str] | None:
+    """What the model wrote and how a perfect output is spelled; None where there is no text."""
+    vocabulary, reference = task.target_vocabulary, output.example.reference
+    return None if reference is None else (vocabulary.write(output.ids), vocabulary.spelled(reference))
 
 
 def _texts(outputs: list[Output], task: Task) -> tuple[list[str], list[str]]:

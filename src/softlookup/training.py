@@ -17,6 +17,7 @@ from softlookup.contract import Batch, Curriculum, Optimizer, Schedule
 from softlookup.processes import ALONE, Processes
 from softlookup.seeds import derived_seed, seed_everything
 from softlookup.seq2seq import Seq2Seq
+from softlookup.vocabulary import UNK
 
 
 def _mean() -> MeanMetric:
@@ -170,7 +171,7 @@ class Training(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         logits, _ = self.model(batch)
         target = batch.target[batch.target_mask]
-        right = (logits.argmax(-1) == target).float().cpu()
+        right = ((logits.argmax(-1) == target) & (target != UNK)).float().cpu()  # as metrics.sequence.right
         lengths = [len(example.source) for example in batch.examples]
         loss = F.cross_entropy(logits, target).item()
         self._measured.append((loss, lengths, list(right.split(batch.target_mask.sum(1).tolist()))))

@@ -51,6 +51,11 @@ class Vocabulary:
         """Ids to text, up to the first EOS, without padding and BOS; UNK is written ⁇."""
         return " ".join(UNKNOWN if index == UNK else self.tokens[index] for index in _written(ids))
 
+    def spelled(self, text: str) -> str:
+        """How a perfect output spells this text: as `write` joins what `read` splits, words of no vocabulary as they
+        are. Raises UserError for halves of characters."""
+        return " ".join(_whole(text).split())
+
     def state(self) -> dict[str, Any]:
         """Plain JSON values, of which `restored` makes an equal vocabulary."""
         return {"kind": "tokens", "tokens": list(self.tokens[len(SPECIALS) :])}
@@ -64,8 +69,14 @@ class WordVocabulary(Vocabulary):
         self.lowercase = lowercase
 
     def read(self, text: str) -> tuple[int, ...]:
+        return self.encode(self._split(text))
+
+    def spelled(self, text: str) -> str:
+        return " ".join(self._split(text))
+
+    def _split(self, text: str) -> list[str]:
         text = _whole(text)
-        return self.encode(words(text.lower() if self.lowercase else text))
+        return words(text.lower() if self.lowercase else text)
 
     def state(self) -> dict[str, Any]:
         return super().state() | {"kind": "words", "lowercase": self.lowercase}
@@ -93,14 +104,21 @@ class SubwordVocabulary(Vocabulary):
         super().__init__(_label(piece) for piece in self._bytes[len(SPECIALS) :])
 
     def read(self, text: str) -> tuple[int, ...]:
-        text = _whole(text)
+        text = self._cased(text)
         if not text:
             return ()
-        ids = self._tokenizer.encode(" " + (text.lower() if self.lowercase else text), add_special_tokens=False).ids
+        ids = self._tokenizer.encode(" " + text, add_special_tokens=False).ids
         return tuple(index + len(SPECIALS) for index in ids)
 
     def write(self, ids: Iterable[int]) -> str:
         return b"".join(self._bytes[index] for index in _written(ids)).decode(errors="replace").removeprefix(" ")
+
+    def spelled(self, text: str) -> str:
+        return self._cased(text).strip()
+
+    def _cased(self, text: str) -> str:
+        text = _whole(text)
+        return text.lower() if self.lowercase else text
 
     def state(self) -> dict[str, Any]:
         return {"kind": "subwords", "model": json.loads(self._model), "lowercase": self.lowercase}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from softlookup.metrics.sequence import area, by_length, effective_length, measure, right
-from softlookup.vocabulary import EOS, PAD
+from softlookup.metrics.sequence import area, by_length, effective_length, exact, measure, right
+from softlookup.vocabulary import EOS, PAD, UNK
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,22 @@ def test_right(hypothesis, expected):
     assert right(hypothesis, [5, 7, 11]).tolist() == [bool(e) for e in expected]
 
 
+def test_an_unknown_token_is_never_right_and_stays_in_the_denominator():
+    assert right([5, UNK, 11, EOS], [5, UNK, 11]).tolist() == [True, False, True, True]
+    found = measure([[UNK, UNK, EOS], [5, EOS]], [[UNK, UNK], [5]])
+    assert found == {"token_accuracy": pytest.approx(3 / 5), "exact_match": 0.5}
+
+
+def test_texts_are_compared_where_there_are_some():
+    pieces = [7, 11, EOS], [13]
+    assert not exact(*pieces)
+    assert exact(*pieces, ("ab", "ab"))
+    assert not exact(*pieces, ("ab", "aB"))
+    assert not exact([UNK, EOS], [UNK], ("⁇", "⁇"))
+    assert exact([7, EOS, UNK], [7], ("a", "a"))
+    assert measure([pieces[0]] * 2, [pieces[1]] * 2, [("ab", "ab"), ("ab", "b")])["exact_match"] == 0.5
+
+
 def test_measure_counts_reference_positions():
     found = measure([[5, EOS], [5, 7, 11, EOS], [EOS]], [[5], [5, 7, 13], []])
     assert found["token_accuracy"] == pytest.approx((2 + 3 + 1) / (2 + 4 + 1))
@@ -32,6 +48,8 @@ def test_an_empty_set_has_no_accuracy_and_counts_must_match():
     assert measure([], []) == {"token_accuracy": None, "exact_match": None}
     with pytest.raises(ValueError, match="1 hypotheses and 2 references"):
         measure([[5]], [[5], [7]])
+    with pytest.raises(ValueError, match="1 hypotheses and 1 references, 2 with texts"):
+        measure([[5]], [[5]], [None, None])
 
 
 def test_by_length_takes_inclusive_bounds():

@@ -19,7 +19,18 @@ from softlookup import cache
 from softlookup.config import build
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
-from softlookup.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, UNKNOWN, SubwordVocabulary, Vocabulary, restored
+from softlookup.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    SPECIALS,
+    UNK,
+    UNKNOWN,
+    SubwordVocabulary,
+    Vocabulary,
+    WordVocabulary,
+    restored,
+)
 
 PAIRS = [
     ("Ein Hund rennt über die Wiese.", "A dog runs across the meadow."),
@@ -126,6 +137,15 @@ def test_subwords_lose_nothing_of_real_lines(subwords: dict[bool, SubwordVocabul
 @given(ids=st.lists(st.integers(0, SIZE - 60), max_size=19))
 def test_whatever_ids_a_model_writes_are_text(subwords: dict[bool, SubwordVocabulary], ids: list[int]) -> None:
     subwords[False].write(ids).encode()
+
+
+def test_a_perfect_output_is_spelled_as_it_is_written(vocabulary: Vocabulary, subwords: dict) -> None:
+    for text in ("A dog runs across the meadow.", "Two dogs."):
+        assert vocabulary.write(vocabulary.read(text)) == vocabulary.spelled(text)
+    assert subwords[True].spelled(" A Dog. ") == "a dog."
+    # Words of no vocabulary have their own letters, and stand where a known one would.
+    assert WordVocabulary(["dog", "."], lowercase=True).spelled("My Dog.") == "my dog ."
+    assert Vocabulary(["dog"]).spelled("My  dog") == "My dog"
 
 
 def test_a_word_has_the_same_pieces_wherever_it_stands(subwords: dict[bool, SubwordVocabulary]) -> None:

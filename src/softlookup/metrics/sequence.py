@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from softlookup.vocabulary import EOS
+from softlookup.vocabulary import EOS, UNK
 
 REACHED = 0.9  # the accuracy that counts as solved in effective_length
 
@@ -16,32 +16,53 @@ def right(hypothesis: Sequence[int], reference: Sequence[int]) -> np.ndarray:
     """Booleans (len(reference) + 1,): true where the hypothesis has the reference's id at the same position.
 
     The reference has no EOS; its last position here is that of EOS. What follows the first EOS of the hypothesis is
-    not read, and positions that it does not reach are wrong.
+    not read, and positions that it does not reach are wrong. So is every position whose reference is unknown (UNK):
+    the id stands for any word outside the vocabulary, and no two of them are known to be the same.
     """
     wanted = np.array([*reference, EOS])
-    written = list(hypothesis[: len(wanted)])
-    if EOS in written:
-        written = written[: written.index(EOS) + 1]
     found = np.full(len(wanted), -1)
+    written = _to_end(hypothesis)[: len(wanted)]
     found[: len(written)] = written
-    return np.asarray(found == wanted)
+    return np.asarray((found == wanted) & (wanted != UNK))
 
 
-def measure(hypotheses: Sequence[Sequence[int]], references: Sequence[Sequence[int]]) -> dict[str, float | None]:
+def exact(hypothesis: Sequence[int], reference: Sequence[int], texts: tuple[str, str] | None = None) -> bool:
+    """Whether the hypothesis says what the reference says, with nothing unknown in it.
+
+    For text, `texts` are what the hypothesis writes and how a perfect one would be spelled: they are compared, so that
+    it does not matter which pieces spell a text. Otherwise every position of the reference has to be right.
+    """
+    if texts is None:
+        return bool(right(hypothesis, reference).all())
+    return UNK not in _to_end(hypothesis) and texts[0] == texts[1]
+
+
+def _to_end(hypothesis: Sequence[int]) -> list[int]:
+    """Its ids up to and with the first EOS."""
+    written = list(hypothesis)
+    return written[: written.index(EOS) + 1] if EOS in written else written
+
+
+def measure(
+    hypotheses: Sequence[Sequence[int]],
+    references: Sequence[Sequence[int]],
+    texts: Sequence[tuple[str, str] | None] | None = None,
+) -> dict[str, float | None]:
     """Token accuracy and exact match of a set; None for an empty one.
 
-    token_accuracy is the share of reference positions, EOS among them, whose token is right (see `right`);
-    exact_match the share of hypotheses with every one of them right, which therefore end where the reference does.
+    token_accuracy is the share of reference positions, EOS among them, whose token is right (see `right`); exact_match
+    the share of hypotheses that say what the reference says (see `exact`, which says what `texts` are).
     Raises ValueError when the counts differ.
     """
-    if len(hypotheses) != len(references):
-        raise ValueError(f"got {len(hypotheses)} hypotheses and {len(references)} references")
+    texts = [None] * len(references) if texts is None else texts
+    if not len(hypotheses) == len(references) == len(texts):
+        raise ValueError(f"got {len(hypotheses)} hypotheses and {len(references)} references, {len(texts)} with texts")
     if not references:
         return {"token_accuracy": None, "exact_match": None}
-    rights = [right(h, r) for h, r in zip(hypotheses, references, strict=True)]
+    pairs = list(zip(hypotheses, references, texts, strict=True))
     return {
-        "token_accuracy": float(np.concatenate(rights).mean()),
-        "exact_match": float(np.mean([row.all() for row in rights])),
+        "token_accuracy": float(np.concatenate([right(h, r) for h, r, _ in pairs]).mean()),
+        "exact_match": float(np.mean([exact(*pair) for pair in pairs])),
     }
 
 

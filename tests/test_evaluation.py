@@ -1,0 +1,71 @@
+"""The test set through a model: what counts as right, as exact, as aligned, and what it takes."""
+
+from pathlib import Path
+
+import pytest
+
+from softlookup.contract import Segmentation, Task
+from softlookup.evaluation import Output, _row
+from softlookup.segmentation.bpe import Bpe
+from softlookup.segmentation.word import Word
+from softlookup.task.parallel import Parallel
+from softlookup.vocabulary import EOS, UNK
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+def text(folder: Path, train: list[str], test: list[str], segmentation: Segmentation) -> Parallel:
+    """A task with these targets; sources have as many words."""
+    for stem, lines in (("train", train), ("val", test), ("test", test)):
+        (folder / f"{stem}.en").write_text("".join(f"{line}\n" for line in lines))
+        (folder / f"{stem}.de").write_text("".join(f"{'a ' * len(line.split())}\n" for line in lines))
+    return Parallel(
+        path=str(folder), dataset="", columns=None, source="de", target="en", segmentation=segmentation, longest=50,
+        concatenate=1, alignment=None, silver=None,
+    )  # fmt: skip
+
+
+def outputs(task: Task, *written: list[int]) -> list[Output]:
+    """As if the model had written these ids, freely and under teacher forcing; without any, the reference's."""
+    examples = task.test()
+    told = written or [[*example.target, EOS] for example in examples]
+    return [
+        Output(e, ids, None, (ids + [EOS] * len(e.target))[: len(e.target) + 1], None)
+        for e, ids in zip(examples, told, strict=True)
+    ]
+
+
+def test_words_that_are_all_unknown_are_never_right(tmp_path: Path) -> None:
+    """Every target word occurs once: what a model gets by writing unknowns alone, as many as the reference has."""
+    lines = [" ".join(f"w{i}x{j}" for j in range(n)) for i, n in enumerate((2, 3, 5))]
+    task = text(tmp_path, ["ok ok", *(line.replace("w", "v") for line in lines)], lines, Word(2, True))
+    assert {index for example in task.test() for index in example.target} == {UNK}
+    found = _row(outputs(task), task)
+    # Ten words and three ends: the ends alone are right.
+    assert found["token_accuracy"] == found["forced/token_accuracy"] == pytest.approx(3 / 13)
+    assert found["exact_match"] == 0
+    assert found["bleu"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_vocabulary_of_eight(tmp_path: Path) -> None:
+    """Four words besides the specials: a dog . runs."""
+    lines = ["A dog runs.", "A cat runs.", "A dog."]
+    task = text(tmp_path, ["a dog runs . a dog runs . a ."], lines, Word(1, True, 8, 8))
+    assert len(task.target_vocabulary) == 8
+    found = _row(outputs(task), task)
+    # 11 words, of which `cat` is unknown, and three ends.
+    assert found["token_accuracy"] == found["forced/token_accuracy"] == pytest.approx(13 / 14)
+    assert found["exact_match"] == pytest.approx(2 / 3)
+
+
+def test_another_segmentation_of_the_same_text_is_exact(tmp_path: Path) -> None:
+    task = text(tmp_path, ["A dog runs."] * 5, ["A dog runs.", "A dog."], Bpe(300, True, True))
+    whole, short = (e.target for e in task.test())
+    one_by_one = [task.target_vocabulary.tokens.index(letter) for letter in "▁a▁dog▁runs."]
+    assert len(one_by_one) > len(whole)
+    found = _row(outputs(task, [*one_by_one, EOS], [*short, short[-1], EOS]), task)
+    assert found["exact_match"] == 0.5
+    assert found["bleu_lowercased"] < 100
