@@ -27,7 +27,6 @@ BESIDES = (
     "aer",
     "entropy",
     "effective_positions",
-    "alignment_accuracy_given_right",
     "best_offset_accuracy",
 )
 

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from toy import Toy
 
 from softlookup.contract import Segmentation, Task
-from softlookup.evaluation import Output, _row
+from softlookup.evaluation import Output, _heat_map, _row
 from softlookup.segmentation.bpe import Bpe
 from softlookup.segmentation.word import Word
 from softlookup.task.parallel import Parallel
@@ -59,6 +61,25 @@ def test_a_vocabulary_of_eight(tmp_path: Path) -> None:
     # 11 words, of which `cat` is unknown, and three ends.
     assert found["token_accuracy"] == found["forced/token_accuracy"] == pytest.approx(13 / 14)
     assert found["exact_match"] == pytest.approx(2 / 3)
+
+
+def test_a_dropped_word_does_not_make_what_stands_behind_it_a_wrong_look() -> None:
+    """A reader that looks at each word that it writes, and leaves one out: every look before it is at gold."""
+    task = Toy()
+    example = task.draw(np.random.default_rng(0), 7)
+    looks = np.eye(8)[[6, 5, 4, 3, 2, 1, 0, 7]]  # gold of a reversal, then the end
+    dropped = [*example.target[:2], *example.target[3:], EOS]
+    assert example.target[2] != example.target[3]
+    free, forced = np.delete(looks, 2, axis=0), looks
+    output = Output(example, dropped, free, [*example.target, EOS], forced)
+    found = _row([output], task)
+    assert (found["alignment_accuracy"], found["gold_mass"], found["aer"]) == (1.0, 1.0, 0.0)
+    assert (found["alignment_positions"], found["forced/alignment_positions"]) == (2, 7)
+    assert found["forced/alignment_accuracy"] == found["forced/alignment_accuracy_given_right"] == 1.0
+    # Of each token that is right there is a look already: free decoding has no such figure of its own.
+    assert "alignment_accuracy_given_right" not in found
+    gold = _heat_map(output, task).gold
+    assert np.argwhere(gold).tolist() == [[0, 6], [1, 5]]
 
 
 def test_another_segmentation_of_the_same_text_is_exact(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ class Output:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One lookup to look at: weights (T, S) of the tokens that the model wrote, gold (T, S) of the reference's."""
+    """One lookup to look at: weights (T, S) of the tokens that the model wrote, gold (T, S) of the reference's, up to
+    the first token in which the two differ."""
 
     weights: np.ndarray
     gold: np.ndarray
@@ -108,16 +109,21 @@ def evaluate(
 
 
 def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
-    """The metrics of a set of outputs: free decoding under plain names, teacher forcing under `forced/`."""
+    """The metrics of a set of outputs: free decoding under plain names, teacher forcing under `forced/`.
+
+    Alignment under teacher forcing is that of every position; under free decoding that of the positions before the
+    first token that differs from the reference's, but for entropy, which needs no reference and is that of all rows.
+    """
     targets = [output.example.target for output in outputs]
-    free_right = [sequence.right(o.ids, o.example.target) for o in outputs]
     # Given the right past, a wrongly foreseen end says nothing of the positions behind it: all of them count.
     references = [np.array(o.reference) for o in outputs]
     forced_right = [(np.array(o.forced) == r) & (r != UNK) for o, r in zip(outputs, references, strict=True)]
-    forced = _alignment(outputs, [o.forced_weights for o in outputs], forced_right)
+    whole = [len(target) for target in targets]
+    forced = _alignment(outputs, [o.forced_weights for o in outputs], whole, forced_right)
+    agreed = [sequence.agreed(o.ids, o.example.target) for o in outputs]
     return {
         **sequence.measure([o.ids for o in outputs], targets, [_wanted(o, task) for o in outputs]),
-        **_alignment(outputs, [o.weights for o in outputs], free_right),
+        **_alignment(outputs, [o.weights for o in outputs], agreed),
         **_translation(outputs, task),
         "forced/token_accuracy": float(np.concatenate(forced_right).mean()) if outputs else None,
         **{f"forced/{name}": value for name, value in forced.items()},
@@ -135,12 +141,15 @@ def _bucket(outputs: list[Output], task: Task) -> dict[str, float | None]:
 
 
 def _alignment(
-    outputs: list[Output], weights: list[np.ndarray | None], right: list[np.ndarray]
+    outputs: list[Output], weights: list[np.ndarray | None], until: list[int], right: list[np.ndarray] | None = None
 ) -> dict[str, float | None]:
+    """The alignment measures of these weights, compared with gold up to so many positions of each example."""
     examples = [output.example for output in outputs]
     # Without the row of EOS: every mechanism finds the end, and no task has gold for it.
     words = [own if own is None else own[: len(e.target)] for own, e in zip(weights, examples, strict=True)]
-    return alignment.measure(words, [e.sure for e in examples], [e.possible for e in examples], right)
+    sure = [e.sure[:n] for e, n in zip(examples, until, strict=True)]
+    possible = [e.possible[:n] for e, n in zip(examples, until, strict=True)]
+    return alignment.measure(words, sure, possible, right)
 
 
 def _word_errors(outputs: list[Output]) -> dict[str, float | None]:
@@ -191,7 +200,8 @@ def _heat_maps(outputs: list[Output], task: Task) -> list[HeatMap]:
 def _heat_map(output: Output, task: Task) -> HeatMap:
     assert output.weights is not None
     gold = np.zeros(output.weights.shape, dtype=bool)
-    for t, positions in enumerate(output.example.sure[: len(gold)]):
+    # Behind the first difference gold is that of other words than those beside the rows.
+    for t, positions in enumerate(output.example.sure[: sequence.agreed(output.ids, output.example.target)]):
         gold[t, list(positions)] = True
     source, target = task.source_vocabulary.tokens, task.target_vocabulary.tokens
     return HeatMap(

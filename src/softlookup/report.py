@@ -48,7 +48,7 @@ def _summary(row: dict[str, Any]) -> Table:
     ]
     alignment = [
         ("accuracy", _figure(metrics["test/alignment_accuracy"], ".1%")),
-        ("… of right tokens", _figure(metrics["test/alignment_accuracy_given_right"], ".1%")),
+        ("… forced", _figure(metrics["test/forced/alignment_accuracy"], ".1%")),
         ("gold mass", _figure(metrics["test/gold_mass"], ".1%")),
         ("AER", _figure(metrics["test/aer"], ".2f")),
     ]

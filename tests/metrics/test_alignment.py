@@ -15,7 +15,6 @@ NOTHING = {
     "effective_positions": None,
     "best_offset_accuracy": None,
     "best_offset": None,
-    "alignment_accuracy_given_right": None,
     "alignment_positions": None,
 }
 
@@ -81,6 +80,16 @@ def test_a_hypothesis_of_another_length_is_compared_up_to_the_shorter(length):
     assert found["alignment_positions"] == min(length, 5)
     assert found["alignment_accuracy"] == found["gold_mass"] == 1.0
     assert found["aer"] == 0.0
+
+
+def test_what_stands_behind_the_gold_that_is_given_counts_in_entropy_alone():
+    """As where a word was dropped: the sets end at the first difference, and what has moved behind it is not wrong."""
+    weights = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.5, 0.5, 0.0]])
+    found = measure([weights], [sets({0})], [sets({0})])
+    assert found["alignment_accuracy"] == found["gold_mass"] == found["best_offset_accuracy"] == 1.0
+    assert (found["aer"], found["alignment_positions"]) == (0.0, 1)
+    assert found["entropy"] == pytest.approx(math.log(2) / 3)
+    assert "alignment_accuracy_given_right" not in found
 
 
 def test_right_may_be_shorter_than_the_weights():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from softlookup.metrics.sequence import area, by_length, effective_length, exact, measure, right
+from softlookup.metrics.sequence import agreed, area, by_length, effective_length, exact, measure, right
 from softlookup.vocabulary import EOS, PAD, UNK
 
 
@@ -26,6 +26,22 @@ def test_an_unknown_token_is_never_right_and_stays_in_the_denominator():
     assert right([5, UNK, 11, EOS], [5, UNK, 11]).tolist() == [True, False, True, True]
     found = measure([[UNK, UNK, EOS], [5, EOS]], [[UNK, UNK], [5]])
     assert found == {"token_accuracy": pytest.approx(3 / 5), "exact_match": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "positions"),
+    [
+        ([5, 7, 11, EOS], 3),
+        ([5, 7, 11, 13, EOS], 3),
+        ([5, 11, EOS], 1),
+        ([5, 7, EOS, 11], 2),
+        ([7, 5, 7, 11, EOS], 0),
+        ([EOS], 0),
+        ([], 0),
+    ],
+)
+def test_positions_before_the_first_difference(hypothesis, positions):
+    assert agreed(hypothesis, [5, 7, 11]) == positions
 
 
 def test_texts_are_compared_where_there_are_some():

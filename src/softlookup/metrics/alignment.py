@@ -19,21 +19,22 @@ def measure(
     """Alignment measures of a corpus, each a mean over its target positions (not over its examples).
 
     For each example: weights (T, S) ≥ 0, or None where the model has none; `sure` and `possible`, sets of gold source
-    positions by target position; `right` (T,) booleans, true where the token at that position was right. T may differ
-    from the number of gold sets, as it does under free decoding: position t is compared with position t, up to the
-    shorter of the two, and the rest counts in nothing. A position past the end of `right` is not right.
+    positions by target position; `right` (T,) booleans, true where the token at that position was right. Row t is
+    compared with the sets of position t, up to the shorter of the two, and the rest counts in no comparison: under
+    free decoding give the sets before the first token that differs from the reference's, since what stands behind a
+    dropped or an added token has moved. A position past the end of `right` is not right.
 
-    With a = argmax of a row (the first of equals), over positions with a sure set:
+    With a = argmax of a row (the first of equals), over compared positions with a sure set:
 
     - alignment_accuracy: a in the sure set
     - gold_mass: weight on the sure set / weight of the row, 0 to 1
-    - alignment_accuracy_given_right: alignment_accuracy where `right` is true
+    - alignment_accuracy_given_right: alignment_accuracy where `right` is true; not there without `right`
     - best_offset_accuracy: a + d in the sure set, at the one integer d that makes it largest, `best_offset`
       (the smallest |d| of equals, negative first)
     - alignment_positions: how many these are
 
     Over all compared positions, aer = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|) with the links A = {(t, a)}, S sure and
-    P ⊇ S possible ones (Och & Ney 2003). Over all rows given, gold or not: entropy
+    P ⊇ S possible ones (Och & Ney 2003). Over all rows given, compared or not: entropy
     −Σ p ln p in nats of the row normalized to one, and effective_positions exp(entropy); so leave the rows of EOS and
     of padding out.
 
@@ -64,7 +65,7 @@ def measure(
         "entropy": _mean(entropy),
         "effective_positions": _mean(np.exp(entropy)),
         **_best_offset([(a, s) for a, s, _ in gold]),
-        "alignment_accuracy_given_right": _mean([a in s for a, s, ok in gold if ok]),
+        **({} if right is None else {"alignment_accuracy_given_right": _mean([a in s for a, s, ok in gold if ok])}),
         "alignment_positions": len(gold) or None,
     }
 

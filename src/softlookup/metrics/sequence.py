@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,16 @@ def exact(hypothesis: Sequence[int], reference: Sequence[int], texts: tuple[str,
     if texts is None:
         return bool(right(hypothesis, reference).all())
     return UNK not in _to_end(hypothesis) and texts[0] == texts[1]
+
+
+def agreed(hypothesis: Sequence[int], reference: Sequence[int]) -> int:
+    """How many positions there are before the first in which the ids differ; all of the reference's where none does.
+
+    So far the model has written under the reference's past; behind it, position t of one need not be position t of
+    the other.
+    """
+    pairs = zip(_to_end(hypothesis), reference, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _to_end(hypothesis: Sequence[int]) -> list[int]:
