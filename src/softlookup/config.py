@@ -21,6 +21,7 @@ from softlookup.schema import SETTINGS, check_settings
 
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
 _UNCHOSEN = {"seed", *UNHASHED, *BOOKKEEPING} - {"sizes"}
+_HOSTED = {"normalizer", "window", "segmentation"}  # hashed within the attention or the task that uses them
 SIZES = ("small", "paper")
 # Keys of a task that say where files lie: no variant either.
 FILES = ("path", "alignment", "silver")
@@ -67,7 +68,9 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         if group not in PRESETS:
             check_part(group, kept.get(group), part_of(group))
     chosen = HydraConfig.get().runtime.choices
-    if kept["choices"] != {group: chosen.get(group) for group in offered if group not in UNHASHED | SCAFFOLDING}:
+    if kept["choices"] != {
+        group: chosen.get(group) for group in offered if group not in UNHASHED - _HOSTED | SCAFFOLDING
+    }:
         raise UserError(f"choices={told(kept['choices'])}: only tells what was chosen; choose as in attention=additive")
     if chosen.get("paper") is not None:
         kept["choices"] |= {"paper": chosen["paper"], "size": plain["size"]}

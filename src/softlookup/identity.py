@@ -19,7 +19,7 @@ UNHASHED = frozenset(
     | {"memory", "checkpoint_seconds", "debug", "confirm", "choices", "tuned", "normalizer", "window", "segmentation"}
 )
 # Says where a task reads its data. What was read there counts instead: its digests stand under `data`.
-LOCATIONS = frozenset({"path", "dataset", "columns", "alignment", "silver"})
+LOCATIONS = frozenset({"path", "dataset", "columns", "alignment", "silver", "train", "validation", "test"})
 DIGITS = 12  # 48 bits: among 10,000 runs two share them once in six million sweeps
 
 

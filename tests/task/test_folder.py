@@ -55,6 +55,44 @@ def test_test_is_another_name_of_the_test_set_but_not_beside_it(tmp_path: Path) 
         read_folder(path, "de", "en")
 
 
+@pytest.mark.parametrize("stem", ["val", "valid", "dev", "validation"])
+def test_validation_has_the_names_that_people_give_it(tmp_path: Path, stem: str) -> None:
+    """Endings are any codes, such as src and tgt; of two candidates neither is taken."""
+    path = folder(tmp_path / "text", "src", "tgt")
+    for language in ("src", "tgt"):
+        (path / f"val.{language}").rename(path / f"{stem}.{language}")
+        (path / f"test_2016_flickr.{language}").rename(path / f"test.{language}")
+    splits = read_folder(path, "src", "tgt")
+    assert [*splits["validation"]] == [("val src 1", "val tgt 1"), ("val src 2", "val tgt 2")]
+    assert len(splits["test"]) == 2
+    other = "dev" if stem != "dev" else "valid"
+    (path / f"{other}.tsv").write_text("src\ttgt\na\tb\n")
+    with pytest.raises(UserError, match=rf"has {other}\.tsv and {stem}\.src and {stem}\.tgt; leave one"):
+        read_folder(path, "src", "tgt")
+
+
+def test_own_names_of_splits(tmp_path: Path) -> None:
+    """Dots in a name are its own, and a split may lie in a folder below."""
+    path = folder(tmp_path / "text")
+    (path / "sets").mkdir()
+    for language in ("de", "en"):
+        for old, new in (("train", "corpus.tok"), ("val", "newstest2013"), ("test_2016_flickr", "sets/newstest2014")):
+            (path / f"{old}.{language}").rename(path / f"{new}.{language}")
+    own = {"train": "corpus.tok", "validation": "newstest2013", "test": "sets/newstest2014"}
+    splits = read_folder(path, "de", "en", own=own)
+    assert [next(iter(split))[0] for split in splits.values()] == ["train de 1", "val de 1", "test_2016_flickr de 1"]
+    with pytest.raises(UserError, match=r"no newstest2015\.de .* task\.test=NAME is another name"):
+        read_folder(path, "de", "en", own=own | {"test": "newstest2015"})
+    (path / "corpus.tok.jsonl").write_text('{"de": "x", "en": "y"}\n')
+    with pytest.raises(UserError, match=r"has corpus\.tok\.jsonl and corpus\.tok\.de and corpus\.tok\.en; leave one"):
+        read_folder(path, "de", "en", own=own)
+
+
+def test_columns_without_a_tsv_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"task\.columns=de en names the columns of TSV files, and .* has none"):
+        read_folder(folder(tmp_path / "text"), "de", "en", "de en")
+
+
 def test_unequal_line_counts_name_both_files(tmp_path: Path) -> None:
     path = folder(tmp_path / "text")
     (path / "val.en").write_text("one\ntwo\nthree\n")
@@ -65,7 +103,7 @@ def test_unequal_line_counts_name_both_files(tmp_path: Path) -> None:
 def test_a_missing_file_says_what_was_expected_and_what_is_there(tmp_path: Path) -> None:
     path = folder(tmp_path / "text")
     with pytest.raises(
-        UserError, match=r"has no train\.fr or train\.fr\.gz; it holds: test_2016_flickr\.de, .*val\.en"
+        UserError, match=r"has no train\.fr \(plain or \.gz\); it holds: test_2016_flickr\.de, .*val\.en"
     ):
         read_folder(path, "fr", "en")
     for file in path.iterdir():
@@ -138,6 +176,33 @@ def test_a_mistake_in_tsv_is_named_by_file_and_line(tmp_path: Path, content: str
 def test_jsonl(tmp_path: Path, packed: str) -> None:
     rows = [json.dumps({"en": target, "n": 1, "de": source or None}, ensure_ascii=False) for source, target in PAIRS]
     assert [*train(table(tmp_path, f"jsonl{packed}", "\n".join(rows)))] == PAIRS
+
+
+def test_jsonl_and_parquet_in_the_hubs_layout(tmp_path: Path) -> None:
+    """Both texts under `translation`, in either direction, other keys beside them."""
+    rows = [{"id": n, "translation": {"en": en, "de": de or None}} for n, (de, en) in enumerate(PAIRS)]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    assert [*train(table(tmp_path / "a", "jsonl", lines))] == PAIRS
+    columns = {"id": [0, 1, 2], "translation": [row["translation"] for row in rows]}
+    assert [*train(parquet(tmp_path / "b", columns))] == PAIRS
+    back = read_folder(tmp_path / "b", "en", "de")["test"]
+    assert [*back] == [pair[::-1] for pair in PAIRS]
+    assert [*train(parquet(tmp_path / "c", {"translation": [None, {"de": "a", "en": "b"}]}))] == [("", ""), ("a", "b")]
+    with pytest.raises(UserError, match=r"train\.parquet has no language in its column translation, named en; .*fr"):
+        train(parquet(tmp_path / "d", {"translation": [{"de": "a", "fr": "b"}]}))
+    with pytest.raises(UserError, match=r"train\.jsonl, line 1, translation has no key en; valid: de, fr"):
+        train(table(tmp_path / "e", "jsonl", '{"translation": {"de": "a", "fr": "b"}}'))
+
+
+def test_both_layouts_at_once_are_ambiguous(tmp_path: Path) -> None:
+    row = {"de": "a", "en": "b", "translation": {"de": "c", "en": "d"}}
+    with pytest.raises(UserError, match=r"train\.jsonl, line 1 has de and translation, .* leave one of them"):
+        train(table(tmp_path / "a", "jsonl", json.dumps(row)))
+    with pytest.raises(UserError, match=r"train\.parquet has de and translation, .* leave one of them"):
+        train(parquet(tmp_path / "b", {key: [value] for key, value in row.items()}))
+    # A column of plain text may have any name, that of the layout too.
+    named = read_folder(parquet(tmp_path / "c", {"text": ["a"], "translation": ["b"]}), "text", "translation")
+    assert [*named["train"]] == [("a", "b")]
 
 
 @pytest.mark.parametrize(

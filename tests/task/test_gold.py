@@ -26,7 +26,7 @@ def corpus(folder: Path, **files: str) -> Parallel:
     for name, content in files.items():
         (folder / name).write_text(content)
         given[name] = str(folder / name)
-    return Parallel(str(folder), "", None, "de", "en", Word(1, True), 50, 1, **given)
+    return Parallel(str(folder), None, None, "de", "en", Word(1, True), 50, 1, **given)
 
 
 def output(example: Example, links: dict[int, int]) -> Output:

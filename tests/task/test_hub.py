@@ -36,7 +36,7 @@ def test_a_language_or_split_that_the_hub_does_not_have(monkeypatch: pytest.Monk
     from datasets import Dataset
 
     hub(monkeypatch)
-    with pytest.raises(UserError, match=r"no language fr; valid: de, en \(or give task\.path=DIR with train\.fr"):
+    with pytest.raises(UserError, match=r"no column fr; valid: de, en \(or give task\.path=DIR with train\.fr"):
         read_hub("someone/text", "fr", "en")
     hub(monkeypatch, splits=("train", "test"))
     with pytest.raises(UserError, match="no split validation; it has train, test"):
@@ -45,6 +45,32 @@ def test_a_language_or_split_that_the_hub_does_not_have(monkeypatch: pytest.Monk
     monkeypatch.setattr("datasets.load_dataset", lambda _name: {"train": empty})
     with pytest.raises(UserError, match="has nothing in its split train"):
         read_hub("someone/text", "de", "en")
+
+
+def test_the_hubs_layout_of_translations_and_own_names_of_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column `translation` with a text for each language, as datasets' own feature and as a plain dict."""
+    from datasets import Dataset, DatasetDict, Features, Translation
+
+    rows = {"id": ["0", "1"], "translation": [{"de": "eins", "en": "one"}, {"de": "zwei", "en": "two"}]}
+    typed = Dataset.from_dict(
+        {"translation": rows["translation"]}, Features({"translation": Translation(["de", "en"])})
+    )
+    asked = []
+
+    def load(*name: str) -> DatasetDict:
+        asked.append(name)
+        return DatasetDict({"train": Dataset.from_dict(rows), "dev": typed, "test": typed})
+
+    monkeypatch.setattr(hub_module, "hub_unreachable", lambda: None)
+    monkeypatch.setattr("datasets.load_dataset", load)
+    splits = read_hub("books:de-en", "en", "de", {"validation": "dev", "test": None})
+    assert [[*split] for split in splits.values()] == [[("one", "eins"), ("two", "zwei")]] * 3
+    assert asked == [("books", "de-en")]
+    assert splits["validation"].names["de"] == "books:de-en, split dev, column de"
+    with pytest.raises(UserError, match=r"no split validation; it has train, dev, test \(task\.validation=NAME\)"):
+        read_hub("books", "en", "de")
+    with pytest.raises(UserError, match="no language in its column translation, named fr; valid: de, en"):
+        read_hub("books", "en", "fr", {"validation": "dev"})
 
 
 def test_a_failing_hub_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +85,8 @@ def test_a_failing_hub_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> Non
         read_hub("someone/text", "de", "en")
     assert str(caught.value) == (
         "someone/text could not be loaded from the Hugging Face hub (no route); give task.path=DIR, a folder with "
-        "train.de, train.en, val.de, val.en, test.de, test.en (plain or .gz)"
+        "train.de, train.en, val.de, val.en, test.de, test.en (plain or .gz); "
+        "task.dataset=NAME:CONFIG is one of several that a dataset has"
     )
 
 

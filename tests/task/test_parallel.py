@@ -48,7 +48,7 @@ def parallel(path: Path, train: Lines, validation: Lines = TRAIN[:1], test: Line
     settings = {"source": "de", "target": "en", "segmentation": Word(1, True)}
     settings |= {"columns": None, "longest": 50, "concatenate": 1}
     settings |= {"alignment": None, "silver": None}
-    return Parallel(path=str(path), dataset="", **settings | given)
+    return Parallel(**{"path": str(path), "dataset": None} | settings | given)
 
 
 def of_lengths(*lengths: int) -> Lines:
@@ -117,7 +117,7 @@ def test_a_byte_order_mark_and_crlf_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "train.de").write_bytes(
         b"\xef\xbb\xbf" + "".join(f"{source}\r\n" for source, _ in TRAIN).encode().removesuffix(b"\r\n")
     )
-    other = Parallel(str(tmp_path), "", None, "de", "en", Word(1, True), 50, 1, None, None)
+    other = Parallel(str(tmp_path), None, None, "de", "en", Word(1, True), 50, 1, None, None)
     assert other.source_vocabulary.tokens == plain.source_vocabulary.tokens
     assert other.notes() == plain.notes()
 
@@ -428,6 +428,15 @@ def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.source_vocabulary.tokens[4:] == ("ein", "hund")
     assert task.notes()[0].endswith("1 with a side without words")
     assert task.test() == [Example((5,), (5,), reference="dog", words=1)]
+
+
+def test_keys_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"task\.path=.* task\.dataset=x/y: text comes from one place"):
+        parallel(tmp_path, TRAIN, dataset="x/y")
+    with pytest.raises(UserError, match=r"task\.columns=de en names the columns of TSV files of task\.path=DIR"):
+        Parallel(None, None, "de en", "de", "en", Word(1, True), 50, 1, None, None)
+    with pytest.raises(UserError, match=r"no news\.de .* task\.test=NAME"):
+        Parallel(str(tmp_path), None, None, "de", "en", Word(1, True), 50, 1, None, None, test="news")
 
 
 def test_quantiles_are_those_of_the_training_lengths(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Splits from a folder of files: two line-aligned files for each, or a table of both languages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,67 +10,81 @@ from softlookup.task.records import jsonl, parquet, tsv
 from softlookup.task.split import STEMS, Pair, Split, examined
 
 TABLES = ("tsv", "tsv.gz", "jsonl", "jsonl.gz", "parquet")
+Found = tuple[str, str]  # the stem of a file's name, and what follows its dot
 
 
-def read_folder(folder: Path, source: str, target: str, columns: str | None = None) -> dict[str, Split]:
-    """The splits of a folder: `train`, `val` (or `validation`) and `test_2016_flickr` (or `test`).
+def read_folder(
+    folder: Path,
+    source: str,
+    target: str,
+    columns: str | None = None,
+    own: Mapping[str, str | None] | None = None,
+) -> dict[str, Split]:
+    """Read the splits of a folder: `train`, `val` (`valid`, `dev`, `validation`) and `test_2016_flickr` (or `test`).
 
-    Each is a pair of line-aligned files `train.de` and `train.en`, plain or `.gz`, or one table `train.tsv`,
-    `train.jsonl` (both plain or `.gz`) or `train.parquet` with a column for each language; exactly one of these.
-    `columns` has the names of the columns, with blanks between them, for TSV files that do not begin with them. A
-    changed file is read anew. Raises UserError for a missing or an ambiguous file and for what is wrong within one.
+    `own` has other names for splits, None where the usual ones hold. Each split is read as `read_split` says. Raises
+    UserError for a missing or an ambiguous file, for what is wrong within one, and for `columns` without a TSV file.
     """
     if not folder.is_dir():
         raise UserError(f"task.path={folder} is not a folder; expected one with train.{source}, train.{target}, …")
-    named = None if columns is None else columns.split()
     splits = {}
-    for split, stems in STEMS.items():
-        tables = [f"{stem}.{kind}" for stem in stems for kind in TABLES if (folder / f"{stem}.{kind}").is_file()]
-        sides = [name for name in _names(stems, source) + _names(stems, target) if (folder / name).is_file()]
-        if tables and (tables[1:] or sides):
-            raise _ambiguous(folder, [*tables, *sides])
-        splits[split] = (
-            _table(folder / tables[0], (source, target), named)
-            if tables
-            else _aligned(_file(folder, stems, source), _file(folder, stems, target), source, target)
-        )
+    tables = []
+    for split, usual in STEMS.items():
+        name = (own or {}).get(split)
+        stems = usual if name is None else (name,)
+        tables += [kind for _, kind in _found(folder, stems, TABLES)]
+        splits[split] = read_split(folder, split, stems, (source, target), columns)
+    if columns is not None and not any(kind.startswith("tsv") for kind in tables):
+        raise UserError(f"task.columns={columns} names the columns of TSV files, and {folder} has none; leave it out")
     return splits
 
 
-def _aligned(one: Path, other: Path, source: str, target: str) -> Split:
-    if one.name.split(".")[0] != other.name.split(".")[0]:
+def read_split(
+    folder: Path, split: str, stems: tuple[str, ...], languages: tuple[str, str], columns: str | None = None
+) -> Split:
+    """Read one split of a folder, from the files that one of `stems` begins.
+
+    It is a pair of line-aligned files `train.de` and `train.en`, plain or `.gz`, or one table `train.tsv`,
+    `train.jsonl` (both plain or `.gz`) or `train.parquet` with a column for each language, or (JSONL and parquet) a
+    column `translation` that holds both; exactly one of these. `columns` has the names of the columns, with blanks
+    between them, for TSV files that do not begin with them. A changed file is read anew. Raises UserError for a missing
+    or an ambiguous file and for what is wrong within one.
+    """
+    tables = _found(folder, stems, TABLES)
+    sides = [_found(folder, stems, (language, f"{language}.gz")) for language in languages]
+    found = [*tables, *sides[0], *sides[1]]
+    if tables[1:] or (tables and any(sides)) or sides[0][1:] or sides[1][1:]:
+        names = " and ".join(map(".".join, found if tables else sides[0] if sides[0][1:] else sides[1]))
+        raise UserError(f"{folder} has {names}; leave one of them, so that it is clear which is read")
+    if tables:
+        return _table(folder / ".".join(tables[0]), tables[0][1], languages, columns)
+    for language, side in zip(languages, sides, strict=True):
+        if not side:
+            raise _missing(folder, split, stems, language)
+    one, other = (folder / ".".join(side[0]) for side in sides)
+    if sides[0][0][0] != sides[1][0][0]:
         raise UserError(f"{one} and {other} are not two sides of one text")
-    return examined({source: str(one), target: str(other)}, partial(aligned, one, other))
+    return examined(dict(zip(languages, (str(one), str(other)), strict=True)), partial(aligned, one, other))
 
 
-def _table(path: Path, languages: tuple[str, str], columns: list[str] | None) -> Split:
+def _found(folder: Path, stems: tuple[str, ...], endings: tuple[str, ...]) -> list[Found]:
+    return [(stem, ending) for stem in stems for ending in endings if (folder / f"{stem}.{ending}").is_file()]
+
+
+def _table(path: Path, ending: str, languages: tuple[str, str], columns: str | None) -> Split:
     names = {language: f"{path}, column {language}" for language in languages}
-    kind = path.name.split(".")[1]
-    if kind == "tsv":
-        return examined(names, partial(tsv, path, languages, columns), 1 if columns else 2)
-    rows: Callable[[Path, tuple[str, str]], Iterator[Pair]] = jsonl if kind == "jsonl" else parquet
+    if ending.startswith("tsv"):
+        named = None if columns is None else columns.split()
+        return examined(names, partial(tsv, path, languages, named), 1 if named else 2)
+    rows: Callable[[Path, tuple[str, str]], Iterator[Pair]] = parquet if ending == "parquet" else jsonl
     return examined(names, partial(rows, path, languages))
 
 
-def _names(stems: tuple[str, ...], language: str) -> list[str]:
-    return [f"{stem}.{language}{ending}" for stem in stems for ending in ("", ".gz")]
-
-
-def _file(folder: Path, stems: tuple[str, ...], language: str) -> Path:
-    """The one file of a split in a language."""
-    names = _names(stems, language)
-    found = [name for name in names if (folder / name).is_file()]
-    if not found:
-        there = sorted(path.name for path in folder.iterdir())
-        shown = ", ".join(there[:12]) + (", …" if len(there) > 12 else "")
-        raise UserError(
-            f"{folder} has no {' or '.join(names)}; it holds: {shown or 'nothing'} "
-            f"(a table of both languages is {stems[0]}.tsv, {stems[0]}.jsonl or {stems[0]}.parquet)"
-        )
-    if len(found) > 1:
-        raise _ambiguous(folder, found)
-    return folder / found[0]
-
-
-def _ambiguous(folder: Path, found: list[str]) -> UserError:
-    return UserError(f"{folder} has {' and '.join(found)}; leave one of them, so that it is clear which is read")
+def _missing(folder: Path, split: str, stems: tuple[str, ...], language: str) -> UserError:
+    there = sorted(path.name for path in folder.iterdir())
+    shown = ", ".join(there[:12]) + (", …" if len(there) > 12 else "")
+    return UserError(
+        f"{folder} has no {' or '.join(f'{stem}.{language}' for stem in stems)} (plain or .gz); it holds: "
+        f"{shown or 'nothing'} (a table of both languages is {stems[0]}.tsv, {stems[0]}.jsonl or {stems[0]}.parquet; "
+        f"task.{split}=NAME is another name, without the ending)"
+    )

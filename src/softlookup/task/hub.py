@@ -2,48 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from softlookup.errors import UserError, nearest
-from softlookup.task.records import line_of
-from softlookup.task.split import STEMS, Pair, Split, examined
+from softlookup.errors import UserError
+from softlookup.task.records import columns_of, line_of
+from softlookup.task.split import STEMS, TRANSLATION, Pair, Split, examined
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 HUB_TIMEOUT = 5.0  # seconds
+DATASET = "bentrevett/multi30k"  # where none is named
 
 
-def read_hub(dataset: str, source: str, target: str) -> dict[str, Split]:
-    """The splits of a dataset of the Hugging Face hub, from its local cache where the hub cannot be reached.
+def read_hub(dataset: str, source: str, target: str, own: Mapping[str, str | None] | None = None) -> dict[str, Split]:
+    """Read the splits of a dataset of the Hugging Face hub, from its local cache where the hub cannot be reached.
 
-    Raises UserError where neither has it, or where it has no such language, or a split is missing or empty.
+    `dataset` is NAME, or NAME:CONFIG of one that has several, as in `opus_books:de-en`. Each language is a column, or a
+    field of the column `translation`. `own` has other names for splits than `train`, `validation` and `test`, None
+    where these hold. Raises UserError where neither has the dataset, or where it has no such language, or a split is
+    missing or empty.
     """
     loaded = _load(dataset, source, target)
+    languages = (source, target)
     splits = {}
     for split in STEMS:
-        if split not in loaded:
-            raise UserError(f"{dataset} has no split {split}; it has {', '.join(loaded)}")
-        if not loaded[split].num_rows:
-            raise UserError(f"{dataset} has nothing in its split {split}")
-        for language in (source, target):
-            if language not in loaded[split].column_names:
-                raise UserError(
-                    f"{dataset} has no language {language}; {nearest(language, loaded[split].column_names)} "
-                    f"(or give task.path=DIR with train.{source}, train.{target}, …)"
-                )
-        names = {language: f"{dataset}, split {split}, column {language}" for language in (source, target)}
-        splits[split] = examined(names, partial(_rows, loaded[split], names))
+        name = (own or {}).get(split) or split
+        if name not in loaded:
+            raise UserError(f"{dataset} has no split {name}; it has {', '.join(loaded)} (task.{split}=NAME)")
+        if not loaded[name].num_rows:
+            raise UserError(f"{dataset} has nothing in its split {name}")
+        inside = _languages(loaded[name])
+        hint = f" (or give task.path=DIR with train.{source}, train.{target}, …)"
+        columns_of(dataset, loaded[name].column_names, languages, inside, hint)
+        names = {language: f"{dataset}, split {name}, column {language}" for language in languages}
+        splits[split] = examined(names, partial(_rows, loaded[name], names, inside is not None))
     return splits
 
 
-def _rows(dataset: Dataset, names: dict[str, str]) -> Iterator[Pair]:
-    """The rows of two columns; the datasets library maps its own files into memory."""
+def _languages(dataset: Dataset) -> list[str] | None:
+    """Those of the column `translation`; None where there is none that holds some."""
+    feature = dataset.features.get(TRANSLATION)
+    if isinstance(feature, dict):
+        return list(feature)
+    return getattr(feature, "languages", None)
+
+
+def _rows(dataset: Dataset, names: dict[str, str], nested: bool) -> Iterator[Pair]:
+    """The rows of two columns, or of two fields of one; the datasets library maps its own files into memory."""
     number = 0
-    for batch in dataset.select_columns(list(names)).iter(batch_size=1000):
-        for values in zip(*(batch[language] for language in names), strict=True):
+    for batch in dataset.select_columns([TRANSLATION] if nested else list(names)).iter(batch_size=1000):
+        columns = (
+            [[(row or {}).get(language) for row in batch[TRANSLATION]] for language in names]
+            if nested
+            else [batch[language] for language in names]
+        )
+        for values in zip(*columns, strict=True):
             number += 1
             sides = zip(values, names.values(), strict=True)
             source, target = (line_of(value, f"{name}, row {number}") for value, name in sides)
@@ -63,13 +79,14 @@ def _load(dataset: str, source: str, target: str) -> DatasetDict:
     before = datasets.config.HF_HUB_OFFLINE
     datasets.config.HF_HUB_OFFLINE = before or unreachable is not None
     try:
-        return datasets.load_dataset(dataset)
+        return datasets.load_dataset(*dataset.split(":", 1))
     except Exception as error:  # the hub, its client and the dataset's format each have errors of their own
         lines = str(unreachable or error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise UserError(
             f"{dataset} could not be loaded from the Hugging Face hub ({reason}); give task.path=DIR, a folder with "
-            f"train.{source}, train.{target}, val.{source}, val.{target}, test.{source}, test.{target} (plain or .gz)"
+            f"train.{source}, train.{target}, val.{source}, val.{target}, test.{source}, test.{target} (plain or .gz); "
+            "task.dataset=NAME:CONFIG is one of several that a dataset has"
         ) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = before

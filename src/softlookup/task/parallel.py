@@ -10,7 +10,7 @@ from softlookup.errors import UserError
 from softlookup.task.corpus import JUDGED, dropped, joined, prepared, stripped
 from softlookup.task.folder import read_folder
 from softlookup.task.gold import linked
-from softlookup.task.hub import read_hub
+from softlookup.task.hub import DATASET, read_hub
 from softlookup.task.passes import Passes
 from softlookup.task.split import Pair, Split
 from softlookup.vocabulary import UNK
@@ -24,9 +24,10 @@ class Parallel(Task):
     """Translation of sentence pairs, `source` to `target` (language codes).
 
     Read from `path`, a folder (`task.folder.read_folder` says of which files, and what `columns` is for), or where it
-    is None from `dataset` on the Hugging Face hub. What a token is says `segmentation`, which learns both vocabularies
-    from the training text. Encoded training text is kept in the cache by its content and mapped into memory
-    (`task.corpus`), so it need not fit there.
+    is None from `dataset` on the Hugging Face hub (`task.hub.read_hub`; None: Multi30k). `train`, `validation` and
+    `test` are names of splits other than the usual ones, without what follows the dot of a file. What a token is says
+    `segmentation`, which learns both vocabularies from the training text. Encoded training text is kept in the cache by
+    its content and mapped into memory (`task.corpus`), so it need not fit there.
 
     A training pair with a side longer than `longest` tokens, or without any, is dropped and counted in `notes`.
     Validation and test are kept whole: there a long sentence stays and a side without words is an error. Pairs of
@@ -47,7 +48,7 @@ class Parallel(Task):
     def __init__(
         self,
         path: str | None,
-        dataset: str,
+        dataset: str | None,
         columns: str | None,
         source: str,
         target: str,
@@ -56,15 +57,25 @@ class Parallel(Task):
         concatenate: int,
         alignment: str | None,
         silver: str | None,
+        train: str | None = None,
+        validation: str | None = None,
+        test: str | None = None,
     ) -> None:
         if source == target:
             raise UserError(f"task.source and task.target are both {source}; give two languages")
         if longest < 1 or concatenate < 1:
             raise UserError(f"task.longest={longest} task.concatenate={concatenate}: both are 1 or more")
+        own = {"train": train, "validation": validation, "test": test}
+        if path is not None and dataset is not None:
+            raise UserError(
+                f"task.path={path} task.dataset={dataset}: text comes from one place; leave one of them out"
+            )
+        if path is None and columns is not None:
+            raise UserError(f"task.columns={columns} names the columns of TSV files of task.path=DIR; leave it out")
         splits = (
-            read_hub(dataset, source, target)
+            read_hub(dataset or DATASET, source, target, own)
             if path is None
-            else read_folder(Path(path).expanduser(), source, target, columns)
+            else read_folder(Path(path).expanduser(), source, target, columns, own)
         )
         self._corpus = prepared(splits, segmentation, longest, concatenate)
         self.source_vocabulary, self.target_vocabulary = self._corpus.vocabularies

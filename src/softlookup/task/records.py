@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from softlookup.errors import UserError, nearest, told
 from softlookup.task.lines import read_lines
-from softlookup.task.split import Pair
+from softlookup.task.split import TRANSLATION, Pair
 
 
 def tsv(path: Path, languages: tuple[str, str], columns: list[str] | None) -> Iterator[Pair]:
@@ -40,9 +40,10 @@ def _place(language: str, header: list[str], path: Path, first_line: bool) -> in
 
 
 def jsonl(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
-    """Two keys of a JSON object a line; null is a side without words.
+    """Two keys of a JSON object a line, or of the object under its key `translation`; null is a side without words.
 
-    Raises UserError, with file and line, for a line that is no JSON object, and for a value that is no text.
+    Raises UserError, with file and line, for a line that is no JSON object, for a value that is no text, and where
+    both layouts have a language.
     """
     for number, line in enumerate(read_lines(path), 1):
         try:
@@ -51,32 +52,66 @@ def jsonl(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
             raise UserError(f"{path}, line {number} is no JSON ({told(error)}); expected an object a line") from error
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number}: expected a JSON object, got {told(line)}")
-        source, target = (_text(row, language, f"{path}, line {number}") for language in languages)
-        yield source, target
+        yield _sides(row, languages, f"{path}, line {number}")
 
 
 def parquet(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
-    """Two columns of text of a parquet file; null is a side without words.
+    """Two columns of text of a parquet file, or two fields of its column `translation`; null is a side without words.
 
-    Raises UserError, with the file, where it cannot be read or has no such column, and for a row whose value is no
-    text.
+    Raises UserError, with the file, where it cannot be read, has no such column or has both layouts, and for a row
+    whose value is no text.
     """
-    from pyarrow import ArrowException
+    from pyarrow import ArrowException, types
     from pyarrow.parquet import ParquetFile
 
     number = 0
     try:
         with ParquetFile(path) as file:
-            for language in languages:
-                if language not in file.schema_arrow.names:
-                    raise UserError(f"{path} has no column {language}; {nearest(language, file.schema_arrow.names)}")
-            for batch in file.iter_batches(batch_size=1000, columns=list(languages)):
+            columns = {field.name: field.type for field in file.schema_arrow}
+            inner = columns.get(TRANSLATION)
+            nested = [field.name for field in inner] if inner is not None and types.is_struct(inner) else None
+            columns_of(str(path), columns, languages, nested)
+            for batch in file.iter_batches(batch_size=1000, columns=[TRANSLATION] if nested else list(languages)):
                 for row in batch.to_pylist():
                     number += 1
-                    source, target = (_text(row, language, f"{path}, row {number}") for language in languages)
-                    yield source, target
+                    absent = nested and row[TRANSLATION] is None
+                    yield ("", "") if absent else _sides(row, languages, f"{path}, row {number}")
     except (ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path} is no whole parquet file ({told(error)}); fetch it again") from error
+
+
+def columns_of(
+    name: str, columns: Iterable[str], languages: tuple[str, str], inside: Sequence[str] | None, hint: str = ""
+) -> None:
+    """Check that a table has both languages: as columns, or `inside` its column `translation` where that holds some.
+
+    Raises UserError for a language that is not there, and where both layouts have one.
+    """
+    known = list(columns)
+    for language in languages:
+        if inside is not None and language in known:
+            raise _twofold(name, language)
+        if language not in (known if inside is None else inside):
+            where = "column" if inside is None else f"language in its column {TRANSLATION}, named"
+            raise UserError(f"{name} has no {where} {language}; {nearest(language, inside or known)}{hint}")
+
+
+def _twofold(name: str, language: str) -> UserError:
+    return UserError(
+        f"{name} has {language} and {TRANSLATION}, which holds texts too; leave one of them, so that it is clear which "
+        "is read"
+    )
+
+
+def _sides(row: dict[str, object], languages: tuple[str, str], place: str) -> Pair:
+    inner = row.get(TRANSLATION)
+    if isinstance(inner, dict):
+        for language in languages:
+            if language in row:
+                raise _twofold(place, language)
+        row, place = inner, f"{place}, {TRANSLATION}"
+    source, target = (_text(row, language, place) for language in languages)
+    return source, target
 
 
 def _text(row: dict[str, object], language: str, place: str) -> str:

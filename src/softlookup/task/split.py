@@ -10,7 +10,12 @@ from softlookup.errors import UserError
 
 Pair = tuple[str, str]  # a sentence and its translation, as people wrote them
 # The file names, before the language or the format, that hold each split in a folder.
-STEMS = {"train": ("train",), "validation": ("val", "validation"), "test": ("test_2016_flickr", "test")}
+STEMS = {
+    "train": ("train",),
+    "validation": ("val", "valid", "dev", "validation"),
+    "test": ("test_2016_flickr", "test"),
+}
+TRANSLATION = "translation"  # the one column of the hub's layout, which holds a text for each language
 
 
 @dataclass(frozen=True)
