@@ -12,6 +12,7 @@ GROUPS = {"attention", "normalizer", "window", "encoder", "decoder", "task", "se
 GROUPS |= {"metrics", "initialization", "optimizer", "schedule"}
 BASE = {
     "errors",
+    "form",
     "words",
     "vocabulary",
     "lifting",
@@ -102,6 +103,7 @@ NO_TORCH = {
     "tables",
     "picture",
     "errors",
+    "form",
     "vocabulary",
     "words",
     "cache",

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softlookup import lifting
+from softlookup.form import Form
 from softlookup.vocabulary import Vocabulary, WordVocabulary
 
 
@@ -17,7 +18,13 @@ class Pieces:
     def __init__(self) -> None:
         self.tokens: list[str] = []
 
+    def tidied(self, text: str) -> str:
+        return Form().tidied(text)
+
     def read(self, text: str) -> tuple[int, ...]:
+        return self.cut(self.tidied(text))
+
+    def cut(self, text: str) -> tuple[int, ...]:
         cut = [piece for word in re.findall(r"\s*\S+|\s+", text) for piece in re.findall(r"(?s).{1,2}", word)]
         self.tokens += cut
         return tuple(len(self.tokens) - len(cut) + place for place in range(len(cut)))
@@ -40,8 +47,11 @@ def test_the_pieces_of_a_word_spell_it(line: str) -> None:
     cut = lifting.of_read(vocabulary, line)
     ids = vocabulary.read(line)
     spelled = ["".join(vocabulary.tokens[i] for i, k in zip(ids, cut, strict=True) if k == word) for word in range(23)]
-    blank = " \t"
-    assert [word.strip(blank) for word in spelled if word.strip(blank)] == lifting.split(line)
+    # Of blanks that only Unicode knows nothing is read at the ends of a line, and words keep their places.
+    first, last = len(line) - len(line.lstrip()), len(line.rstrip())
+    found = [(max(word.start(), first), min(word.end(), last)) for word in re.finditer(r"(?a:\S)+", line)]
+    assert [word.strip(" \t") for word in spelled[: len(found)]] == [line[i:j] for i, j in found]
+    assert len(found) == len(lifting.split(line))
 
 
 @settings(deadline=None)
@@ -51,11 +61,13 @@ def test_what_was_read_is_written_with_the_same_words(line: str) -> None:
     ids = vocabulary.read(line)
     blanks = [not vocabulary.tokens[i].strip(" \t") for i in ids]
     read, written = lifting.of_read(vocabulary, line), lifting.of_written(vocabulary, ids)
-    assert all(one == other for one, other, blank in zip(read, written, blanks, strict=True) if not blank)
+    unread = len(line) - len(line.lstrip())
+    first = len(re.findall(r"(?a:\S)+", f"{line[:unread]}x")) - 1
+    assert all(one == first + other for one, other, blank in zip(read, written, blanks, strict=True) if not blank)
 
 
 def test_marks_belong_to_the_word_that_they_stand_at() -> None:
-    vocabulary = WordVocabulary(["ein", "mann", ",", "schläft", "."], True)
+    vocabulary = WordVocabulary(["ein", "mann", ",", "schläft", "."], Form(lowercase=True))
     assert lifting.of_read(vocabulary, "Ein  Mann, der \u201eschläft\u201c.") == (0, 1, 1, 2, 3, 3)
     assert lifting.of_read(vocabulary, "3.5 Männer") == (0, 1)
     assert lifting.of_written(vocabulary, vocabulary.encode(["ein", "mann", "."])) == (0, 1, 2)
@@ -64,3 +76,9 @@ def test_marks_belong_to_the_word_that_they_stand_at() -> None:
 def test_an_empty_line_has_no_tokens() -> None:
     vocabulary = Vocabulary(["a"])
     assert lifting.of_read(vocabulary, " \t") == lifting.of_written(vocabulary, ()) == ()
+
+
+def test_links_are_counted_on_the_line_as_it_is_given() -> None:
+    vocabulary = WordVocabulary(["ein", "m\u00e4dchen", "."], Form(lowercase=True))
+    assert lifting.of_read(vocabulary, "\u2003 Ein Ma\u0308dchen.\u00a0 ") == (1, 2, 2)
+    assert lifting.of_read(vocabulary, "\u00a0Ein \u00a0 Ma\u0308dchen.") == (0, 2, 2)

@@ -14,6 +14,7 @@ from softlookup.checkpoint import serialized
 from softlookup.config import build
 from softlookup.errors import UserError
 from softlookup.evaluation import evaluate
+from softlookup.form import Form
 from softlookup.trained import VOCABULARIES, WEIGHTS, find, load
 from softlookup.vocabulary import Vocabulary, WordVocabulary, restored
 
@@ -46,7 +47,7 @@ def test_loading_builds_no_task(run: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_vocabulary_comes_back_from_its_state() -> None:
-    for vocabulary in (Vocabulary(["b", "ä", "."]), WordVocabulary(["b", "a"], True)):
+    for vocabulary in (Vocabulary(["b", "ä", "."]), WordVocabulary(["b", "a"], Form(lowercase=True))):
         again = restored(json.loads(json.dumps(vocabulary.state())))
         for line in ("b ä .", "a B. x", ""):
             assert again.read(line) == vocabulary.read(line)

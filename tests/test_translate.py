@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 import used_runs
+from choices import node
 from PIL import Image
 
 import translate as verb
 from softlookup import heatmap, heatpage, translate
+from softlookup.config import build
 from softlookup.decoding import search_of
 from softlookup.errors import UserError
 from softlookup.search.search import Hypothesis
@@ -72,6 +74,21 @@ def test_several_translations_have_their_line_and_score(runs: dict[str, Path], m
         "1\t-1.2500\ta b", "1\t-2.5000\tb a", "2\t0.0000\t", "3\t-1.2500\tc", "3\t-2.5000\tc", ""
     ]  # fmt: skip
     assert call(b"a b\n", *wanted, "alignment=true")[:2] == ["1\t-1.2500\ta b\t0-0 1-1", "1\t-2.5000\tb a\t0-0 1-1"]
+
+
+@pytest.mark.parametrize("choice", ["word", "bpe"])
+def test_blanks_around_a_line_and_accents_typed_apart_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, choice: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    pairs = [("Ein M\u00e4dchen l\u00e4uft.", "A girl runs.")] * 2
+    learn = build(node("segmentation", choice, vocabulary_size=300, minimum_frequency=1)).learn
+    source = learn(pairs, ("de", "en"), 50)[0]
+    monkeypatch.setattr(translate, "search_of", lambda *_: Several())
+    lines = ["ein m\u00e4dchen l\u00e4uft", " ein ma\u0308dchen la\u0308uft\t\u00a0", " \t\u00a0", ""]
+    plain, typed, *blank = forced(monkeypatch, [used_runs.known(source, source, None)], lines)
+    assert plain == typed != ""
+    assert blank == ["", ""]
 
 
 def test_what_pieces_spell_breaks_no_line(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

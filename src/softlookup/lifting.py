@@ -24,14 +24,18 @@ def split(text: str) -> list[str]:
 
 
 def of_read(vocabulary: Vocabulary, text: str) -> tuple[int, ...]:
-    """For each token of `vocabulary.read(text)`, the place of the word that it is part of.
+    """For each token of `vocabulary.read(text)`, the place of the word of `text` that it is part of.
 
     The line is read up to the end of each word: no token spans two words, so that the tokens which a word adds are its
-    own. Those behind the last word (of blanks at the end) are counted to it.
+    own. Words of blanks that only Unicode knows, which are not read at the ends of a line, count as words and have no
+    tokens.
     """
-    ends = [len(vocabulary.read(text[: found.end()])) for found in _WORD.finditer(text)]
+    read = vocabulary.tidied(text)
+    unread = len(text) - len(text.lstrip())
+    first = len(split(f"{text[:unread]}x")) - 1  # of what is not read, the last word may go on in what is
+    ends = [len(vocabulary.cut(read[: found.end()])) for found in _WORD.finditer(read)]
     last = max(len(ends) - 1, 0)
-    return tuple(min(bisect_right(ends, token), last) for token in range(len(vocabulary.read(text))))
+    return tuple(first + min(bisect_right(ends, token), last) for token in range(len(vocabulary.cut(read))))
 
 
 def of_written(vocabulary: Vocabulary, ids: Sequence[int]) -> tuple[int, ...]:

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from softlookup import lifting, pharaoh
 from softlookup.errors import UserError
+from softlookup.form import Form
 from softlookup.metrics.links import SYMMETRIZATIONS, lifted
 from softlookup.pharaoh import Links
 
 PROGRAM = "eflomal-align"
+_FORM = Form(lowercase=True)
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 Pair = tuple[str, str]
@@ -48,7 +50,8 @@ def aligned(pairs: Sequence[Pair], more: Sequence[Pair], symmetrize: str) -> lis
 
 def _tokens(text: str) -> list[tuple[str, int]]:
     """Lowercased words and marks of a line, each with the place of the word that it is part of."""
-    return [(token, place) for place, word in enumerate(lifting.split(text)) for token in _TOKEN.findall(word.lower())]
+    words = lifting.split(_FORM.composed(text))
+    return [(token, place) for place, word in enumerate(words) for token in _TOKEN.findall(_FORM.cased(word))]
 
 
 def _run(texts: list[str], count: int) -> tuple[list[Links], list[Links]]:

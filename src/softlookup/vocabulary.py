@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from softlookup.errors import UserError, told
+from softlookup.form import Form
 from softlookup.words import words
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
@@ -19,10 +21,12 @@ UNKNOWN = "⁇"
 class Vocabulary:
     """A fixed, ordered set of tokens; ids 0 to 3 are padding, begin, end and unknown. Text has blanks between tokens.
 
-    `tokens` are labels to show a person. Raises UserError when it would hold nothing but specials, or a token twice.
+    `tokens` are labels to show a person; `form` says how a line is read. Raises UserError when it would hold nothing
+    but specials, or a token twice.
     """
 
-    def __init__(self, tokens: Iterable[str]) -> None:
+    def __init__(self, tokens: Iterable[str], form: Form = Form()) -> None:  # noqa: B008 - it cannot be changed
+        self.form = form
         self.tokens: tuple[str, ...] = (*SPECIALS, *tokens)
         self._ids = {token: index for index, token in enumerate(self.tokens)}
         if len(self.tokens) == len(SPECIALS):
@@ -43,9 +47,17 @@ class Vocabulary:
         """Ids to tokens, up to the first EOS; padding and BOS are left out."""
         return [self.tokens[index] for index in _written(ids)]
 
+    def tidied(self, text: str) -> str:
+        """A line as it is read, shown and scored (`Form.tidied`). Raises UserError for halves of characters."""
+        return self.form.tidied(text)
+
     def read(self, text: str) -> tuple[int, ...]:
-        """Text to ids, without BOS and EOS. Raises UserError for halves of characters (lone surrogates)."""
-        return self.encode(_whole(text).split())
+        """A line to ids, without BOS and EOS; none of a line of blanks. Raises UserError as `tidied` does."""
+        return self.cut(self.tidied(text))
+
+    def cut(self, text: str) -> tuple[int, ...]:
+        """Text that is tidied, or the beginning of it, to ids."""
+        return self.encode(text.split())
 
     def write(self, ids: Iterable[int]) -> str:
         """Ids to text, up to the first EOS, without padding and BOS; UNK is written ⁇."""
@@ -53,8 +65,8 @@ class Vocabulary:
 
     def spelled(self, text: str) -> str:
         """How a perfect output spells this text: as `write` joins what `read` splits, words of no vocabulary as they
-        are. Raises UserError for halves of characters."""
-        return " ".join(_whole(text).split())
+        are. Raises UserError as `tidied` does."""
+        return " ".join(self.tidied(text).split())
 
     def state(self) -> dict[str, Any]:
         """Plain JSON values, of which `restored` makes an equal vocabulary."""
@@ -62,66 +74,54 @@ class Vocabulary:
 
 
 class WordVocabulary(Vocabulary):
-    """Words of sacrebleu's 13a tokenizer, of text lowercased first if `lowercase`. `write` puts blanks between them."""
+    """Words of sacrebleu's 13a tokenizer, of text lowercased first if its form says so. `write` puts blanks between
+    them."""
 
-    def __init__(self, tokens: Iterable[str], lowercase: bool) -> None:
-        super().__init__(tokens)
-        self.lowercase = lowercase
-
-    def read(self, text: str) -> tuple[int, ...]:
-        return self.encode(self._split(text))
+    def cut(self, text: str) -> tuple[int, ...]:
+        return self.encode(words(self.form.cased(text)))
 
     def spelled(self, text: str) -> str:
-        return " ".join(self._split(text))
-
-    def _split(self, text: str) -> list[str]:
-        text = _whole(text)
-        return words(text.lower() if self.lowercase else text)
+        return " ".join(words(self.form.cased(self.tidied(text))))
 
     def state(self) -> dict[str, Any]:
-        return super().state() | {"kind": "words", "lowercase": self.lowercase}
+        return super().state() | {"kind": "words", **asdict(self.form)}
 
 
 class SubwordVocabulary(Vocabulary):
-    """Pieces of a byte-level model of Hugging Face `tokenizers`: `write(read(text))` is the text, to the last blank.
+    """Pieces of a byte-level model of Hugging Face `tokenizers`: `write(read(text))` is the line that was read.
 
     `model` is the JSON of a tokenizer without specials; piece i has the id i + 4. Every byte is a piece, so nothing is
-    unknown. Text is lowercased first if `lowercase`, and read with one blank put before it, so that a word has the same
-    pieces wherever it stands; `write` takes the blank away. Bytes that are no UTF-8, which only a model writes, become
+    unknown. Text is read with one blank put before it, so that a word has the same pieces wherever it stands; `write`
+    takes the blank away. Bytes that are no UTF-8, which only a model writes, become
     U+FFFD. In a label ▁ is a blank; what cannot be printed, a ▁ and a backslash are written as Python would escape
     them, so that different pieces have different labels.
     """
 
-    def __init__(self, model: str, lowercase: bool) -> None:
+    def __init__(self, model: str, form: Form) -> None:
         from tokenizers import Tokenizer
 
-        self.lowercase = lowercase
         self._model = model
         self._tokenizer = Tokenizer.from_str(model)
         vocabulary: dict[str, int] = self._tokenizer.get_vocab()
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)
         self._bytes = [b"", b"", b"", UNKNOWN.encode(), *(bytes(_BYTES[c] for c in piece) for piece in pieces)]
-        super().__init__(_label(piece) for piece in self._bytes[len(SPECIALS) :])
+        super().__init__((_label(piece) for piece in self._bytes[len(SPECIALS) :]), form)
 
-    def read(self, text: str) -> tuple[int, ...]:
-        text = self._cased(text)
+    def cut(self, text: str) -> tuple[int, ...]:
         if not text:
             return ()
-        ids = self._tokenizer.encode(" " + text, add_special_tokens=False).ids
+        ids = self._tokenizer.encode(" " + self.form.cased(text), add_special_tokens=False).ids
         return tuple(index + len(SPECIALS) for index in ids)
 
     def write(self, ids: Iterable[int]) -> str:
-        return b"".join(self._bytes[index] for index in _written(ids)).decode(errors="replace").removeprefix(" ")
+        text = b"".join(self._bytes[index] for index in _written(ids)).decode(errors="replace")
+        return self.form.composed(text.removeprefix(" "))
 
     def spelled(self, text: str) -> str:
-        return self._cased(text).strip()
-
-    def _cased(self, text: str) -> str:
-        text = _whole(text)
-        return text.lower() if self.lowercase else text
+        return self.form.cased(self.tidied(text))
 
     def state(self) -> dict[str, Any]:
-        return {"kind": "subwords", "model": json.loads(self._model), "lowercase": self.lowercase}
+        return {"kind": "subwords", "model": json.loads(self._model), **asdict(self.form)}
 
 
 def restored(state: Any) -> Vocabulary:
@@ -130,10 +130,10 @@ def restored(state: Any) -> Vocabulary:
         match state:
             case {"kind": "tokens", "tokens": [*tokens]}:
                 return Vocabulary(tokens)
-            case {"kind": "words", "tokens": [*tokens], "lowercase": bool(lowercase)}:
-                return WordVocabulary(tokens, lowercase)
-            case {"kind": "subwords", "model": dict(model), "lowercase": bool(lowercase)}:
-                return SubwordVocabulary(json.dumps(model), lowercase)
+            case {"kind": "words", "tokens": [*tokens], "lowercase": bool(lowercase), "unicode": str(unicode)}:
+                return WordVocabulary(tokens, Form(lowercase, unicode))
+            case {"kind": "subwords", "model": dict(model), "lowercase": bool(lowercase), "unicode": str(unicode)}:
+                return SubwordVocabulary(json.dumps(model), Form(lowercase, unicode))
         reason = "no kind that is known"
     except Exception as error:  # `tokenizers` raises nothing more special for a model that it cannot read
         reason = str(error)
@@ -146,16 +146,6 @@ def _written(ids: Iterable[int]) -> Iterable[int]:
             return
         if index not in (PAD, BOS):
             yield index
-
-
-def _whole(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"{told(repr(text))}: character {error.start + 1} is half a character; expected text"
-        ) from error
-    return text
 
 
 def _label(piece: bytes) -> str:

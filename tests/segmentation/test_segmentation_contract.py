@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -19,6 +20,7 @@ from softlookup import cache
 from softlookup.config import build
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
+from softlookup.form import Form
 from softlookup.vocabulary import (
     BOS,
     EOS,
@@ -102,7 +104,14 @@ def test_state_is_plain_and_gives_the_same_again(vocabulary: Vocabulary) -> None
 
 
 @pytest.mark.parametrize(
-    "state", [None, {}, {"kind": "other"}, {"kind": "subwords", "model": {}, "lowercase": True}, {"kind": "tokens"}]
+    "state",
+    [
+        None,
+        {},
+        {"kind": "other"},
+        {"kind": "subwords", "model": {}, "lowercase": True, "unicode": "nfc"},
+        {"kind": "tokens"},
+    ],
 )
 def test_a_damaged_state_is_told(state: object) -> None:
     with pytest.raises(UserError, match="no vocabulary is described by"):
@@ -120,8 +129,9 @@ def test_half_a_character_is_no_text(vocabulary: Vocabulary) -> None:
 @example("<pad> <s> </s> <unk> <0x41>")
 @example("é 한국어 🏴󠁧󠁢󠁥󠁮󠁧󠁿\u2028x")
 def test_subwords_lose_nothing(subwords: dict[bool, SubwordVocabulary], text: str) -> None:
-    assert subwords[False].write(subwords[False].read(text)) == text
-    assert subwords[True].write(subwords[True].read(text)) == text.lower()
+    line = unicodedata.normalize("NFC", text.strip())
+    assert subwords[False].write(subwords[False].read(text)) == line
+    assert subwords[True].write(subwords[True].read(text)) == unicodedata.normalize("NFC", line.lower())
     assert UNK not in subwords[True].read(text)
 
 
@@ -131,6 +141,32 @@ def test_subwords_lose_nothing_of_real_lines(subwords: dict[bool, SubwordVocabul
         for line in gzip.decompress((Path(str(MULTI30K)) / name).read_bytes()).decode().split("\n"):
             assert subwords[False].write(subwords[False].read(line)) == line
             assert subwords[True].write(subwords[True].read(line)) == line.lower()
+
+
+@pytest.mark.parametrize("choice", OFFERED["segmentation"])
+def test_one_line_is_read_in_one_way_however_it_is_typed(choice: str) -> None:
+    """Blanks around it, and an accent as a character of its own: in what is learnt as in what is read later."""
+    typed = [(f" {unicodedata.normalize('NFD', one)}\u2003", f"\t{other} ") for one, other in PAIRS]
+    learnt, again = (made(choice, joint=False).learn(pairs, NAMES, 50)[0] for pairs in (PAIRS, typed))
+    assert again.state() == learnt.state()
+    for (line, _), (other, _) in zip(PAIRS, typed, strict=True):
+        assert learnt.read(other) == learnt.read(line) != ()
+        assert learnt.tidied(other) == line
+    assert learnt.read(" \t\u00a0 ") == learnt.cut("") == ()
+    assert learnt.read("J\u030c") == learnt.read("j\u030c") == learnt.read("\u01f0")  # composed in lower case alone
+
+
+@pytest.mark.parametrize("choice", OFFERED["segmentation"])
+def test_characters_stay_as_they_are_given_where_that_is_asked(choice: str) -> None:
+    split = ("U\u0308ber", "u\u0308ber")
+    vocabulary = made(choice, joint=True, unicode="none", lowercase=False).learn([*PAIRS, split, split], NAMES, 50)[1]
+    ids = vocabulary.read(f" {split[1]} ")
+    assert vocabulary.write(ids) == split[1]
+    assert ids != vocabulary.read("\u00fcber")
+    again = restored(json.loads(json.dumps(vocabulary.state())))
+    assert again.read(split[1]) == ids
+    with pytest.raises(UserError, match=r"segmentation\.unicode=nfd: did you mean nfc"):
+        made(choice, unicode="nfd")
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
@@ -144,7 +180,7 @@ def test_a_perfect_output_is_spelled_as_it_is_written(vocabulary: Vocabulary, su
         assert vocabulary.write(vocabulary.read(text)) == vocabulary.spelled(text)
     assert subwords[True].spelled(" A Dog. ") == "a dog."
     # Words of no vocabulary have their own letters, and stand where a known one would.
-    assert WordVocabulary(["dog", "."], lowercase=True).spelled("My Dog.") == "my dog ."
+    assert WordVocabulary(["dog", "."], Form(lowercase=True)).spelled("My Dog.") == "my dog ."
     assert Vocabulary(["dog"]).spelled("My  dog") == "My dog"
 
 
@@ -155,7 +191,7 @@ def test_a_word_has_the_same_pieces_wherever_it_stands(subwords: dict[bool, Subw
 
 
 def test_labels_are_readable_and_differ_where_pieces_do(subwords: dict[bool, SubwordVocabulary]) -> None:
-    labels = {subwords[False].decode(subwords[False].read(text))[-1] for text in ("\x85", "\\", "▁", "\U000e0001")}
+    labels = {subwords[False].decode(subwords[False].cut(text))[-1] for text in ("\x85", "\\", "▁", "\U000e0001")}
     assert labels >= {"\\\\"}
     assert all(label.isprintable() for label in subwords[False].tokens)
     assert {"▁", "\\xc3", "a"} <= {*subwords[False].tokens}

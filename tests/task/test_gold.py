@@ -29,6 +29,17 @@ def corpus(folder: Path, **files: str) -> Parallel:
     return Parallel(str(folder), None, None, "de", "en", Word(1, True), 50, 1, **given)
 
 
+def test_links_count_the_words_of_a_line_as_it_is_given(tmp_path: Path) -> None:
+    """A blank that only Unicode knows is a word to the programs that write links, and nothing to the model."""
+    vocabularies = Word(1, True).learn(PAIRS, ("de", "en"), 50)
+    (tmp_path / "links").write_text("1-0 2-1\n")
+    pair = ("\u00a0 Ein Mann", "A man \u00a0")
+    example = Example(vocabularies[0].read(pair[0]), vocabularies[1].read(pair[1]))
+    (found,) = linked([example], [pair], vocabularies, (str(tmp_path / "links"), None))
+    assert found.links is not None
+    assert (found.links.source, found.links.target) == ((1, 2), (0, 1))
+
+
 def output(example: Example, links: dict[int, int]) -> Output:
     """Forced weights that have their peak for target token t at source token links[t]."""
     weights = np.full((len(example.target) + 1, len(example.source) + 1), 0.01)

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice, pairwise
@@ -240,6 +241,34 @@ def test_buckets_share_out_the_test_set(tmp_path: Path, counts: dict, expected: 
     inside = [[low <= len(e.source) <= high for e in task.test()] for low, high in task.buckets]
     assert all(sum(column) == 1 for column in zip(*inside, strict=True))
     assert all(any(row) for row in inside)
+
+
+@pytest.mark.parametrize("segmentation", [Word(1, True), Bpe(300, True, True)])
+def test_a_line_is_trained_judged_and_read_later_as_one_thing(tmp_path: Path, segmentation: Segmentation) -> None:
+    """Blanks around a line, and accents typed as characters of their own, on either side of any split."""
+    plain: Lines = [("Ein M\u00e4dchen l\u00e4uft.", "A caf\u00e9 girl runs."), *TRAIN]
+    typed = [
+        (f" {unicodedata.normalize('NFD', one)}\u00a0 ", f"\t{unicodedata.normalize('NFD', two)} ")
+        for one, two in plain
+    ]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    task = parallel(tmp_path / "one", plain, plain, plain, segmentation=segmentation, concatenate=2)
+    other = parallel(tmp_path / "two", typed, typed, typed, segmentation=segmentation, concatenate=2)
+    assert other.source_vocabulary.state() == task.source_vocabulary.state()
+    assert (other.validation(), other.test(), other.notes()) == (task.validation(), task.test(), task.notes())
+    assert other.test()[0].reference == plain[0][1]
+    drawn = [list(islice(each.training(np.random.default_rng(3), lambda: 50), 6)) for each in (task, other)]
+    assert drawn[0] == drawn[1]
+    for (line, _), (as_typed, _), example in zip(plain, typed, task.test(), strict=False):
+        assert other.source_vocabulary.read(as_typed) == task.source_vocabulary.read(line) == example.source
+    assert any("4 of them and 4 of their sources are in training too" in note for note in other.notes())
+
+
+def test_what_is_in_training_too_is_found_however_it_is_typed(tmp_path: Path) -> None:
+    composed, apart = "Ein M\u00e4dchen", "Ein Ma\u0308dchen "
+    task = parallel(tmp_path, [*TRAIN, (composed, "A girl")], test=[(apart, "A girl ")])
+    assert any(note.startswith("test: 1 pairs; 1 of them and 1 of their sources") for note in task.notes())
 
 
 def test_the_order_is_that_of_permutations_of_all_pairs(tmp_path: Path) -> None:

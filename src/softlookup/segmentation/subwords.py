@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from softlookup import cache
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
+from softlookup.form import Form
 from softlookup.vocabulary import SPECIALS, SubwordVocabulary
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ class Subwords(Segmentation):
 
     A vocabulary has at most `vocabulary_size` tokens: the four specials, the 256 bytes, and what `_trained` learns. It
     has fewer where the text has no more to give. With `joint` both languages share one (the same object), otherwise
-    each has its own. Text is lowercased first if `lowercase`. The same text gives the same vocabulary. It is kept in
-    the cache (`cache.folder`) by the SHA-256 of text, settings and the version of `tokenizers`.
+    each has its own. Lines are read in the form of `lowercase` and `unicode`. The same text gives the same vocabulary.
+    It is kept in the cache (`cache.folder`) by the SHA-256 of text, settings and the version of `tokenizers`.
 
     Raises UserError for a size that has no room for the specials and the bytes, and for a side without any text.
     """
 
-    def __init__(self, vocabulary_size: int, joint: bool, lowercase: bool) -> None:
+    def __init__(self, vocabulary_size: int, joint: bool, lowercase: bool, unicode: str = "nfc") -> None:
         least = len(SPECIALS) + BYTES
         if vocabulary_size < least:
             raise UserError(
@@ -44,6 +45,7 @@ class Subwords(Segmentation):
         self.vocabulary_size = vocabulary_size
         self.joint = joint
         self.lowercase = lowercase
+        self.unicode = Form(lowercase, unicode).unicode
 
     def learn(
         self,
@@ -52,7 +54,7 @@ class Subwords(Segmentation):
         longest: int,  # noqa: ARG002 - lengths are counted in what is learnt here
     ) -> tuple[SubwordVocabulary, SubwordVocabulary]:
         for side, name in enumerate(names):
-            if not any(pair[side] for pair in pairs):
+            if not any(pair[side].strip() for pair in pairs):
                 raise UserError(f"{name} has no text to learn subwords from")
         if self.joint:
             both = self._vocabulary(pairs, (0, 1))
@@ -66,11 +68,13 @@ class Subwords(Segmentation):
     def _vocabulary(self, pairs: Iterable[tuple[str, str]], sides: tuple[int, ...]) -> SubwordVocabulary:
         import tokenizers
 
+        form = Form(self.lowercase, self.unicode)
+
         def lines() -> Iterator[str]:
-            # One blank ahead, as `SubwordVocabulary.read` puts it.
+            # One blank ahead, as `SubwordVocabulary.cut` puts it.
             for pair in pairs:
                 for side in sides:
-                    yield " " + (pair[side].lower() if self.lowercase else pair[side])
+                    yield " " + form.cased(form.tidied(pair[side]))
 
         def make() -> bytes:
             with _one_thread():
@@ -83,7 +87,7 @@ class Subwords(Segmentation):
             content = line.encode()
             digest.update(b"%d:" % len(content) + content)
         model = cache.kept(f"segmentation/{digest.hexdigest()}.json", make)
-        return SubwordVocabulary(model.decode(), self.lowercase)
+        return SubwordVocabulary(model.decode(), form)
 
 
 @contextmanager

@@ -6,13 +6,14 @@ from sys import intern
 
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
+from softlookup.form import Form
 from softlookup.vocabulary import SPECIALS, WordVocabulary
 from softlookup.words import words
 
 
 class Word(Segmentation):
-    """Words of sacrebleu's 13a tokenizer, lowercased first if `lowercase`, so that BLEU of space-joined words against
-    the reference is what it claims to be.
+    """Words of sacrebleu's 13a tokenizer, of lines in the form of `lowercase` and `unicode`, so that BLEU of
+    space-joined words against the reference is what it claims to be.
 
     The vocabulary of a language has the words that its training text shows at least `minimum_frequency` times, most
     frequent first, ties by code point, and not more than make it `vocabulary_size` tokens with the four specials, that
@@ -27,6 +28,7 @@ class Word(Segmentation):
         lowercase: bool,
         vocabulary_size: int | None = None,
         target_vocabulary_size: int | None = None,
+        unicode: str = "nfc",
     ) -> None:
         if minimum_frequency < 1:
             raise UserError(f"segmentation.minimum_frequency={minimum_frequency}: expected 1 or more")
@@ -37,13 +39,15 @@ class Word(Segmentation):
         self.minimum_frequency = minimum_frequency
         self.sizes = tuple(sizes.values())
         self.lowercase = lowercase
+        self.unicode = Form(lowercase, unicode).unicode
 
     def learn(
         self, pairs: Iterable[tuple[str, str]], names: tuple[str, str], longest: int
     ) -> tuple[WordVocabulary, WordVocabulary]:
         counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+        form = Form(self.lowercase, self.unicode)
         for pair in pairs:
-            sides = [words(text.lower() if self.lowercase else text) for text in pair]
+            sides = [words(form.cased(form.tidied(text))) for text in pair]
             if all(0 < len(side) <= longest for side in sides):
                 for count, side in zip(counts, sides, strict=True):
                     count.update(map(intern, side))
@@ -59,6 +63,6 @@ class Word(Segmentation):
         frequent.sort(key=lambda word: (-counts[word], word))
         most = None if size is None else size - len(SPECIALS)
         try:
-            return WordVocabulary(frequent[:most], self.lowercase)
+            return WordVocabulary(frequent[:most], Form(self.lowercase, self.unicode))
         except UserError as error:
             raise UserError(f"{name}: {error}") from error

@@ -20,7 +20,7 @@ from softlookup.task.split import Pair, Split
 from softlookup.vocabulary import Vocabulary, restored
 from softlookup.words import words
 
-_VERSION = 2  # another number makes all that is kept anew
+_VERSION = 3  # another number makes all that is kept anew
 JUDGED = ("validation", "test")
 
 
@@ -82,20 +82,11 @@ def joined(pairs: Iterable[Pair], count: int) -> Iterator[Pair]:
         yield source, target
 
 
-def stripped(split: Iterable[Pair]) -> Iterator[Pair]:
-    """The pairs without blanks around."""
-    for source, target in split:
-        yield source.strip(), target.strip()
-
-
-class _Stripped:
-    """The training text for those who go through it more than once."""
-
-    def __init__(self, split: Split) -> None:
-        self._split = split
-
-    def __iter__(self) -> Iterator[Pair]:
-        return stripped(self._split)
+def tidied(split: Iterable[Pair], vocabularies: tuple[Vocabulary, Vocabulary]) -> Iterator[Pair]:
+    """The pairs as the vocabularies read, show and score them."""
+    source, target = vocabularies
+    for one, other in split:
+        yield source.tidied(one), target.tidied(other)
 
 
 def _make(
@@ -104,15 +95,15 @@ def _make(
     """Write the encoded training examples; everything else that a corpus is."""
     train = splits["train"]
     one, other = train.names.values()
-    source, target = segmentation.learn(_Stripped(train), (one, other), longest)
+    source, target = segmentation.learn(train, (one, other), longest)
     counts: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
-    overlap = _Overlap(splits)
+    overlap = _Overlap({name: list(tidied(splits[name], (source, target))) for name in JUDGED})
 
     def fitting() -> Iterator[tuple[Ids, Ids]]:
         for together in range(1, concatenate + 1):
-            text = stripped(train) if together == 1 else joined(filter(all, stripped(train)), together)
-            for pair in text:
+            text = tidied(train, (source, target))
+            for pair in text if together == 1 else joined(filter(all, text), together):
                 ids = source.read(pair[0]), target.read(pair[1])
                 fits = max(map(len, ids)) <= longest
                 if not all(ids) or not fits:
@@ -147,8 +138,8 @@ def dropped(long: int, wordless: int, longest: int) -> str:
 class _Overlap:
     """What training text is in validation and test too. Holds those alone."""
 
-    def __init__(self, splits: dict[str, Split]) -> None:
-        self._judged = {name: [tuple(map(_squeezed, pair)) for pair in splits[name]] for name in JUDGED}
+    def __init__(self, judged: dict[str, list[Pair]]) -> None:
+        self._judged = {name: [tuple(map(_squeezed, pair)) for pair in pairs] for name, pairs in judged.items()}
         self._asked = {side for pairs in self._judged.values() for pair in pairs for side in (pair, pair[0])}
         self._met: set[Any] = set()
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from softlookup.contract import Example, Examples, Segmentation, Task
 from softlookup.errors import UserError
-from softlookup.task.corpus import JUDGED, dropped, joined, prepared, stripped
+from softlookup.task.corpus import JUDGED, dropped, joined, prepared, tidied
 from softlookup.task.folder import read_folder
 from softlookup.task.gold import linked
 from softlookup.task.hub import DATASET, read_hub
@@ -38,7 +38,8 @@ class Parallel(Task):
     between them: in training and validation as far as `longest` allows, in the test set all of them, so that a model
     is tested on longer text of real words than it was trained on.
 
-    References are the translations as people wrote them, without blanks around. `buckets` are ranges of source words
+    References are the translations as people wrote them, in the form that the segmentation's `unicode` names and
+    without blanks around. `buckets` are ranges of source words
     (sacrebleu's 13a), whatever the segmentation, so that figures by length can be laid beside each other; `lengths`
     are in tokens of the segmentation. There are no gold alignments.
 
@@ -82,7 +83,7 @@ class Parallel(Task):
         self.target_language = target
         self.lengths = (min(self._corpus.lengths), max(self._corpus.lengths))
         self._validation, self._test = (self._judged(splits[name]) for name in JUDGED)
-        self._test = linked(self._test, list(stripped(splits["test"])), self._corpus.vocabularies, (alignment, silver))
+        self._test = linked(self._test, list(splits["test"]), self._corpus.vocabularies, (alignment, silver))
         joins = [self._joins(splits[name], concatenate) for name in JUDGED]
         joins[0] = [example for example in joins[0] if max(len(example.source), len(example.target)) <= longest]
         forget()
@@ -129,7 +130,7 @@ class Parallel(Task):
     def _judged(self, split: Split) -> list[Example]:
         """The examples of validation or test. Raises UserError where a side has no words."""
         examples = []
-        for number, pair in enumerate(stripped(split), split.first):
+        for number, pair in enumerate(tidied(split, self._corpus.vocabularies), split.first):
             example = self._example(pair)
             for tokens, name in zip((example.source, example.target), split.names.values(), strict=True):
                 if not tokens:
@@ -139,7 +140,8 @@ class Parallel(Task):
 
     def _joins(self, split: Split, concatenate: int) -> list[Example]:
         counts = range(2, concatenate + 1)
-        return [self._example(pair) for count in counts for pair in joined(stripped(split), count)]
+        vocabularies = self._corpus.vocabularies
+        return [self._example(pair) for count in counts for pair in joined(tidied(split, vocabularies), count)]
 
     def _told(self, splits: dict[str, Split], longest: int, concatenate: int, joins: list[int]) -> list[str]:
         corpus = self._corpus
