@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from softlookup import cost
-from softlookup.batch import collate
 from softlookup.config import build, composed, groups
 from softlookup.construct import build_model, device_of
 from softlookup.contract import Task
 from softlookup.errors import UserError
+from softlookup.probe import probe
 
 ROUNDS = 30
 WARM_UP = 3
@@ -31,21 +31,9 @@ def prepared(overrides: list[str]) -> tuple[Callable[[], None], int, int, int]:
     device = device_of(config)
     task: Task = build(config["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
-    examples = sorted(task.validation(), key=lambda example: -len(example.source))
-    batch = collate(examples[:64]).to(device)
-    optimizer = build(config["optimizer"]).build(model.parameters())
-
-    def step() -> None:
-        model.train()
-        optimizer.zero_grad()
-        logits, _ = model(batch)
-        torch.nn.functional.cross_entropy(logits, batch.target[batch.target_mask]).backward()
-        optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    peak = cost.peak_bytes(step, model, optimizer, device)["peak_bytes"]
-    return step, int(batch.target_mask.sum()), cost.parameters(model), peak
+    made = probe(config, task, model)
+    peak = cost.peak_bytes(made.step, model, made.optimizer, device)["peak_bytes"]
+    return made.step, made.tokens, cost.parameters(model), peak
 
 
 def main(arguments: list[str]) -> None:

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from hydra.core.hydra_config import HydraConfig
 from test_resume import outcome
 
-from softlookup import run
+from softlookup import run, training
 from softlookup.batch import evaluation_batches
 from softlookup.company import joined
 from softlookup.config import build, composed
@@ -27,8 +27,10 @@ from softlookup.fit import Fit
 from softlookup.processes import ALONE, Processes
 from softlookup.record import RunFolder
 from softlookup.search.greedy import Greedy
+from softlookup.seq2seq import Seq2Seq
 from softlookup.stop import Stop
 from softlookup.training import Training
+from softlookup.update import Update
 
 # Batches of odd and of small sizes.
 TINY = [
@@ -46,15 +48,22 @@ def _forget_the_last_config():
 def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, torch.Tensor]], RunFolder]:
     """The gradients of every step, ahead of clipping, and the folder of the run."""
     gradients: list[dict[str, torch.Tensor]] = []
-    ordinary = Training.configure_gradient_clipping
+    ordinary = training.update
 
-    def look(self: Training, *given: Any, **options: Any) -> None:
-        gradients.append({name: p.grad.clone() for name, p in self.model.named_parameters() if p.grad is not None})
-        ordinary(self, *given, **options)
+    def update(model: Seq2Seq, *given: Any) -> Update:
+        clip = torch.nn.utils.clip_grad_norm_
+
+        def look(*arguments: Any) -> torch.Tensor:
+            gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+            return clip(*arguments)
+
+        with monkeypatch.context() as inner:
+            inner.setattr(torch.nn.utils, "clip_grad_norm_", look)
+            return ordinary(model, *given)
 
     folder = RunFolder.of(made)
     with monkeypatch.context() as patched:
-        patched.setattr(Training, "configure_gradient_clipping", look)
+        patched.setattr(training, "update", update)
         run.supervise(made, folder)
     return gradients, folder
 

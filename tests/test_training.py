@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -22,7 +21,8 @@ from softlookup.optimizer.adam import Adam
 from softlookup.schedule.constant import Constant
 from softlookup.schedule.linear import Linear as Warm
 from softlookup.seq2seq import Seq2Seq
-from softlookup.training import Plan, Training
+from softlookup.training import Training
+from softlookup.update import Plan
 from softlookup.vocabulary import UNK
 
 BUDGET = 997
@@ -112,36 +112,17 @@ def test_a_second_validation_starts_from_nothing() -> None:
     assert records[1]["validation/loss"] == pytest.approx(torch.tensor(11.0).log().item(), abs=1e-5)
 
 
-def test_the_loss_is_the_mean_over_unpadded_targets() -> None:
-    training, _ = make()
+def test_validation_measures_the_plain_loss_whatever_training_smooths() -> None:
+    training, records = make(plan=Plan(PLAN.optimizer, PLAN.schedule, smoothing=0.1))
     batch = collate(Toy().validation())
-    loss = training.training_step(batch, 0)
-    each = []
-    for b, example in enumerate(batch.examples):
-        logits, _ = training.model(collate([example]))
-        each += [-logits[t].log_softmax(-1)[token] for t, token in enumerate(batch.target[b, : len(logits)].tolist())]
-    assert loss.item() == pytest.approx(torch.stack(each).mean().item(), abs=1e-5)
-    assert training.tokens == len(each)
-    assert training.padding == batch.target.numel() - len(each)
-
-
-def test_rate_and_clipping_follow_the_budget_that_is_spent() -> None:
-    training, _ = make()
-    optimizer = training.configure_optimizers()
-    (sum(p.sum() for p in training.model.parameters()) * 100).backward()
-    training.tokens = 598
-    training.configure_gradient_clipping(optimizer)
-    norm = torch.stack([p.grad.norm() for p in training.model.parameters() if p.grad is not None]).norm()
-    assert norm.item() == pytest.approx(0.5, abs=1e-4)
-    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(0.01 * WARM.factor(598 / BUDGET, 1))]
-
-
-def test_a_loss_that_is_not_finite_ends_the_run() -> None:
-    training, _ = make()
     with torch.no_grad():
-        training.model.output.bias[5] = float("nan")
-    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 0; a smaller optimizer\.rate may help"):
-        training.training_step(collate(Toy().validation()), 0)
+        logits, _ = training.model(batch)
+        training.on_validation_epoch_start()
+        training.validation_step(batch, 0)
+        training.running_loss.update(1.0)
+        training.on_validation_epoch_end()
+    own = logits.double().log_softmax(-1)[torch.arange(len(logits)), batch.target[batch.target_mask]]
+    assert records[0]["validation/loss"] == pytest.approx(-own.mean().item(), rel=1e-5)
 
 
 @QUIET
@@ -185,40 +166,6 @@ def test_an_adaptive_curriculum_hears_the_validation_and_its_growth_is_logged() 
         training.on_validation_epoch_end()
     assert records[0]["curriculum/length"] == 3
     assert [point["length"] for point in training.lengths] == [3, 7]
-
-
-def test_the_loss_is_smoothed_in_training_and_plain_in_validation() -> None:
-    plain, _ = make()
-    smoothed, _ = make(plan=Plan(PLAN.optimizer, PLAN.schedule, smoothing=0.1))
-    smoothed.model.load_state_dict(plain.model.state_dict())
-    batch = collate(Toy().validation())
-    with torch.no_grad():
-        logits, _ = plain.model(batch)
-        log_p = logits.double().log_softmax(-1)
-        target = batch.target[batch.target_mask]
-        own = log_p[torch.arange(len(target)), target]
-        # (1 − ε) δ + ε/V, in words.
-        expected = -(0.9 * own + 0.1 * log_p.mean(-1)).mean()
-        for training, loss in ((plain, -own.mean()), (smoothed, expected)):
-            assert training.training_step(batch, 0).item() == pytest.approx(loss.item(), rel=1e-5)
-
-
-def test_the_gradient_of_the_mean_per_sentence_is_that_per_token_times_tokens_per_sentence() -> None:
-    per_token, _ = make()
-    per_sentence, _ = make(plan=Plan(PLAN.optimizer, PLAN.schedule, smoothing=0.1, loss_mean="sentence"))
-    per_sentence.model.load_state_dict(per_token.model.state_dict())
-    per_token.plan = Plan(PLAN.optimizer, PLAN.schedule, smoothing=0.1)
-    generator = np.random.default_rng(3)
-    batch = collate([Toy().draw(generator, length) for length in (2, 3, 5, 7, 13)])
-    for training in (per_token, per_sentence):
-        training.eval()
-        training.training_step(batch, 0).backward()
-    scale = (2 + 3 + 5 + 7 + 13 + 5) / 5  # EOS counts
-    for (name, ours), theirs in zip(per_token.model.named_parameters(), per_sentence.model.parameters(), strict=True):
-        assert torch.allclose(theirs.grad, ours.grad * scale, rtol=1e-4, atol=1e-7), name
-    # What is told stays per token.
-    assert per_sentence.running_loss.compute() == per_token.running_loss.compute()
-    assert per_sentence.last_loss == per_token.last_loss
 
 
 def test_the_average_is_the_mean_of_the_last_and_goes_on_from_its_state() -> None:

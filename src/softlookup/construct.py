@@ -12,6 +12,7 @@ from softlookup.errors import UserError
 from softlookup.roles import weights
 from softlookup.seeds import derived_seed
 from softlookup.seq2seq import Seq2Seq
+from softlookup.update import Plan
 
 
 def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..., Any]:
@@ -45,6 +46,11 @@ def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabular
     if config["tying"] != "none":
         _tie(model, source=config["tying"] == "all")
     return model
+
+
+def plan_of(config: dict[str, Any]) -> Plan:
+    """How the training of a config brings its loss down."""
+    return Plan(build(config["optimizer"]), build(config["schedule"]), config["label_smoothing"], config["loss_mean"])
 
 
 def _tie(model: Seq2Seq, source: bool) -> None:

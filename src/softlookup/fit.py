@@ -16,8 +16,8 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from softlookup.averaging import Average
 from softlookup.checkpoint import Checkpoints
 from softlookup.config import build
-from softlookup.construct import device_of
-from softlookup.contract import Curriculum, Example, Schedule, Task
+from softlookup.construct import device_of, plan_of
+from softlookup.contract import Curriculum, Example, Task
 from softlookup.data import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
 from softlookup.identity import flat, hashed
@@ -26,7 +26,7 @@ from softlookup.progress import Progress, Signals
 from softlookup.seeds import derived_seed
 from softlookup.seq2seq import Seq2Seq
 from softlookup.stop import Stop
-from softlookup.training import Plan, Training
+from softlookup.training import Training
 
 # What is not hashed into a run's name, and may still change the last bits of a result.
 BITS = ("threads", "processes", "device")
@@ -62,9 +62,8 @@ class Fit:
         self.segment = max(1, steps // config["validations"])
         data_seed = derived_seed(seed, "data")
         self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, self.segment, processes)
-        schedule: Schedule = build(config["schedule"])
-        self.notes = schedule.notes(budget, steps)
-        plan = Plan(build(config["optimizer"]), schedule, config["label_smoothing"], config["loss_mean"])
+        plan = plan_of(config)
+        self.notes = plan.schedule.notes(budget, steps)
         average = Average(config["average"], config["validations"])
         self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, average)
         self.training.quiet = self._quiet

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from softlookup import cost, heatmap, lock, provenance, report, trained
-from softlookup.batch import collate
 from softlookup.checkpoint import Checkpoints
 from softlookup.company import joined
 from softlookup.config import build
@@ -20,6 +19,7 @@ from softlookup.evaluation import Evaluation, evaluate
 from softlookup.fit import Fit
 from softlookup.identity import VERSION, settings, short, variant_key
 from softlookup.memory import limited
+from softlookup.probe import probe
 from softlookup.processes import Processes
 from softlookup.record import RunFolder, state_of
 from softlookup.search.search import Search
@@ -115,27 +115,18 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
 
 
 def _cost(config: dict[str, Any], task: Task, model: Seq2Seq, training: Training, seconds: float) -> dict[str, Any]:
-    """What the run took. Peak memory is that of one step on a fixed batch of validation sentences.
+    """What the run took. Peak memory is that of one training step on a fixed batch of validation sentences.
 
     It is measured on a copy: the run's own weights and random numbers stay as they are. Seconds are those that the
     result took: what a kill destroyed is not among them.
     """
     twin = copy.deepcopy(model)
-    device = device_of(config)
-    examples = sorted(task.validation(), key=lambda example: -len(example.source))
-    batch = collate(examples[:32]).to(device)
-    optimizer = build(config["optimizer"]).build(twin.parameters())
-
-    def step() -> None:
-        logits, _ = twin(batch)
-        torch.nn.functional.cross_entropy(logits, batch.target[batch.target_mask]).backward()
-        optimizer.step()
-
-    twin.train()
+    made = probe(config, task, twin)
+    peak = cost.peak_bytes(made.step, twin, made.optimizer, device_of(config))
     clock = cost.summarize_steps(training.step_seconds, training.step_tokens)
     return {
         "cost/parameters": cost.parameters(model),
-        **{f"cost/{name}": value for name, value in cost.peak_bytes(step, twin, optimizer, device).items()},
+        **{f"cost/{name}": value for name, value in peak.items()},
         **{f"cost/{name}": value for name, value in clock.items()},
         "cost/padding_share": training.padding / (training.padding + training.tokens),
         "cost/seconds": seconds,

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,35 +12,17 @@ from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 
 from softlookup.averaging import Average
-from softlookup.contract import Batch, Curriculum, Optimizer, Schedule
+from softlookup.contract import Batch, Curriculum
 from softlookup.processes import ALONE, Processes
 from softlookup.seeds import derived_seed, seed_everything
 from softlookup.seq2seq import Seq2Seq
+from softlookup.update import Plan, update
 from softlookup.vocabulary import UNK
 
 
 def _mean() -> MeanMetric:
     """Every process counts everything: nothing is left to add up when the mean is asked for."""
     return MeanMetric(sync_on_compute=False)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the loss is brought down: the optimizer, the schedule of its rate, how far the loss is smoothed, and what it
-    is the mean over.
-
-    `smoothing` ε mixes the target distribution with the uniform one over the vocabulary, (1 − ε) δ + ε/V (Szegedy et
-    al. 2016, section 7; Vaswani et al. 2017, section 5.4). Validation measures the plain loss.
-
-    Of a batch of N sentences with T target tokens in all, `loss_mean` is 1/T Σ over tokens ("token"), or 1/N Σ over
-    sentences of the sum over their tokens ("sentence": Cho et al. 2014, eq. 4; Sutskever et al. 2014, section 3.4),
-    whose gradient is T/N times as large. A rate or a clipping threshold means something under one of them.
-    """
-
-    optimizer: Optimizer
-    schedule: Schedule
-    smoothing: float = 0.0
-    loss_mean: str = "token"
 
 
 def nothing(training: "Training") -> None:
@@ -57,7 +38,7 @@ class Training(pl.LightningModule):
     the step alone. `emit` receives one flat record (JSON scalars alone) per validation. `quiet` is called after every
     step and after every validation, when nothing is half done: what `run_state` then gives is all that
     training needs to go on from there. A loss that is not finite raises FloatingPointError with the step. `average`
-    is what the weights behind the last validations are gathered in.
+    is what the weights behind the last validations are gathered in. Steps are `update`'s.
     """
 
     def __init__(
@@ -72,6 +53,7 @@ class Training(pl.LightningModule):
         average: Average | None = None,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False  # a whole step is made by `update`, whoever takes it
         self.model = model
         self.plan = plan
         self.average = average or Average(0, 1)
@@ -112,43 +94,27 @@ class Training(pl.LightningModule):
             self._optimizer.load_state_dict(self._resumed)
         return self._optimizer
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clipping belongs to the optimizer's config, not to the Trainer's."""
-        del gradient_clip_val, gradient_clip_algorithm
-        if self.plan.optimizer.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.optimizer.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = self.plan.optimizer.rate * self.plan.schedule.factor(self.progress_share, self.steps + 1)
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         self._started = time.perf_counter()
         # Each process drops out units of its own rows.
         rank = f" of process {self.processes.rank}" if self.processes.rank else ""
         seed_everything(derived_seed(self.seed, f"step {self.steps}{rank}"))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        logits, _ = self.model(batch)
-        target = batch.target[batch.target_mask]
-        own = F.cross_entropy(logits, target, reduction="sum", label_smoothing=self.plan.smoothing)
-        # A process without a row of its own has a batch that is all padding, and no sentence.
-        real = int(batch.target_mask.any(1).sum())
-        numbers = len(logits), batch.target.numel(), own.item(), real
-        count, places, lost, sentences = self.processes.total(*numbers, device=logits.device)
-        mean = lost / count
-        if not math.isfinite(mean):
-            raise FloatingPointError(f"the loss is {mean} at step {self.steps}; a smaller optimizer.rate may help")
-        self.tokens += int(count)
-        self.padding += int(places - count)
-        self.step_tokens.append(int(count))
-        self.last_loss = mean
-        self.running_loss.update(mean, count)
-        # Lightning's DDP takes the mean of the gradients of all processes.
-        return own * (self.processes.count / (sentences if self.plan.loss_mean == "sentence" else count))
+    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        assert self._optimizer is not None
+        before = self.tokens, self.steps
+        made = update(
+            self.model, self._optimizer, self.plan, [batch], self.budget, *before, self.processes, self._backward
+        )
+        self.tokens += made.tokens
+        self.padding += made.padding
+        self.step_tokens.append(made.tokens)
+        self.last_loss = made.loss
+        self.running_loss.update(made.loss, made.tokens)
+
+    def _backward(self, loss: Tensor, last: bool) -> None:  # noqa: ARG002
+        """Lightning's DDP takes the mean of the gradients of all processes."""
+        self.manual_backward(loss)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         self.steps += 1

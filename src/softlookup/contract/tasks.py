@@ -50,6 +50,10 @@ class Task(ABC):
         """The longest source of training as `Example.length` counts."""
         return self.lengths[1]
 
+    def may_show(self, example: Example) -> bool:
+        """Whether training may show an example of such lengths."""
+        return len(example.source) <= self.lengths[1]
+
     @abstractmethod
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Endless training examples no longer than `limit()`, which is asked anew for each; all randomness

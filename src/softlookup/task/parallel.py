@@ -78,6 +78,7 @@ class Parallel(Task):
             if path is None
             else read_folder(Path(path).expanduser(), source, target, columns, own)
         )
+        self._longest = longest
         self._corpus = prepared(splits, segmentation, longest, concatenate)
         self.source_vocabulary, self.target_vocabulary = self._corpus.vocabularies
         self.target_language = target
@@ -105,6 +106,10 @@ class Parallel(Task):
     def trained(self) -> int:
         """In words."""
         return self._corpus.words
+
+    def may_show(self, example: Example) -> bool:
+        """Whether neither side is longer than `longest`."""
+        return max(len(example.source), len(example.target)) <= self._longest
 
     def quantile(self, share: float) -> int:
         """The smallest source length that at least `share` of the training sentences do not exceed."""

@@ -1,0 +1,150 @@
+"""The one training step: its loss, its rate, its clipping; what is measured of a step is measured of this one."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from choices import DECODER, ENCODER, attention_node, node
+from hydra.core.hydra_config import HydraConfig
+from toy import Toy
+
+from softlookup.batch import collate
+from softlookup.config import build, composed
+from softlookup.construct import build_model, plan_of
+from softlookup.contract import Batch
+from softlookup.optimizer.adam import Adam
+from softlookup.optimizer.sgd import Sgd
+from softlookup.probe import fixed_batch, probe
+from softlookup.schedule.constant import Constant
+from softlookup.schedule.linear import Linear
+from softlookup.seq2seq import Seq2Seq
+from softlookup.training import Training
+from softlookup.update import Plan, update
+
+ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+WARM = Linear(warmup=0.2, final=0.1)
+PLAN = Plan(Sgd(rate=0.01, clip=None), Constant())
+
+
+@pytest.fixture(autouse=True)
+def _forget_the_last_config():
+    yield
+    HydraConfig.instance().cfg = None
+
+
+def model() -> Seq2Seq:
+    encoder = build(node("encoder", "gru", **ENCODER))
+    decoder, attention = (
+        build(node("decoder", "bahdanau", **DECODER)),
+        build(attention_node("additive", "softmax", None)),
+    )
+    size = len(Toy.source_vocabulary)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        return Seq2Seq(encoder, lambda *widths: decoder(*widths, attention), size, size)
+
+
+def drawn(*lengths: int) -> Batch:
+    generator = np.random.default_rng(3)
+    return collate([Toy().draw(generator, length) for length in lengths])
+
+
+def gradients(made: Seq2Seq, plan: Plan, *batches: Batch) -> dict[str, torch.Tensor]:
+    """The gradients that a step leaves behind."""
+    update(made, plan.optimizer.build(made.parameters()), plan, batches, 997)
+    return {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
+
+
+def test_the_loss_is_the_mean_over_unpadded_targets() -> None:
+    made, batch = model(), collate(Toy().validation())
+    each = []
+    with torch.no_grad():
+        for b, example in enumerate(batch.examples):
+            logits, _ = made(collate([example]))
+            each += [
+                -logits[t].log_softmax(-1)[token] for t, token in enumerate(batch.target[b, : len(logits)].tolist())
+            ]
+    found = update(made, PLAN.optimizer.build(made.parameters()), PLAN, [batch], 997)
+    assert found.loss == pytest.approx(torch.stack(each).mean().item(), abs=1e-5)
+    assert (found.tokens, found.padding) == (len(each), batch.target.numel() - len(each))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_is_smoothed_as_the_plan_says(smoothing: float) -> None:
+    made, batch = model(), collate(Toy().validation())
+    with torch.no_grad():
+        logits, _ = made(batch)
+        log_p = logits.double().log_softmax(-1)
+        own = log_p[torch.arange(len(logits)), batch.target[batch.target_mask]]
+    # (1 − ε) δ + ε/V, in words.
+    expected = -((1 - smoothing) * own + smoothing * log_p.mean(-1)).mean()
+    plan = Plan(PLAN.optimizer, PLAN.schedule, smoothing)
+    found = update(made, plan.optimizer.build(made.parameters()), plan, [batch], 997)
+    assert found.loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_gradient_of_the_mean_per_sentence_is_that_per_token_times_tokens_per_sentence() -> None:
+    batch = drawn(2, 3, 5, 7, 13)
+    per_token, per_sentence = (
+        gradients(model(), Plan(PLAN.optimizer, PLAN.schedule, 0.1, mean), batch) for mean in ("token", "sentence")
+    )
+    scale = (2 + 3 + 5 + 7 + 13 + 5) / 5  # EOS counts
+    for name, ours in per_token.items():
+        assert torch.allclose(per_sentence[name], ours * scale, rtol=1e-4, atol=1e-7), name
+
+
+def test_rate_and_clipping_follow_the_budget_that_is_spent() -> None:
+    plan = Plan(Adam(rate=0.01, clip=0.05, **ADAM), WARM)
+    made, batch = model(), drawn(2, 3, 5)
+    optimizer = plan.optimizer.build(made.parameters())
+    update(made, optimizer, plan, [batch], 997, seen=598)
+    norm = torch.stack([p.grad.norm() for p in made.parameters() if p.grad is not None]).norm()
+    assert norm.item() == pytest.approx(0.05, abs=1e-4)
+    expected = 0.01 * WARM.factor((598 + 2 + 3 + 5 + 3) / 997, 1)
+    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(expected)]
+
+
+def test_a_loss_that_is_not_finite_is_an_error_and_moves_no_weight() -> None:
+    made = model()
+    with torch.no_grad():
+        made.output.bias[5] = float("nan")
+    before = copy.deepcopy(made.state_dict())
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 11; a smaller optimizer\.rate may help"):
+        update(made, PLAN.optimizer.build(made.parameters()), PLAN, [drawn(2, 3)], 997, step=11)
+    assert all(torch.equal(value, before[name]) or name == "output.bias" for name, value in made.state_dict().items())
+
+
+def config(*typed: str) -> dict[str, Any]:
+    return composed(["task.longest=6", "encoder.width=7", "decoder.width=14", "attention.score.width=5", *typed])
+
+
+def test_the_step_that_is_measured_is_the_one_that_training_takes() -> None:
+    """Clipped, smoothed, the mean over sentences, at the schedule's rate: the same weights, bit for bit."""
+    made = config("loss_mean=sentence", "label_smoothing=0.1", "optimizer.clip=0.01", "budget=5003", "device=cpu")
+    task = build(made["task"])
+    measured = build_model(made, len(task.source_vocabulary), len(task.target_vocabulary))
+    trained = copy.deepcopy(measured)
+    probe(made, task, measured).step()
+    training = Training(trained, plan_of(made), build(made["curriculum"])(task), made["budget"], lambda _: None)
+    training.manual_backward = torch.Tensor.backward  # type: ignore[assignment,method-assign]
+    training.configure_optimizers()
+    training.training_step(fixed_batch(task), 0)
+    for ours, theirs in zip(measured.parameters(), trained.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_validation_sentence_longer_than_any_of_training_is_not_measured_with(tmp_path: Path) -> None:
+    """600 words on either side, beside 40 pairs of 3 to 42 words; the longest 32 of those are the batch."""
+    words = [f"{'ein ' * n}Hund" for n in range(2, 42)]
+    for split in ("train", "val", "test_2016_flickr"):
+        long = [("ein " * 600, "a"), ("ein", "a " * 600)] if split == "val" else []
+        pairs = [*((line, "a dog") for line in words), *long]
+        for side, language in enumerate(("de", "en")):
+            (tmp_path / f"{split}.{language}").write_text("".join(f"{pair[side]}\n" for pair in pairs))
+    made = config("task=multi30k", "task.longest=50", f"task.path={tmp_path}")
+    batch = fixed_batch(build(made["task"]))
+    assert sorted(len(example.source) for example in batch.examples) == list(range(11, 43))
+    assert batch.target.size(1) == 3
