@@ -19,8 +19,8 @@ from softlookup.errors import UserError, key_values, nearest, told
 from softlookup.metrics.links import SYMMETRIZATIONS
 from softlookup.offer import keys_of
 
-KEYS = ("run", "runs_dir", "text", "alignment", "plot", "n_best", "target", "reverse", "symmetrize", "gold", "batch",
-        "device", "search")  # fmt: skip
+KEYS = ("run", "runs_dir", "text", "alignment", "plot", "weights", "n_best", "replace_unknown", "target", "reverse",
+        "symmetrize", "gold", "batch", "device", "search")  # fmt: skip
 ALONE = ("symmetrize", "reverse", "gold")  # of no use without target=FILE
 
 
@@ -34,13 +34,13 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
     for key, value in given.items():
         if key in ("n_best", "batch"):
             chosen[key] = _count(key, value)
-        elif key == "alignment":
+        elif key in ("alignment", "replace_unknown"):
             chosen[key] = _one_of(key, value, ("true", "false")) == "true"
         elif key in ("symmetrize", "device"):
             chosen[key] = _one_of(
                 key, value, tuple(SYMMETRIZATIONS) if key == "symmetrize" else ("auto", "cpu", "cuda")
             )
-        elif key in ("plot", "target", "gold", "runs_dir"):
+        elif key in ("plot", "weights", "target", "gold", "runs_dir"):
             chosen[key] = Path(value).expanduser()
         elif not key.startswith("search"):
             chosen[key] = value
@@ -54,8 +54,15 @@ def _check_together(given: dict[str, str], chosen: dict[str, Any]) -> None:
             raise UserError(f"{key}={told(given[key])} is for links of given translations; give target=FILE with it")
     if "symmetrize" in given and "reverse" not in given:
         raise UserError(f"symmetrize={given['symmetrize']} needs a model of the other direction: reverse=RUN")
-    if "target" in given and (chosen["search"] or chosen.get("n_best", 1) > 1):
-        raise UserError("target=FILE gives the translations: there is nothing to search; leave search and n_best out")
+    if "target" in given and (chosen["search"] or chosen.get("n_best", 1) > 1 or chosen.get("replace_unknown")):
+        raise UserError(
+            "target=FILE gives the translations: there is nothing to search and nothing unknown to replace; leave "
+            "search, n_best and replace_unknown out"
+        )
+    if "weights" in chosen:
+        from softlookup.weights import check  # imports torch, which takes seconds
+
+        check(chosen["weights"])
     plot = chosen.get("plot")
     if plot and plot.suffix not in (".png", ".html"):
         raise UserError(f"plot={told(plot)}: expected a name that ends with .png or .html")
@@ -78,13 +85,15 @@ def _one_of(key: str, value: str, valid: tuple[str, ...]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0 done, 1 the output cannot be written, 2 a mistake in what was asked for or read, 130 and 141
-    stopped by Ctrl-C or by a reader that wanted no more."""
+    """The exit code: 0 done, 1 the output cannot be written, 2 a mistake in what was asked for or read, 3 done but for
+    lines that cannot be used, which are told and left empty, 130 and 141 stopped by Ctrl-C or by a reader that wanted
+    no more."""
     try:
         wanted = parsed(arguments)
         from softlookup.translate import Asked, Verb  # imports torch, which takes seconds
 
-        Verb(Asked(**wanted), sys.stdout.buffer).run(sys.stdin.buffer, interactive=sys.stdin.isatty())
+        verb = Verb(Asked(**wanted), sys.stdout.buffer)
+        verb.run(sys.stdin.buffer, interactive=sys.stdin.isatty())
         sys.stdout.buffer.flush()
     except UserError as mistake:
         with suppress(OSError):
@@ -100,7 +109,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error.filename or 'the output'} cannot be written ({error.strerror})", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 0
+    return 3 if verb.refused else 0
 
 
 if __name__ == "__main__":

@@ -61,11 +61,11 @@ ABOVE = {
     "stored": set(),
     "export": {"compare", "results"},
     "trained": {"checkpoint", "construct", "parts", "record", "seq2seq", "stored"},
-    "translator": {"batch", "metrics", "search", "trained"},
+    "translator": {"batch", "metrics", "search", "trained", "weights"},
     "decoding": {"config", "offer", "parts", "search"},
     "weights": {"batch", "seq2seq"},
     "heatpage": {"heatmap"},
-    "translate": {"construct", "decoding", "heatmap", "heatpage", "metrics", "trained", "translator"},
+    "translate": {"construct", "decoding", "heatmap", "heatpage", "metrics", "trained", "translator", "weights"},
     "silver": {"metrics"},
     "fit": {"averaging", "checkpoint", "config", "construct", "data", "progress", "seq2seq", "training"},
 }

@@ -1,16 +1,16 @@
 """Lines from bytes: what ends one, and what is said of bytes that are no text."""
 
 import io
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from softlookup import stream
-from softlookup.errors import UserError
 
 
-def read(content: bytes) -> list[str]:
+def read(content: bytes) -> list[str | stream.LineError]:
     return list(stream.lines(io.BytesIO(content), "input"))
 
 
@@ -26,20 +26,28 @@ def test_only_ends_of_lines_end_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("broken", "told"),
     [
-        (b"good\nM\xe4nner\n", r"input, line 2: byte 2 of the line \(offset 6 of the text\) is not UTF-8 .*iconv"),
-        (b"a\nb\n\xff\xfea\0", r"input, line 3: byte 4 is NUL; expected UTF-8 text \(is it UTF-16"),
-        (b"\n" + b"x" * (stream.LONGEST + 1), r"input, line 2: longer than 1,000,000 bytes"),
+        (b"M\xe4nner", r"input, line 2: byte 2 of the line \(offset 6 of the text\) is not UTF-8 .*iconv"),
+        (b"\xff\xfea\0", r"input, line 2: byte 4 is NUL; expected UTF-8 text \(is it UTF-16"),
+        (b"x" * (stream.LONGEST + 1), r"input, line 2: longer than 1,000,000 bytes"),
+        (b"x" * (3 * stream.LONGEST), r"input, line 2: longer than 1,000,000 bytes"),
     ],
 )
-def test_what_is_no_line_of_text_is_told_with_its_line(content: bytes, told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        read(content)
+def test_what_is_no_line_of_text_is_told_with_its_line_and_costs_no_other(broken: bytes, told: str) -> None:
+    good, refused, then, last = read(b"good\n" + broken + b"\nthen\n\xff")
+    assert (good, then) == ("good", "then")
+    assert isinstance(refused, stream.LineError)
+    assert re.match(told, str(refused))
+    offset = len(b"good\n" + broken + b"\nthen\n")
+    assert str(last).startswith(f"input, line 4: byte 1 of the line (offset {offset} of the text)")
 
 
-def test_lines_before_a_broken_one_are_given() -> None:
-    found = stream.lines(io.BytesIO(b"good\n\xff\n"), "input")
-    assert next(found) == "good"
-    with pytest.raises(UserError):
-        next(found)
+def test_a_line_without_end_is_told_before_its_rest_is_read() -> None:
+    class Endless(io.BytesIO):
+        def readline(self, size: int | None = -1) -> bytes:
+            assert not self.tell()
+            self.seek(1)
+            return b"x" * (size or 0)
+
+    assert "longer than" in str(next(stream.lines(Endless(), "input")))

@@ -12,19 +12,23 @@ import numpy as np
 import pytest
 import torch
 import used_runs
-from choices import node
+from choices import SOURCES, TARGETS, build_seq2seq, node
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import translate as verb
-from softlookup import heatmap, heatpage, translate
+from softlookup import heatmap, heatpage, stream, translate, translator
 from softlookup.config import build
 from softlookup.decoding import search_of
 from softlookup.errors import UserError
+from softlookup.form import Form
 from softlookup.search.search import Hypothesis
+from softlookup.segmentation.bpe import Bpe
 from softlookup.task.grammar import Grammar
-from softlookup.trained import load
+from softlookup.trained import Trained, load
 from softlookup.translator import LONGEST, Lookup, Translator
-from softlookup.vocabulary import EOS, Vocabulary
+from softlookup.vocabulary import EOS, UNK, UNKNOWN, Vocabulary, WordVocabulary
 
 SCRIPT = Path(__file__).parents[1] / "src" / "translate.py"
 
@@ -114,6 +118,9 @@ def test_what_pieces_spell_breaks_no_line(runs: dict[str, Path], monkeypatch: py
         (["run=x", "target=y", "n_best=3"], "nothing to search"),
         (["run=x", "device=gpu"], "device=gpu: did you mean cpu"),
         (["--help"], "expected KEY=VALUE"),
+        (["run=x", "weights=a.csv"], r"weights=a.csv: expected a name that ends with .npz or .jsonl"),
+        (["run=x", "weights=/no/such/a.npz"], "there is no folder /no/such"),
+        (["run=x", "target=y", "replace_unknown=true"], "nothing unknown to replace"),
     ],
 )
 def test_a_mistake_of_the_command_line_is_told_before_anything_is_read(words: list[str], told: str) -> None:
@@ -124,27 +131,69 @@ def test_a_mistake_of_the_command_line_is_told_before_anything_is_read(words: li
 def test_a_fixed_context_says_that_it_has_no_alignment(runs: dict[str, Path], tmp_path: Path) -> None:
     fixed = f"run={runs['fixed_mean']}"
     (tmp_path / "target").write_text("a\n")
-    for wanted in ("alignment=true", f"plot={tmp_path / 'a.png'}", f"target={tmp_path / 'target'}"):
+    files = [
+        f"{key}={tmp_path / name}" for key, name in (("plot", "a.png"), ("target", "target"), ("weights", "w.npz"))
+    ]
+    for wanted in ("alignment=true", "replace_unknown=true", *files):
         with pytest.raises(UserError, match=r"attention=fixed_mean reads one fixed context .* no alignment to"):
             call(b"a\n", fixed, wanted)
-    assert not (tmp_path / "a.png").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert len(call(b"a\n", fixed)) == 2
 
 
-@pytest.mark.parametrize(
-    ("stdin", "told"),
-    [
-        (b"a\nb\n\xff\n", r"standard input, line 3: byte 1 of the line \(offset 4 of the text\) is not UTF-8"),
-        (b"a\nb\na\0b\n", "standard input, line 3: byte 2 is NUL"),
-        (b"a\nb\n" + b"a " * (LONGEST + 1), "line 3 has 2,001 tokens of the source, and 2,000 are the most"),
-    ],
-)
-def test_lines_before_a_broken_one_are_written(runs: dict[str, Path], stdin: bytes, told: str) -> None:
-    out = io.BytesIO()
-    asked = translate.Asked(run=str(runs["additive"]), batch=2)
-    with pytest.raises(UserError, match=told):
-        translate.Verb(asked, out).run(io.BytesIO(stdin))
-    assert out.getvalue().count(b"\n") == 2
+BROKEN = {
+    b"\xff": "error: standard input, line 3: byte 1 of the line (offset 4 of the text) is not UTF-8",
+    b"a\0b": "error: standard input, line 3: byte 2 is NUL",
+    b"a " * (LONGEST + 1): "error: standard input, line 3: 2,001 tokens, and 2,000 are the most; split it; left empty",
+    b"a" * (stream.LONGEST + 1): "error: standard input, line 3: longer than 1,000,000 bytes",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=["no UTF-8", "NUL", "tokens", "bytes"])
+@pytest.mark.parametrize("batch", [2, 64])
+def test_a_line_that_cannot_be_used_costs_itself_alone(
+    runs: dict[str, Path], broken: bytes, batch: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = f"run={runs['additive']}"
+    before = call(b"a\nb\n\nc\n", run, "alignment=true", f"batch={batch}")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\nb\n" + broken + b"\nc\n")))
+    assert verb.main([run, "alignment=true", f"batch={batch}"]) == 3
+    written, said = capfd.readouterr()
+    assert written.split("\n") == before
+    assert said.startswith(BROKEN[broken])
+    assert said.count("\n") == 1
+
+
+def test_of_a_line_that_cannot_be_used_nothing_is_claimed(runs: dict[str, Path]) -> None:
+    """Neither a score nor a link; an empty line, which has both, is no such line."""
+    found = call(b"\xff\n\n", f"run={runs['additive']}", "alignment=true", "n_best=2", "search=beam")
+    assert found == ["1\t\t\t", "2\t0.0000\t\t", ""]
+
+
+def test_a_pair_that_cannot_be_used_is_left_out_of_the_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "target").write_bytes(b"the house\nthe \xff\nis red\n")
+    (tmp_path / "gold").write_text("0-0 1-1\n0-0 1-1\n0-1 1-0\n")
+    model = used_runs.known(SOURCE, TARGET, lambda _, t: (0, 1, 1)[t])
+    asked = {"target": tmp_path / "target", "gold": tmp_path / "gold"}
+    assert forced(monkeypatch, [model], ["das haus", "das haus", "ist rot"], **asked) == ["0-0 1-1", "", "0-0 1-1"]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith(f"error: {tmp_path / 'target'}, line 2: byte 5 of the line")
+    assert said[1].startswith("AER 50.00 % against")  # 2 of 4, and not 4 of 6
+    assert "(2 pairs, 4 links, 4 sure; without 1 that could not be used)" in said[1]
+
+
+@given(st.lists(st.integers(0, 2000), max_size=53))
+def test_batches_are_bounded_and_hold_every_line_once(lengths: list[int]) -> None:
+    batches = translator._batches(lengths)
+    worded = [place for place, length in enumerate(lengths) if length]
+    assert sorted(place for batch in batches for place in batch) == worded
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) ** 2 <= translator.PADDED
+    if len(worded) * max(lengths, default=0) ** 2 <= translator.PADDED:
+        assert batches == [worded] * bool(worded)  # nothing is sorted without need: last bits depend on it
+    assert translator._batches([1024, 30, 1024, 30]) == [[1, 3], [0], [2]]
 
 
 def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str], **asked: Any) -> list[str]:
@@ -331,3 +380,74 @@ def test_the_probability_of_a_given_translation_is_that_of_its_tokens(runs: dict
             assert again.log_probability == pytest.approx(one.log_probability, abs=1e-5)
             assert again.links == one.links
     assert together[2].links == frozenset()
+
+
+@pytest.mark.parametrize("heads", [None, 2])
+@pytest.mark.parametrize("decoder", ["bahdanau", "transformer"])
+def test_weights_of_every_line_are_written_with_its_tokens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, decoder: str, heads: int | None
+) -> None:
+    model = build_seq2seq("gru", (decoder, {}), "general", heads)
+    assert model is not None
+    words = [Vocabulary([f"{side}{i}" for i in range(size - 4)]) for side, size in (("s", SOURCES), ("t", TARGETS))]
+    trained = Trained(Path("known"), {"task": {}, "choices": {}}, model, *words)
+    files = {kind: tmp_path / f"w.{kind}" for kind in ("npz", "jsonl")}
+    found = {}
+    for file in files.values():
+        lines = ["s0 s1 s2", "", "s5 unheard", "s9 " * 7]
+        found[file] = forced(
+            monkeypatch, [trained], lines, weights=file, n_best=2, search={"search": "beam", "search.n_best": "2"}
+        )
+    assert found[files["npz"]] == found[files["jsonl"]]
+    with np.load(files["npz"], allow_pickle=False) as archive:
+        arrays = dict(archive)
+    assert {name.rpartition("_")[2] for name in arrays} == {"1", "3", "4"}
+    best = {line.split("\t")[0]: line.split("\t")[2] for line in reversed(found[files["npz"]])}
+    for number, source in (("1", ["s0", "s1", "s2"]), ("3", ["s5", "<unk>"]), ("4", ["s9"] * 7)):
+        assert arrays[f"source_{number}"].tolist() == [*source, "</s>"]
+        target = [token for token in arrays[f"target_{number}"].tolist() if token != "</s>"]
+        assert " ".join(target).replace("<unk>", UNKNOWN) == best[number]
+        shape = (len(arrays[f"target_{number}"]), len(source) + 1)
+        assert arrays[f"weights_{number}"].shape == shape
+        assert (f"heads_{number}" in arrays) is (heads is not None)
+        if heads:
+            assert arrays[f"heads_{number}"].shape == (heads, *shape)
+            assert np.abs(arrays[f"heads_{number}"].mean(0) - arrays[f"weights_{number}"]).max() < 1e-6
+
+
+class Unknown(Several):
+    """A search that writes the source, and for each of its second words an unknown one that looks at the first."""
+
+    def _one(self, ids: list[int], score: float) -> Hypothesis:
+        weights = np.eye(len(ids), len(ids))
+        if len(ids) > 3:
+            weights[1] = np.eye(len(ids))[0]
+            weights[2] = 0.0  # looks nowhere
+        written = [UNK if t in (1, 2) and index != EOS else index for t, index in enumerate(ids)]
+        return Hypothesis(written, 2 * score, score, weights)
+
+
+def test_an_unknown_word_is_the_source_word_that_it_looks_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    vocabulary = WordVocabulary(["ein", "haus", ",", "rot"], Form(lowercase=True))
+    monkeypatch.setattr(translate, "search_of", lambda *_: Unknown())
+    model = used_runs.known(vocabulary, vocabulary, lambda *_: 0)
+    lines = ["Z\u00fcrich, ein rot haus"]
+    assert forced(monkeypatch, [model], lines) == [f"{UNKNOWN} {UNKNOWN} {UNKNOWN} rot haus"]
+    # The first is no word of the vocabulary; the second looks at it; the third looks nowhere.
+    copied = forced(monkeypatch, [model], lines, replace_unknown=True, alignment=True)
+    assert copied == [f"z\u00fcrich z\u00fcrich {UNKNOWN} rot haus\t0-0 0-1 2-3 3-4"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    subwords = Bpe(300, True, True).learn([("a", "b")], ("de", "en"), 5)[0]
+    with pytest.raises(UserError, match="writes subwords, of which none is unknown"):
+        forced(monkeypatch, [used_runs.known(subwords, subwords, lambda *_: 0)], lines, replace_unknown=True)
+
+
+def test_an_input_of_mostly_unknown_words_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(translate, "search_of", lambda *_: Several())
+    forced(monkeypatch, [used_runs.known(SOURCE, TARGET, None)], ["das haus", "la casa", "la ist", "la e rot", ""])
+    told = "warning: standard input: 2 of 5 lines are mostly unknown words (line 2: 2 of 2); is this what"
+    assert capsys.readouterr().err.startswith(told)
+    forced(monkeypatch, [used_runs.known(SOURCE, TARGET, None)], ["das haus", "ist", ""])
+    assert capsys.readouterr().err == ""

@@ -10,24 +10,40 @@ from softlookup.errors import UserError
 LONGEST = 1_000_000  # bytes of a line: a file without ends of lines is not read whole to find that out
 
 
-def lines(stream: BinaryIO, name: str) -> Iterator[str]:
+class LineError(UserError):
+    """Why one line cannot be used. It costs itself, and no other line."""
+
+
+def lines(stream: BinaryIO, name: str) -> Iterator[str | LineError]:
     r"""The lines of UTF-8 text as they come, without their ends, which are `\n` or `\r\n` alone.
 
-    A byte order mark at the start is removed, and the last line needs no end. Raises UserError, with `name` and the
-    line, for bytes that are no UTF-8, for a NUL byte, and for a line longer than `LONGEST`.
+    A byte order mark at the start is removed, and the last line needs no end. A line of bytes that are no UTF-8, with
+    a NUL byte, or longer than `LONGEST` is given as what to say of it, with `name` and its number; of the last its rest
+    is left unread until the next line is asked for.
     """
     number = offset = 0
     while line := stream.readline(LONGEST + 1):
         number += 1
         where = f"{name}, line {number}"
         if len(line) > LONGEST:
-            raise UserError(f"{where}: longer than {LONGEST:,} bytes; expected one sentence per line")
-        if b"\0" in line:
-            raise UserError(
+            yield LineError(f"{where}: longer than {LONGEST:,} bytes; expected one sentence per line")
+            while line and not line.endswith(b"\n"):
+                offset += len(line)
+                line = stream.readline(LONGEST)
+        elif b"\0" in line:
+            yield LineError(
                 f"{where}: byte {line.index(0) + 1} is NUL; expected UTF-8 text (is it UTF-16, or no text?)"
             )
-        yield line_of(line, number, where, offset)
+        else:
+            yield _line_of(line, number, where, offset)
         offset += len(line)
+
+
+def _line_of(content: bytes, number: int, where: str, offset: int) -> str | LineError:
+    try:
+        return line_of(content, number, where, offset)
+    except UserError as error:
+        return LineError(str(error))
 
 
 def line_of(content: bytes, number: int, where: str, offset: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -12,15 +13,16 @@ from typing import BinaryIO
 
 import numpy as np
 
-from softlookup import durable, heatmap, heatpage, lifting, pharaoh
+from softlookup import durable, heatmap, heatpage, lifting, pharaoh, weights
 from softlookup.construct import device_of
 from softlookup.decoding import search_of
 from softlookup.errors import UserError
 from softlookup.metrics.links import SYMMETRIZATIONS, aer, turned
 from softlookup.pharaoh import Gold, Links
-from softlookup.stream import lines
+from softlookup.stream import LineError, lines
 from softlookup.trained import Trained, find, load
-from softlookup.translator import Lookup, Translation, Translator
+from softlookup.translator import LONGEST, Lookup, Translation, Translator
+from softlookup.vocabulary import UNK, Vocabulary
 
 DRAWN = 12  # sentences in one picture
 
@@ -39,6 +41,8 @@ class Asked:
     reverse: str | None = None
     symmetrize: str = "grow_diag_final_and"
     gold: Path | None = None
+    weights: Path | None = None
+    replace_unknown: bool = False
     batch: int = 64
     device: str = "auto"
     search: dict[str, str] = field(default_factory=dict)
@@ -46,7 +50,8 @@ class Asked:
 
 class Verb:
     """One call of the verb. Raises UserError for what is asked, found or read amiss, when it comes to it: what was
-    written before is whole lines, right and in order."""
+    written before is whole lines, right and in order. A line that cannot be used is told and left empty; `refused`
+    counts them."""
 
     def __init__(self, asked: Asked, out: BinaryIO) -> None:
         self.asked = asked
@@ -54,17 +59,21 @@ class Verb:
         trained = load(find(asked.run, asked.runs_dir))
         self.forward = self._translator(trained)
         self.backward: Translator | None = None
-        if asked.alignment or asked.target:
+        if asked.alignment or asked.target or asked.weights:
             self.forward.refuse_fixed("write")
         if asked.plot:
             self.forward.refuse_fixed("draw")
+        if asked.replace_unknown:
+            self.forward.refuse_fixed("take a word from")
+            self.forward.refuse_known()
         if asked.reverse:
             backward = load(find(asked.reverse, asked.runs_dir))
             _refuse_one_way(trained, backward)
             self.backward = self._translator(backward)
             self.backward.refuse_fixed("write")
         self.lookups: list[tuple[str, Lookup]] = []
-        self.count = 0
+        self.file: weights.File | None = None
+        self.count = self.refused = 0
 
     def _translator(self, trained: Trained) -> Translator:
         device = device_of({"device": self.asked.device})
@@ -78,20 +87,50 @@ class Verb:
         name = "standard input" if text is None else "text"
         if text is not None:  # bytes of the command line that are no UTF-8 are told as those of a file
             stream = io.BytesIO(text.encode("utf-8", "surrogateescape"))
-        read = lines(stream, name)
-        if self.asked.target:
-            self._align(read, name, self.asked.target, size)
-        else:
-            self._translate(read, size)
+        with ExitStack() as opened:
+            if self.asked.weights:
+                self.file = opened.enter_context(weights.written(self.asked.weights))
+            read = self._usable(lines(stream, name), name, self.forward.source)
+            if self.asked.target:
+                self._align(read, name, self.asked.target, size)
+            else:
+                self._translate(read, size)
+        if self.file:
+            print(f"weights of {self.file.count} lines: {self.asked.weights}", file=sys.stderr)
         if self.asked.plot:
             self._draw(self.asked.plot)
 
-    def _translate(self, read: Iterator[str], size: int) -> None:
-        align = self.asked.alignment or self.asked.plot is not None
+    def _usable(
+        self, read: Iterator[str | LineError], name: str, *vocabularies: Vocabulary
+    ) -> Iterator[str | LineError]:
+        """The lines. What is wrong with one is told at once, and at their end how many are mostly unknown."""
+        unknown, number = [], 0
+        for number, line in enumerate(read, start=1):
+            ids = [] if isinstance(line, LineError) else [vocabulary.read(line) for vocabulary in vocabularies]
+            most = max(map(len, ids), default=0)
+            told = f"{name}, line {number}: {most:,} tokens, and {LONGEST:,} are the most; split it"
+            usable = LineError(told) if most > LONGEST else line
+            if isinstance(usable, LineError):
+                print(f"error: {usable}; left empty", file=sys.stderr, flush=True)
+                self.refused += 1
+            elif 2 * ids[0].count(UNK) > len(ids[0]):
+                unknown.append(f"line {number}: {ids[0].count(UNK)} of {len(ids[0])}")
+            yield usable
+        if unknown:
+            count = f"{name}: {len(unknown)} of {number} lines are mostly unknown words"
+            print(f"warning: {count} ({unknown[0]}); is this what the run was trained on?", file=sys.stderr)
+
+    def _translate(self, read: Iterator[str | LineError], size: int) -> None:
+        align = any((self.asked.alignment, self.asked.plot, self.asked.weights))
         while batch := list(islice(read, size)):
-            found = self.forward.translate(batch, self.count + 1, align)
-            for number, translations in enumerate(found, start=self.count + 1):
-                self._write(number, translations)
+            texts = ["" if isinstance(line, LineError) else line for line in batch]
+            found = self.forward.translate(texts, align, self.asked.weights is not None, self.asked.replace_unknown)
+            for number, (line, translations) in enumerate(zip(batch, found, strict=True), start=self.count + 1):
+                if isinstance(line, LineError):
+                    columns = [str(number), "", ""] if self.asked.n_best > 1 else [""]
+                    self._line("\t".join([*columns, ""] if self.asked.alignment else columns))
+                else:
+                    self._write(number, translations)
             self.count += len(batch)
             self.out.flush()
 
@@ -106,12 +145,13 @@ class Verb:
             if rank == 0 and one.lookup:
                 self._keep(number, one.lookup)
 
-    def _align(self, read: Iterator[str], name: str, path: Path, size: int) -> None:
+    def _align(self, read: Iterator[str | LineError], name: str, path: Path, size: int) -> None:
         gold = pharaoh.read(self.asked.gold) if self.asked.gold else None
-        made: list[Links] = []
+        made: list[Links | None] = []
         try:
             with path.open("rb") as file:
-                pairs = _pairs(read, name, lines(file, str(path)), str(path))
+                sides = [self.forward.target, *([self.backward.source] if self.backward else [])]
+                pairs = _pairs(read, name, self._usable(lines(file, str(path)), str(path), *sides), str(path))
                 while batch := list(islice(pairs, size)):
                     made += self._aligned(batch, gold)
                     self.count += len(batch)
@@ -123,22 +163,24 @@ class Verb:
         if gold is not None:
             self._tell_error(made, gold)
 
-    def _aligned(self, pairs: list[tuple[str, str]], gold: list[Gold] | None) -> list[Links]:
-        found = self.forward.align(pairs, self.count + 1)
+    def _aligned(self, pairs: list[tuple[str, str] | None], gold: list[Gold] | None) -> list[Links | None]:
+        """The links of each pair; None of one with a line that cannot be used."""
+        texts = [pair or ("", "") for pair in pairs]
+        found = self.forward.align(texts, self.asked.weights is not None)
         made = [one.links or frozenset() for one in found]
         if self.backward:
-            others = self.backward.align([(target, source) for source, target in pairs], self.count + 1)
+            others = self.backward.align([(target, source) for source, target in texts])
             symmetrize = SYMMETRIZATIONS[self.asked.symmetrize]
             made = [symmetrize(one, turned(other.links or ())) for one, other in zip(made, others, strict=True)]
         for number, (pair, one, links) in enumerate(zip(pairs, found, made, strict=True), start=self.count + 1):
-            known = gold[number - 1] if gold and number <= len(gold) else None
-            if known:
+            known = gold[number - 1] if pair and gold and number <= len(gold) else None
+            if known and pair:
                 counts = [len(lifting.split(side)) for side in pair]
                 pharaoh.check(known, counts[0], counts[1], f"{self.asked.gold}, line {number}")
             self._line(pharaoh.written(links))
             if one.lookup:
-                self._keep(number, self._outlined(pair, one.lookup, known) if known else one.lookup)
-        return made
+                self._keep(number, self._outlined(pair, one.lookup, known) if pair and known else one.lookup)
+        return [links if pair else None for pair, links in zip(pairs, made, strict=True)]
 
     def _outlined(self, pair: tuple[str, str], lookup: Lookup, gold: Gold) -> Lookup:
         """The lookup with the cells of sure links outlined."""
@@ -148,18 +190,23 @@ class Verb:
         marked[: len(target), : len(source)] = [[(i, j) in gold.sure for i in source] for j in target]
         return replace(lookup, gold=marked)
 
-    def _tell_error(self, made: list[Links], gold: list[Gold]) -> None:
+    def _tell_error(self, made: list[Links | None], gold: list[Gold]) -> None:
         if len(made) != len(gold):
             raise UserError(f"{self.asked.gold} has the links of {len(gold)} pairs, and {len(made)} pairs were given")
-        error = aer(made, gold)
+        judged = [(links, known) for links, known in zip(made, gold, strict=True) if links is not None]
+        links, known = [links for links, _ in judged], [known for _, known in judged]
+        error = aer(links, known)
         told = "absent: neither a link nor gold" if error is None else f"{100 * error:.2f} %"
-        count = f"{len(made):,} pairs, {sum(map(len, made)):,} links, {sum(len(g.sure) for g in gold):,} sure"
-        print(f"AER {told} against {self.asked.gold} ({count})", file=sys.stderr)
+        count = f"{len(judged):,} pairs, {sum(map(len, links)):,} links, {sum(len(g.sure) for g in known):,} sure"
+        left = f"; without {len(made) - len(judged)} that could not be used" if len(made) > len(judged) else ""
+        print(f"AER {told} against {self.asked.gold} ({count}{left})", file=sys.stderr)
 
     def _line(self, text: str) -> None:
         self.out.write(text.encode() + b"\n")
 
     def _keep(self, number: int, lookup: Lookup) -> None:
+        if self.file:
+            self.file.add(number, lookup)
         if self.asked.plot and len(self.lookups) < DRAWN:
             self.lookups.append((f"line {number}", lookup))
 
@@ -176,12 +223,15 @@ class Verb:
         print(f"drawn: {path}{more}", file=sys.stderr)
 
 
-def _pairs(source: Iterator[str], name: str, target: Iterator[str], path: str) -> Iterator[tuple[str, str]]:
+def _pairs(
+    source: Iterator[str | LineError], name: str, target: Iterator[str | LineError], path: str
+) -> Iterator[tuple[str, str] | None]:
+    """Each line with its translation; None where one of them cannot be used."""
     for number, (one, other) in enumerate(zip_longest(source, target), start=1):
         if one is None or other is None:
             shorter, longer = (name, path) if one is None else (path, name)
             raise UserError(f"{shorter} ends after line {number - 1}, and {longer} goes on; one translation a line")
-        yield one, other
+        yield None if isinstance(one, LineError) or isinstance(other, LineError) else (one, other)
 
 
 def _refuse_one_way(forward: Trained, backward: Trained) -> None:

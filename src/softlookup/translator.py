@@ -15,11 +15,13 @@ from softlookup.contract import Batch, Example
 from softlookup.errors import UserError
 from softlookup.metrics import links as hard_links
 from softlookup.pharaoh import Links
-from softlookup.search.search import Search
+from softlookup.search.search import Hypothesis, Search
 from softlookup.trained import Trained
-from softlookup.vocabulary import EOS, Vocabulary
+from softlookup.vocabulary import EOS, UNK, SubwordVocabulary, Vocabulary
+from softlookup.weights import of_heads
 
 LONGEST = 2_000  # tokens of a line: self-attention and weights grow with its square
+PADDED = 2**20  # sentences times the square of the longest, in a batch: 64 sentences of 128 tokens, or one of 1,024
 
 
 @dataclass(frozen=True)
@@ -80,51 +82,58 @@ class Translator:
                 f"alignment to {what}; take a run with another attention"
             )
 
-    @torch.no_grad()
-    def translate(self, lines: Sequence[str], first: int = 1, align: bool = False) -> list[list[Translation]]:
-        """The translations of each line, best first; none of a line without tokens. `first` numbers the first line.
+    def refuse_known(self) -> None:
+        """Raises UserError where nothing is unknown, and so nothing to replace."""
+        if isinstance(self.target, SubwordVocabulary):
+            raise UserError(
+                f"replace_unknown=true: run={self.trained.path} writes subwords, of which none is unknown; leave it out"
+            )
 
-        Raises UserError for a line of more than `LONGEST` tokens.
+    @torch.no_grad()
+    def translate(
+        self, lines: Sequence[str], align: bool = False, heads: bool = False, copy: bool = False
+    ) -> list[list[Translation]]:
+        """The translations of each line, best first; none of a line without tokens.
+
+        With `heads` the lookup of the best has those of each head. With `copy` an unknown word is written as the source
+        word that it looks at most. Memory grows with the square of a line's tokens: `LONGEST` are meant to be the most.
         """
-        sources = self._read(self.source, lines, f"line {{}} has {{}} tokens of {self._language('source')}", first)
-        worded = [place for place, ids in enumerate(sources) if ids]
+        sources = [self.source.read(line) for line in lines]
         found: list[list[Translation]] = [[] for _ in lines]
-        if worded:
-            batch = self._batch([(sources[place], ()) for place in worded])
-            searched = self.search(self.model, batch.source, batch.source_mask, align)
-            for place, hypotheses in zip(worded, searched, strict=True):
+        for places in _batches([len(ids) for ids in sources]):
+            batch = self._batch([(sources[place], ()) for place in places])
+            searched = self.search(self.model, batch.source, batch.source_mask, align or copy)
+            best = [(sources[place], _unended(own[0].ids)) for place, own in zip(places, searched, strict=True)]
+            by_head = self._by_head(best) if heads else [None] * len(places)
+            for place, hypotheses, looked in zip(places, searched, by_head, strict=True):
                 found[place] = [
-                    self._translation(lines[place], sources[place], h.ids, h.score, h.log_probability, h.weights, align)
-                    for h in hypotheses
+                    self._translation(lines[place], sources[place], one, looked if rank == 0 else None, align, copy)
+                    for rank, one in enumerate(hypotheses)
                 ]
         return found
 
     @torch.no_grad()
-    def align(self, pairs: Sequence[tuple[str, str]], first: int = 1) -> list[Translation]:
+    def align(self, pairs: Sequence[tuple[str, str]], heads: bool = False) -> list[Translation]:
         """Each given translation as if the model had written it (Luong 2015, section 5.4): its log probability under
-        teacher forcing, links and weights. A pair with a side without tokens has probability one and no links.
-
-        Raises UserError for a line of more than `LONGEST` tokens.
-        """
-        sides = [
-            self._read(vocabulary, [pair[side] for pair in pairs], f"{name} line {{}} has {{}} tokens", first)
-            for side, (vocabulary, name) in enumerate(((self.source, "source"), (self.target, "target")))
-        ]
-        read = list(zip(*sides, strict=True))
-        worded = [place for place, (source, target) in enumerate(read) if source and target]
+        teacher forcing, links and weights. A pair with a side without tokens has probability one and no links."""
+        read = [(self.source.read(source), self.target.read(target)) for source, target in pairs]
         found = [Translation(target, 0.0, 0.0, frozenset()) for _, target in pairs]
-        if not worded:
-            return found
-        batch = self._batch([read[place] for place in worded])
-        logits, weights = self.model(batch)
-        sums = self._log_probabilities(logits, batch)
-        for row, place in enumerate(worded):
-            source, target = read[place]
-            own = None if weights is None else weights[row, : len(target) + 1, : len(source) + 1].cpu().numpy()
-            line, text = pairs[place]
-            cut = lifting.of_read(self.target, text)
-            found[place] = self._aligned(line, text, source, [*target, EOS], cut, sums[row], sums[row], own)
+        for places in _batches([max(map(len, sides)) if all(sides) else 0 for sides in read]):
+            batch = self._batch([read[place] for place in places])
+            logits, weights = self.model(batch)
+            sums = self._log_probabilities(logits, batch)
+            by_head = self._by_head([read[place] for place in places]) if heads else [None] * len(places)
+            for row, place in enumerate(places):
+                source, target = read[place]
+                own = None if weights is None else weights[row, : len(target) + 1, : len(source) + 1].cpu().numpy()
+                line, text = pairs[place]
+                cut, ids = lifting.of_read(self.target, text), [*target, EOS]
+                found[place] = self._aligned(line, text, source, ids, cut, sums[row], sums[row], own, by_head[row])
         return found
+
+    def _by_head(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Sequence[np.ndarray | None]:
+        found = of_heads(self.model, pairs)
+        return [None] * len(pairs) if found is None else found
 
     def _log_probabilities(self, logits: Tensor, batch: Batch) -> list[float]:
         """log p of each target, EOS among it; logits (N, V) of unpadded positions."""
@@ -134,43 +143,63 @@ class Translator:
         return sums.sum(1).tolist()
 
     def _translation(
-        self, line: str, source: tuple[int, ...], ids: list[int], score: float, log_probability: float,
-        weights: np.ndarray | None, align: bool,
-    ) -> Translation:  # fmt: skip
-        written = ids[:-1] if ids[-1:] == [EOS] else ids
-        text = _one_line(self.target.write(written))
+        self, line: str, source: tuple[int, ...], found: Hypothesis, heads: np.ndarray | None, align: bool, copy: bool
+    ) -> Translation:
+        written = _unended(found.ids)
+        text = self.target.write(written)
+        if copy and UNK in written:
+            text = self._copied(line, source, written, found.weights)
         if not align:
-            return Translation(text, score, log_probability)
+            return Translation(_one_line(text), found.score, found.log_probability)
         cut = lifting.of_written(self.target, written)
-        return self._aligned(line, text, source, ids, cut, score, log_probability, weights)
+        heads = None if heads is None else heads[:, : len(found.ids)]
+        return self._aligned(
+            line, _one_line(text), source, found.ids, cut, found.score, found.log_probability, found.weights, heads
+        )
+
+    def _copied(self, line: str, source: tuple[int, ...], written: Sequence[int], weights: np.ndarray | None) -> str:
+        """What was written, each unknown word of it replaced by the source word of its hard link."""
+        assert weights is not None
+        looked = {t: s for s, t in hard_links.hard(weights[: len(written), : len(source)])}
+        words = self.source.spelled(line).split(" ")
+        return " ".join(
+            words[looked[t]] if index == UNK and t in looked else self.target.write([index])
+            for t, index in enumerate(written)
+        )
 
     def _aligned(
-        self, line: str, text: str, source: tuple[int, ...], ids: list[int], cut: tuple[int, ...], score: float,
-        log_probability: float, weights: np.ndarray | None,
+        self, line: str, text: str, source: tuple[int, ...], ids: Sequence[int], cut: tuple[int, ...], score: float,
+        log_probability: float, weights: np.ndarray | None, heads: np.ndarray | None,
     ) -> Translation:  # fmt: skip
         if weights is None:
             return Translation(text, score, log_probability)
         tokens = hard_links.hard(weights[: len(cut), : len(source)])
         links = hard_links.lifted(tokens, lifting.of_read(self.source, line), cut)
-        labels = [[vocabulary.tokens[i] for i in row] for vocabulary, row in self._sides((*source, EOS), ids)]
-        lookup = Lookup(weights, np.zeros(weights.shape, dtype=bool), labels[0], labels[1])
+        labels = [self.source.tokens[i] for i in (*source, EOS)], [self.target.tokens[i] for i in ids]
+        lookup = Lookup(weights, np.zeros(weights.shape, dtype=bool), *labels, heads)
         return Translation(text, score, log_probability, links, lookup)
-
-    def _sides(self, source: Sequence[int], target: Sequence[int]) -> list[tuple[Vocabulary, Sequence[int]]]:
-        return [(self.source, source), (self.target, target)]
-
-    def _read(self, vocabulary: Vocabulary, lines: Sequence[str], what: str, first: int) -> list[tuple[int, ...]]:
-        rows = [vocabulary.read(line) for line in lines]
-        for number, row in enumerate(rows, start=first):
-            if len(row) > LONGEST:
-                raise UserError(f"{what.format(number, f'{len(row):,}')}, and {LONGEST:,} are the most; split it")
-        return rows
-
-    def _language(self, side: str) -> str:
-        return str(self.trained.config["task"].get(side, f"the {side}"))
 
     def _batch(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Batch:
         return collate([Example(source, target) for source, target in pairs]).to(self.device)
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """The places of what has a length, in batches within `PADDED` or of one; all of it in its order where that fits."""
+    ordered = [place for place, length in enumerate(lengths) if length]
+    if len(ordered) * max(lengths, default=0) ** 2 > PADDED:
+        ordered.sort(key=lambda place: lengths[place])
+    batches: list[list[int]] = []
+    for place in ordered:
+        longest = max([lengths[place], *(lengths[other] for other in (batches[-1] if batches else []))])
+        if batches and (len(batches[-1]) + 1) * longest**2 <= PADDED:
+            batches[-1].append(place)
+        else:
+            batches.append([place])
+    return batches
+
+
+def _unended(ids: Sequence[int]) -> tuple[int, ...]:
+    return tuple(ids[:-1] if ids[-1:] == [EOS] else ids)
 
 
 def _one_line(text: str) -> str:
