@@ -25,7 +25,7 @@ def text(folder: Path, train: list[str], test: list[str], segmentation: Segmenta
         (folder / f"{stem}.en").write_text("".join(f"{line}\n" for line in lines))
         (folder / f"{stem}.de").write_text("".join(f"{'a ' * len(line.split())}\n" for line in lines))
     return Parallel(
-        path=str(folder), dataset="", columns=None, source="de", target="en", segmentation=segmentation, longest=50,
+        path=str(folder), dataset=None, columns=None, source="de", target="en", segmentation=segmentation, longest=50,
         concatenate=1, alignment=None, silver=None,
     )  # fmt: skip
 

@@ -98,8 +98,19 @@ def evaluate(
     Of several processes each takes whole batches, and all of them measure what all have written: the same numbers,
     in the same order, as one alone.
     """
+    return measured(run_test(model, task, device, search, processes), task)
+
+
+def run_test(
+    model: Seq2Seq, task: Task, device: torch.device, search: Search, processes: Processes = ALONE
+) -> list[Output]:
+    """Return what a model makes of a test set, sorted by source length; every process gets all of it."""
     own = [run_batch(model, batch.to(device), search) for batch in processes.share(evaluation_batches(task.test()))]
-    outputs = [output for batch in processes.gathered(own) for output in batch]
+    return [output for batch in processes.gathered(own) for output in batch]
+
+
+def measured(outputs: list[Output], task: Task) -> Evaluation:
+    """Measure what `run_test` returned: all metrics of the set, its rows by source length, a few lookups to draw."""
     lengths = [output.example.length for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _bucket([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}

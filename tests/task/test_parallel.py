@@ -24,7 +24,8 @@ from softlookup.data import Batching, TrainingStream
 from softlookup.errors import UserError
 from softlookup.segmentation.bpe import Bpe
 from softlookup.segmentation.word import Word
-from softlookup.task.parallel import FEWEST, Parallel
+from softlookup.task.judged import FEWEST
+from softlookup.task.parallel import Parallel
 from softlookup.vocabulary import SPECIALS, UNK
 
 Lines = list[tuple[str, str]]

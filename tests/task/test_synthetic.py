@@ -119,6 +119,24 @@ def test_training_validation_and_test_share_no_source(task: Synthetic) -> None:
     assert not set(held_out) & {example.source for example in drawn(task, 13, 2003)}
 
 
+def test_unseen_examples_are_those_that_training_cannot_have_shown(task: Synthetic) -> None:
+    shortest, longest = task.lengths
+    held_out = {e.source for e in (*task.validation(), *task.test())}
+    for length in (shortest, longest):
+        found = task.unseen(length, 13)
+        assert found
+        assert {e.source for e in found} <= held_out
+        assert {len(e.source) for e in found} == {length}
+    beyond = longest + 1
+    found = task.unseen(beyond, 13)
+    assert len({e.source for e in found} - held_out) == 13
+    assert {len(e.source) for e in found} == {beyond}
+    again = type(task)(**{key: value for key, value in settings(task).items() if key != "_target_"})
+    assert found == again.unseen(beyond, 13)
+    with pytest.raises(UserError, match=f"length {shortest - 1}: the shortest sources of this task have"):
+        task.unseen(shortest - 1, 13)
+
+
 def test_training_lengths_are_uniform_up_to_the_limit_that_holds_now(task: Synthetic) -> None:
     shortest, longest = task.lengths
     counts = Counter(len(example.source) for example in drawn(task, 17, 2003))

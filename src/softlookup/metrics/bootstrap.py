@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from sacrebleu.metrics import BLEU
@@ -10,6 +12,22 @@ from sacrebleu.significance import _bootstrap_resample
 
 RESAMPLES = 1_000
 SHARE = 0.95
+SEED = 12345
+_VARIABLE = "SACREBLEU_SEED"
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """Have sacrebleu draw from `SEED`, its own default, whatever the environment says: figures depend on no machine."""
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = str(SEED)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before
 
 
 def bleu_band(
@@ -27,6 +45,7 @@ def bleu_band(
         return {f"{name}_low": None, f"{name}_high": None}
     metric = BLEU(lowercase=lowercase, force=True, references=[list(references)])
     statistics = metric._extract_corpus_statistics(list(hypotheses), None)
-    scores = [one.score for one in _bootstrap_resample(statistics, metric, RESAMPLES)[1]]
+    with seeded():
+        scores = [one.score for one in _bootstrap_resample(statistics, metric, RESAMPLES)[1]]
     low, high = np.quantile(scores, [(1 - SHARE) / 2, (1 + SHARE) / 2])
     return {f"{name}_low": float(low), f"{name}_high": float(high)}

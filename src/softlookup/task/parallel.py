@@ -7,17 +7,14 @@ import numpy as np
 
 from softlookup.contract import Example, Examples, Segmentation, Task
 from softlookup.errors import UserError
-from softlookup.task.corpus import JUDGED, dropped, joined, prepared, tidied
+from softlookup.task.corpus import dropped, prepared
 from softlookup.task.folder import read_folder
-from softlookup.task.gold import linked
 from softlookup.task.hub import DATASET, read_hub
+from softlookup.task.judged import joins, judged, tested
 from softlookup.task.passes import Passes
-from softlookup.task.split import Pair, Split
+from softlookup.task.split import Split
 from softlookup.vocabulary import UNK
-from softlookup.words import forget, words
-
-FEWEST = 20  # test sentences in a bucket
-SINGLE = (10, 15, 20, 30)  # the last words of buckets of single sentences
+from softlookup.words import forget
 
 
 class Parallel(Task):
@@ -83,15 +80,13 @@ class Parallel(Task):
         self.source_vocabulary, self.target_vocabulary = self._corpus.vocabularies
         self.target_language = target
         self.lengths = (min(self._corpus.lengths), max(self._corpus.lengths))
-        self._validation, self._test = (self._judged(splits[name]) for name in JUDGED)
-        self._test = linked(self._test, list(splits["test"]), self._corpus.vocabularies, (alignment, silver))
-        joins = [self._joins(splits[name], concatenate) for name in JUDGED]
-        joins[0] = [example for example in joins[0] if max(len(example.source), len(example.target)) <= longest]
+        vocabularies = self._corpus.vocabularies
+        self._validation = judged(splits["validation"], vocabularies)
+        more = [e for e in joins(splits["validation"], vocabularies, concatenate) if _fits(e, longest)]
+        self._test, self.buckets = tested(splits["test"], vocabularies, concatenate, (alignment, silver))
         forget()
-        self._notes = self._told(splits, longest, concatenate, [len(examples) for examples in joins])
-        self._validation += joins[0]
-        self._test += joins[1]
-        self.buckets = _buckets([example.length for example in self._test], SINGLE if concatenate == 1 else None)
+        self._notes = self._told(splits, longest, concatenate, [len(more), len(self._test) - len(splits["test"])])
+        self._validation += more
 
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Endless passes over the training pairs, each in a fresh order; they have no references.
@@ -128,27 +123,7 @@ class Parallel(Task):
         """Pairs, joins and pairs dropped, overlap of validation and test with training, vocabularies, unknown words."""
         return list(self._notes)
 
-    def _example(self, pair: Pair) -> Example:
-        source, target = self.source_vocabulary.read(pair[0]), self.target_vocabulary.read(pair[1])
-        return Example(source, target, reference=pair[1], words=len(words(pair[0])))
-
-    def _judged(self, split: Split) -> list[Example]:
-        """The examples of validation or test. Raises UserError where a side has no words."""
-        examples = []
-        for number, pair in enumerate(tidied(split, self._corpus.vocabularies), split.first):
-            example = self._example(pair)
-            for tokens, name in zip((example.source, example.target), split.names.values(), strict=True):
-                if not tokens:
-                    raise UserError(f"{name}, line {number} has no words; remove this line from both languages")
-            examples.append(example)
-        return examples
-
-    def _joins(self, split: Split, concatenate: int) -> list[Example]:
-        counts = range(2, concatenate + 1)
-        vocabularies = self._corpus.vocabularies
-        return [self._example(pair) for count in counts for pair in joined(tidied(split, vocabularies), count)]
-
-    def _told(self, splits: dict[str, Split], longest: int, concatenate: int, joins: list[int]) -> list[str]:
+    def _told(self, splits: dict[str, Split], longest: int, concatenate: int, counts: list[int]) -> list[str]:
         corpus = self._corpus
         source, target = splits["train"].names
         notes = [
@@ -164,26 +139,14 @@ class Parallel(Task):
         ]
         if concatenate > 1:
             notes.append(
-                f"joins of 2 to {concatenate} consecutive pairs besides: train {corpus.joins}, validation {joins[0]} "
-                f"(those of at most task.longest={longest} tokens), test {joins[1]} (all)"
+                f"joins of 2 to {concatenate} consecutive pairs besides: train {corpus.joins}, validation {counts[0]} "
+                f"(those of at most task.longest={longest} tokens), test {counts[1]} (all)"
             )
         return notes
 
 
-def _buckets(lengths: list[int], highs: tuple[int, ...] | None) -> tuple[tuple[int, int], ...]:
-    """Adjoining ranges from 1 to the greatest of `lengths`, each with `FEWEST` of them where there are as many.
-
-    They end at `highs`, or in steps of ten. A range with fewer joins its neighbour: BLEU of one or two sentences would
-    look like a finding.
-    """
-    ranges: list[tuple[int, int]] = []
-    low = 1
-    for high in (*(highs or range(10, max(lengths), 10)), max(lengths)):
-        if sum(low <= length <= high for length in lengths) >= FEWEST:
-            ranges.append((low, high))
-            low = high + 1
-    first = ranges.pop()[0] if ranges else 1
-    return (*ranges, (first, max(lengths)))
+def _fits(example: Example, longest: int) -> bool:
+    return max(len(example.source), len(example.target)) <= longest
 
 
 def _unknown(sentences: list[tuple[int, ...]]) -> str:

@@ -21,6 +21,7 @@ Uniform = Callable[[], float]
 
 FIRST = len(SPECIALS)  # the id of the first token that is no special
 HELD_OUT_SEED = 20140901
+UNSEEN_SEED = 20150517
 VALIDATION = 200  # examples, rounded up to the same number for every training length
 GRID = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # test lengths as multiples of the longest training length
 
@@ -116,6 +117,32 @@ class Synthetic(Task):
 
     def notes(self) -> list[str]:
         return [f"held out from training: {len(self._validation)} validation and {len(self._test)} test examples"]
+
+    def unseen(self, length: int, count: int) -> list[Example]:
+        """Return up to `count` test examples of a length that no training of this task has shown, always the same.
+
+        Training draws without end and rejects its own validation and test sets alone: of the lengths of training it
+        may have shown any other source. Of those lengths, therefore, these are the examples that were held out, those
+        of the test set before those of validation, however few there are. Of greater lengths, which training never
+        shows, they are drawn afresh, no source twice and none that is held out. Raises UserError for lengths below
+        those of training, and where there are not twice as many sources.
+        """
+        shortest, longest = self.lengths
+        if length < shortest:
+            raise UserError(f"length {length}: the shortest sources of this task have {shortest} tokens")
+        if length <= longest:
+            return [e for e in (*self._test, *self._validation) if len(e.source) == length][:count]
+        if 2 * count > self.sources(length):
+            raise UserError(
+                f"length {length}: this task has {self.sources(length)} sources of it, and {count} of them would be "
+                "drawn; give a smaller length"
+            )
+        uniform = Uniforms(np.random.default_rng([UNSEEN_SEED, length])).draw
+        found: dict[tuple[int, ...], Example] = {}
+        while len(found) < count:
+            example = self.fresh(uniform, length)
+            found.setdefault(example.source, example)
+        return list(found.values())
 
     def fresh(self, uniform: Uniform, length: int) -> Example:
         """A random example of that length whose source is not held out."""

@@ -1,0 +1,66 @@
+"""Text that a model is judged by: the pairs of a validation or a test set as examples, all of them and whole."""
+
+from collections.abc import Sequence
+
+from softlookup.contract import Example
+from softlookup.errors import UserError
+from softlookup.task.corpus import joined, tidied
+from softlookup.task.gold import linked
+from softlookup.task.split import Pair, Split
+from softlookup.vocabulary import Vocabulary
+from softlookup.words import words
+
+FEWEST = 20  # test sentences in a bucket
+SINGLE = (10, 15, 20, 30)  # the last words of buckets of single sentences
+Vocabularies = tuple[Vocabulary, Vocabulary]
+
+
+def tested(
+    split: Split, vocabularies: Vocabularies, concatenate: int, links: tuple[str | None, str | None]
+) -> tuple[list[Example], tuple[tuple[int, int], ...]]:
+    """Make the examples of a test set, joins of consecutive pairs behind the pairs, and the buckets of their lengths.
+
+    `links` are files of gold and of silver alignments (`task.gold`). Raises UserError as `judged` and `linked` do.
+    """
+    examples = linked(judged(split, vocabularies), list(split), vocabularies, links)
+    examples += joins(split, vocabularies, concatenate)
+    return examples, buckets([example.length for example in examples], SINGLE if concatenate == 1 else None)
+
+
+def judged(split: Split, vocabularies: Vocabularies) -> list[Example]:
+    """Make the examples of validation or test. Raises UserError where a side has no words."""
+    examples = []
+    for number, pair in enumerate(tidied(split, vocabularies), split.first):
+        example = _example(pair, vocabularies)
+        for tokens, name in zip((example.source, example.target), split.names.values(), strict=True):
+            if not tokens:
+                raise UserError(f"{name}, line {number} has no words; remove this line from both languages")
+        examples.append(example)
+    return examples
+
+
+def joins(split: Split, vocabularies: Vocabularies, concatenate: int) -> list[Example]:
+    """Make the examples of 2 to `concatenate` consecutive pairs, without overlap."""
+    counts = range(2, concatenate + 1)
+    return [_example(pair, vocabularies) for count in counts for pair in joined(tidied(split, vocabularies), count)]
+
+
+def _example(pair: Pair, vocabularies: Vocabularies) -> Example:
+    source, target = (vocabulary.read(text) for vocabulary, text in zip(vocabularies, pair, strict=True))
+    return Example(source, target, reference=pair[1], words=len(words(pair[0])))
+
+
+def buckets(lengths: Sequence[int], highs: tuple[int, ...] | None) -> tuple[tuple[int, int], ...]:
+    """Cut lengths into adjoining ranges from 1 to the greatest, each with `FEWEST` of them where there are as many.
+
+    They end at `highs`, or in steps of ten. A range with fewer joins its neighbour: BLEU of one or two sentences would
+    look like a finding.
+    """
+    ranges: list[tuple[int, int]] = []
+    low = 1
+    for high in (*(highs or range(10, max(lengths), 10)), max(lengths)):
+        if sum(low <= length <= high for length in lengths) >= FEWEST:
+            ranges.append((low, high))
+            low = high + 1
+    first = ranges.pop()[0] if ranges else 1
+    return (*ranges, (first, max(lengths)))

@@ -1,0 +1,80 @@
+"""Paired tests between two systems: sacrebleu's own figures, and what they cannot say of few differing sentences."""
+
+import numpy as np
+import pytest
+from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.significance import PairedTest
+
+from softlookup.metrics import significance
+from softlookup.metrics.bootstrap import bleu_band
+from softlookup.metrics.significance import paired
+
+METRICS = {"bleu": BLEU(force=True), "chrf": CHRF(), "bleu_lowercased": BLEU(force=True, lowercase=True)}
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(significance, "TESTS", {"bootstrap": ("bs", 211), "randomization": ("ar", 307)})
+
+
+def corpus(noise: float, seed: int, count: int = 59) -> list[str]:
+    """Sentences of 7 words of which a share is another word; the words that stay are the same for every seed."""
+    words = np.random.default_rng(1).integers(100, size=(count, 7))
+    generator = np.random.default_rng(seed)
+    other = generator.integers(100, 200, size=words.shape)
+    changed = np.where(generator.random(words.shape) < noise, other, words)
+    return [" ".join(f"W{word}" for word in row) for row in changed]
+
+
+def test_the_figures_are_sacrebleus_own_with_several_references() -> None:
+    baseline, system, references = corpus(0.3, 2), corpus(0.2, 3), [corpus(0, 4), corpus(0.1, 5)]
+    found = paired(baseline, system, references, METRICS)
+    for name, metric in METRICS.items():
+        for test, (kind, samples) in significance.TESTS.items():
+            known = PairedTest([("a", baseline), ("b", system)], {"m": metric}, references, kind, samples)()[1]
+            first, second = next(rows for key, rows in known.items() if key != "System")
+            assert found[name][test] == {"p": second.p_value, "samples": samples, "seed": 12345}
+            assert (found[name]["baseline"], found[name]["system"]) == (first.score, second.score)
+        assert found[name]["system"] == metric.corpus_score(system, references).score
+        assert 30 < found[name]["differing"] <= 59
+    assert found["bleu"]["randomization"]["p"] < 0.1
+
+
+def test_equal_systems_differ_by_chance_alone() -> None:
+    """sacrebleu's p of a system against itself is the smallest that there is."""
+    same = corpus(0.3, 2)
+    (row,) = paired(same, same, [corpus(0, 4)], {"bleu": METRICS["bleu"]}).values()
+    assert (row["differing"], row["bootstrap"]["p"], row["randomization"]["p"]) == (0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("differing", "least"), [(1, 1.0), (2, 0.5), (5, 0.0625)])
+def test_few_differing_sentences_prove_little(differing: int, least: float) -> None:
+    """Of 2^d exchanges the two that change nothing have the difference that was found."""
+    reference = corpus(0, 4)
+    worse = ["x y z"] * differing + reference[differing:]
+    (row,) = paired(worse, reference, [reference], {"bleu": METRICS["bleu"]}).values()
+    assert row["differing"] == differing
+    assert row["randomization"]["p"] >= least
+    lowered = [line.lower() for line in reference]
+    (row,) = paired(lowered, reference, [reference], {"bleu": METRICS["bleu_lowercased"]}).values()
+    assert row["differing"] == 0
+
+
+def test_no_figure_depends_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """sacrebleu reads its seed from there."""
+    hypotheses, reference = corpus(0.3, 2), corpus(0, 4)
+
+    def figures() -> list[object]:
+        both = paired(hypotheses, corpus(0.2, 3), [reference], {"bleu": METRICS["bleu"]})
+        return [both, bleu_band(hypotheses, reference, False)]
+
+    monkeypatch.delenv("SACREBLEU_SEED", raising=False)
+    before = figures()
+    for seed in ("7", "none"):
+        monkeypatch.setenv("SACREBLEU_SEED", seed)
+        assert figures() == before
+
+
+def test_as_many_lines_everywhere() -> None:
+    with pytest.raises(ValueError, match="lines"):
+        paired(["a"], ["a"], [["a", "b"]], METRICS)
