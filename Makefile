@@ -8,26 +8,72 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 PEERS := .peers
+TOOLS := .tools
+
+# Every package has to be one of the files that a lock names by SHA-256. pip asks that of all or of none, so torch comes
+# after: its builds for CPUs and for CUDA are other files under one version. Whatever else a build of it needs has the
+# version of requirements-torch.lock.
+PIP := -m pip install --quiet --disable-pip-version-check
+HASHED := $(PIP) --no-deps --require-hashes
+TORCH := --constraint requirements-torch.lock torch
 
 # The packages of .venv are compiled when they are first imported. Where this is set, as in many containers, they would
 # be compiled anew by every process, which is three times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup train sweep dashboard export resync test test-slurm torture check bench bench-peers menu clean
+.PHONY: help setup lock audit train sweep dashboard export resync test test-slurm torture check bench bench-peers menu clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-setup: $(READY)  ## create .venv from requirements.lock and install the project in it, editable
+setup: $(READY)  ## create .venv from the locks and install the project in it, editable
 
-# Rebuilt only when the lock or the project's metadata change. The marker comes last: a broken set-up is not taken for one.
+# Rebuilt only when a lock or the project's metadata change. The marker comes last: a broken set-up is not taken for one.
 # Of the packages Python compiles what it imports, when it does: pip would compile all there is.
-$(READY): requirements.lock pyproject.toml
+# setuptools comes first: what has no wheel is built with it, and with nothing that no lock names.
+$(READY): requirements.lock requirements-torch.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "softlookup needs Python 3.11 or newer; make PYTHON=/path/to/python3.11 setup"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.lock
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PY) $(HASHED) --no-compile --requirement <(sed -n '/^setuptools==/,/[^\]$$/p' requirements.lock)
+	$(PY) $(HASHED) --no-compile --no-build-isolation --requirement requirements.lock
+	$(PY) $(PIP) --no-compile $(TORCH)
+	$(PY) $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# What writes and audits the locks has an environment of its own, from a lock of its own.
+$(TOOLS)/.ready: requirements-tools.lock
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python $(HASHED) --only-binary :all: --requirement $<
+	@touch $@
+
+# A lock keeps its versions as far as what it is made from allows. What torch needs on Linux alone is CUDA's.
+COMPILE = $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock" $(ARGS)
+lock: $(TOOLS)/.ready  ## write the locks anew from pyproject.toml; with the newest versions: make lock ARGS=--upgrade
+	sed -n 's/^ *"\(torch[<=>~].*\)",$$/\1/p' pyproject.toml >$(TOOLS)/torch.in
+	cp requirements-torch.lock $(TOOLS)/torch.lock
+	$(COMPILE) --no-annotate $(TOOLS)/torch.in --output-file $(TOOLS)/torch.lock
+	{ echo "# Constraints, made by make lock: torch, and what its CUDA builds need besides requirements.lock."; \
+	  grep -E "^torch==|sys_platform == 'linux'" $(TOOLS)/torch.lock; } >requirements-torch.lock
+	$(COMPILE) --generate-hashes pyproject.toml --extra dev --extra slurm --constraint requirements-torch.lock \
+	  $$(sed -n 's/==.*//p' requirements-torch.lock | sed 's/^/--no-emit-package /') --output-file requirements.lock
+	$(COMPILE) --generate-hashes --group tools --output-file requirements-tools.lock
+	$(COMPILE) --generate-hashes --no-deps --no-emit-package torch src/peers/joeynmt.txt --output-file src/peers/joeynmt.lock
+	$(COMPILE) --generate-hashes --no-deps --no-emit-package torch src/peers/opennmt-py.txt --output-file src/peers/opennmt-py.lock
+
+# pip-audit takes hashes for all or for none, and a package once: it gets the versions of one lock at a time. --strict
+# makes an error of a package that its service does not know: else a service that knows nothing finds nothing wrong.
+# A report is written where something was found; to fail without one is to have checked nothing.
+LOCKS := requirements.lock $(filter-out requirements.lock,$(wildcard requirements*.lock src/peers/*.lock))
+audit: $(TOOLS)/.ready  ## ask PyPI for known vulnerabilities of what the locks name; another service: make audit ARGS="-s osv"
+	@worst=0; for lock in $(LOCKS); do \
+	  sed -n 's/^\([a-z0-9].*[^ \]\)[ \]*$$/\1/p' $$lock >$(TOOLS)/versions.txt; rm -f $(TOOLS)/report; ended=0; \
+	  $(TOOLS)/bin/pip-audit --progress-spinner off --strict --disable-pip --no-deps $(ARGS) \
+	    --requirement $(TOOLS)/versions.txt --output $(TOOLS)/report 2>$(TOOLS)/audit.log || ended=$$?; \
+	  told="$$lock: $$(tail -n 1 $(TOOLS)/audit.log)"; \
+	  if [ $$ended = 0 ]; then echo "$$told"; \
+	  elif [ -s $(TOOLS)/report ]; then echo "$$told"; cat $(TOOLS)/report; worst=1; \
+	  else echo "nothing was checked: $$told" >&2; exit 2; fi; \
+	done; exit $$worst
 
 train: setup  ## train one run: make train ARGS="attention=additive task=copy"
 	@$(PY) src/train.py $(ARGS)
@@ -63,9 +109,10 @@ bench: setup  ## time a training step of every attention, side by side
 	@$(PY) src/bench.py $(ARGS)
 
 # Each peer has an environment of its own: their needs contradict ours, and each other's.
-$(PEERS)/%/.ready: src/peers/%.txt
+$(PEERS)/%/.ready: src/peers/%.lock requirements-torch.lock
 	$(PYTHON) -m venv $(PEERS)/$*
-	$(PEERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	$(PEERS)/$*/bin/python $(HASHED) --only-binary :all: --requirement $<
+	$(PEERS)/$*/bin/python $(PIP) --no-deps $(TORCH)
 	@touch $@
 
 bench-peers: setup $(PEERS)/joeynmt/.ready $(PEERS)/opennmt-py/.ready  ## decoding beside JoeyNMT and OpenNMT-py, in turn: make bench-peers ARGS="rounds=9"
@@ -75,4 +122,4 @@ menu: setup  ## list every choice, and put the list into the README
 	@$(PY) src/menu.py write=README.md && $(PY) src/menu.py
 
 clean:  ## remove the environments and caches; runs stay
-	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .peers .tools .mypy_cache .ruff_cache .pytest_cache
