@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from softlookup import charts, heatchart
+from softlookup import charts, heatchart, heatpage
 from softlookup.errors import UserError
 from softlookup.page import render, write
 from softlookup.picture import readme_picture
@@ -153,6 +154,12 @@ def test_the_picture_is_written(rows, tmp_path):
         readme_picture(rows, "botleneck", path)
 
 
+def test_the_pages_may_ask_nothing_of_anyone(rows):
+    for page in (render(rows), heatpage.render([])):
+        policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)[1].split("; ")
+        assert {"default-src 'none'", "base-uri 'none'", "form-action 'none'"} <= set(policy)
+
+
 def test_a_page_without_a_finished_run_is_written(tmp_path):
     folder = fake_runs.make(tmp_path) / "bottleneck"
     for result in folder.glob("*/result.json"):
@@ -172,7 +179,8 @@ def test_the_command_prints_the_path_and_tells_mistakes_without_a_traceback(tmp_
 
 @contextmanager
 def opened(path):
-    """A dashboard in a browser; closing fails on a console message, an error, markup or a request for anything else."""
+    """A dashboard in a browser; closing fails on a console message, an error, markup, a request for anything else or a
+    window."""
     if CHROMIUM is None:
         pytest.skip("no chromium on PATH")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -182,14 +190,15 @@ def opened(path):
         shown = browser.new_page(viewport={"width": 1280, "height": 900})
         shown.on("console", lambda message: seen.append(message.text))
         shown.on("pageerror", lambda error: seen.append(str(error)))
-        shown.on("request", lambda request: seen.append(request.url))
+        shown.context.on("request", lambda request: seen.append(request.url))
+        shown.context.on("page", lambda window: seen.append(f"window {window.url}"))
         shown.goto(path.as_uri())
         shown.wait_for_selector("#curves .main-svg")
         yield shown
         assert shown.evaluate("window.hacked") is None
         assert shown.locator("b, i, img, script:not([nonce]):not([type])").count() == 0
         browser.close()
-    assert seen == [path.as_uri()]
+    assert [what for what in seen if not what.startswith("blob:null/")] == [path.as_uri()]  # those are its own pictures
 
 
 @pytest.fixture
@@ -230,6 +239,44 @@ def test_the_page_in_a_browser(page):
     assert page.inner_text("#summary tbody tr:first-child td:first-child") == "fixed_mean"
     page.select_option("#length-choice", label="BLEU lowercased")
     assert page.text_content("#length .ytitle") == "BLEU lowercased"
+
+
+def _use(control):
+    """Choose each option of a control, write into it, or click on it."""
+    kind = control.evaluate("(c) => c.localName === 'input' ? c.type : c.localName")
+    if kind == "select":
+        for option in range(len(control.query_selector_all("option"))):
+            control.select_option(index=option)
+    elif kind == "search":
+        control.fill("copy")
+    else:
+        control.click(timeout=5000)
+
+
+CONTROLS = "button, select, input, textarea, summary, a, area, .modebar-btn, [onclick], [role=button], [tabindex]"
+
+
+def test_no_control_of_the_page_leads_out_of_it(tmp_path):
+    """Every control is used once; those that appear by the use of another are used next."""
+    made = fake_runs.make(tmp_path, tasks=fake_runs.TASKS[:1], seeds=2)
+    with opened(write(made, tmp_path / "dashboard.html")) as shown:
+        downloads, used = [], []
+        shown.on("download", lambda file: downloads.append(file.suggested_filename))
+        shown.evaluate(f"""() => {{ const seen = new Set(); let queue = []; window.next = () => {{
+            const fresh = [...document.querySelectorAll("{CONTROLS}")].filter((c) => !seen.has(c));
+            fresh.forEach((c) => seen.add(c));
+            queue = [...fresh, ...queue].filter((c) => c.checkVisibility());
+            return queue.shift(); }}; }}""")
+        while control := shown.evaluate_handle("window.next()").as_element():
+            used.append(control.evaluate("(c) => c.dataset.title ?? c.localName"))
+            _use(control)
+            assert len(shown.context.pages) == 1, f"{used[-1]} opened a window"
+        assert shown.locator("a[href], form, iframe, object, embed").count() == 0
+        plots = shown.locator(".js-plotly-plot").count()
+        assert plots == 7
+        assert used.count("Download plot as a PNG") == used.count("Zoom") == used.count("Reset axes") == plots
+        assert len(downloads) == plots
+        assert {"select", "input", "button"} <= set(used)
 
 
 def _overridden(runs_dir):

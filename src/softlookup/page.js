@@ -1,7 +1,11 @@
 "use strict";
 // Text from runs is only ever set as textContent, or was escaped for plotly where the figures were made.
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+// Nothing leads out of the file: no logo with a link, and no charts sent to whoever made the library.
+const CONFIG = {
+  displaylogo: false, showSendToCloud: false, plotlyServerURL: "", responsive: true,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
 const $ = (id) => document.getElementById(id);
 const hidden = new Set(); // names of variants that were switched off
 let experiment, task;
