@@ -6,6 +6,7 @@ As a program it writes a thousand runs and prints the seconds that the dashboard
     python tests/fake_runs.py RUNS_DIR [variants=5] [tasks=2] [seeds=100]
 """
 
+import hashlib
 import json
 import sys
 import time
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from softlookup.identity import VERSION
 
 SCRIPT = "<script>window.hacked=1</script>"
 IMAGE = "<img src=x onerror=window.hacked=1>"
@@ -40,14 +43,14 @@ def make(
     `full` runs have all the measures, and as many alignments, as real ones.
     """
     cells = [
-        {"id": f"{v}-{t}-s{s}".replace("/", "_"), "choices": {"task": t, "encoder": "gru", "attention": v}, "seed": s}
+        planned(f"{v}-{t}-s{s}".replace("/", "_"), {"task": t, "encoder": "gru", "attention": v}, s)
         for t in tasks
         for v in variants
         for s in range(1, seeds + 1)
     ]
     folder = runs_dir / experiment
     folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(json.dumps({"experiment": experiment, "planned": cells}))
+    write_plan(folder, cells)
     for cell in cells[:-1]:
         task, variant = cell["choices"]["task"], cell["choices"]["attention"]
         failed = cell["seed"] == 1 and variant == variants[-1] and task == tasks[0]
@@ -66,18 +69,18 @@ def papers(runs_dir: Path, seeds: int = 1) -> Path:
     folder = runs_dir / "bleu_by_length"
     parts = {"cho2014": ("cho2014", "fixed_final", "cho2014"), "bahdanau2014": ("bahdanau2014", "additive", "gru")}
     cells = [
-        {
-            "id": f"{paper}-{longest}-s{seed}",
-            "choices": {"task": "multi30k", "encoder": encoder, "attention": attention, "decoder": decoder,
-                        "paper": paper, "size": "small", "task.longest": longest},
-            "seed": seed,
-        }
+        planned(
+            f"{paper}-{longest}-s{seed}",
+            {"task": "multi30k", "encoder": encoder, "attention": attention, "decoder": decoder, "paper": paper,
+             "size": "small", "task.longest": longest},
+            seed,
+        )
         for paper, (encoder, attention, decoder) in parts.items()
         for longest in (15, 30)
         for seed in range(1, seeds + 1)
     ]  # fmt: skip
     folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(json.dumps({"experiment": folder.name, "planned": cells}))
+    write_plan(folder, cells)
     for cell in cells:
         paper, longest = cell["choices"]["paper"], cell["choices"]["task.longest"]
         _run(folder / cell["id"], cell, 3 if paper == "bahdanau2014" else 1, text=True, failed=False)
@@ -89,6 +92,46 @@ def papers(runs_dir: Path, seeds: int = 1) -> Path:
         ]
         (folder / cell["id"] / "result.json").write_text(json.dumps(row))
     return runs_dir
+
+
+def planned(name: str, choices: dict, seed: int, settings: dict | None = None, tuned: Sequence[str] = ()) -> dict:
+    """A cell of a plan. `settings` are added to those that follow from the choices (an override is its own setting)."""
+    own = {"budget": 400_000, "optimizer.rate": 0.006, **(settings or {})}
+    for key, value in choices.items():
+        if "." in key or key == "budget":
+            own[key] = value
+        elif key not in ("paper", "size"):
+            own[f"{key}._target_"] = f"softlookup.{key}.{value}"
+    told = {"variant_key": key_of(own), "settings": own, "tuned": list(tuned)}
+    return {"id": name, "choices": choices, "seed": seed, **told}
+
+
+def key_of(settings: dict) -> str:
+    """The variant_key of settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def write_plan(folder: Path, cells: Sequence[dict]) -> None:
+    """Write plan.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = {"version": VERSION, "experiment": folder.name, "planned": [*cells]}
+    (folder / "plan.json").write_text(json.dumps(plan))
+
+
+def finish(folder: Path, cell: dict, metrics: dict, **more: object) -> None:
+    """Write the files of a finished run of a planned cell, below its experiment's folder."""
+    (folder / cell["id"]).mkdir(parents=True)
+    (folder / cell["id"] / "state.json").write_text('{"state": "finished"}')
+    row = {**cell, "experiment": folder.name, "status": "finished", "version": VERSION, "metrics": metrics}
+    row |= {"cost": {}, "by_length": [], **more}
+    (folder / cell["id"] / "result.json").write_text(json.dumps(row))
+
+
+def set_timing(folder: Path, medians: dict[str, float]) -> None:
+    """Write timing.json with these medians by variant_key, quartiles a tenth below and a fifth above."""
+    steps = {key: {"median": m, "q1": 0.9 * m, "q3": 1.2 * m, "tokens": 640} for key, m in medians.items()}
+    content = {"version": VERSION, "machine": {}, "commit": "0", "dirty": False, "steps": steps}
+    (folder / "timing.json").write_text(json.dumps(content))
 
 
 def _bleu(paper: str, longest: int, high: int, seed: int) -> dict:
@@ -115,15 +158,15 @@ def _run(folder: Path, cell: dict, rank: int, text: bool, failed: bool) -> None:
     metrics = {
         "test/token_accuracy": value, "test/exact_match": value**2, "test/alignment_accuracy": aligned,
         "test/forced/token_accuracy": value, "test/forced/alignment_accuracy": aligned,
-        "test/bleu_lowercased": 40 * value if text else None,
+        "test/bleu_lowercased": 40 * value if text else None, "validation/loss": 1 - 0.1 * rank,
     }  # fmt: skip
     buckets = [_bucket(n, rank, seed, fixed, text) for n in (5, 10, 15, 20, 30, 40)]
     cost = {
         "cost/parameters": 1000 + 7 * rank, "cost/peak_bytes": 2_000_000 * (1 + rank),
         "cost/seconds_per_step": 0.01 * (1 + (rank * 3) % 5) + 0.0003 * seed, "cost/seconds": 9.5 + rank,
     }  # fmt: skip
-    result = {**cell, "experiment": folder.parent.name, "status": "finished", "metrics": metrics, "cost": cost}
-    result |= {"by_length": buckets, "longest": LONGEST, "provenance": {}}
+    result = {**cell, "experiment": folder.parent.name, "status": "finished", "version": VERSION, "data": {}}
+    result |= {"metrics": metrics, "cost": cost, "by_length": buckets, "longest": LONGEST, "provenance": {}}
     (folder / "result.json").write_text(json.dumps(result))
     points = [_point(step, rank, seed) for step in range(0, 1001, 100)]
     (folder / "metrics.jsonl").write_text("\n".join([*map(json.dumps, points), '{"step": 1100, "tok']))

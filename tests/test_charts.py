@@ -109,7 +109,7 @@ def test_alignment_of_fixed_contexts_stands_on_a_strip_of_its_own(rows, looks):
     figure = go.Figure(charts.alignment_beside_quality(_cells(rows), looks))
     (fixed,), (attends,) = (_of(figure, name, "mean") for name in ("fixed_mean", "additive"))
     assert fixed.yaxis == "y2"
-    assert "alignment accuracy absent" in fixed.hovertemplate
+    assert "alignment accuracy (teacher forcing) absent" in fixed.hovertemplate
     assert attends.yaxis == "y"
     assert (attends.x[0], attends.y[0]) == pytest.approx((0.61, 0.32))
 
@@ -283,9 +283,16 @@ def _overridden(runs_dir):
     """Give every planned choice of the folder a tag more, whose name and value are markup."""
     (plan,) = runs_dir.glob("*/plan.json")
     content = json.loads(plan.read_text())
-    for cell in content["planned"]:
-        cell["choices"]["x." + fake_runs.IMAGE] = fake_runs.SCRIPT if cell["seed"] == 1 else fake_runs.IMAGE
-    plan.write_text(json.dumps(content))
+    tagged = "x." + fake_runs.IMAGE
+    cells = [
+        fake_runs.planned(
+            cell["id"],
+            cell["choices"] | {tagged: fake_runs.SCRIPT if cell["seed"] == 1 else fake_runs.IMAGE},
+            cell["seed"],
+        )
+        for cell in content["planned"]
+    ]
+    fake_runs.write_plan(plan.parent, cells)
 
 
 def test_names_that_are_scripts_are_shown_letter_by_letter_in_a_browser(tmp_path):

@@ -1,16 +1,13 @@
-import json
 import math
-import os
 import subprocess
 import sys
 from itertools import product
 
 import fake_runs
 import numpy as np
-import pandas as pd
 import pytest
 
-from softlookup.compare import against_fixed, counts, front, sign_flip, summary
+from softlookup.compare import counts, front, sign_flip, summary
 from softlookup.errors import UserError
 from softlookup.results import alignments, by_length, curves, read
 from softlookup.tables import runs_table, shown, summary_table
@@ -19,14 +16,6 @@ from softlookup.tables import runs_table, shown, summary_table
 @pytest.fixture
 def rows(tmp_path):
     return read(fake_runs.make(tmp_path))
-
-
-def _write(folder, choices, seed, accuracy, state="finished"):
-    folder.mkdir(parents=True)
-    (folder / "state.json").write_text(json.dumps({"state": state}))
-    result = {"id": folder.name, "status": "finished", "choices": choices, "seed": seed}
-    result |= {"metrics": {"test/token_accuracy": accuracy}, "cost": {}, "by_length": []}
-    (folder / "result.json").write_text(json.dumps(result))
 
 
 def test_every_planned_cell_has_a_row_with_its_reason(rows):
@@ -92,9 +81,10 @@ def test_summary_counts_seeds_and_leaves_failed_ones_out(rows):
 
 def test_runs_outside_the_plan_are_listed_and_not_averaged(tmp_path):
     folder = fake_runs.make(tmp_path) / "bottleneck"
-    _write(folder / "stray", {"task": "reverse", "encoder": "gru", "attention": "additive"}, 1, 0.0)
+    cell = fake_runs.planned("stray", {"task": "reverse", "encoder": "gru", "attention": "additive"}, 1)
+    fake_runs.finish(folder, cell | {"id": "stray-s1-"}, {"test/token_accuracy": 0.0})
     rows = read(tmp_path)
-    stray = rows[rows["id"] == "stray"].iloc[0]
+    stray = rows[rows["id"] == "stray-s1-"].iloc[0]
     assert not stray["counted"]
     assert "not in the plan" in stray["reason"]
     means = summary(rows).set_index(["task", "variant"])["test/token_accuracy"]
@@ -102,37 +92,25 @@ def test_runs_outside_the_plan_are_listed_and_not_averaged(tmp_path):
     assert counts(rows).loc["bottleneck", "not counted"] == 1
 
 
-def test_without_a_plan_the_newest_run_of_a_cell_counts(tmp_path):
-    choices = {"task": "copy", "attention": "dot"}
-    _write(tmp_path / "single" / "a-s1", choices, 1, 0.5)
-    _write(tmp_path / "single" / "b-s1", choices, 1, 0.7)
-    os.utime(tmp_path / "single" / "a-s1" / "result.json", (0, 0))
-    rows = read(tmp_path)
-    assert rows.set_index("id")["counted"].to_dict() == {"a-s1": False, "b-s1": True}
-    assert summary(rows)[["n", "planned"]].to_numpy().tolist() == [[1, 1]]
-    assert rows["variant"].to_list() == ["dot", "dot"]
+def _finish(folder, name, choices, seed, settings=None, accuracy=0.5, tuned=(), **metrics):
+    """A finished run of `single`, which has no plan."""
+    cell = fake_runs.planned(f"{name}-s{seed}", choices, seed, settings, tuned)
+    fake_runs.finish(folder / "single", cell, {"test/token_accuracy": accuracy, **metrics})
+    return cell
 
 
 def test_a_result_that_cannot_be_read_is_not_finished(tmp_path):
-    _write(tmp_path / "single" / "a", {"task": "copy", "attention": "dot"}, 1, 0.5)
-    _write(tmp_path / "single" / "b", {"task": "copy", "attention": "dot"}, 2, 0.5, state="running")
-    (tmp_path / "single" / "a" / "result.json").write_text('{"id": "a", "sta')
-    assert read(tmp_path).set_index("id")["status"].to_dict() == {"a": "missing", "b": "preempted"}
+    for name, seed in (("a", 1), ("b", 2)):
+        _finish(tmp_path, name, {"task": "copy", "attention": "dot"}, seed)
+    (tmp_path / "single" / "a-s1" / "result.json").write_text('{"id": "a", "sta')
+    (tmp_path / "single" / "b-s2" / "state.json").write_text('{"state": "running"}')
+    assert read(tmp_path).set_index("id")["status"].to_dict() == {"a-s1": "missing", "b-s2": "preempted"}
 
 
 def test_a_plan_that_cannot_be_read_is_said(tmp_path):
     (fake_runs.make(tmp_path) / "bottleneck" / "plan.json").write_text("{")
     with pytest.raises(UserError, match=r"plan\.json"):
         read(tmp_path)
-
-
-def test_a_variant_is_what_varies(tmp_path):
-    for i, (heads, encoder) in enumerate(product((1, 4), ("gru", "lstm"))):
-        choices = {"task": "copy", "encoder": encoder, "attention": "dot", "attention.heads": heads}
-        _write(tmp_path / "single" / f"{i}-s1", choices, 1, 0.5)
-    assert sorted(read(tmp_path)["variant"]) == [
-        f"{encoder} · attention.heads={heads}" for encoder in ("gru", "lstm") for heads in (1, 4)
-    ]
 
 
 def test_sign_flip_by_pen_and_paper():
@@ -157,24 +135,6 @@ def test_sign_flip_agrees_with_a_full_count():
     assert sign_flip(differences)[0] == np.mean(np.array(sums) >= abs(differences.sum()) - 1e-12)
 
 
-def test_gain_is_paired_with_the_best_fixed_context():
-    cells = [("fixed_a", True, 0.2), ("fixed_b", True, 0.3), ("dot", False, 0.5)]
-    rows = pd.DataFrame(
-        {
-            "experiment": "e", "task": "t", "variant": name, "fixed": fixed, "seed": seed, "counted": True,
-            "test/token_accuracy": value + 0.01 * seed,
-        }
-        for name, fixed, value in cells
-        for seed in range(1, 7)
-        if (name, seed) != ("dot", 6)
-    )  # fmt: skip
-    (row,) = against_fixed(rows).to_dict("records")
-    assert (row["variant"], row["baseline"], row["pairs"]) == ("dot", "fixed_b", 5)
-    assert row["difference"] == pytest.approx(0.2)
-    assert row["p"] == row["smallest_p"] == 2 / 32
-    assert against_fixed(rows, "test/bleu_lowercased").empty
-
-
 def test_front_by_pen_and_paper():
     cost = [1.0, 2.0, 2.0, 3.0, 4.0, math.nan]
     quality = [0.5, 0.7, 0.6, 0.7, 0.9, 1.0]
@@ -184,7 +144,7 @@ def test_front_by_pen_and_paper():
 def test_tables_say_absent_missing_and_of_how_many(rows):
     columns, lines = summary_table(rows)
     by_variant = {line[1]: dict(zip(columns, line, strict=True)) for line in lines if line[0] == "reverse"}
-    assert by_variant["fixed_mean"]["alignment accuracy"] == "absent"
+    assert by_variant["fixed_mean"]["alignment accuracy (teacher forcing)"] == "absent"
     assert by_variant[fake_runs.SCRIPT]["seeds"] == "2 of 3"
     assert by_variant["additive"]["token accuracy gain"] == "+9.0 points (fixed_mean)"
     assert by_variant["additive"]["p"] == by_variant["additive"]["smallest p"] == "0.25"

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 
 from softlookup import export
-from softlookup.compare import against_fixed, summary
+from softlookup.compare import summary
 from softlookup.errors import UserError
+from softlookup.pairs import against_fixed
 from softlookup.results import by_length, curves, read
 
 FILES = {"runs.csv", "by_length.csv", "curves.csv", "summary.csv", "counts.csv", "times.csv"}
@@ -85,7 +86,7 @@ def test_measured_times_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
     folder = export.write(_again(tmp_path / "runs"), tmp_path / "tables")
     heads = {path.name: next(csv.reader(path.read_text().split("\n"))) for path in folder.iterdir()}
     times = ["cost/cuda_max_memory_allocated", "cost/seconds", "cost/seconds_per_step"]
-    assert heads.pop("times.csv") == ["experiment", "id", "task", "variant", "seed", *times]
+    assert heads.pop("times.csv") == ["experiment", "id", "task", "variant", "variant_key", "seed", *times]
     assert not any(name.startswith(time) for head in heads.values() for name in head for time in times)
     assert {"cost/parameters", "cost/peak_bytes"} <= set(heads["runs.csv"])
 

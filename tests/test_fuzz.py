@@ -205,7 +205,7 @@ def test_words_to_ids_and_back(tokens: list[str], words: list[str], data: st.Dat
 
 NAME = "additive-reverse-s1"
 OF_A_RUN = ("state.json", "config.yaml", "metrics.jsonl", *["result.json"] * 4)  # it has the most places to break
-FILES = ("plan.json", *(f"{NAME}/{name}" for name in OF_A_RUN))
+FILES = ("plan.json", "timing.json", *(f"{NAME}/{name}" for name in OF_A_RUN))
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +218,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     row |= {"id": NAME, "seed": 1}
     (folder / NAME / "result.json").write_text(json.dumps(row))
     (folder / NAME / "metrics.jsonl").write_bytes((folder / "additive-reverse-s2" / "metrics.jsonl").read_bytes())
+    fake_runs.set_timing(folder, {row["variant_key"]: 0.011})
     (folder / NAME / "config.yaml").write_text(f"choices: {{task: reverse, attention: additive}}\nseed: {row['seed']}")
     return runs_dir
 
@@ -276,7 +277,9 @@ def test_results_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) 
         stored = json.loads((runs / "bottleneck" / NAME / "result.json").read_bytes())
         values = (stored.get("metrics", {}) | stored.get("cost", {})).items()
         measured = {key: value for key, value in values if value is not None and not isinstance(value, str)}
-        assert row[[column for column in rows if "/" in column]].dropna().to_dict() == measured
+        own = [column for column in rows if "/" in column and not column.startswith("timing/")]
+        assert row[own].dropna().to_dict() == measured
+        assert name != "timing.json" or row["untimed"] or 0 < row["timing/step_q1"] <= row["timing/step"] < np.inf
         assert np.isfinite([*measured.values()]).all()
         assert all(value is None or np.isfinite(value) for bucket in row["by_length"] for value in bucket.values())
 

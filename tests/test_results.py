@@ -15,6 +15,8 @@ import yaml
 from softlookup import export, page, results
 from softlookup.compare import counts, summary
 from softlookup.errors import UserError
+from softlookup.identity import VERSION, run_id, settings, variant_key
+from softlookup.tables import other_code
 
 NO_JSON = (b"", b'{"id": "a", "sta', b"\xff\xfe\x00\x00", b"[" * 100_000, b'{"id": "\\ud800"}')
 NO_MAPPING = (b"[]", b"null", b"3", b'"finished"')
@@ -35,12 +37,14 @@ def _change(path: Path, **changed: Any) -> None:
 
 def test_a_failed_run_outside_a_plan_keeps_its_task_variant_and_seed(tmp_path: Path) -> None:
     for seed, state in ((3, "failed"), (5, "finished")):
-        folder = tmp_path / "single" / f"additive-s{seed}"
+        choices = {"task": "reverse", "encoder": "gru", "attention": "additive", "budget": 7 * seed}
+        config = {"choices": choices, "seed": seed, "budget": 7 * seed, "experiment_name": "single"}
+        folder = tmp_path / "single" / run_id(config)
         folder.mkdir(parents=True)
-        config = {"choices": {"task": "reverse", "attention": "additive", "budget": 7 * seed}, "seed": seed}
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         (folder / "state.json").write_text(json.dumps({"state": state, "reason": "killed by signal 9"}))
-        row = {"id": folder.name, "status": "finished", "metrics": {}, "cost": {}, **config}
+        told = {"variant_key": variant_key(config), "settings": settings(config), "tuned": [], "version": VERSION}
+        row = {"id": folder.name, "status": "finished", "metrics": {}, "cost": {}, **config, **told}
         if state == "finished":
             (folder / "result.json").write_text(json.dumps(row))
     rows = results.read(tmp_path).set_index("seed")
@@ -82,6 +86,10 @@ def test_a_broken_file_makes_its_run_missing_and_is_named(tmp_path: Path, name: 
         ({"seed": 1}, "seed is not the one in the name of its folder"),
         ({"by_length": [{"low": 1, "high": 2, "count": 3}] * 2}, "by_length is not of different lengths"),
         ({"status": "running"}, "status is not finished"),
+        ({"variant_key": "additive"}, "variant_key is not 12 hex digits"),
+        ({"settings": {"budget": {}}}, "settings is not plain values by name"),
+        ({"tuned": "optimizer.rate"}, "tuned is not names"),
+        ({"length_unit": "pieces"}, "length_unit is not one of tokens, words, characters"),
         ({"id": "another"}, "id is not the name of its folder"),
     ],
 )
@@ -188,14 +196,18 @@ def test_a_planted_pickle_is_never_loaded(tmp_path: Path) -> None:
         (b"", "no JSON"),
         (b"[]", "not a mapping"),
         (b"{}", "planned is not a list"),
-        (b'{"planned": [3]}', r"planned\[0\] is not a mapping"),
-        (b'{"planned": [{"id": "../elsewhere"}]}', r"planned\[0\]\.id is not the name of a run"),
-        (b'{"planned": [{"id": "a", "choices": {}, "seed": "1"}]}', r"planned\[0\]: seed is not a seed"),
+        (b'{"version": 2, "planned": [3]}', r"planned\[0\] is not a mapping"),
+        (b'{"version": 2, "planned": [{"id": "../elsewhere"}]}', r"planned\[0\]\.id is not the name of a run"),
+        (b'{"version": 2, "planned": [{"id": "a", "choices": {}, "seed": "1"}]}', r"planned\[0\]: seed is not a seed"),
+        (
+            b'{"version": 2, "planned": [{"id": "a", "choices": {}, "seed": 1}]}',
+            r"planned\[0\]: variant_key is not 12 hex digits",
+        ),
     ],
 )
 def test_a_broken_plan_is_a_mistake_to_mend(tmp_path: Path, content: bytes, told: str) -> None:
     plan = fake_runs.make(tmp_path) / "bottleneck" / "plan.json"
-    plan.write_bytes(content)
+    plan.write_bytes(content.replace(b'"version": 2', f'"version": {VERSION}'.encode()))
     with pytest.raises(UserError, match=rf"plan\.json cannot be read \(.*{told}\): run the sweep again"):
         results.read(tmp_path)
 
@@ -226,3 +238,62 @@ def test_a_config_that_stands_for_billions_of_values_is_not_unfolded(tmp_path: P
     (folder / "config.yaml").write_text(f"l0: &l0 [x]\n{doubled}choices: {{task: *l29}}\nseed: 1\n")
     (row,) = results.read(tmp_path).to_dict("records")
     assert (row["status"], row["task"], row["seed"], row["reason"]) == ("failed", "unknown", -1, "['\\ud800']")
+
+
+def _age(folder: Path) -> None:
+    """Make the runs of an experiment those of code that knew no version."""
+    for path in folder.glob("*/result.json"):
+        row = json.loads(path.read_text())
+        told = {key: row[key] for key in row if key not in ("version", "variant_key", "settings", "tuned", "data")}
+        path.write_text(json.dumps(told))
+    plan = json.loads((folder / "plan.json").read_text())
+    cells = [{key: cell[key] for key in ("id", "choices", "seed")} for cell in plan["planned"]]
+    for cell in cells:
+        if (folder / cell["id"]).exists():
+            (folder / cell["id"] / "config.yaml").write_text(yaml.safe_dump(cell))
+    (folder / "plan.json").write_text(json.dumps({"experiment": folder.name, "planned": cells}))
+
+
+def test_runs_of_older_code_have_a_status_of_their_own_and_count_nowhere(tmp_path: Path) -> None:
+    _age(fake_runs.make(tmp_path, "old") / "old")
+    fake_runs.make(tmp_path, "new")
+    rows = results.read(tmp_path)
+    old = rows[rows["experiment"] == "old"]
+    assert (old["status"] == "older code").sum() == 17  # all but the cell that was never started
+    assert not old["counted"].any()
+    assert counts(rows).loc["old", ["planned", "finished", "older code"]].tolist() == [0, 0, 17]
+    assert counts(rows).loc["new", ["planned", "finished", "older code"]].tolist() == [18, 16, 0]
+    assert set(summary(rows)["experiment"]) == {"new"}
+    assert old["test/token_accuracy"].isna().all()
+    (line,) = other_code(rows)
+    assert line.startswith("17 runs were made by older code")
+    assert "run the same sweep again" in line
+    assert line.endswith(f"rm -r {tmp_path / 'old'}")
+    assert json.dumps(line)[1:-1] in page.render(rows)
+    assert other_code(rows[rows["experiment"] == "new"]) == []
+
+
+def test_an_older_run_beside_those_of_a_plan_is_named_by_its_folder_and_changes_no_mean(tmp_path: Path) -> None:
+    folder = fake_runs.make(tmp_path) / "bottleneck"
+    before = summary(results.read(tmp_path))
+    shutil.copytree(folder / "additive-reverse-s2", folder / "old run")
+    row = json.loads((folder / "old run" / "result.json").read_text()) | {"id": "old run", "version": VERSION - 1}
+    row["metrics"]["test/token_accuracy"] = 0.0
+    (folder / "old run" / "result.json").write_text(json.dumps(row | {"id": "old run-s2-"}))
+    (folder / "old run").rename(folder / "old run-s2-")
+    rows = results.read(tmp_path)
+    assert rows.set_index("id").loc["old run-s2-", ["status", "counted"]].tolist() == ["older code", False]
+    pd.testing.assert_frame_equal(summary(rows), before)
+    assert other_code(rows)[0].endswith(f"rm -r '{folder / 'old run-s2-'}'")
+    _change(folder / "old run-s2-" / "result.json", version=VERSION + 1)
+    assert results.read(tmp_path).set_index("id").loc["old run-s2-", "status"] == "newer code"
+
+
+def test_an_unfinished_run_of_older_code_is_told_by_its_config(tmp_path: Path) -> None:
+    folder = tmp_path / "single" / "additive-gru-copy-s3-0123456789ab"
+    folder.mkdir(parents=True)
+    config = {"choices": {"task": "copy", "encoder": "gru", "attention": "additive"}, "seed": 3}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "state.json").write_text('{"state": "failed", "reason": "killed by signal 9"}')
+    (row,) = results.read(tmp_path).to_dict("records")
+    assert (row["status"], row["variant"], row["seed"], row["counted"]) == ("older code", "additive", 3, False)

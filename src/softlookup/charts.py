@@ -15,8 +15,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from softlookup.compare import QUALITY, front, limits, spread
+from softlookup.compare import QUALITY, front, length_axis, limits, spread
 from softlookup.style import Style, Styles, literal, percent, title
+from softlookup.timed import MEDIAN
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]
@@ -35,7 +36,7 @@ LOOK = go.layout.Template(
 )
 UNITS = {
     "cost/peak_bytes": ("peak memory of one training step (MB)", 1e6),
-    "cost/seconds_per_step": ("time of one training step (ms)", 1e-3),
+    MEDIAN: ("time of one training step, timed alone (ms)", 1e-3),
 }
 
 
@@ -131,7 +132,7 @@ def quality_by_length(buckets: pd.DataFrame, measure: str, looks: Styles) -> Fig
         upright = {"type": "line", "x0": longest, "x1": longest, "y0": 0, "y1": 1, "yref": "y domain"}
         figure.add_shape(**upright, line={"color": GREY, "width": 1.5, "dash": "dot"})
         figure.add_annotation(text=words, x=longest, **above)
-    figure.update_xaxes(title_text="source length (tokens)", rangemode="tozero")
+    figure.update_xaxes(title_text=length_axis(buckets), rangemode="tozero")
     return _figure(traces, figure.update_yaxes(title_text=title(measure), **_axis(measure)))
 
 
@@ -153,7 +154,7 @@ def _points(cells: pd.DataFrame, x: str, y: str, name: str, style: Style, scale:
     ]
 
 
-def alignment_beside_quality(rows: pd.DataFrame, looks: Styles, prefix: str = "test/") -> Figure:
+def alignment_beside_quality(rows: pd.DataFrame, looks: Styles, prefix: str = "test/forced/") -> Figure:
     """Alignment accuracy over token accuracy, one point a run; runs without weights stand on a strip of their own."""
     x, y = f"{prefix}token_accuracy", f"{prefix}alignment_accuracy"
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.86, 0.14], vertical_spacing=0.03)

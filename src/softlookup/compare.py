@@ -7,28 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from softlookup.results import CELL
+from softlookup.results import CELL, FOREIGN
+from softlookup.timed import MEDIAN
 
 QUALITY = "test/token_accuracy"
 SUMMARY = (
     QUALITY,
     "test/exact_match",
-    "test/alignment_accuracy",
+    "test/forced/alignment_accuracy",
     "test/bleu_lowercased",
     "cost/peak_bytes",
+    MEDIAN,
     "cost/seconds_per_step",
 )
 ALWAYS = ("finished", "failed", "diverged", "missing")
 SOMETIMES = ("out_of_memory", "preempted", "running", "queued")
+OTHERS = ("not counted", *FOREIGN)
 MOST_EXACT_PAIRS = 20  # 2^20 sign patterns are summed in a second; beyond it they are sampled
 SAMPLED_PATTERNS = 100_000
 
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cells by experiment (index) and what became of them (columns): planned, then `ALWAYS` also where it is 0, then
-    other states that there are, and last the runs that no plan names as `not counted`."""
-    table = pd.crosstab(rows["experiment"], rows["status"].where(rows["planned"], "not counted"))
-    others = [name for name in (*SOMETIMES, "not counted") if name in table]
+    """Count cells by experiment (index) and what became of them (columns): planned, then `ALWAYS` also where it is 0,
+    then other states that there are, and last the runs that no plan names as `not counted`, and those of other code."""
+    told = rows["status"].where(rows["planned"] | rows["status"].isin(FOREIGN), "not counted")
+    table = pd.crosstab(rows["experiment"], told)
+    others = [name for name in (*SOMETIMES, *OTHERS) if name in table]
     table = table.reindex(columns=[*ALWAYS, *others], fill_value=0)
     table.insert(0, "planned", rows.groupby("experiment")["planned"].sum())
     return table
@@ -79,6 +83,11 @@ def band_note(chosen: pd.DataFrame) -> str:
     return f"bands: {seeds or f'{resampled} (one seed)'}" if seeds or resampled else "one seed: no bands"
 
 
+def length_axis(buckets: pd.DataFrame) -> str:
+    """Name the axis of source lengths by the unit in which they are counted; `buckets` as `by_length` gives them."""
+    return f"source length ({' or '.join(buckets['unit'].unique()) or 'tokens'})"
+
+
 def limits(cells: pd.DataFrame) -> list[tuple[float, str]]:
     """The longest source lengths of training, each with what to write at it: several share the words.
 
@@ -114,27 +123,6 @@ def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
     for value in values:
         sums = np.concatenate([sums + value, sums - value])
     return float((np.abs(sums) >= reach).mean()), min(1.0, 2.0 / len(sums))
-
-
-def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
-    """Each variant that attends, less the best fixed context of its task (highest mean), paired by seed.
-
-    Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`. The p are
-    not corrected for the number of variants. A task without a fixed context or without `metric` has no rows.
-    """
-    found = []
-    counted = rows[rows["counted"] & rows[metric].notna()] if metric in rows else rows.iloc[:0]
-    for (experiment, task), cells in counted.groupby(["experiment", "task"]):
-        means = cells[cells["fixed"]].groupby("variant")[metric].mean()
-        if means.empty:
-            continue
-        best = means.idxmax()
-        values = cells.pivot(index="seed", columns="variant", values=metric)
-        for variant in sorted(cells.loc[~cells["fixed"], "variant"].unique()):
-            differences = (values[variant] - values[best]).dropna()
-            p, smallest = sign_flip(differences.to_list())
-            found.append([experiment, task, variant, best, len(differences), differences.mean(), p, smallest])
-    return pd.DataFrame(found, columns=[*CELL, "baseline", "pairs", "difference", "p", "smallest_p"])
 
 
 def front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:

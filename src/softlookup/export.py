@@ -3,9 +3,11 @@
     runs.csv        a row for each cell: what became of it, and every metric and cost that no clock measured
     by_length.csv   counted runs by source length, long: a row for each measure of each bucket, with its own bounds
     curves.csv      their validations and the length of the curriculum, long, by step and target tokens
-    summary.csv     by task and variant: seeds, means, standard deviations, and the gain over the best fixed context
+    summary.csv     by task and variant: seeds, means, standard deviations, and the gain over a fixed context equal in
+                    all but the attention axis, or why there is none
     counts.csv      cells by experiment and status
-    times.csv       a row for each cell: what a clock or an allocator measured
+    times.csv       a row for each cell: what a clock or an allocator measured (`cost/`: the wall time of a run that may
+                    have shared its machine; `timing/`: a step of its variant, timed alone)
 
 The same configs on the same machine give the same bytes in all but times.csv, however often the runs were stopped and
 taken up again: rows are sorted, floats are written so that they read back as they were, and nothing holds a path or a
@@ -25,11 +27,13 @@ from pathlib import Path
 import pandas as pd
 
 from softlookup import durable
-from softlookup.compare import against_fixed, counts, summary
+from softlookup.compare import counts, summary
 from softlookup.errors import UserError, nearest
+from softlookup.pairs import against_fixed
 from softlookup.results import CELL, by_length, curves, read
+from softlookup.tables import data_told
 
-TIMES = re.compile(r"^cost/.*(seconds|per_second|max_memory_allocated)")
+TIMES = re.compile(r"^cost/.*(seconds|per_second|max_memory_allocated)|^timing/")
 FORMULA = ("=", "+", "-", "@")
 
 
@@ -55,12 +59,13 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     measured = sorted(name for name in map(str, rows) if "/" in name and rows[name].notna().any())
     times = [name for name in measured if TIMES.match(name)]
     lasting = [name for name in measured if name not in times]
-    cell = ["experiment", "id", "task", "variant", "seed"]
+    rows["data"] = rows["data"].map(data_told)
+    cell = ["experiment", "id", "task", "variant", "variant_key", "seed"]
     place = [*CELL, "seed"]
     own = [f"{folder.absolute()}/" for folder in rows["folder"]]
     rows["reason"] = [reason.replace(path, "") for reason, path in zip(rows["reason"], own, strict=True)]
     return {
-        "runs.csv": rows[[*cell, "status", "reason", "planned", "counted", "longest", *lasting]],
+        "runs.csv": rows[[*cell, "status", "reason", "planned", "counted", "data", "longest", *lasting]],
         "by_length.csv": by_length(rows).sort_values([*place, "low", "high", "measure"], kind="stable"),
         "curves.csv": curves(rows).sort_values([*place, "measure", "step"], kind="stable"),
         "summary.csv": summary(rows, lasting).merge(against_fixed(rows), how="left", on=CELL),

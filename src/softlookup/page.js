@@ -22,10 +22,10 @@ function options(select, names) {
   select.selectedIndex = names.length ? Math.max(0, names.indexOf(kept)) : -1;
 }
 
-function draw(target, figure) {
+function draw(target, figure, why = "Nothing here was measured in this experiment and task.") {
   if (!figure) {
     Plotly.purge(target);
-    target.replaceChildren(element("div", "Nothing here was measured in this experiment and task.", { className: "empty" }));
+    target.replaceChildren(element("div", why, { className: "empty" }));
     return;
   }
   target.querySelectorAll(".empty").forEach((note) => note.remove());
@@ -45,7 +45,8 @@ function drawFigures() {
   draw($("alignment"), pick(task.alignment, $("alignment-choice"))?.figure);
   const cost = pick(task.cost, $("cost-choice"));
   draw($("memory"), cost?.figures[0]);
-  draw($("time"), cost?.figures[1]);
+  draw($("time"), cost?.figures[1], task.untimed || undefined);
+  $("untimed").textContent = cost?.figures[1] ? task.untimed : "";
   draw($("curves"), task.curves);
 }
 
@@ -95,10 +96,10 @@ function runsTable() {
   const table = document.querySelector("#runs table");
   const { columns, rows } = experiment.runs;
   const isNumber = columns.map((_, index) => rows.some((cells) => typeof cells[index][1] === "number"));
-  const long = new Set(["reason", "variant"]);
+  const long = new Set(["reason", "variant", "data"]);
   const lines = rows.map((cells) => {
     const [status] = cells[0];
-    const row = element("tr", undefined, { className: status === "finished" ? "" : ["missing", "preempted", "queued", "running"].includes(status) ? "unfinished" : "failed" });
+    const row = element("tr", undefined, { className: status === "finished" ? "" : ["missing", "preempted", "queued", "running", "older code", "newer code"].includes(status) ? "unfinished" : "failed" });
     row.append(...cells.map(([text], index) => element("td", text, { className: isNumber[index] ? "number" : long.has(columns[index]) ? "long" : "" })));
     return { row, cells, text: cells.map(([text]) => text).join(" ").toLowerCase() };
   });
@@ -140,6 +141,7 @@ function chooseTask() {
   task = pick(experiment.tasks, $("task"));
   const { columns, rows } = task.summary;
   plainTable($("summary"), columns, rows);
+  $("data-read").replaceChildren(...task.data.map((line) => element("div", line)));
   for (const part of ["length", "alignment", "cost"]) options($(`${part}-choice`), task[part].map(({ name }) => name));
   document.querySelectorAll("select.run").forEach((select, side) => {
     options(select, task.heat.runs.map(({ name }) => name));
@@ -161,6 +163,7 @@ function chooseExperiment() {
 }
 
 plainTable($("counts"), DATA.counts.columns, DATA.counts.rows);
+$("notes").replaceChildren(...DATA.notes.map((line) => element("p", line, { className: "note" })));
 options($("experiment"), DATA.experiments.map(({ name }) => name));
 $("experiment").addEventListener("change", chooseExperiment);
 $("task").addEventListener("change", chooseTask);

@@ -22,8 +22,8 @@ from softlookup import charts, durable, heatchart
 from softlookup.compare import band_note, counts, summary
 from softlookup.errors import UserError
 from softlookup.results import alignments, by_length, curves, read
-from softlookup.style import GLYPHS, Styles, styles, title
-from softlookup.tables import runs_table, summary_table
+from softlookup.style import GLYPHS, UP_TO, Styles, styles, title
+from softlookup.tables import data_lines, other_code, runs_table, summary_table
 
 QUALITIES = (
     "test/token_accuracy",
@@ -33,7 +33,8 @@ QUALITIES = (
     "test/chrf_lowercased",
     "test/area",
 )
-FIRST = ("token_accuracy", "exact_match", "alignment_accuracy", "bleu_lowercased")
+FIRST = ("token_accuracy", "exact_match", "forced/alignment_accuracy", "bleu_lowercased")
+DECODINGS = {"test/forced/": "teacher forcing", "test/": f"free decoding, {UP_TO} from the reference"}
 MAPPED_SEEDS = 3  # a run's maps weigh as much as all else of it: those of a few seeds show what a variant does
 
 
@@ -86,18 +87,14 @@ def _payload(rows: pd.DataFrame) -> dict[str, Any]:
         columns, lines = runs_table(cells)
         experiments.append({"name": name, "tasks": tasks, "runs": {"columns": columns, "rows": lines}})
     table = {"columns": ["experiment", *numbers], "rows": numbers.reset_index().astype(str).to_numpy().tolist()}
-    return {"counts": table, "experiments": experiments}
+    return {"counts": table, "notes": other_code(rows), "experiments": experiments}
 
 
 def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, points: pd.DataFrame) -> dict[str, Any]:
     columns, lines = summary_table(rows)
     measured = sorted(buckets["measure"].unique(), key=lambda m: (m not in FIRST, FIRST.index(m) if m in FIRST else m))
     qualities = [q for q in QUALITIES if q in rows and rows[q].notna().any()]
-    prefixes = [
-        p
-        for p in ("test/", "test/forced/")
-        if f"{p}alignment_accuracy" in rows and rows[f"{p}token_accuracy"].notna().any()
-    ]
+    prefixes = [p for p in DECODINGS if f"{p}alignment_accuracy" in rows and rows[f"{p}token_accuracy"].notna().any()]
     return {
         "name": name,
         "variants": _variants(rows, looks),
@@ -112,7 +109,7 @@ def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, p
         ],
         "alignment": [
             {
-                "name": "teacher forcing" if "forced" in prefix else "free decoding",
+                "name": DECODINGS[prefix],
                 "figure": charts.alignment_beside_quality(rows, looks, prefix),
             }
             for prefix in prefixes
@@ -120,13 +117,28 @@ def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, p
         "cost": [
             {
                 "name": title(q),
-                "figures": [charts.quality_by_cost(rows, looks, c, q) if c in rows else None for c in charts.UNITS],
+                "figures": [
+                    charts.quality_by_cost(rows, looks, c, q) if c in rows and rows[c].notna().any() else None
+                    for c in charts.UNITS
+                ],
             }
             for q in qualities
         ],
+        "untimed": _untimed(rows),
+        "data": data_lines(rows),
         "curves": charts.learning_curves(points, looks) if len(points) else None,
         "heat": _heat(rows),
     }
+
+
+def _untimed(rows: pd.DataFrame) -> str:
+    """Why the steps of some variants, or of all, are not among the times."""
+    counted = rows[rows["counted"]]
+    missing = counted[counted["untimed"] != ""].groupby("variant")["untimed"].first()
+    if missing.empty:
+        return ""
+    who = "Not timed" if len(missing) == counted["variant"].nunique() else f"Not timed: {', '.join(missing.index)}"
+    return f"{who} ({'; '.join(missing.unique())}). The wall time of a run on a shared machine ranks nothing."
 
 
 def _variants(rows: pd.DataFrame, looks: Styles) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from softlookup import durable
-from softlookup.compare import band_note, limits, spread, summary
+from softlookup.compare import band_note, length_axis, limits, spread, summary
 from softlookup.errors import UserError, nearest
 from softlookup.results import by_length
 from softlookup.style import Styles, percent, styles, title
@@ -45,7 +45,7 @@ def readme_picture(rows: pd.DataFrame, experiment: str, path: Path, measure: str
         for axes, task in zip(panels, tasks, strict=True):
             axes.set_title(task, loc="left", fontweight="bold", pad=16)
             lines |= _panel(axes, chosen[chosen["task"] == task], looks)
-            axes.set(xlabel="source length (tokens)", ylim=(0, 1.02 if percent(measure) else None))
+            axes.set(xlabel=length_axis(chosen[chosen["task"] == task]), ylim=(0, 1.02 if percent(measure) else None))
         if percent(measure):
             panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         panels[0].set_ylabel(title(measure))

@@ -10,8 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from softlookup.style import UP_TO, title
+from softlookup.tables import SHARED, data_lines, data_told, other_code, summary_table
 from softlookup.tables import shown as with_unit
-from softlookup.tables import summary_table
 
 _SHADES = " ░▒▓█"
 
@@ -20,19 +21,13 @@ def _figure(value: float | None, form: str) -> str:
     return "absent" if value is None else format(value, form)
 
 
-def _by_length(rows: list[dict[str, Any]]) -> Table:
-    table = Table(
-        "source length",
-        "token accuracy",
-        "exact match",
-        "alignment accuracy",
-        "BLEU lowercased",
-        box=None,
-        pad_edge=False,
-    )
+def _by_length(rows: list[dict[str, Any]], unit: str) -> Table:
+    names = ("token_accuracy", "exact_match", "forced/alignment_accuracy")
+    columns = (f"source length ({unit})", *map(title, names), "BLEU lowercased")
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         span = str(row["low"]) if row["low"] == row["high"] else f"{row['low']}–{row['high']}"
-        cells = [_figure(row[name], ".1%") for name in ("token_accuracy", "exact_match", "alignment_accuracy")]
+        cells = [_figure(row[name], ".1%") for name in names]
         table.add_row(span, *cells, _figure(row["bleu_lowercased"], ".1f"))
     return table
 
@@ -47,16 +42,16 @@ def _summary(row: dict[str, Any]) -> Table:
         ("BLEU lowercased", _figure(metrics["test/bleu_lowercased"], ".1f")),
     ]
     alignment = [
-        ("accuracy", _figure(metrics["test/alignment_accuracy"], ".1%")),
-        ("… forced", _figure(metrics["test/forced/alignment_accuracy"], ".1%")),
-        ("gold mass", _figure(metrics["test/gold_mass"], ".1%")),
-        ("AER", _figure(metrics["test/aer"], ".2f")),
+        ("accuracy, forced", _figure(metrics["test/forced/alignment_accuracy"], ".1%")),
+        (f"… free, {UP_TO}", _figure(metrics["test/alignment_accuracy"], ".1%")),
+        ("gold mass, forced", _figure(metrics["test/forced/gold_mass"], ".1%")),
+        ("AER, forced", _figure(metrics["test/forced/aer"], ".2f")),
     ]
     price = [
         ("parameters", f"{cost['cost/parameters']:,}"),
         ("peak of a step", with_unit("cost/peak_bytes", cost["cost/peak_bytes"])),
-        ("tokens/s", f"{cost['cost/tokens_per_second']:,.0f}"),
-        ("seconds", f"{cost['cost/seconds']:.0f}"),
+        ("tokens/s *", f"{cost['cost/tokens_per_second']:,.0f}"),
+        ("seconds *", f"{cost['cost/seconds']:.0f}"),
     ]
     table.add_row("[bold]quality", "", "[bold]alignment", "", "[bold]cost", "")
     for one, two, three in zip(quality, alignment, price, strict=True):
@@ -80,19 +75,26 @@ def picture(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
 
 
 def compare(rows: pd.DataFrame) -> None:
-    """Print every variant's mean ± standard deviation over seeds, and its gain over the best fixed context."""
+    """Print every variant's mean ± standard deviation over seeds, and its gain over a fixed context equal in all else;
+    then the data, and how many runs of other code there are."""
     columns, lines = summary_table(rows)
     table = Table(*columns, box=None, pad_edge=False)
     for line in lines:
         table.add_row(*(cell.replace(" ± ", "±") for cell in line))
     # Wider than a narrow terminal rather than broken into pieces within it.
-    Console(width=max(150, Console().width), highlight=False, soft_wrap=True).print(table)
+    console = Console(width=max(150, Console().width), highlight=False, soft_wrap=True)
+    console.print(table)
+    for told in [*(f"data  {line}" for line in data_lines(rows)), *other_code(rows)]:
+        console.print(Text(told))
 
 
 def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     """Print the result row of one run; `shown` is the folder as the person would type it."""
     console = Console()
-    parts: list[Any] = [_summary(row), Text(), _by_length(row["by_length"])]
+    parts: list[Any] = [_summary(row), Text(f"* {SHARED}: ranks nothing", style="dim"), Text()]
+    parts.append(_by_length(row["by_length"], row.get("length_unit", "tokens")))
+    if row.get("data"):
+        parts += [Text(), Text(f"data  {data_told(row['data'])}")]
     arrays = folder / "alignments.npz"
     choices = row["choices"]
     if arrays.exists():

@@ -1,8 +1,9 @@
 """Run folders to tidy tables. Reads files only: no torch, nothing written.
 
-A **cell** is one planned run: a task, a variant and a seed. A **variant** is what differs between the cells of one
-task: the choices that vary within the experiment. A cell counts in means when its run is finished and planned;
-every other cell keeps its row, with the reason.
+A **cell** is one planned run: a task, a variant and a seed. A **variant** is all that counts of a run but the seed:
+runs that differ in anything else are two variants, named by what tells them apart. A cell counts in means when its run
+is finished and planned; every other cell keeps its row, with the reason. Runs of another version of the code keep a
+row too, with a status of their own, and count nowhere.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from softlookup import stored
+from softlookup import stored, timed
 from softlookup.errors import UserError
+from softlookup.identity import DIGITS, VERSION
+from softlookup.labels import DATA, Variant, labels
 from softlookup.record import RunFolder
 from softlookup.stored import BOUNDS, Alignment, BrokenError
 
 CELL = ["experiment", "task", "variant"]
+FOREIGN = ("older code", "newer code")
 STARTED = ("state.json", "result.json")  # a folder with one of them is a run
 
 
@@ -28,10 +32,12 @@ def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
     """One row for each cell under `runs_dir`, or of one experiment there, finished or not: planned cells, and runs that
     no plan names.
 
-    Columns: experiment, id, task, variant, fixed, seed, status, reason, planned, counted, longest (source length of
-    training), by_length and validations (lists of dicts), folder, and one column for each metric and cost, NaN where
-    absent. A run with a broken file keeps its row, and the reason names the file; one whose result is broken is
-    missing. Raises UserError where there is no run at all, or a plan that cannot be read.
+    Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings), data
+    (digests by name), fixed, seed, status, reason, planned, counted, longest (source length of training), unit (of
+    lengths), by_length and validations (lists of dicts), untimed (why its step was not timed), folder, and one column
+    for each metric, cost and timing, NaN where absent. A run with a broken file keeps its row, and the reason names the
+    file; one whose result is broken is missing. Raises UserError where there is no run at all, or a plan that cannot be
+    read.
     """
     chosen = [folder for folder in _folders(runs_dir) if experiment in (None, folder.name)]
     cells = [cell for folder in chosen for cell in _experiment(folder)]
@@ -56,71 +62,81 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
     runs = [run for run in _folders(folder) if any(os.path.lexists(run / name) for name in STARTED)]
     names = [*(planned or {}), *(run.name for run in runs if run.name not in (planned or {}))]
     cells = [_cell(folder / name, planned) for name in names]
-    choices = [cell.pop("choices") for cell in cells]
-    keys = list(dict.fromkeys(key for choice in choices for key in choice))
-    given = [choice for choice in choices if choice]
-    varying = [k for k in keys if k != "task" and len({repr(choice.get(k)) for choice in given}) > 1]
-    varying = [k for k in varying if not _implied(k, given, varying)]
-    seen: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for cell, choice in zip(cells, choices, strict=True):
-        cell["task"] = str(choice.get("task", "unknown"))
-        cell["variant"] = _variant(choice, varying or ["attention"])
-        cell["fixed"] = str(choice.get("attention", "")).startswith("fixed_")
-        place = (cell["task"], cell["variant"], cell["seed"])
-        if cell["counted"] and place in seen:  # without a plan, an older run of the same cell may lie beside it
-            older = min(seen[place], cell, key=lambda c: _written(c["folder"] / "result.json"))
-            older |= {"planned": False, "counted": False}
-            older["reason"] = "an older run of the same task, variant and seed: not in the means"
-        if cell["counted"]:
-            seen[place] = cell
+    tasks: dict[tuple[str, str], dict[str, Variant]] = {}
+    for cell in cells:
+        made = Variant(cell["choices"], cell["settings"])
+        cell["task"] = str(made.choices.get("task", "unknown"))
+        cell["fixed"] = str(made.choices.get("attention", "")).startswith("fixed_")
+        place, key = _place(cell)
+        known = tasks.setdefault(place, {})
+        # One variant may have been asked for in several ways, with defaults told and untold.
+        known[key] = min(known.get(key, made), made, key=lambda way: (len(way.choices), repr(way.choices)))
+    named = {place: labels(known) for place, known in tasks.items()}
+    for cell in cells:
+        place, key = _place(cell)
+        cell["variant"] = named[place][key]
+        del cell["choices"]
+    timed.add(cells, folder / "timing.json")
     return cells
 
 
-def _implied(key: str, choices: Sequence[dict[str, Any]], varying: Sequence[str]) -> bool:
-    """Whether a choice says nothing beside the paper that it comes from: it is the same in all runs of that paper."""
-    pairs = {(repr(choice.get("paper")), repr(choice.get(key))) for choice in choices}
-    return key != "paper" and "paper" in varying and len(pairs) == len({paper for paper, _ in pairs})
+def _place(cell: dict[str, Any]) -> tuple[tuple[str, str], str]:
+    """Among which variants one is named, and as which of them; those of other code among themselves, by choices."""
+    foreign = cell["status"] if cell["status"] in FOREIGN else ""
+    return (cell["task"], foreign), cell["variant_key"] or repr(sorted(cell["choices"].items(), key=repr))
 
 
 def _planned(path: Path) -> dict[str, dict[str, Any]] | None:
-    """The planned cells by id; None where there is no plan."""
+    """The planned cells by id; None where there is no plan, or one of another version of the code."""
     if not os.path.lexists(path):
         return None
     try:
-        return {cell["id"]: cell for cell in stored.plan(path)}
+        cells = stored.plan(path)
     except BrokenError as error:
         raise UserError(f"{path} cannot be read ({error}): run the sweep again to write it, or delete it") from error
-
-
-def _written(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+    return None if cells is None else {cell["id"]: {**cell, "version": VERSION} for cell in cells}
 
 
 def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, Any]:
     status, reason, result = _ended(folder)
     in_plan = planned is None or folder.name in planned
-    validations, fault = stored.validations(folder / "metrics.jsonl") if result else ([], "")
-    said = ["" if in_plan else "not in the plan: not in the means", reason, fault]
     known = (planned or {}).get(folder.name) or result or _config(folder)
+    foreign = _other_code((result or known).get("version", 0)) if known else ""
+    if foreign:
+        status, reason, result, in_plan = foreign, f"made by {foreign}: counts in no mean", {}, False
+        known = {"choices": known["choices"], "seed": known["seed"]}
+    validations, fault = stored.validations(folder / "metrics.jsonl") if result else ([], "")
+    said = ["" if in_plan or foreign else "not in the plan: not in the means", reason, fault]
     values = {**result.get("metrics", {}), **result.get("cost", {})}
+    settings = known.get("settings", {})
     return {
         "experiment": _text(folder.parent.name),
         "id": _text(folder.name),
         "choices": known.get("choices", {}),
         "seed": known.get("seed", -1),
+        "variant_key": known.get("variant_key", ""),
+        "settings": settings,
+        "tuned": known.get("tuned", []),
+        "data": {name.removeprefix(DATA): str(settings[name])[:DIGITS] for name in settings if name.startswith(DATA)},
         "status": status,
         "reason": "; ".join(filter(None, said)),
         "planned": in_plan,
         "counted": in_plan and status == "finished",
         "longest": result.get("longest") or np.nan,
+        "unit": result.get("length_unit", "tokens"),
         "by_length": result.get("by_length", []),
         "validations": validations,
         "folder": folder,
         "values": {name: value for name, value in values.items() if not isinstance(value, str)},
     }
+
+
+def _other_code(version: object) -> str:
+    """The status of what another version of the code made; nothing for this one's."""
+    if version == VERSION:
+        return ""
+    newer = isinstance(version, int) and version > VERSION
+    return FOREIGN[newer]
 
 
 def _ended(folder: Path) -> tuple[str, str, dict[str, Any]]:
@@ -151,16 +167,9 @@ def _text(told: object) -> str:
     return str(told).encode("utf-8", "backslashreplace").decode()
 
 
-def _variant(choices: dict[str, Any], varying: Sequence[str]) -> str:
-    """Choices of a group by their name, overrides (`attention.heads`, `budget`) by name and value."""
-    named = {key: "." not in key and isinstance(value, str) for key, value in choices.items()}
-    words = [choices[key] if named[key] else f"{key}={choices[key]}" for key in varying if key in choices]
-    return " · ".join(words) or "unknown"
-
-
 def by_length(rows: pd.DataFrame) -> pd.DataFrame:
     """Counted runs by source length, long: the cell, seed, longest, low, high, count, length (the
-    middle of low and high), measure, value, band_low, band_high.
+    middle of low and high), unit (of lengths), measure, value, band_low, band_high.
 
     The last two are the bounds that the run itself gave for the value (`bleu_low` and `bleu_high` of `bleu`), NaN where
     it gave none. A measure that is absent from a run (an alignment without weights) has no row.
@@ -169,14 +178,14 @@ def by_length(rows: pd.DataFrame) -> pd.DataFrame:
     for row in rows[rows["counted"]].to_dict("records"):
         cell = [row[key] for key in (*CELL, "seed", "longest")]
         for bucket in row["by_length"]:
-            place = [*cell, *(bucket[key] for key in BOUNDS), (bucket["low"] + bucket["high"]) / 2]
+            place = [*cell, *(bucket[key] for key in BOUNDS), (bucket["low"] + bucket["high"]) / 2, row["unit"]]
             bounds = {f"{name}_{end}" for name in bucket for end in ("low", "high")}
             found += [
                 [*place, k, v, bucket.get(f"{k}_low"), bucket.get(f"{k}_high")]
                 for k, v in bucket.items()
                 if k not in BOUNDS and k not in bounds and v is not None
             ]
-    columns = [*CELL, "seed", "longest", *BOUNDS, "length", "measure", "value", "band_low", "band_high"]
+    columns = [*CELL, "seed", "longest", *BOUNDS, "length", "unit", "measure", "value", "band_low", "band_high"]
     return pd.DataFrame(found, columns=columns).astype({"band_low": float, "band_high": float})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import numpy as np
 import yaml
 
 from softlookup import durable
-from softlookup.identity import names_seed
+from softlookup.identity import DIGITS, VERSION, names_seed, run_id, settings, variant_key
 
 # Beyond any measurement, and the sum of a thousand squares of it is still a number.
 LARGEST = 1e100
 BOUNDS = ("low", "high", "count")
 WORDS = ("source", "target", "reference")
+UNITS = ("tokens", "words", "characters")  # in which the lengths of by_length are counted
+_KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
+_MOST_VALUES = 10_000  # of a config; a few lines of YAML can stand for billions
 
 
 class BrokenError(Exception):
@@ -38,9 +42,14 @@ class Alignment:
     reference: list[str]
 
 
-def plan(path: Path) -> list[dict[str, Any]]:
-    """The cells of a plan.json, each with id (a plain name), choices and seed."""
+def plan(path: Path) -> list[dict[str, Any]] | None:
+    """Read the cells of a plan.json, each with id (a plain name), choices, seed, variant_key, settings and tuned.
+
+    None for a plan of another version of the code, whose runs have other names: it plans nothing any more.
+    """
     content = _mapping(_json(path), f"{path.name} is")
+    if "planned" in content and content.get("version") != VERSION:
+        return None
     cells = content.get("planned")
     _expect(isinstance(cells, list), f"{path.name}: planned", "a list")
     for place, cell in enumerate(cells or []):
@@ -48,15 +57,25 @@ def plan(path: Path) -> list[dict[str, Any]]:
         name = _mapping(cell, f"{where} is").get("id")
         _expect(isinstance(name, str) and _plain(name), f"{where}.id", "the name of a run")
         _identity(cell, where)
+        _variant(cell, where)
+    runs = {cell["id"]: (cell["variant_key"], cell["seed"]) for cell in cells or []}
+    _expect(len(set(runs.values())) == len(runs), f"{path.name}: planned", "of different variants and seeds")
     return cells or []
 
 
 def result(path: Path) -> dict[str, Any]:
-    """The row of a result.json: its own (by the folder's name) and finished, with numbers where numbers belong."""
+    """Read the row of a result.json: its own (by the folder's name) and finished, with numbers where numbers belong.
+
+    Of a row of another version of the code only id, choices and seed are what this one means by them.
+    """
     row = _mapping(_json(path), f"{path.name} is")
     _expect(row.get("status") == "finished", f"{path.name}: status", "finished")
     _expect(row.get("id") == path.parent.name, f"{path.name}: id", "the name of its folder")
     _identity(row, path.name)
+    if row.get("version") != VERSION:
+        return row
+    _variant(row, path.name)
+    _expect(row.get("length_unit", UNITS[0]) in UNITS, f"{path.name}: length_unit", f"one of {', '.join(UNITS)}")
     named = all(isinstance(row["choices"].get(key), str) for key in ("task", "attention"))
     _expect(named, f"{path.name}: choices", "with a task and an attention")
     _expect(names_seed(row["id"], row["seed"]), f"{path.name}: seed", "the one in the name of its folder")
@@ -78,7 +97,8 @@ def result(path: Path) -> dict[str, Any]:
 
 
 def config(path: Path) -> dict[str, Any]:
-    """The choices and the seed of a config.yaml."""
+    """Read the choices and the seed of a config.yaml; version, variant_key, settings and tuned too where its content
+    has the name of its folder, as a config of this version of the code has."""
     try:
         content = yaml.safe_load(durable.content(path).decode())
     except Exception as error:  # PyYAML's constructors raise whatever they stumble over
@@ -88,7 +108,28 @@ def config(path: Path) -> dict[str, Any]:
     # A few lines of YAML can stand for billions of values: none but plain ones is looked at.
     plain = all(value is None or isinstance(value, str) or _number(value) for value in found["choices"].values())
     _expect(plain, f"{path.name}: choices", "plain values")
-    return {"choices": found["choices"], "seed": found["seed"]}
+    known = {"choices": found["choices"], "seed": found["seed"]}
+    try:
+        if _bounded(found) and run_id(found) == path.parent.name:
+            known |= {"version": VERSION, "variant_key": variant_key(found), "settings": settings(found)}
+            known["tuned"] = found.get("tuned", [])
+            _variant(known, path.name)
+    except (KeyError, TypeError, ValueError, RecursionError):  # no config as this version of the code writes it
+        pass
+    return known
+
+
+def timing(path: Path) -> dict[str, dict[str, float]]:
+    """Read the steps of a timing.json by variant_key: seconds as median, q1 and q3, and target tokens of the batch."""
+    content = _mapping(_json(path), f"{path.name} is")
+    _expect(content.get("version") == VERSION, f"{path.name}: version", "that of this code")
+    steps = _mapping(content.get("steps"), f"{path.name}: steps is")
+    for key, step in steps.items():
+        where = f"{path.name}: steps.{key}"
+        told = [_mapping(step, f"{where} is").get(name) for name in ("q1", "median", "q3")]
+        numbers = [value for value in told if isinstance(value, int | float) and _number(value) and value > 0]
+        _expect(len(numbers) == 3 and numbers == sorted(numbers), where, "0 < q1 ≤ median ≤ q3")
+    return steps
 
 
 def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
@@ -164,6 +205,29 @@ def _identity(found: dict[str, Any], where: str) -> None:
     _expect(all(isinstance(key, str) for key in choices), f"{where}: choices", "named")
     seed = found.get("seed")
     _expect(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63, f"{where}: seed", "a seed")
+
+
+def _variant(found: dict[str, Any], where: str) -> None:
+    """What tells a variant from others, and what of it was tuned."""
+    key = found.get("variant_key")
+    _expect(isinstance(key, str) and bool(_KEY.fullmatch(key)), f"{where}: variant_key", f"{DIGITS} hex digits")
+    own = _mapping(found.get("settings"), f"{where}: settings is")
+    inside = (value for each in own.values() for value in (each if isinstance(each, list) else [each]))
+    plain = all(value is None or isinstance(value, str | bool) or _number(value) for value in inside)
+    _expect(plain and all(isinstance(name, str) for name in own), f"{where}: settings", "plain values by name")
+    tuned = found.get("tuned")
+    _expect(isinstance(tuned, list) and all(isinstance(name, str) for name in tuned), f"{where}: tuned", "names")
+
+
+def _bounded(value: Any) -> bool:
+    """Whether nested dicts and lists hold so few values that all of them can be looked at."""
+    waiting, seen = [value], 0
+    while waiting and seen <= _MOST_VALUES:
+        inside = waiting.pop()
+        seen += 1
+        if isinstance(inside, dict | list):
+            waiting += list(inside.values() if isinstance(inside, dict) else inside)[: _MOST_VALUES + 1]
+    return not waiting
 
 
 def _mapping(value: Any, where: str) -> dict[Any, Any]:

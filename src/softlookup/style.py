@@ -13,6 +13,8 @@ import pandas as pd
 
 # Okabe & Ito 2008, told apart by colour-blind eyes; their yellow is too faint on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+UP_TO = "up to the first difference"
+GOLD = ("alignment_accuracy", "gold_mass", "aer", "best_offset_accuracy")  # measures of weights against gold ones
 GLYPHS = {"circle": "●○", "square": "■□", "diamond": "◆◇", "triangle-up": "▲△"}  # filled and open
 
 
@@ -76,9 +78,14 @@ def percent(measure: str) -> bool:
 
 
 def title(measure: str) -> str:
-    """A metric's name as people say it: `test/forced/token_accuracy` → token accuracy (teacher forcing)."""
+    """Name a metric as people say it: `test/forced/token_accuracy` → token accuracy (teacher forcing).
+
+    Of free decoding, what is compared with gold alignments is compared up to the first difference from the reference.
+    """
     words = measure.removeprefix("test/").removeprefix("validation/")
     forced = words.startswith(("forced/", "forced_"))
     words = words.removeprefix("forced/").removeprefix("forced_").replace("_", " ")
     words = words.replace("bleu", "BLEU").replace("chrf", "chrF").replace("aer", "AER")
+    if measure.rpartition("/")[2] in GOLD and not forced:
+        return f"{words} (free decoding, {UP_TO})"
     return f"{words} (teacher forcing)" if forced else words

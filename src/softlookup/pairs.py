@@ -1,0 +1,78 @@
+"""Gains of attention over fixed contexts, between runs that differ in nothing but the attention axis. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from softlookup.compare import QUALITY, sign_flip
+from softlookup.labels import TARGET
+from softlookup.results import CELL
+
+AXIS = "attention."  # settings of the attention axis; a normalizer and a window lie below it
+VALIDATION = "validation/loss"
+_ABSENT = object()
+_MOST_NAMED = 3
+
+
+def differing(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
+    """List the settings in which two variants differ, besides the attention axis and what was tuned for either of them;
+    each variant has its `settings` (dotted key to value) and `tuned` (the keys whose values an experiment tuned)."""
+    free = {*one["tuned"], *other["tuned"]}
+    names = sorted({*one["settings"], *other["settings"]})
+    return [
+        name
+        for name in names
+        if not name.startswith(AXIS)
+        and name not in free
+        and one["settings"].get(name, _ABSENT) != other["settings"].get(name, _ABSENT)
+    ]
+
+
+def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
+    """Compare each variant that attends with a fixed context of its task, paired by seed.
+
+    The two are equal in everything but the attention axis and what was tuned for it (`differing`). Of several such
+    fixed contexts the baseline is the one with the lowest mean validation loss: the test set has no part in the choice.
+
+    Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`, unpaired.
+    The p are not corrected for the number of variants. Where there is no baseline or no pair, `unpaired` says why, and
+    the difference is NaN. A task without a finished fixed context or without `metric` has no rows.
+    """
+    found = []
+    counted = rows[rows["counted"] & rows[metric].notna()] if metric in rows else rows.iloc[:0]
+    for (experiment, task), cells in counted.groupby(["experiment", "task"]):
+        if not cells["fixed"].any():
+            continue
+        table = cells.groupby("variant")[["fixed", "settings", "tuned"]].first()
+        variants = {str(name): one for name, one in zip(table.index, table.to_dict("records"), strict=True)}
+        losses = cells.reindex(columns=["variant", VALIDATION]).groupby("variant")[VALIDATION].mean()
+        values = cells.pivot_table(index="seed", columns="variant", values=metric)
+        fixed = [name for name, one in variants.items() if one["fixed"]]
+        for name in (name for name in variants if name not in fixed):
+            baseline, why = _baseline({other: differing(variants[name], variants[other]) for other in fixed}, losses)
+            differences = (values[name] - values[baseline]).dropna() if baseline else pd.Series(dtype=float)
+            if baseline and differences.empty:
+                why = f"no seed in common with {baseline}"
+            p, smallest = sign_flip(differences.to_list())
+            of_pairs = [len(differences), differences.mean(), p, smallest]
+            found.append([experiment, task, name, baseline, *of_pairs, why])
+    return pd.DataFrame(found, columns=[*CELL, "baseline", "pairs", "difference", "p", "smallest_p", "unpaired"])
+
+
+def _baseline(differences: Mapping[str, Sequence[str]], losses: pd.Series) -> tuple[str, str]:
+    """The fixed context to compare with, or why there is none; `differences` by fixed context."""
+    partners = [name for name, differs in differences.items() if not differs]
+    known = losses[partners].dropna()
+    if len(partners) == 1:
+        return partners[0], ""
+    if len(known):
+        return str(known.idxmin()), ""
+    if partners:
+        return "", f"no validation loss to choose among {', '.join(partners)}"
+    nearest = min(differences, key=lambda name: len(differences[name]))
+    names = [name.removesuffix(TARGET) for name in differences[nearest]]
+    names = [*names[:_MOST_NAMED], *(["…"] if names[_MOST_NAMED:] else [])]
+    return "", f"no fixed context with the same settings ({nearest} differs in {', '.join(names)})"

@@ -1,0 +1,126 @@
+"""A gain is told between runs that differ in nothing but the attention axis; where there are none the table says so."""
+
+from pathlib import Path
+from typing import Any
+
+import fake_runs
+import pandas as pd
+import pytest
+
+from softlookup import export
+from softlookup.pairs import against_fixed
+from softlookup.results import read
+from softlookup.tables import summary_table
+
+SEEDS = range(1, 7)
+
+
+def _rows(runs_dir: Path, *variants: dict[str, Any]) -> pd.DataFrame:
+    """Six seeds of each variant; a seed adds a hundredth to its accuracy."""
+    folder = runs_dir / "single"
+    cells = []
+    for variant in variants:
+        choices = {"task": "reverse", "encoder": "gru", "attention": variant["attention"], **variant.get("choices", {})}
+        for seed in variant.get("seeds", SEEDS):
+            name = f"{variant.get('name', variant['attention'])}-s{seed}"
+            cell = fake_runs.planned(name, choices, seed, variant.get("settings"), variant.get("tuned", ()))
+            metrics = {"test/token_accuracy": variant["accuracy"] + 0.01 * seed, "validation/loss": variant.get("loss")}
+            fake_runs.finish(folder, cell, metrics)
+            cells.append(cell)
+    fake_runs.write_plan(folder, cells)
+    return read(runs_dir)
+
+
+def _gains(rows: pd.DataFrame) -> dict[str, str]:
+    columns, lines = summary_table(rows)
+    return {line[1]: line[columns.index("token accuracy gain")] for line in lines}
+
+
+def test_a_fixed_context_of_another_budget_is_no_partner_and_the_table_says_so(tmp_path: Path) -> None:
+    rows = _rows(
+        tmp_path,
+        {"attention": "fixed_final", "accuracy": 0.2, "choices": {"budget": 1000}},
+        {"attention": "additive", "accuracy": 0.6},
+    )
+    (row,) = against_fixed(rows).to_dict("records")
+    assert (row["baseline"], row["pairs"], row["unpaired"]) == (
+        "", 0, "no fixed context with the same settings (fixed_final · budget=1000 differs in budget)",
+    )  # fmt: skip
+    assert pd.isna(row["difference"])
+    assert pd.isna(row["p"])
+    assert _gains(rows)["additive"] == row["unpaired"]
+    assert export.tables(rows)["summary.csv"].set_index("variant")["unpaired"]["additive"] == row["unpaired"]
+
+
+def test_rates_that_an_experiment_tuned_belong_to_the_attention_axis(tmp_path: Path) -> None:
+    rate = {"optimizer.rate": 0.024}
+    rows = _rows(
+        tmp_path,
+        {"attention": "fixed_final", "accuracy": 0.2, "settings": rate, "tuned": ["optimizer.rate"]},
+        {"attention": "additive", "accuracy": 0.6, "tuned": ["optimizer.rate"], "seeds": SEEDS[:5]},
+    )
+    (row,) = against_fixed(rows).to_dict("records")
+    assert (row["variant"], row["baseline"], row["pairs"], row["unpaired"]) == ("additive", "fixed_final", 5, "")
+    assert row["difference"] == pytest.approx(0.4)
+    assert row["p"] == row["smallest_p"] == 2 / 32
+    assert _gains(rows)["additive"] == "+40.0 points (fixed_final)"
+    assert against_fixed(rows, "test/bleu_lowercased").empty
+
+
+@pytest.mark.parametrize(
+    ("settings", "differs"),
+    [
+        ({"optimizer.rate": 0.024}, "optimizer.rate"),
+        ({"data.test": "1f9c2a0b57de"}, "data.test"),
+        ({"decoder._target_": "softlookup.decoder.luong.Luong"}, "decoder"),
+        ({"a": 1, "b": 2, "c": 3, "d": 4}, "a, b, c, …"),
+    ],
+)
+def test_any_other_difference_makes_no_pair(tmp_path: Path, settings: dict[str, Any], differs: str) -> None:
+    rows = _rows(
+        tmp_path,
+        {"attention": "fixed_final", "accuracy": 0.2, "settings": settings},
+        {"attention": "additive", "accuracy": 0.6},
+    )
+    assert _gains(rows)["additive"] == (f"no fixed context with the same settings (fixed_final differs in {differs})")
+
+
+def test_parameters_of_the_attention_itself_are_on_its_axis(tmp_path: Path) -> None:
+    own = {"attention.score.width": 7, "attention.normalizer._target_": "softlookup.normalizer.softmax.Softmax"}
+    rows = _rows(
+        tmp_path,
+        {"attention": "fixed_final", "accuracy": 0.2},
+        {"attention": "additive", "accuracy": 0.6, "settings": own},
+    )
+    assert _gains(rows)["additive"] == "+40.0 points (fixed_final)"
+
+
+def test_the_baseline_is_chosen_on_validation_whatever_the_test_set_says(tmp_path: Path) -> None:
+    """The better one on the test set has the higher validation loss; a test accuracy plays no part."""
+    fixed = [("fixed_final", 0.2, 1.5), ("fixed_mean", 0.4, 1.7), ("fixed_max", 0.3, None)]
+    rows = _rows(
+        tmp_path,
+        *({"attention": name, "accuracy": value, "loss": loss} for name, value, loss in fixed),
+        {"attention": "additive", "accuracy": 0.6},
+    )
+    (row,) = against_fixed(rows).to_dict("records")
+    assert row["baseline"] == "fixed_final"
+    assert row["difference"] == pytest.approx(0.4)
+
+
+def test_several_partners_without_a_validation_loss_are_not_chosen_from(tmp_path: Path) -> None:
+    rows = _rows(
+        tmp_path,
+        *({"attention": name, "accuracy": 0.2} for name in ("fixed_final", "fixed_mean")),
+        {"attention": "additive", "accuracy": 0.6},
+    )
+    assert _gains(rows)["additive"] == "no validation loss to choose among fixed_final, fixed_mean"
+
+
+def test_partners_without_a_common_seed_are_told(tmp_path: Path) -> None:
+    rows = _rows(
+        tmp_path,
+        {"attention": "fixed_final", "accuracy": 0.2, "seeds": [7, 8]},
+        {"attention": "additive", "accuracy": 0.6},
+    )
+    assert _gains(rows)["additive"] == "no seed in common with fixed_final"

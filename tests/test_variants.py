@@ -1,0 +1,136 @@
+"""What is a variant, and how it is named: two runs that differ in anything but the seed are never one."""
+
+from pathlib import Path
+from typing import Any
+
+import fake_runs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from softlookup import export, page
+from softlookup.compare import summary
+from softlookup.labels import Variant, labels
+from softlookup.results import by_length, read
+from softlookup.tables import data_lines, runs_table, summary_table
+
+TEXT = {"task": "multi30k", "encoder": "gru", "attention": "additive"}
+DIGESTS = {name: fake_runs.key_of({"data": name}) + 52 * "0" for name in "ABC"}
+
+
+def _data(train: str, test: str | None = None) -> dict[str, str]:
+    return {"data.train": DIGESTS[train], "data.validation": DIGESTS["C"], "data.test": DIGESTS[test or train]}
+
+
+def _finished(runs_dir: Path, cells: list[dict[str, Any]], values: list[float], plan: bool = True) -> Path:
+    folder = runs_dir / "single"
+    if plan:
+        fake_runs.write_plan(folder, cells)
+    for cell, value in zip(cells, values, strict=True):
+        bucket = {"low": 5, "high": 5, "count": 7, "token_accuracy": value}
+        fake_runs.finish(folder, cell, {"test/token_accuracy": value}, by_length=[bucket])
+    return runs_dir
+
+
+@pytest.mark.parametrize("plan", [True, False])
+def test_two_folders_of_data_by_two_seeds_are_two_variants_of_two_seeds(tmp_path: Path, plan: bool) -> None:
+    cells = [fake_runs.planned(f"{data}-s{seed}", TEXT, seed, _data(data)) for data in "AB" for seed in (1, 2)]
+    rows = read(_finished(tmp_path, cells, [0.2, 0.4, 0.6, 0.8], plan))
+    assert rows["counted"].all()
+    table = summary(rows)
+    assert table["variant"].tolist() == sorted(f"additive · data.test={DIGESTS[name][:6]}" for name in "AB")
+    assert table[["n", "planned"]].to_numpy().tolist() == [[2, 2]] * 2
+    assert sorted(table["test/token_accuracy"]) == pytest.approx([0.3, 0.7])
+    # Everywhere: the table of people, the page, the picture's and the exported tables.
+    assert [line[2] for line in summary_table(rows)[1]] == ["2", "2"]
+    assert by_length(rows).groupby("variant").size().tolist() == [2, 2]
+    assert export.tables(rows)["summary.csv"]["n"].tolist() == [2, 2]
+    assert page.render(rows).count('"n":2,"planned":2') == 2
+
+
+def test_a_changed_test_set_with_the_same_seeds_is_never_averaged_with_the_old(tmp_path: Path) -> None:
+    cells = [
+        fake_runs.planned("old-s1", TEXT, 1, _data("A", "A")),
+        fake_runs.planned("new-s1", TEXT, 1, _data("A", "B")),
+        fake_runs.planned("new-s2", TEXT, 2, _data("A", "B")),
+    ]
+    rows = read(_finished(tmp_path, cells, [0.9, 0.1, 0.3]))
+    means = summary(rows).set_index("variant")["test/token_accuracy"].to_dict()
+    old, new = (f"additive · data.test={DIGESTS[name][:6]}" for name in "AB")
+    assert means == pytest.approx({old: 0.9, new: 0.2})
+    told = [f"train {DIGESTS['A'][:12]}, validation {DIGESTS['C'][:12]}, test {DIGESTS[test][:12]}" for test in "AB"]
+    assert sorted(data_lines(rows)) == sorted([f"multi30k: {told[0]} (1 run)", f"multi30k: {told[1]} (2 runs)"])
+    columns, lines = runs_table(rows)
+    assert sorted(line[columns.index("data")][0] for line in lines) == sorted([told[0], told[1], told[1]])
+
+
+def test_runs_that_differ_in_budget_alone_are_two_variants(tmp_path: Path) -> None:
+    copy = {"task": "copy", "encoder": "gru", "attention": "dot"}
+    cells = [fake_runs.planned(f"{budget}-s1", copy | {"budget": budget}, 1) for budget in (1000, 2000)]
+    cells.append(fake_runs.planned("default-s1", copy, 1))
+    rows = read(_finished(tmp_path, cells, [0.1, 0.2, 0.3]))
+    assert dict(zip(rows["id"], rows["variant"], strict=True)) == {
+        "1000-s1": "budget=1000", "2000-s1": "budget=2000", "default-s1": "dot",
+    }  # fmt: skip
+    # Where nothing was overridden (an experiment's file was changed), the setting itself is named.
+    quiet = [fake_runs.planned(f"{budget}-s1", copy, 1, {"budget": budget}) for budget in (1000, 2000)]
+    rows = read(_finished(tmp_path / "quiet", quiet, [0.1, 0.2]))
+    assert rows["variant"].tolist() == ["dot · budget=1000", "dot · budget=2000"]
+
+
+def test_one_variant_asked_for_in_two_ways_is_one(tmp_path: Path) -> None:
+    copy = {"task": "copy", "encoder": "gru", "attention": "dot"}
+    cells = [fake_runs.planned("a-s1", copy | {"budget": 400_000}, 1), fake_runs.planned("b-s2", copy, 2)]
+    rows = read(_finished(tmp_path, cells, [0.1, 0.2]))
+    assert rows["variant"].tolist() == ["dot", "dot"]
+    assert summary(rows)["n"].tolist() == [2]
+
+
+def _named(*variants: tuple[dict[str, Any], dict[str, Any]]) -> list[str]:
+    return list(labels({f"{i:012x}": Variant(*variant) for i, variant in enumerate(variants)}).values())
+
+
+def test_a_name_is_made_of_what_varies_and_nothing_else() -> None:
+    crossed = [
+        ({"task": "copy", "encoder": encoder, "attention": "dot", "attention.heads": heads}, {"attention.heads": heads})
+        for encoder in ("gru", "lstm")
+        for heads in (1, 4)
+    ]
+    assert _named(*crossed) == [
+        f"{encoder} · attention.heads={heads}" for encoder in ("gru", "lstm") for heads in (1, 4)
+    ]
+    # A paper and an attention imply what comes with them; without a difference the attention is the name.
+    papers = [
+        ({"encoder": encoder, "attention": attention, "paper": paper, "size": "small"}, {})
+        for paper, encoder, attention in (("cho2014", "cho2014", "fixed_final"), ("bahdanau2014", "gru", "additive"))
+    ]
+    assert _named(*papers) == ["cho2014", "bahdanau2014"]
+    alone = ({"attention": "additive", "normalizer": "softmax"}, {}), ({"attention": "fixed_mean"}, {})
+    assert _named(*alone) == ["additive", "fixed_mean"]
+    assert _named(alone[0]) == ["additive"]
+    # What has a value and no part of its own is told with its key.
+    tied = ({"attention": "dot", "tying": "all"}, {"tying": "all"}), ({"attention": "dot"}, {"tying": "none"})
+    assert _named(*tied) == ["tying=all", "dot"]
+
+
+def test_settings_that_separate_are_few_and_digests_come_last_and_as_short_as_they_can() -> None:
+    dot = {"attention": "dot"}
+    one = [(dot, {"a.b": i, "longer": -i, "same": 7, "data.test": f"{i}{63 * '0'}"}) for i in range(3)]
+    assert _named(*one) == ["dot · a.b=0", "dot · a.b=1", "dot · a.b=2"]
+    two = [(dot, {"x": x, "y": y, "data.test": "ab"}) for x in (1, 2) for y in (1, 2)]
+    assert _named(*two) == [f"dot · x={x} · y={y}" for x in (1, 2) for y in (1, 2)]
+    data = [(dot, {"data.test": "1f9c2a0" + end}) for end in ("b0", "c0", "c1")]
+    assert _named(*data) == [f"dot · data.test=1f9c2a0{end}" for end in ("b0", "c0", "c1")]
+    parts = [(dot, {"optimizer._target_": "softlookup.optimizer.adam.Adam"}), (dot, {})]
+    assert _named(*parts) == ["dot · optimizer=Adam", "dot · no optimizer"]
+
+
+VALUE = st.sampled_from([1, 2, True, None, "1", "a", "a · b=1"])
+NAME = st.sampled_from(["attention", "encoder", "paper", "budget", "b", "data.test", "x.y", "z._target_"])
+MAPPING = st.dictionaries(NAME, VALUE, max_size=4)
+
+
+@given(variants=st.lists(st.builds(Variant, MAPPING, MAPPING), max_size=7))
+def test_no_two_variants_have_one_name(variants: list[Variant]) -> None:
+    found = labels({f"{i:012x}": variant for i, variant in enumerate(variants)})
+    assert len(set(found.values())) == len(variants)
