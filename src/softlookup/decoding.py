@@ -13,7 +13,13 @@ from softlookup.search.search import Search
 
 
 def search_of(config: dict[str, Any], asked: dict[str, str]) -> Search:
-    """The search of a run's config, with what `asked` (search=NAME, search.KEY=VALUE) changes.
+    """Build the search of a run's config, with what `asked` changes. Raises UserError as `chosen` does."""
+    search: Search = build(chosen(config, asked))
+    return search
+
+
+def chosen(config: dict[str, Any], asked: dict[str, str]) -> dict[str, Any]:
+    """Return the search of a run's config as a part, with what `asked` (search=NAME, search.KEY=VALUE) changes.
 
     Raises UserError for another search than there is, a key that it does not have, and a value that does not fit.
     """
@@ -28,5 +34,4 @@ def search_of(config: dict[str, Any], asked: dict[str, str]) -> Search:
                 raise no_such_key(key)
             node[key.partition(".")[2]] = yaml.safe_load(value)
     check_part("search", node, part_of("search"))
-    search: Search = build(node)
-    return search
+    return node

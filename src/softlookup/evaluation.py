@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from softlookup.batch import evaluation_batches
-from softlookup.contract import Batch, Example, Task
+from softlookup.contract import Batch, Exam, Example
 from softlookup.metrics import alignment, bootstrap, links, sequence, translation
 from softlookup.processes import ALONE, Processes
 from softlookup.search.search import Search
@@ -91,7 +91,7 @@ def run_batch(model: Seq2Seq, batch: Batch, search: Search) -> list[Output]:
 
 
 def evaluate(
-    model: Seq2Seq, task: Task, device: torch.device, search: Search, processes: Processes = ALONE
+    model: Seq2Seq, task: Exam, device: torch.device, search: Search, processes: Processes = ALONE
 ) -> Evaluation:
     """All test metrics of a trained model. Alignment is None for a fixed context, BLEU where there is no text.
 
@@ -102,24 +102,26 @@ def evaluate(
 
 
 def run_test(
-    model: Seq2Seq, task: Task, device: torch.device, search: Search, processes: Processes = ALONE
+    model: Seq2Seq, task: Exam, device: torch.device, search: Search, processes: Processes = ALONE
 ) -> list[Output]:
     """Return what a model makes of a test set, sorted by source length; every process gets all of it."""
     own = [run_batch(model, batch.to(device), search) for batch in processes.share(evaluation_batches(task.test()))]
     return [output for batch in processes.gathered(own) for output in batch]
 
 
-def measured(outputs: list[Output], task: Task) -> Evaluation:
+def measured(outputs: list[Output], task: Exam) -> Evaluation:
     """Measure what `run_test` returned: all metrics of the set, its rows by source length, a few lookups to draw."""
     lengths = [output.example.length for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _bucket([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
     metrics["test/area"] = sequence.area(by_length)
     metrics["test/effective_length"] = sequence.effective_length(by_length)
-    return Evaluation(metrics, by_length, translation.signatures(task.target_language), _heat_maps(outputs, task))
+    references = 1 + max((len(output.example.further) for output in outputs), default=0)
+    signatures = translation.signatures(task.target_language, references)
+    return Evaluation(metrics, by_length, signatures, _heat_maps(outputs, task))
 
 
-def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
+def _row(outputs: list[Output], task: Exam) -> dict[str, float | None]:
     """The metrics of a set of outputs: free decoding under plain names, teacher forcing under `forced/`.
 
     Alignment under teacher forcing is that of every position; under free decoding that of the positions before the
@@ -142,11 +144,12 @@ def _row(outputs: list[Output], task: Task) -> dict[str, float | None]:
     }
 
 
-def _bucket(outputs: list[Output], task: Task) -> dict[str, float | None]:
+def _bucket(outputs: list[Output], task: Exam) -> dict[str, float | None]:
     """The metrics of a set, and between which bounds its BLEU lies."""
-    texts = _texts(outputs, task)
+    hypotheses, references, *further = texts(outputs, task)
     cased, lowercased = (
-        bootstrap.bleu_band(*texts, low, name) for low, name in ((False, "bleu"), (True, "bleu_lowercased"))
+        bootstrap.bleu_band(hypotheses, references, low, name, further)
+        for low, name in ((False, "bleu"), (True, "bleu_lowercased"))
     )
     return {**_row(outputs, task), **cased, **lowercased}
 
@@ -180,24 +183,28 @@ def _word_errors(outputs: list[Output]) -> dict[str, float | None]:
     return found
 
 
-def _translation(outputs: list[Output], task: Task) -> dict[str, float | None]:
-    return translation.measure(*_texts(outputs, task), task.target_language)
+def _translation(outputs: list[Output], task: Exam) -> dict[str, float | None]:
+    hypotheses, references, *further = texts(outputs, task)
+    return translation.measure(hypotheses, references, task.target_language, further)
 
 
-def _wanted(output: Output, task: Task) -> tuple[str, str] | None:
+def _wanted(output: Output, task: Exam) -> tuple[str, str] | None:
     """What the model wrote and how a perfect output is spelled; None where there is no text."""
     vocabulary, reference = task.target_vocabulary, output.example.reference
     return None if reference is None else (vocabulary.write(output.ids), vocabulary.spelled(reference))
 
 
-def _texts(outputs: list[Output], task: Task) -> tuple[list[str], list[str]]:
-    """Hypotheses and references, of the examples that are text."""
-    texts = [(o.ids, o.example.reference) for o in outputs if o.example.reference is not None]
-    hypotheses = [task.target_vocabulary.write(ids) for ids, _ in texts]
-    return hypotheses, [reference for _, reference in texts]
+def texts(outputs: list[Output], task: Exam) -> list[list[str]]:
+    """Hypotheses, references, and further references where there are some, of the examples that are text."""
+    rows = [
+        (task.target_vocabulary.write(o.ids), o.example.reference, *o.example.further)
+        for o in outputs
+        if o.example.reference is not None
+    ]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[], []]
 
 
-def _heat_maps(outputs: list[Output], task: Task) -> list[HeatMap]:
+def _heat_maps(outputs: list[Output], task: Exam) -> list[HeatMap]:
     """A few lookups to draw: at the longest training length, below it, and beyond."""
     drawable = [o for o in outputs if o.weights is not None]
     wanted = [round(task.lengths[1] * share) for share in (0.75, 1.0, 0.5, 1.5)]
@@ -208,7 +215,7 @@ def _heat_maps(outputs: list[Output], task: Task) -> list[HeatMap]:
     return [_heat_map(output, task) for output in chosen]
 
 
-def _heat_map(output: Output, task: Task) -> HeatMap:
+def _heat_map(output: Output, task: Exam) -> HeatMap:
     assert output.weights is not None
     gold = np.zeros(output.weights.shape, dtype=bool)
     # Behind the first difference gold is that of other words than those beside the rows.

@@ -41,6 +41,7 @@ from softlookup.contract.model import (
 )
 from softlookup.contract.tasks import (
     Curriculum,
+    Exam,
     Examples,
     Segmentation,
     Task,
@@ -54,6 +55,7 @@ __all__ = [
     "Decoded",
     "Decoder",
     "Encoder",
+    "Exam",
     "Example",
     "Examples",
     "History",

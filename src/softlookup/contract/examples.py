@@ -30,7 +30,8 @@ class Example:
     (Och & Ney 2003). Both are empty tuples where the task has no gold alignment; a single empty set
     says that this target position comes from no source position. `reference` is the translation as
     people write it; it is set for text alone, and BLEU is measured where it is. `words` counts those of the source
-    where tokens may be something else; `links` are gold of text, where a file has some.
+    where tokens may be something else; `links` are gold of text, where a file has some. `further` are more references
+    of the same source, for BLEU and chrF.
     """
 
     source: tuple[int, ...]
@@ -40,6 +41,7 @@ class Example:
     reference: str | None = None
     links: WordLinks | None = None
     words: int | None = None
+    further: tuple[str, ...] = ()
 
     @property
     def length(self) -> int:

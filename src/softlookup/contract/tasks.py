@@ -31,10 +31,10 @@ class Examples(Iterator[Example], ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class Task(ABC):
-    """Where examples come from. Source lengths count tokens without EOS.
+class Exam(ABC):
+    """What a model is tested on. Source lengths count tokens without EOS.
 
-    `lengths` are the shortest and the longest source length of training; `buckets` are the inclusive ranges of
+    `lengths` are the shortest and the longest source length of its training; `buckets` are the inclusive ranges of
     `Example.length` by which test results are reported. `target_language` is the code of the target's, for metrics
     that split words as a language does.
     """
@@ -44,6 +44,14 @@ class Task(ABC):
     lengths: tuple[int, int]
     buckets: tuple[tuple[int, int], ...]
     target_language: str = "en"
+
+    @abstractmethod
+    def test(self) -> list[Example]:
+        """Return the test set, always the same. An example that comes twice in it is two objects."""
+
+
+class Task(Exam):
+    """Where examples come from: those of training, without end, and those held out from it."""
 
     @property
     def trained(self) -> int:

@@ -24,8 +24,12 @@ def _metrics() -> dict[str, BLEU | CHRF]:
     }
 
 
-def measure(hypotheses: Sequence[str], references: Sequence[str], language: str) -> dict[str, float | None]:
-    """Corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 to 100, against one reference each.
+def measure(
+    hypotheses: Sequence[str], references: Sequence[str], language: str, further: Sequence[Sequence[str]] = ()
+) -> dict[str, float | None]:
+    """Corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 to 100.
+
+    `references` has one for each hypothesis; `further` has as many more for all of them.
 
     `bleu` and `chrf` are those of the text as it stands; of a model that writes lowercased text they count every
     capital as an error. `bleu_lowercased` and `chrf_lowercased` lowercase both sides first. Compare with older tables
@@ -39,25 +43,26 @@ def measure(hypotheses: Sequence[str], references: Sequence[str], language: str)
 
     An empty set has None, not 0. Raises ValueError when the counts differ.
     """
-    if len(hypotheses) != len(references):
-        raise ValueError(f"got {len(hypotheses)} hypotheses and {len(references)} references")
+    if {len(references), *map(len, further)} != {len(hypotheses)}:
+        counts = " and ".join(str(len(each)) for each in (references, *further))
+        raise ValueError(f"got {len(hypotheses)} hypotheses and {counts} references")
     if not references:
         return dict.fromkeys(_metrics())
-    sides = [list(hypotheses), list(references)]
+    sides = [list(hypotheses), list(references), *map(list, further)]
     split = _moses(language)
     tokenized = [[split(line.lower()) for line in side] for side in sides]
     return {
-        name: metric.corpus_score(given[0], [given[1]]).score
+        name: metric.corpus_score(given[0], given[1:]).score
         for name, metric in _metrics().items()
         for given in [tokenized if name == MOSES else sides]
     }
 
 
-def signatures(language: str) -> dict[str, str]:
-    """sacrebleu's signature of each figure: case, tokenization, smoothing and version, to stand beside it."""
+def signatures(language: str, references: int = 1) -> dict[str, str]:
+    """sacrebleu's signature of each figure: references, case, tokenization, smoothing, version, to stand beside it."""
     told = {}
     for name, metric in _metrics().items():
-        metric.corpus_score([""], [[""]])  # a signature counts the references
+        metric.corpus_score([""], [[""]] * references)  # a signature counts the references
         told[name] = metric.get_signature().format()
     told[MOSES] += f"|moses:{language}|sacremoses:{version('sacremoses')}"
     return told

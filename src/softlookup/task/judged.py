@@ -1,6 +1,7 @@
 """Text that a model is judged by: the pairs of a validation or a test set as examples, all of them and whole."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
@@ -15,14 +16,22 @@ SINGLE = (10, 15, 20, 30)  # the last words of buckets of single sentences
 Vocabularies = tuple[Vocabulary, Vocabulary]
 
 
-def tested(
-    split: Split, vocabularies: Vocabularies, concatenate: int, links: tuple[str | None, str | None]
+def exam_set(
+    split: Split,
+    vocabularies: Vocabularies,
+    concatenate: int,
+    links: tuple[str | None, str | None],
+    further: Sequence[Sequence[str]] = (),
 ) -> tuple[list[Example], tuple[tuple[int, int], ...]]:
     """Make the examples of a test set, joins of consecutive pairs behind the pairs, and the buckets of their lengths.
 
-    `links` are files of gold and of silver alignments (`task.gold`). Raises UserError as `judged` and `linked` do.
+    `links` are files of gold and of silver alignments (`task.gold`). `further` are more references, each with a line
+    for every pair, and needs `concatenate` = 1. Raises UserError as `judged` and `linked` do.
     """
     examples = linked(judged(split, vocabularies), list(split), vocabularies, links)
+    if further:
+        rows = [[vocabularies[1].tidied(line) for line in lines] for lines in further]
+        examples = [replace(e, further=more) for e, more in zip(examples, zip(*rows, strict=True), strict=True)]
     examples += joins(split, vocabularies, concatenate)
     return examples, buckets([example.length for example in examples], SINGLE if concatenate == 1 else None)
 

@@ -10,7 +10,7 @@ from softlookup.errors import UserError
 from softlookup.task.corpus import dropped, prepared
 from softlookup.task.folder import read_folder
 from softlookup.task.hub import DATASET, read_hub
-from softlookup.task.judged import joins, judged, tested
+from softlookup.task.judged import exam_set, joins, judged
 from softlookup.task.passes import Passes
 from softlookup.task.split import Split
 from softlookup.vocabulary import UNK
@@ -83,7 +83,7 @@ class Parallel(Task):
         vocabularies = self._corpus.vocabularies
         self._validation = judged(splits["validation"], vocabularies)
         more = [e for e in joins(splits["validation"], vocabularies, concatenate) if _fits(e, longest)]
-        self._test, self.buckets = tested(splits["test"], vocabularies, concatenate, (alignment, silver))
+        self._test, self.buckets = exam_set(splits["test"], vocabularies, concatenate, (alignment, silver))
         forget()
         self._notes = self._told(splits, longest, concatenate, [len(more), len(self._test) - len(splits["test"])])
         self._validation += more
