@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy import Toy
 
-from softlookup.batch import EVALUATION_BATCH, collate, evaluation_batches
+from softlookup.batch import EVALUATION_BATCH, EVALUATION_BOUND, collate, evaluation_batches
 from softlookup.contract import Batch, Example
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
@@ -58,6 +58,20 @@ def test_evaluation_batches_hold_every_example_once_with_little_padding() -> Non
     assert lengths == sorted(lengths)
     for batch in batches:
         check(batch)
+
+
+def test_a_long_example_does_not_make_a_batch_of_long_rows() -> None:
+    """Usual lengths have batches of 64 as ever; rows · longest² stays under the bound, but for one row alone."""
+    usual = [Example((4,) * (n % 78 + 1), (4,) * 78) for n in range(3 * EVALUATION_BATCH)]
+    long = [Example((4,) * 607, (4,) * 3), Example((4,) * 5, (4,) * 701), Example((4,) * 211, (4,) * 199)]
+    batches = evaluation_batches([*long, *usual])
+    assert Counter(example for batch in batches for example in batch.examples) == Counter([*usual, *long])
+    for batch in batches:
+        check(batch)
+        longest = max(batch.source.size(1), batch.target.size(1))
+        assert len(batch.examples) == 1 or len(batch.examples) * longest**2 <= EVALUATION_BOUND
+    assert [len(batch.examples) for batch in evaluation_batches(usual)] == [EVALUATION_BATCH] * 3
+    assert [len(batch.examples) for batch in evaluation_batches(long * 2)] == [1, 1, 2, 1, 1]
 
 
 @pytest.mark.parametrize("budget", [1, 53, 54, 1009, 3001])

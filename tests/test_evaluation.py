@@ -1,13 +1,19 @@
 """The test set through a model: what counts as right, as exact, as aligned, and what it takes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from choices import build_seq2seq
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy import Toy
 
-from softlookup.contract import Segmentation, Task
-from softlookup.evaluation import Output, _heat_map, _row
+from softlookup.batch import evaluation_batches
+from softlookup.contract import Example, Segmentation, Task
+from softlookup.evaluation import Output, _heat_map, _row, run_batch
+from softlookup.search.greedy import Greedy
 from softlookup.segmentation.bpe import Bpe
 from softlookup.segmentation.word import Word
 from softlookup.task.parallel import Parallel
@@ -80,6 +86,31 @@ def test_a_dropped_word_does_not_make_what_stands_behind_it_a_wrong_look() -> No
     assert "alignment_accuracy_given_right" not in found
     gold = _heat_map(output, task).gold
     assert np.argwhere(gold).tolist() == [[0, 6], [1, 5]]
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest tensor has that anything makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_one_long_line_takes_the_memory_of_one_long_line() -> None:
+    """Not that of a batch padded to its length: the hidden layer of a lookup has three numbers a pair of positions."""
+    model = build_seq2seq("gru", ("transformer", {}), "additive")
+    assert model is not None
+    lengths = [3] * 22 + [601]
+    examples = [Example((5,) * n, (7,) * n) for n in lengths]
+    search = Greedy(longest_ratio=0.0, longest_extra=3)
+    with Largest() as largest:
+        found = [output for batch in evaluation_batches(examples) for output in run_batch(model, batch, search)]
+    assert [len(output.example.source) for output in found] == lengths
+    assert largest.numbers == 3 * 602 * 602
 
 
 def test_another_segmentation_of_the_same_text_is_exact(tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from softlookup.contract import Batch, Example
 from softlookup.vocabulary import BOS, EOS, PAD
 
 EVALUATION_BATCH = 64
+# Rows times the square of the longest side. 64 rows of 79 tokens have as many; a hidden layer of 128 for each pair of
+# positions then takes 205 MB.
+EVALUATION_BOUND = 400_000
 
 
 def _pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -32,6 +35,19 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def evaluation_batches(examples: Sequence[Example]) -> list[Batch]:
-    """All examples, sorted by source length, in batches of 64: every example in exactly one batch."""
-    ordered = sorted(examples, key=lambda example: (len(example.source), len(example.target)))
-    return [collate(ordered[i : i + EVALUATION_BATCH]) for i in range(0, len(ordered), EVALUATION_BATCH)]
+    """All examples, sorted by source length, in batches of up to 64 rows: every example in exactly one batch.
+
+    A batch has fewer rows where rows · longest² would exceed `EVALUATION_BOUND`, longest being that of its padded
+    source or target, whichever is longer: lookups and self-attention take memory by such squares. One example is a
+    batch whatever its length.
+    """
+    batches: list[list[Example]] = []
+    longest = 0
+    for example in sorted(examples, key=lambda example: (len(example.source), len(example.target))):
+        longest = max(longest, len(example.source) + 1, len(example.target) + 1)
+        rows = len(batches[-1]) + 1 if batches else 0
+        if not 0 < rows <= EVALUATION_BATCH or rows * longest**2 > EVALUATION_BOUND:
+            batches.append([])
+            longest = max(len(example.source), len(example.target)) + 1
+        batches[-1].append(example)
+    return [collate(batch) for batch in batches]

@@ -145,6 +145,19 @@ def test_nothing_is_dropped_from_validation_and_test(tmp_path: Path) -> None:
         parallel(tmp_path, TRAIN, test=[("a", "x"), ("a", "x"), ("", "x")])
 
 
+def test_a_line_far_longer_than_training_is_told_by_its_number(tmp_path: Path) -> None:
+    train = [("a b c", "x"), ("a", "x y z w v u t s r")]
+    test = [("a", "x"), ("w " * 10, "x"), ("w " * 9, "x " * 601), ("w " * 9, "x " * 9)]
+    told = [note for note in parallel(tmp_path, train, test=test).notes() if "line" in note]
+    assert [note.split(":")[0].rsplit("/")[-1] for note in told] == [
+        "test.de, line 2 has 10 tokens, and the longest source of training 3",
+        "test.en, line 3 has 601 tokens, and the longest source of training 3",
+    ]
+    many = parallel(tmp_path, train, validation=[("w " * 11, "x")] * 7).notes()
+    assert [note for note in many if "line" in note][-1].startswith(f"{tmp_path / 'val.de'}, line 3 has 11 tokens")
+    assert many[-1] == "and 4 more sides as long"
+
+
 def test_settings_that_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: none has 1 to"):
         parallel(tmp_path, TRAIN, longest=1)

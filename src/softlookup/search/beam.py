@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,6 +83,9 @@ class Beam(Search):
         memory, limits = encoded, self.limits(mask)
         rows = self._first(mask)
         endings = Endings(len(source), self.n_best, source.device)
+        # What stays is written into one piece: small pieces that stay among large ones that go leave holes in memory
+        # that nothing fits into. Pages that are never written take none.
+        store: np.ndarray | None = None
         while len(rows.sentence):
             logits, read, state = model.step(rows.token.unsqueeze(1), memory, state)
             if self.coverage_penalty:
@@ -95,7 +99,13 @@ class Beam(Search):
                 endings.add(ended.sentence, score, ended.log_probability, parents[over], ended.token)
             stays = ~over & self._hopeful(grown, over, limits, endings.worst)
             parents, before, rows = parents[stays], rows.sentence, grown.at(stays)
-            kept = read.squeeze(1).cpu().numpy() if weights and read is not None else None
+            kept = None
+            if weights and read is not None:
+                own = read.squeeze(1).cpu().numpy()
+                if store is None:
+                    store = np.empty((int(limits.max()), self.size * len(own), own.shape[1]), own.dtype)
+                kept = store[length - 1, : len(own)]
+                kept[:] = own
             endings.steps.append(Step(kept, parents.tolist(), rows.token.tolist()))
             state = {name: value[parents] for name, value in state.items()}
             if not torch.equal(rows.sentence, before):

@@ -13,6 +13,8 @@ from softlookup.words import words
 
 FEWEST = 20  # test sentences in a bucket
 SINGLE = (10, 15, 20, 30)  # the last words of buckets of single sentences
+FAR = 3  # times the longest side of training, behind which a line is told: it may be no line of text
+TOLD = 3  # such lines that are told each
 Vocabularies = tuple[Vocabulary, Vocabulary]
 
 
@@ -46,6 +48,23 @@ def judged(split: Split, vocabularies: Vocabularies) -> list[Example]:
                 raise UserError(f"{name}, line {number} has no words; remove this line from both languages")
         examples.append(example)
     return examples
+
+
+def overlong(split: Split, examples: Sequence[Example], longest: int) -> list[str]:
+    """Tell which lines of a split are far longer than `longest` tokens, the longest of training, and how long they are.
+
+    They are evaluated as they are, in time and memory that grow with the square of their length.
+    """
+    found = []
+    for number, example in enumerate(examples, split.first):
+        for tokens, name in zip((example.source, example.target), split.names.values(), strict=True):
+            if len(tokens) > FAR * longest:
+                found.append(
+                    f"{name}, line {number} has {len(tokens):,} tokens, and the longest source of training {longest}: "
+                    "it is evaluated as it is; remove the line from both languages if it is none"
+                )
+    more = [f"and {len(found) - TOLD} more sides as long"] if len(found) > TOLD else []
+    return found[:TOLD] + more
 
 
 def joins(split: Split, vocabularies: Vocabularies, concatenate: int) -> list[Example]:

@@ -10,7 +10,7 @@ from softlookup.errors import UserError
 from softlookup.task.corpus import dropped, prepared
 from softlookup.task.folder import read_folder
 from softlookup.task.hub import DATASET, read_hub
-from softlookup.task.judged import exam_set, joins, judged
+from softlookup.task.judged import exam_set, joins, judged, overlong
 from softlookup.task.passes import Passes
 from softlookup.task.split import Split
 from softlookup.vocabulary import UNK
@@ -137,6 +137,8 @@ class Parallel(Task):
             f"words of test: {source} {_unknown([e.source for e in self._test])}, "
             f"{target} {_unknown([e.target for e in self._test])}",
         ]
+        for name, examples in (("validation", self._validation), ("test", self._test[: len(splits["test"])])):
+            notes += overlong(splits[name], examples, self.lengths[1])
         if concatenate > 1:
             notes.append(
                 f"joins of 2 to {concatenate} consecutive pairs besides: train {corpus.joins}, validation {counts[0]} "
