@@ -14,6 +14,7 @@ import yaml
 
 from softlookup import mirror
 from softlookup.errors import UserError, key_values, nearest
+from softlookup.identity import with_variant
 from softlookup.record import RunFolder
 from softlookup.results import alignments
 from softlookup.tracking import Tracker
@@ -60,7 +61,7 @@ def rebuild(folder: RunFolder, row: dict[str, Any], mode: str) -> list[str]:
     config = yaml.safe_load((folder.path / "config.yaml").read_text(encoding="utf-8"))
     tracker = Tracker(mode, config["tracking"]["project"])
     tags = [f"{group}={choice}" for group, choice in config["choices"].items()]
-    tracker.start(folder.path, folder.id, config["experiment_name"], tags, config, folder.records())
+    tracker.start(folder.path, folder.id, config["experiment_name"], tags, with_variant(config), folder.records())
     tracker.finish(row, alignments(folder.path))
     return tracker.messages
 

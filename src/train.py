@@ -25,7 +25,7 @@ import hydra
 from omegaconf import DictConfig
 
 from softlookup.command import check_overrides, split
-from softlookup.config import explain, resolve
+from softlookup.config import explain, resolve, with_data
 from softlookup.errors import Stopped
 from softlookup.record import state_of
 
@@ -41,7 +41,7 @@ _HERE = os.getpid()
 def single(config: DictConfig) -> None:
     """One run, in this process. Sweeps go from Hydra to a launcher; only those of other packages come back here."""
     try:
-        resolved = resolve(config)
+        resolved = with_data(resolve(config))
         limits[0] = resolved["memory"]
         from softlookup.run import start
 

@@ -14,6 +14,7 @@ from softlookup.config import CONF, build, check_overrides, composed
 from softlookup.errors import UserError
 from softlookup.identity import run_id
 from softlookup.offer import PRESETS, SCAFFOLDING
+from softlookup.unused import HOSTS
 
 GROUPS = {group: choices for group, choices in OFFERED.items() if group not in PRESETS}
 ROUNDS = range(max(map(len, GROUPS.values())))
@@ -27,17 +28,23 @@ def _forget_the_last_config():
 
 @pytest.mark.parametrize("place", ROUNDS)
 def test_every_choice_composes_to_plain_checked_values(place: int) -> None:
-    """The first choice of every group together, then the second, and so on."""
+    """The first choice of every group together, then the second, and so on; parts of parts by themselves."""
     chosen = {group: choices[min(place, len(choices) - 1)] for group, choices in GROUPS.items()}
-    config = composed([f"{group}={choice}" for group, choice in chosen.items()])
-    assert all(config[group]["_target_"].startswith("softlookup.") for group in chosen)
-    assert config["choices"] == {group: choice for group, choice in chosen.items() if group != "tracking"}
+    own = {group: choice for group, choice in chosen.items() if group not in HOSTS}
+    config = composed([f"{group}={choice}" for group, choice in own.items()])
+    assert all(config[group]["_target_"].startswith("softlookup.") for group in own)
+    assert config["choices"].items() >= {g: choice for g, choice in own.items() if g != "tracking"}.items()
+    inside = {"normalizer": "attention=additive", "window": "attention=additive", "segmentation": "task=multi30k"}
+    for group, host in inside.items():
+        config = composed([host, f"{group}={chosen[group]}"])
+        assert config[group] == config[host.partition("=")[0]][group]
+        assert config["choices"][group] == chosen[group]
 
 
 @pytest.mark.parametrize("choice", OFFERED["paper"])
 def test_every_paper_composes_and_keeps_no_scaffolding(choice: str) -> None:
     config = composed([f"paper={choice}"])
-    assert not SCAFFOLDING & config.keys()
+    assert not SCAFFOLDING - {"tuned"} & config.keys()
     assert (config["choices"]["paper"], config["choices"]["size"]) == (choice, "small")
 
 
@@ -45,7 +52,8 @@ def test_every_paper_composes_and_keeps_no_scaffolding(choice: str) -> None:
 def test_every_experiment_composes_and_keeps_no_scaffolding(choice: str) -> None:
     config = composed([f"experiment={choice}"])
     assert config["experiment_name"] == choice
-    assert not {"tuned", "experiment", "hydra"} & config.keys()
+    assert not SCAFFOLDING - {"tuned"} & config.keys()
+    assert "hydra" not in config
 
 
 def test_what_is_changed_by_value_is_a_choice_too() -> None:
@@ -233,7 +241,8 @@ def test_what_hydra_understands_is_let_through(arguments: list[str]) -> None:
 def test_any_text_of_one_line_is_kept_as_it_is_and_the_id_stays_a_plain_folder_name(text: str) -> None:
     quoted = text.replace("'", "\\'")
     config = composed(["task=multi30k", f"task.path='{quoted}'", f"task.dataset='{quoted}'"])
-    assert config["task"]["path"] == config["task"]["dataset"] == config["choices"]["task.dataset"] == text
+    assert config["task"]["path"] == os.path.join(os.getcwd(), text)
+    assert config["task"]["dataset"] == text
     assert re.fullmatch(r"additive-gru-multi30k-s1-[0-9a-f]{12}", run_id(config))
 
 

@@ -20,14 +20,16 @@ from hydra_plugins.softlookup_launcher import _cluster, _launch, _queue
 from hydra_plugins.softlookup_launcher._cluster import Cluster
 from hydra_plugins.softlookup_launcher._jobs import compose
 from softlookup.board import Board
-from softlookup.config import resolve
+from softlookup.config import resolve, with_data
 from softlookup.errors import UserError
+from softlookup.identity import run_id
 from softlookup.lock import hold
 from softlookup.offer import CONF, groups
 from softlookup.record import RunFolder
 
 SOURCE = Path(__file__).parents[1] / "src"
-CHOICES = [f"{group}={choices[-1]}" for group, choices in groups().items() if group != "experiment"]
+# A segmentation means nothing to the tasks that need no files.
+CHOICES = [f"{g}={choices[-1]}" for g, choices in groups().items() if g not in ("experiment", "segmentation")]
 # Values before and after choices, of every kind that a command line can give, and one that looks into Hydra's node.
 VALUES = [
     ["seed=3", "attention=general", "encoder.width=32", "optimizer.rate=0.5"],
@@ -56,7 +58,7 @@ def test_jobs_are_those_that_hydra_composes(hydra: tuple) -> None:
     def slowly(overrides: Sequence[str]) -> dict:
         whole = loader.load_sweep_config(master, list(overrides))
         HydraConfig.instance().set_config(whole)
-        return resolve(whole)
+        return with_data(resolve(whole, {}))
 
     asked = [*VALUES, *(["seed=9", choice, "budget=10"] for choice in CHOICES)]
     before = HydraConfig.instance().cfg
@@ -66,6 +68,17 @@ def test_jobs_are_those_that_hydra_composes(hydra: tuple) -> None:
     assert [job.config for job in jobs] == [*expected, *expected[: len(VALUES)]]
     assert [job.planned for job in jobs] == ["experiment=" in overrides[0] for overrides in [*asked, *VALUES]]
     assert HydraConfig.instance().cfg is before
+
+
+def test_a_choice_that_some_jobs_make_meaningless_makes_no_run_of_its_own(hydra: tuple) -> None:
+    crossed = [[f"attention={a}", f"normalizer={n}"] for a in ("fixed_mean", "dot") for n in ("softmax", "sparsemax")]
+    jobs = compose(*hydra, crossed)
+    assert len({run_id(job.config) for job in jobs}) == 3
+    assert [job.config["choices"].get("normalizer") for job in jobs] == [None, None, "softmax", "sparsemax"]
+    with pytest.raises(UserError, match=r"attention=fixed_mean.* uses no normalizer"):
+        compose(*hydra, crossed[:2])
+    with pytest.raises(UserError, match=r"sizes.dropout=0.\d: no chosen part uses it; write encoder.dropout"):
+        compose(*hydra, [["sizes.dropout=0.0"], ["sizes.dropout=0.3"]])
 
 
 def test_a_file_that_looks_at_the_job_gets_that_of_each_job(hydra: tuple, monkeypatch: pytest.MonkeyPatch) -> None:

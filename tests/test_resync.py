@@ -20,6 +20,7 @@ UNDISTURBED = """
 import json, sys
 from pathlib import Path
 import yaml
+from softlookup.identity import with_variant
 from softlookup.record import RunFolder
 from softlookup.results import alignments
 from softlookup.tracking import Tracker
@@ -28,7 +29,7 @@ for path in sys.argv[1:]:
     config = yaml.safe_load((folder.path / "config.yaml").read_text())
     tracker = Tracker("offline", "lookups")
     tags = ["task=reverse", "attention=additive"]
-    tracker.start(folder.path, folder.id, "tried", tags, config)
+    tracker.start(folder.path, folder.id, "tried", tags, with_variant(config))
     for record in folder.records():
         tracker.log({k: v for k, v in record.items() if k != "step"}, record["step"])
     tracker.finish(folder.result(), alignments(folder.path))
@@ -38,8 +39,9 @@ assert tracker.messages == []
 
 def finished_run(runs_dir: Path, seed: int) -> RunFolder:
     folder = RunFolder(runs_dir / "tried" / f"additive-s{seed}")
+    choices = {"task": "reverse", "attention": "additive", "encoder": "gru"}
     config = {
-        "seed": seed, "experiment_name": "tried", "choices": {"task": "reverse", "attention": "additive"},
+        "seed": seed, "experiment_name": "tried", "choices": choices,
         "tracking": {"mode": "offline", "project": "lookups"},
     }  # fmt: skip
     folder.write_config(config)

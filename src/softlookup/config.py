@@ -1,8 +1,9 @@
 """From the command line to one checked, plain config: every mistake is found here, before anything is built."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,17 +15,17 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from softlookup.command import BOOKKEEPING, check_overrides, parsed
 from softlookup.errors import UserError, nearest, told
-from softlookup.identity import UNHASHED
+from softlookup.identity import LOCATIONS, UNHASHED
 from softlookup.offer import CONF, PRESETS, SCAFFOLDING, groups, no_such_key
 from softlookup.parts import check_part, located, part_of
 from softlookup.schema import SETTINGS, check_settings
+from softlookup.unused import HOSTS, References
 
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
-_UNCHOSEN = {"seed", *UNHASHED, *BOOKKEEPING} - {"sizes"}
-_HOSTED = {"normalizer", "window", "segmentation"}  # hashed within the attention or the task that uses them
+_UNCHOSEN = {"seed", *UNHASHED, *BOOKKEEPING} - {"sizes", *HOSTS}
 SIZES = ("small", "paper")
-# Keys of a task that say where files lie: no variant either.
-FILES = ("path", "alignment", "silver")
+# Keys of a task that name files and folders.
+PATHS = ("path", "alignment", "silver")
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -47,11 +48,15 @@ def explain(error: BaseException) -> UserError | None:
     return None
 
 
-def resolve(config: DictConfig) -> dict[str, Any]:
-    """The composed config as plain, checked values; what was only scaffolding (`tuned`, `sizes`) is gone.
+def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> dict[str, Any]:
+    """Return the composed config as plain, checked values, without what was only scaffolding (`tuned`, `sizes`).
 
-    Raises UserError for an unknown key, a wrong type, a value out of range, or a `_target_` that is none of the
-    group's own.
+    `tuned` then lists the keys whose values came from an experiment's table. Choices that the others make meaningless
+    (a normalizer beside a fixed context) are left out. Keys of the command line that no chosen part uses are added to
+    `idle`, each with its error; without `idle` the first of them is raised.
+
+    Raises UserError for an unknown key, a wrong type, a value out of range, a `_target_` that is none of the group's
+    own, and a key that does nothing.
     """
     if config.get("size") not in SIZES:
         raise UserError(f"size={told(config.get('size'))}: expected {' or '.join(SIZES)}")
@@ -68,16 +73,45 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         if group not in PRESETS:
             check_part(group, kept.get(group), part_of(group))
     chosen = HydraConfig.get().runtime.choices
-    if kept["choices"] != {
-        group: chosen.get(group) for group in offered if group not in UNHASHED - _HOSTED | SCAFFOLDING
-    }:
+    if kept["choices"] != {group: chosen.get(group) for group in offered if group not in _UNCHOSEN - {*HOSTS}}:
         raise UserError(f"choices={told(kept['choices'])}: only tells what was chosen; choose as in attention=additive")
     if chosen.get("paper") is not None:
         kept["choices"] |= {"paper": chosen["paper"], "size": plain["size"]}
     elif plain["size"] != "small":
         raise UserError(f"size={told(plain['size'])}: sizes are those of a paper; choose one, as in paper=bahdanau2014")
-    kept["choices"] |= _changed(plain, HydraConfig.get().overrides.task)
+    references = References(_unresolved(config), plain["choices"])
+    given = _given(plain, HydraConfig.get().overrides.task)
+    doing_nothing = {key: references.refusal(key, value) for key, value in given.items() if not references.uses(key)}
+    if idle is None and doing_nothing:
+        raise next(iter(doing_nothing.values()))
+    if idle is not None:
+        idle |= doing_nothing
+    for group in (group for group in HOSTS if not references.uses(group)):
+        del kept[group], kept["choices"][group]
+    kept["choices"] |= {
+        key: value for key, value in given.items() if key not in doing_nothing and _makes_a_variant(key, offered, plain)
+    }
+    kept["tuned"] = references.tuned
+    kept["task"] |= {
+        key: str(Path(kept["task"][key]).expanduser().absolute()) for key in PATHS if kept["task"].get(key) is not None
+    }
     return kept
+
+
+def with_data(config: dict[str, Any]) -> dict[str, Any]:
+    """Add `data`: the SHA-256 of everything that the task of a resolved config reads, by name. Reads all of it.
+
+    Raises UserError for data that cannot be read.
+    """
+    task = located("task", config["task"]["_target_"], ("task",))
+    return config | {"data": task.digests(config["task"])}  # type: ignore[attr-defined]
+
+
+def _unresolved(config: DictConfig) -> dict[str, Any]:
+    """Return the config with its interpolations as text, without Hydra's own node."""
+    container = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items() if key != "hydra"}
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -99,18 +133,23 @@ def _plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(told(" ".join(str(error).split()))) from error
 
 
-def _changed(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """What was changed by value and not by name, as in attention.heads=4: a choice like any other."""
-    changed = {}
+def _given(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the keys of a command line with the values that the config has there; names stand for chosen parts."""
+    given = {}
     for _, override in parsed(list(overrides)):
-        path = override.key_or_group.split(".")
-        if path[0] in config and path[0] not in _UNCHOSEN and path[-1] not in FILES:
-            value: Any = config
-            for part in path:
-                value = value.get(part) if isinstance(value, dict) else None
-            if not isinstance(value, dict):
-                changed[override.key_or_group] = value
-    return changed
+        key = override.key_or_group
+        value: Any = config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        given[key] = config["choices"].get(key) if key in HOSTS else value
+    return given
+
+
+def _makes_a_variant(key: str, offered: Container[str], config: dict[str, Any]) -> bool:
+    """Say whether a key was changed by value and not by name, as in attention.heads=4: a choice like any other."""
+    head, _, rest = key.partition(".")
+    located = head == "task" and rest in LOCATIONS
+    return key not in offered and head in config and head not in _UNCHOSEN and not located
 
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ DIGITS = 12  # 48 bits: among 10,000 runs two share them once in six million swe
 
 def hashed(config: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a config that says which run it is."""
-    kept = {key: value for key, value in config.items() if key not in UNHASHED}
+    kept = {key: value for key, value in config.items() if key not in UNHASHED and not (key == "data" and not value)}
     if isinstance(kept.get("task"), dict):
         kept["task"] = {key: value for key, value in kept["task"].items() if key not in LOCATIONS}
     return kept
@@ -36,9 +36,22 @@ def run_id(config: dict[str, Any]) -> str:
 
     HASH begins the SHA-256 of `hashed(config)` and VERSION as JSON with sorted keys.
     """
+    return f"{_stem(config)}-s{config['seed']}-{_digest(hashed(config))}"
+
+
+def variant_name(config: dict[str, Any]) -> str:
+    """Name what the seeds of one variant share, as in `additive-gru-reverse-5d1c0b7e2f9a`."""
+    return f"{_stem(config)}-{variant_key(config)}"
+
+
+def with_variant(config: dict[str, Any]) -> dict[str, Any]:
+    """Add the name of the variant, by which W&B can group the seeds of one."""
+    return config | {"variant": variant_name(config)}
+
+
+def _stem(config: dict[str, Any]) -> str:
     words = [str(config["choices"][group]) for group in ("attention", "encoder", "task")]
-    stem = "-".join(re.sub(r"[^\w.]+", "_", word) for word in words)
-    return f"{stem}-s{config['seed']}-{_digest(hashed(config))}"
+    return "-".join(re.sub(r"[^\w.]+", "_", word) for word in words)
 
 
 def variant_key(config: dict[str, Any]) -> str:

@@ -14,9 +14,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from softlookup.errors import UserError, nearest, told
 from softlookup.offer import no_such_key
 from softlookup.schema import check_range, check_value
+from softlookup.unused import INSIDE
 
-# Where the parts of a group's part may come from, besides its own package.
-_INSIDE = {"attention": ("normalizer", "window"), "task": ("segmentation",)}
 _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 
 
@@ -75,7 +74,7 @@ def check_part(path: str, node: Any, expected: Any) -> None:
         raise UserError(f"{path}={told(node)}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
     later, promised = _promise(expected)
     group, *inside = path.split(".")
-    packages = (group, *_INSIDE.get(group, ())) if inside else (group,)
+    packages = (group, *INSIDE.get(group, ())) if inside else (group,)
     found = located(path, node["_target_"], packages)
     made = found if inspect.isclass(found) else get_type_hints(found).get("return")
     if not (inspect.isclass(made) and issubclass(made, promised)) or inspect.isabstract(found):

@@ -17,7 +17,7 @@ from softlookup.contract import Task
 from softlookup.errors import UserError
 from softlookup.evaluation import Evaluation, evaluate
 from softlookup.fit import Fit
-from softlookup.identity import VERSION, settings, short, variant_key
+from softlookup.identity import VERSION, settings, short, variant_key, with_variant
 from softlookup.memory import limited
 from softlookup.probe import probe
 from softlookup.processes import Processes
@@ -55,6 +55,7 @@ def follow(config: dict[str, Any], path: Path, processes: Processes) -> None:
 def _parts(config: dict[str, Any], processes: Processes) -> tuple[Task, torch.device, Seq2Seq]:
     torch.set_num_threads(config["threads"])
     task: Task = build(config["task"])
+    _refuse_other_data(config, task)
     device = device_of(config)
     if device.type == "cuda" and processes.count > 1:
         device = torch.device("cuda", processes.rank)
@@ -62,6 +63,17 @@ def _parts(config: dict[str, Any], processes: Processes) -> tuple[Task, torch.de
     search: Search = build(config["search"])
     search.check(model)
     return task, device, model
+
+
+def _refuse_other_data(config: dict[str, Any], task: Task) -> None:
+    """Raises UserError where the task has read something else than what the run's name stands for."""
+    asked = config.get("data", {})
+    changed = sorted(name for name, digest in task.data.items() if asked.get(name) != digest)
+    if changed:
+        raise UserError(
+            f"the data is not what this run was asked for with: {', '.join(changed)} changed since; type the command "
+            "again, which makes it another run"
+        )
 
 
 def _evaluate(
@@ -85,7 +97,7 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
         print(f"goes on from {fit.training.tokens:,} of {config['budget']:,} target tokens")
     tracker: Tracker = build(config["tracking"])
     tags = [f"{group}={choice}" for group, choice in config["choices"].items()]
-    tracker.start(folder.path, folder.id, config["experiment_name"], tags, config, history=records)
+    tracker.start(folder.path, folder.id, config["experiment_name"], tags, with_variant(config), history=records)
 
     def emit(record: dict[str, Any]) -> None:
         folder.log(record)

@@ -24,7 +24,7 @@ from softlookup.checkpoint import plain, serialized
 from softlookup.construct import build_model
 from softlookup.contract import Task
 from softlookup.errors import UserError, told
-from softlookup.identity import run_id
+from softlookup.identity import VERSION, run_id
 from softlookup.parts import check_part, part_of
 from softlookup.record import RunFolder
 from softlookup.seq2seq import Seq2Seq
@@ -115,6 +115,12 @@ def load(path: Path) -> Trained:
         row = checked_result(folder.path / "result.json")
     except BrokenError as error:
         raise UserError(f"{path}: {error}; to make it anew: rm -r {path}, and the command that began it") from error
+    if row.get("version") != VERSION:
+        made = row.get("provenance", {}).get("commit") or "result.json names it under provenance"
+        raise UserError(
+            f"{path} was made by other code, whose figures mean something else; use that version (commit {made}), or "
+            "train the run again"
+        )
     config = _config(folder)
     files = _files(path, row)
     vocabularies = json.loads(files[VOCABULARIES])

@@ -15,7 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from softlookup.config import groups, resolve
+from softlookup.config import groups, resolve, with_data
+from softlookup.errors import UserError
 
 # Hydra's node holds what was chosen, the same for all jobs that share a base, and more, which is not.
 _LOOKS_AT_HYDRA = re.compile(r"\$\{hydra[.:](?!runtime\.choices\.)")
@@ -43,9 +44,13 @@ def compose(loader: ConfigLoader, master: DictConfig, job_overrides: Sequence[Se
     composer = _Composer(loader, master)
     before = HydraConfig.instance().cfg
     try:
-        return [composer.job(list(overrides)) for overrides in job_overrides]
+        jobs = [composer.job(list(overrides)) for overrides in job_overrides]
     finally:
         HydraConfig.instance().cfg = before
+    refused = [error for key, error in composer.idle.items() if key not in composer.used]
+    if refused:
+        raise refused[0]
+    return jobs
 
 
 class _Composer:
@@ -57,6 +62,9 @@ class _Composer:
         self.offered = frozenset(groups())
         self.bases: dict[tuple[str, ...], _Base] = {}
         self.looked_at: _Base | None = None
+        # Keys that did nothing in some job, and those that did something in one.
+        self.idle: dict[str, UserError] = {}
+        self.used: set[str] = set()
 
     def job(self, overrides: list[str]) -> Job:
         """One job. Anything but the name of a choice or a plain value takes Hydra's own way through the files."""
@@ -69,7 +77,11 @@ class _Composer:
         for override in values:
             OmegaConf.update(own, override.key_or_group, override.value(), merge=True)
         self._look_at(base, overrides)
-        return Job(resolve(own), bool(base.composed.hydra.runtime.choices.get("experiment")))
+        idle: dict[str, UserError] = {}
+        config = with_data(resolve(own, idle))
+        self.used |= {_parsed(override).key_or_group for override in overrides} - idle.keys()
+        self.idle |= idle
+        return Job(config, bool(base.composed.hydra.runtime.choices.get("experiment")))
 
     def _base(self, chosen: list[str]) -> _Base:
         key = tuple(chosen)

@@ -38,6 +38,7 @@ def launch(
     _confirm(master, len(job_overrides), workers)
     jobs = compose(loader, master, job_overrides)
     configs = [job.config for job in jobs]
+    _tell_equals(configs)
     with _alone(configs):
         _plan(jobs)
         finished = work(configs)
@@ -71,6 +72,15 @@ def _timed(experiment: Path) -> Iterator[float]:
             yield float(json.loads(path.read_bytes())["cost"]["cost/seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
+
+
+def _tell_equals(configs: Sequence[dict[str, Any]]) -> None:
+    """Say where several combinations are one run, since what they differ in is used by none of its parts."""
+    from softlookup.identity import run_id
+
+    runs = len({run_id(config) for config in configs})
+    if runs < len(configs):
+        print(f"{len(configs)} combinations are {runs} runs: the others repeat one of them, or differ in nothing used")
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Exam(ABC):
 
     `lengths` are the shortest and the longest source length of its training; `buckets` are the inclusive ranges of
     `Example.length` by which test results are reported. `target_language` is the code of the target's, for metrics
-    that split words as a language does.
+    that split words as a language does. `data` are the digests of what the task has read.
     """
 
     source_vocabulary: Vocabulary
@@ -44,6 +45,12 @@ class Exam(ABC):
     lengths: tuple[int, int]
     buckets: tuple[tuple[int, int], ...]
     target_language: str = "en"
+    data: Mapping[str, str] = MappingProxyType({})
+
+    @classmethod
+    def digests(cls, config: Mapping[str, Any]) -> dict[str, str]:  # noqa: ARG003 - most read nothing
+        """Return the SHA-256 of everything that a task of this config reads, by name; `data` of the task is equal."""
+        return {}
 
     @abstractmethod
     def test(self) -> list[Example]:

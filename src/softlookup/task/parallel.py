@@ -1,15 +1,14 @@
 """Parallel text: translation from sentence pairs."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from softlookup.contract import Example, Examples, Segmentation, Task
 from softlookup.errors import UserError
+from softlookup.task import reading
 from softlookup.task.corpus import dropped, prepared
-from softlookup.task.folder import read_folder
-from softlookup.task.hub import DATASET, read_hub
 from softlookup.task.judged import exam_set, joins, judged, overlong
 from softlookup.task.passes import Passes
 from softlookup.task.split import Split
@@ -63,18 +62,11 @@ class Parallel(Task):
             raise UserError(f"task.source and task.target are both {source}; give two languages")
         if longest < 1 or concatenate < 1:
             raise UserError(f"task.longest={longest} task.concatenate={concatenate}: both are 1 or more")
-        own = {"train": train, "validation": validation, "test": test}
-        if path is not None and dataset is not None:
-            raise UserError(
-                f"task.path={path} task.dataset={dataset}: text comes from one place; leave one of them out"
-            )
-        if path is None and columns is not None:
-            raise UserError(f"task.columns={columns} names the columns of TSV files of task.path=DIR; leave it out")
-        splits = (
-            read_hub(dataset or DATASET, source, target, own)
-            if path is None
-            else read_folder(Path(path).expanduser(), source, target, columns, own)
-        )
+        given: dict[str, Any] = {"path": path, "dataset": dataset, "columns": columns, "source": source}
+        given |= {"target": target, "train": train, "validation": validation, "test": test}
+        given |= {"alignment": alignment, "silver": silver}
+        splits = reading.read(given)
+        self.data = reading.digests(splits, given)
         self._longest = longest
         self._corpus = prepared(splits, segmentation, longest, concatenate)
         self.source_vocabulary, self.target_vocabulary = self._corpus.vocabularies
@@ -87,6 +79,11 @@ class Parallel(Task):
         forget()
         self._notes = self._told(splits, longest, concatenate, [len(more), len(self._test) - len(splits["test"])])
         self._validation += more
+
+    @classmethod
+    def digests(cls, config: Mapping[str, Any]) -> dict[str, str]:
+        """Return the SHA-256 of the sentence pairs of each split, and of the files of links that there are."""
+        return reading.digested(config)
 
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Endless passes over the training pairs, each in a fresh order; they have no references.

@@ -1,0 +1,68 @@
+"""Read the sentence pairs that a task's config names, and digest all that is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from softlookup.errors import UserError
+from softlookup.task.folder import read_folder
+from softlookup.task.hub import DATASET, read_hub
+from softlookup.task.split import Split
+
+LINKS = ("alignment", "silver")
+
+
+def read(config: Mapping[str, Any]) -> dict[str, Split]:
+    """Read the splits from `path`, a folder, or where it is None from `dataset` on the hub.
+
+    Raises UserError for data that cannot be read, and for keys of a place that is not read.
+    """
+    path, dataset, columns, source, target = (config[key] for key in ("path", "dataset", "columns", "source", "target"))
+    own = {split: config[split] for split in ("train", "validation", "test")}
+    if path is not None and dataset is not None:
+        raise UserError(f"task.path={path} task.dataset={dataset}: text comes from one place; leave one of them out")
+    if path is None and columns is not None:
+        raise UserError(f"task.columns={columns} names the columns of TSV files of task.path=DIR; leave it out")
+    if path is None:
+        return read_hub(dataset or DATASET, source, target, own)
+    return read_folder(Path(path).expanduser(), source, target, columns, own)
+
+
+def digests(splits: Mapping[str, Split], config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of the pairs of each split, and of the bytes of each file of links, by name."""
+    found = {name: split.digest for name, split in splits.items()}
+    for name in LINKS:
+        file = config[name]
+        if file is not None:
+            try:
+                found[name] = hashlib.sha256(Path(file).expanduser().read_bytes()).hexdigest()
+            except OSError as error:
+                raise UserError(f"task.{name}={file} cannot be read ({error.strerror})") from error
+    return found
+
+
+def digested(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of all that a task of this config would read, which is read once in a process."""
+    told = json.dumps({key: value for key, value in config.items() if key != "segmentation"}, sort_keys=True)
+    stamps = tuple(_stamp(config[key]) for key in ("path", *LINKS))
+    return dict(_digested(told, stamps))
+
+
+@lru_cache(maxsize=64)
+def _digested(told: str, stamps: Hashable) -> dict[str, str]:  # noqa: ARG001 - they tell one content from the next
+    config = dict.fromkeys(("train", "validation", "test")) | json.loads(told)
+    return digests(read(config), config)
+
+
+def _stamp(place: str | None) -> Hashable:
+    """Return name, size and time of change of a file, or of all files of a folder; nothing where there is none."""
+    path = Path(place).expanduser() if place else None
+    if path is None or not path.exists():
+        return ()
+    found = [(entry, entry.stat()) for entry in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    return tuple((entry.name, status.st_size, status.st_mtime_ns, status.st_ino) for entry, status in found)
