@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from softlookup import charts, heatchart, heatpage
+from softlookup import charts, heatchart, heatpage, picture
 from softlookup.errors import UserError
-from softlookup.page import render, write
+from softlookup.page import payload, render, write
 from softlookup.picture import readme_picture
 from softlookup.results import Alignment, by_length, curves, read
 from softlookup.style import literal, styles, title
@@ -259,6 +259,7 @@ CONTROLS = "button, select, input, textarea, summary, a, area, .modebar-btn, [on
 def test_no_control_of_the_page_leads_out_of_it(tmp_path):
     """Every control is used once; those that appear by the use of another are used next."""
     made = fake_runs.make(tmp_path, tasks=fake_runs.TASKS[:1], seeds=2)
+    fake_runs.set_timing(made / "bottleneck", dict.fromkeys(read(made)["variant_key"], 0.011))
     with opened(write(made, tmp_path / "dashboard.html")) as shown:
         downloads, used = [], []
         shown.on("download", lambda file: downloads.append(file.suggested_filename))
@@ -316,3 +317,31 @@ def test_names_that_are_scripts_are_shown_letter_by_letter_in_a_browser(tmp_path
         shown.evaluate("Plotly.Fx.hover('length', [{curveNumber: 2, pointNumber: 1}])")
         shown.wait_for_selector("#length .hoverlayer text")
         assert "<img src=x" in shown.locator("#length .hoverlayer").text_content()
+
+
+def test_lengths_are_told_in_the_unit_that_they_were_counted_in(tmp_path, monkeypatch):
+    runs_dir = fake_runs.make(tmp_path)
+    for path in runs_dir.glob("bottleneck/*grammar*/result.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"length_unit": "words"}))
+    rows = read(runs_dir)
+    buckets, looks = by_length(rows), styles(rows)["bottleneck"]
+    drawn = [charts.quality_by_length(_cells(buckets, task), "token_accuracy", looks) for task in fake_runs.TASKS]
+    assert [figure["layout"]["xaxis"]["title"]["text"] for figure in drawn] == [
+        "source length (tokens)", "source length (words)",
+    ]  # fmt: skip
+    saved = []
+    monkeypatch.setattr(picture.durable, "write", lambda *_: None)
+    monkeypatch.setattr(picture.Figure, "savefig", lambda self, *_, **__: saved.append(self))
+    readme_picture(rows, "bottleneck", tmp_path / "a.png")
+    assert {axes.get_title(loc="left"): axes.get_xlabel() for axes in saved[0].axes} == {
+        "reverse": "source length (tokens)", fake_runs.TASKS[1]: "source length (words)",
+    }  # fmt: skip
+
+
+def test_teacher_forcing_comes_first_and_free_decoding_says_how_far_it_goes(rows):
+    (experiment,) = payload(rows)["experiments"]
+    assert [choice["name"] for choice in experiment["tasks"][0]["alignment"]] == [
+        "teacher forcing", "free decoding, up to the first difference from the reference",
+    ]  # fmt: skip
+    assert title("test/alignment_accuracy") == "alignment accuracy (free decoding, up to the first difference)"
+    assert title("forced/alignment_accuracy") == "alignment accuracy (teacher forcing)"

@@ -203,7 +203,7 @@ def learning_curves(points: pd.DataFrame, looks: Styles) -> Figure:
     panels = {
         "validation/token_accuracy": "token accuracy",
         "validation/loss": "loss",
-        "curriculum/length": "longest source",
+        "curriculum/length": "longest source (tokens)",
     }
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, row_heights=[0.4, 0.35, 0.25], vertical_spacing=0.05)
     figure.update_layout(template=LOOK, height=640)

@@ -49,7 +49,7 @@ def write(runs_dir: Path, path: Path) -> Path:
 
 def render(rows: pd.DataFrame) -> str:
     """The page as text. `rows` as `results.read` gives them."""
-    data = json.dumps(_payload(rows), default=_typed, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(payload(rows), default=_typed, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "data": data,
         "nonce": hashlib.sha256(data.encode()).hexdigest(),
@@ -75,7 +75,7 @@ def _packaged(name: str) -> str:
     return resources.files("softlookup").joinpath(name).read_text(encoding="utf-8")
 
 
-def _payload(rows: pd.DataFrame) -> dict[str, Any]:
+def payload(rows: pd.DataFrame) -> dict[str, Any]:
     numbers = counts(rows)
     looks, buckets, points = styles(rows), by_length(rows), curves(rows)
     experiments = []

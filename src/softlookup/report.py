@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from softlookup.style import UP_TO, title
+from softlookup.style import UP_TO
 from softlookup.tables import SHARED, data_lines, data_told, other_code, summary_table
 from softlookup.tables import shown as with_unit
 
@@ -23,7 +23,7 @@ def _figure(value: float | None, form: str) -> str:
 
 def _by_length(rows: list[dict[str, Any]], unit: str) -> Table:
     names = ("token_accuracy", "exact_match", "forced/alignment_accuracy")
-    columns = (f"source length ({unit})", *map(title, names), "BLEU lowercased")
+    columns = (f"source length ({unit})", "token accuracy", "exact match", "alignment, forced", "BLEU lowercased")
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         span = str(row["low"]) if row["low"] == row["high"] else f"{row['low']}–{row['high']}"

@@ -1,0 +1,53 @@
+"""What a terminal shows of one run and of a sweep."""
+
+import json
+from pathlib import Path
+
+import fake_runs
+import pytest
+
+from softlookup import report
+from softlookup.results import read
+
+
+def _row(folder: Path, **more: object) -> dict:
+    path = folder / "bottleneck" / "additive-reverse-s2" / "result.json"
+    row = json.loads(path.read_text()) | more
+    row["cost"] |= {"cost/tokens_per_second": 5000.0}
+    row["metrics"] |= {"test/forced/gold_mass": 0.25, "test/forced/aer": 0.5, "test/alignment_accuracy": None}
+    row["by_length"] = [{**bucket, "forced/alignment_accuracy": 0.125} for bucket in row["by_length"]]
+    return row
+
+
+def test_a_run_shows_alignment_under_teacher_forcing_its_unit_its_data_and_whose_time_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    fake_runs.make(tmp_path, full=True)
+    row = _row(tmp_path, length_unit="words", data={"train": "1f9c2a0b57de"})
+    report.show(row, tmp_path / "bottleneck" / row["id"], Path("runs"))
+    said = capsys.readouterr().out
+    words = " ".join(said.replace("│", " ").split())
+    assert "source length (words) token accuracy exact match alignment, forced BLEU lowercased" in words
+    assert "accuracy, forced 32.0%" in words
+    assert "… free, up to the first difference absent" in words
+    assert "12.5%" in said
+    assert "data train 1f9c2a0b57de" in words
+    assert "tokens/s *" in words
+    assert "* wall time, shared machine: ranks nothing" in words
+
+
+def test_a_sweep_shows_its_data_and_the_runs_of_older_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "single"
+    cell = fake_runs.planned(
+        "new-s1", {"task": "multi30k", "attention": "dot"}, 1, {"data.test": "1f9c2a0b57de" + 52 * "0"}
+    )
+    fake_runs.finish(folder, cell, {"test/token_accuracy": 0.5})
+    fake_runs.finish(folder, cell | {"id": "old-s1"}, {"test/token_accuracy": 0.0}, version=None)
+    fake_runs.write_plan(folder, [cell])
+    report.compare(read(tmp_path))
+    said = capsys.readouterr().out
+    assert "50.0 %" in said
+    assert "data  multi30k: test 1f9c2a0b57de (1 run)" in said
+    assert "1 run was made by older code" in said
+    assert f"rm -r {folder / 'old-s1'}" in said

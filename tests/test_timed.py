@@ -1,0 +1,112 @@
+"""Steps timed alone beside results: they are what the table, the page and the front take; wall times rank nothing."""
+
+import json
+from pathlib import Path
+
+import fake_runs
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from softlookup import charts, export, page
+from softlookup.identity import VERSION
+from softlookup.results import read
+from softlookup.style import styles
+from softlookup.tables import runs_table, summary_table
+from softlookup.timed import MEDIAN, RATIO
+
+VARIANTS = ("fixed_mean", "fixed_max", "additive", "dot")
+MEDIANS = dict(zip(VARIANTS, (0.011, 0.010, 0.025, 0.013), strict=True))
+
+
+def _timed(runs_dir: Path, names: tuple[str, ...] = VARIANTS) -> pd.DataFrame:
+    """One task, of which the steps of some variants are timed; their wall times have another order."""
+    fake_runs.make(runs_dir, tasks=("reverse",), variants=VARIANTS)
+    keys = read(runs_dir).groupby("variant")["variant_key"].first()
+    fake_runs.set_timing(runs_dir / "bottleneck", {keys[name]: MEDIANS[name] for name in names})
+    return read(runs_dir)
+
+
+def _cells(rows: pd.DataFrame) -> tuple[list[str], dict[str, dict[str, str]]]:
+    columns, lines = summary_table(rows)
+    return columns, {line[1]: dict(zip(columns, line, strict=True)) for line in lines}
+
+
+def test_the_step_timed_alone_stands_in_the_table_with_quartiles_and_its_ratio_to_the_cheapest_fixed_context(
+    tmp_path: Path,
+) -> None:
+    columns, lines = _cells(_timed(tmp_path))
+    (column,) = (name for name in columns if name.startswith("step"))
+    assert column == "step, timed alone (quartiles; × cheapest fixed context)"
+    assert {name: line[column] for name, line in lines.items()} == {
+        "fixed_max": "10.0 ms (9.0 to 12.0), × 1.00",
+        "fixed_mean": "11.0 ms (9.9 to 13.2), × 1.10",
+        "additive": "25.0 ms (22.5 to 30.0), × 2.50",
+        "dot": "13.0 ms (11.7 to 15.6), × 1.30",
+    }
+
+
+def test_without_a_timing_the_wall_time_is_called_one_and_ranks_nothing(tmp_path: Path) -> None:
+    rows = read(fake_runs.make(tmp_path))
+    columns, _ = _cells(rows)
+    (column,) = (name for name in columns if name.startswith("step"))
+    assert column == "step (wall time, shared machine)"
+    assert [name for name in runs_table(rows)[0] if "wall time, shared machine" in name] == [
+        "step (wall time, shared machine)", "whole run (wall time, shared machine)",
+    ]  # fmt: skip
+    assert "cost/seconds_per_step" not in charts.UNITS
+    (payload,) = page.payload(rows)["experiments"]
+    for task in payload["tasks"]:
+        assert [cost["figures"][1] for cost in task["cost"]] == [None] * len(task["cost"])
+        assert task["untimed"].startswith("Not timed (no step of it was timed alone).")
+
+
+def test_the_front_over_time_is_that_of_the_timed_steps(tmp_path: Path) -> None:
+    rows = _timed(tmp_path, VARIANTS[1:])
+    figure = go.Figure(charts.quality_by_cost(rows, styles(rows)["bottleneck"], MEDIAN))
+    (line,) = (trace for trace in figure.data if trace.meta == {"kind": "front"})
+    # Accuracy rises with the rank: 0.61 for fixed_max, 0.705 for additive (seed 1 of the last failed), 0.78 for dot.
+    means = rows[rows["counted"]].groupby("variant")["test/token_accuracy"].mean()
+    assert list(line.x) == pytest.approx([10, 13, 25])
+    assert list(line.y) == pytest.approx([means["fixed_max"], means["dot"], means["dot"]])
+    (payload,) = page.payload(rows)["experiments"]
+    assert payload["tasks"][0]["untimed"].startswith("Not timed: fixed_mean (no step of it was timed alone).")
+
+
+def test_without_a_timed_fixed_context_there_is_a_time_and_no_ratio(tmp_path: Path) -> None:
+    rows = _timed(tmp_path, ("additive",))
+    columns, lines = _cells(rows)
+    (column,) = (name for name in columns if name.startswith("step"))
+    assert lines["additive"][column] == "25.0 ms (22.5 to 30.0)"
+    assert lines["dot"][column] == "absent"
+    assert RATIO not in rows
+
+
+def test_timings_stand_in_the_table_of_times_alone(tmp_path: Path) -> None:
+    tables = export.tables(_timed(tmp_path))
+    assert {name for name, table in tables.items() if any(str(column).startswith("timing/") for column in table)} == {
+        "times.csv"
+    }
+    assert sorted(tables["times.csv"][RATIO].unique()) == pytest.approx([1.0, 1.1, 1.3, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"version": VERSION - 1}, "timing.json: version is not that of this code"),
+        ({"steps": []}, "timing.json: steps is not a mapping"),
+        ({"steps": {"a": 3}}, "timing.json: steps.a is not a mapping"),
+        ({"steps": {"a": {"median": 1.0, "q1": 2.0, "q3": 3.0}}}, "timing.json: steps.a is not 0 < q1 ≤ median ≤ q3"),
+        ({"steps": {"a": {"median": 1.0, "q1": 0.0, "q3": 3.0}}}, "timing.json: steps.a is not 0 < q1 ≤ median ≤ q3"),
+        ({"steps": {"a": {"median": 1.0, "q3": 3.0}}}, "timing.json: steps.a is not 0 < q1 ≤ median ≤ q3"),
+    ],
+)
+def test_a_timing_of_another_shape_times_nothing_and_is_named(tmp_path: Path, changed: dict, told: str) -> None:
+    _timed(tmp_path)
+    path = tmp_path / "bottleneck" / "timing.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    rows = read(tmp_path)
+    assert set(rows["untimed"]) == {told}
+    assert MEDIAN not in rows
+    assert np.isfinite(rows[rows["counted"]]["test/token_accuracy"]).all()
