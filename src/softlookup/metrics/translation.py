@@ -24,6 +24,11 @@ def _metrics() -> dict[str, BLEU | CHRF]:
     }
 
 
+def metrics_of_lines() -> dict[str, BLEU | CHRF]:
+    """Return the metrics of `measure` that take lines as they are; the Moses figure takes tokens."""
+    return {name: metric for name, metric in _metrics().items() if name != MOSES}
+
+
 def measure(
     hypotheses: Sequence[str], references: Sequence[str], language: str, further: Sequence[Sequence[str]] = ()
 ) -> dict[str, float | None]:

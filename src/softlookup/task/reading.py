@@ -36,14 +36,15 @@ def read(config: Mapping[str, Any]) -> dict[str, Split]:
 def digests(splits: Mapping[str, Split], config: Mapping[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of the pairs of each split, and of the bytes of each file of links, by name."""
     found = {name: split.digest for name, split in splits.items()}
-    for name in LINKS:
-        file = config[name]
-        if file is not None:
-            try:
-                found[name] = hashlib.sha256(Path(file).expanduser().read_bytes()).hexdigest()
-            except OSError as error:
-                raise UserError(f"task.{name}={file} cannot be read ({error.strerror})") from error
-    return found
+    return found | {name: digest_of(f"task.{name}", config[name]) for name in LINKS if config[name] is not None}
+
+
+def digest_of(key: str, file: str) -> str:
+    """Return the SHA-256 of a file's bytes. Raises UserError, with the key that names it, where it cannot be read."""
+    try:
+        return hashlib.sha256(Path(file).expanduser().read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{key}={file} cannot be read ({error.strerror})") from error
 
 
 def digested(config: Mapping[str, Any]) -> dict[str, str]:

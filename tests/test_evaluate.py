@@ -1,0 +1,311 @@
+"""src/evaluate.py: a finished run on its own test set gives its own figures; elsewhere, those that others compute."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sacrebleu
+import yaml
+
+import evaluate as verb
+from softlookup.config import composed, with_data
+from softlookup.errors import UserError
+from softlookup.metrics import significance
+from softlookup.record import RunFolder
+from softlookup.run import start
+from softlookup.task.grammar import Grammar
+
+TINY = ["task=multi30k", "task.source=src", "task.target=tgt", "encoder.width=7", "decoder.width=14", "budget=2000"]
+TINY += ["batch_tokens=200", "validations=1", "tracking=disabled", "device=cpu"]
+
+
+def corpus(folder: Path) -> Path:
+    """German sentences of the grammar and their English, in files train.src, train.tgt, dev.src, …, with links."""
+    task = Grammar(longest=9)
+    folder.mkdir()
+    examples = {"train": task.validation()[:101], "dev": task.test()[:23], "test": task.test()[23:54]}
+    for stem, rows in examples.items():
+        sources = [" ".join(task.source_vocabulary.decode(e.source)) for e in rows]
+        (folder / f"{stem}.src").write_text("".join(f"{line}\n" for line in sources))
+        (folder / f"{stem}.tgt").write_text("".join(f"{e.reference}\n" for e in rows))
+    links = [" ".join(f"{s}-{t}" for t, places in enumerate(e.sure) for s in places) for e in examples["test"]]
+    (folder / "links").write_text("".join(f"{line}\n" for line in links))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of text, and two runs on it: one of heads and joins, one of plain pairs with gold."""
+    place = tmp_path_factory.mktemp("text")
+    found = {"text": corpus(place / "text")}
+    asked = {
+        "heads": ["attention=multi_head", "attention.heads=2", "task.concatenate=2"],
+        "plain": ["attention=additive", f"task.alignment={found['text'] / 'links'}"],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        for name, words in asked.items():
+            config = with_data(composed([*TINY, f"task.path={found['text']}", f"runs_dir={place / 'runs'}", *words]))
+            start(config)
+            found[name] = RunFolder.of(config).path
+    return found
+
+
+def asked(*words: str) -> dict[str, Any]:
+    """The row that a command line gives, as it is written to a file."""
+    return json.loads(row_of(*words)[0])
+
+
+def row_of(*words: str) -> tuple[str, Path]:
+    from softlookup.evaluate import Asked, evaluate
+    from softlookup.record import json_of
+
+    done = evaluate(Asked(**verb.parsed(list(words))))
+    return json_of(done.row).decode(), done.place
+
+
+def figures(row: dict[str, Any]) -> dict[str, Any]:
+    """All that was measured on the test set."""
+    metrics = {k: v for k, v in row["metrics"].items() if k.startswith("test/")}
+    return {"metrics": metrics, "by_length": row["by_length"], "signatures": row["signatures"]}
+
+
+def own(path: Path) -> dict[str, Any]:
+    row = RunFolder(path).result()
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize("name", ["additive", "fixed_mean", "heads", "plain"])
+def test_a_runs_own_test_set_gives_its_own_figures(runs: dict[str, Path], made: dict[str, Path], name: str) -> None:
+    path = (runs | made)[name]
+    row = asked(f"run={path}")
+    assert figures(row) == figures(own(path))
+    assert (row["run"], row["longest"], row["seed"]) == (path.name, own(path)["longest"], 1)
+    assert name != "plain" or row["metrics"]["test/forced/aer"] < 1
+
+
+def test_a_split_of_a_folder_and_files_are_read_as_in_training(made: dict[str, Path]) -> None:
+    text = made["text"]
+    for name in ("heads", "plain"):
+        links = [f"alignment={text / 'links'}"] if name == "plain" else []
+        row = asked(f"run={made[name]}", f"path={text}", "split=test", *links)
+        assert figures(row) == figures(own(made[name]))
+    row = asked(f"run={made['plain']}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}")
+    known = figures(own(made["plain"]))
+    assert known["metrics"].pop("test/forced/aer") > 0
+    known["metrics"]["test/forced/aer"] = None  # there are no links beside the files
+    for bucket in known["by_length"]:
+        bucket["forced/aer"] = None
+    assert figures(row) == known
+    assert row["evaluated"]["source"] == str(text / "test.src")
+    assert row["examples"] == 31
+    by_name = asked(f"run={made['plain']}", f"path={text}", "split=dev")
+    usual = asked(f"run={made['plain']}", f"path={text}", "split=validation")
+    mine = asked(f"run={made['plain']}", "split=validation")
+    assert figures(by_name) == figures(usual) == figures(mine)
+    assert by_name["data"] == usual["data"] != row["data"]
+
+
+def test_another_search_is_used_and_told(made: dict[str, Path]) -> None:
+    row = asked(f"run={made['plain']}", "search=beam", "search.size=3", "search.longest_extra=2")
+    assert (row["search"]["size"], row["search"]["longest_extra"]) == (3, 2)
+    assert figures(row)["metrics"].keys() == figures(own(made["plain"]))["metrics"].keys()
+
+
+def test_several_references_are_sacrebleus(made: dict[str, Path], tmp_path: Path) -> None:
+    """The second is what the model wrote: with it BLEU is 100, and all that has one right answer stays."""
+    from softlookup import translate
+    from translate import parsed
+
+    text = made["text"]
+    out = tmp_path / "written, once"
+    with (text / "test.src").open("rb") as stream, out.open("wb") as file:
+        translate.Verb(translate.Asked(**parsed([f"run={made['plain']}"])), file).run(stream)
+    given = [f"run={made['plain']}", f"source={text / 'test.src'}"]
+    one = asked(*given, f"target={text / 'test.tgt'}")
+    shutil.copy(out, tmp_path / "written")
+    two = asked(*given, f"target={text / 'test.tgt'},{tmp_path / 'written'}")
+    references = [(text / "test.tgt").read_text().splitlines(), out.read_text().splitlines()]
+    assert two["metrics"]["test/bleu"] == sacrebleu.corpus_bleu(references[1], references, force=True).score
+    assert two["metrics"]["test/chrf"] == pytest.approx(100)
+    assert "nrefs:2|" in two["signatures"]["bleu"]
+    assert "nrefs:1|" in one["signatures"]["bleu"]
+    for name in ("token_accuracy", "exact_match", "forced/token_accuracy"):
+        assert two["metrics"][f"test/{name}"] == one["metrics"][f"test/{name}"]
+    assert two["by_length"][0]["bleu_low"] == pytest.approx(100)
+    assert two["data"].keys() - one["data"].keys() == {"reference 2"}
+    alone = asked(*given, f"target={out}")  # a name with a comma
+    assert alone["metrics"]["test/bleu"] == pytest.approx(100)
+
+
+def test_lengths_that_training_never_showed(runs: dict[str, Path]) -> None:
+    row = asked(f"run={runs['additive']}", "lengths=3,17,29")
+    assert [(r["low"], r["high"], r["count"]) for r in row["by_length"]] == [(3, 3, 64), (17, 17, 64), (29, 29, 64)]
+    assert row["evaluated"] == {
+        "kind": "lengths", "lengths": [3, 17, 29], "from the run's held-out examples": [3]
+    }  # fmt: skip
+    assert row["by_length"][0] == own(runs["additive"])["by_length"][0]
+    again = asked(f"run={runs['additive']}", "lengths=29")
+    assert again["by_length"] == row["by_length"][2:]
+    assert all(0 <= r["token_accuracy"] <= 1 for r in row["by_length"])
+
+
+def test_two_runs_are_compared_on_one_test_set(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(significance, "TESTS", {"bootstrap": ("bs", 53), "randomization": ("ar", 59)})
+    text = made["text"]
+    given = [f"source={text / 'test.src'}", f"target={text / 'test.tgt'}"]
+    there = asked(f"run={made['plain']}", *given, f"against={made['heads']}")
+    back = asked(f"run={made['heads']}", *given, f"against={made['plain']}")
+    assert there["against"]["run"] == made["heads"].name
+    assert there["against"]["tests"].keys() == {"bleu", "chrf", "bleu_lowercased", "chrf_lowercased"}
+    for name, test in there["against"]["tests"].items():
+        other = back["against"]["tests"][name]
+        assert test["system"] == there["metrics"][f"test/{name}"] == other["baseline"]
+        assert test["baseline"] == back["metrics"][f"test/{name}"]
+        assert test["differing"] == other["differing"] > 0
+        assert test["randomization"]["p"] == pytest.approx(other["randomization"]["p"])
+    same = asked(f"run={made['plain']}", *given, f"against={made['plain']}")
+    assert {test[kind]["p"] for test in same["against"]["tests"].values() for kind in significance.TESTS} == {1.0}
+
+
+@pytest.mark.parametrize("kind", ["npz", "jsonl"])
+def test_weights_of_the_reference_with_tokens_and_heads(made: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    text, path = made["text"], tmp_path / f"weights.{kind}"
+    for name, heads in (("heads", 2), ("plain", None)):
+        asked(f"run={made[name]}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}", f"weights={path}")
+        if kind == "npz":
+            with np.load(path) as file:
+                rows = [{"line": n} | {k: file[f"{k}_{n}"] for k in ("source", "target", "weights", "heads")
+                         if f"{k}_{n}" in file} for n in range(1, 32)]  # fmt: skip
+        else:
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [row["line"] for row in rows] == list(range(1, 32))
+        lines = (text / "test.src").read_text().splitlines(), (text / "test.tgt").read_text().splitlines()
+        for row, source, target in zip(rows, *lines, strict=True):
+            weights = np.asarray(row["weights"])
+            assert weights.shape == (len(target.split()) + 1, len(source.split()) + 1)
+            assert (list(row["source"])[-1], list(row["target"])[-1]) == ("</s>", "</s>")
+            assert weights.sum(1) == pytest.approx(1, abs=1e-5)
+            assert ("heads" in row) == (heads is not None)
+            if heads:
+                assert np.asarray(row["heads"]).shape == (heads, *weights.shape)
+                assert np.asarray(row["heads"]).mean(0) == pytest.approx(weights, abs=1e-5)
+
+
+def test_the_row_is_written_to_standard_output_and_to_the_run(
+    runs: dict[str, Path], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    run = tmp_path / runs["additive"].name
+    shutil.copytree(runs["additive"], run)
+    assert verb.main([f"run={run}", "lengths=7"]) == 0
+    shown = capfdbinary.readouterr().out
+    (kept,) = (run / "evaluations").iterdir()
+    assert kept.read_bytes() == shown
+    assert kept.name.startswith("lengths-")
+    assert verb.main([f"run={run}", "lengths=7", f"out={tmp_path / 'row.json'}"]) == 0
+    assert capfdbinary.readouterr().out == b""
+    assert (tmp_path / "row.json").read_bytes() == kept.read_bytes()
+    assert verb.main([f"run={run}", "lengths=7", "search=beam"]) == 0
+    assert verb.main([f"run={run}", "lengths=8"]) == 0
+    assert len(list((run / "evaluations").iterdir())) == 3
+    assert own(run) == own(runs["additive"])
+
+
+def test_the_name_is_that_of_the_content(made: dict[str, Path], tmp_path: Path) -> None:
+    def place(folder: Path) -> str:
+        return row_of(f"run={made['plain']}", f"source={folder / 'test.src'}", f"target={folder / 'test.tgt'}")[1].name
+
+    moved = tmp_path / "moved"
+    shutil.copytree(made["text"], moved)
+    assert place(moved) == place(made["text"])
+    (moved / "test.tgt").write_text((moved / "test.tgt").read_text().replace(" the ", " a "))
+    assert place(moved) != place(made["text"])
+
+
+def test_a_runs_own_data_that_changed_is_no_more_its_own(
+    made: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Data that only lies elsewhere is the same."""
+    moved, run = tmp_path / "moved", tmp_path / made["plain"].name
+    shutil.copytree(made["text"], moved)
+    shutil.copytree(made["plain"], run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["task"] |= {"path": str(moved), "alignment": str(moved / "links")}
+    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    assert figures(asked(f"run={run}")) == figures(own(made["plain"]))
+    capsys.readouterr()
+    assert asked(f"run={run}", f"path={moved}", "split=train")["same_as"] == ["train"]
+    assert capsys.readouterr().err == "warning: the run was trained on these pairs; their figures are no test\n"
+    (moved / "links").write_text((moved / "links").read_text().replace("0-0", "0?0"))
+    with pytest.raises(UserError, match="alignment is not what the run was made with"):
+        asked(f"run={run}")
+    (moved / "test.src").write_text((moved / "test.src").read_text().replace("der", "die"))
+    with pytest.raises(UserError, match="test, alignment is not what the run was made with; path=DIR split=test"):
+        asked(f"run={run}")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["lengths=3"], "run=RUN is missing"),
+        (["run=x", "length=3"], "did you mean lengths"),
+        (["run=x", "source=a"], "give target=FILE with it"),
+        (["run=x", "target=a"], "give source=FILE with it"),
+        (["run=x", "source=a", "target=b", "lengths=3"], "source and lengths: one test set at a time"),
+        (["run=x", "path=a", "lengths=3"], "path and lengths: one test set at a time"),
+        (["run=x", "source=a", "target=b", "split=test"], "split=test is one of path=DIR"),
+        (["run=x", "columns=de en"], "columns=de en names the columns of a TSV file of path=DIR"),
+        (["run=x", "alignment=a"], "alignment=a has the links of a text"),
+        (["run=x", "lengths=3,x"], "expected whole numbers with commas"),
+        (["run=x", "lengths=3,3"], "expected different numbers from 1 to 2,000"),
+        (["run=x", "lengths=2001"], "expected different numbers from 1 to 2,000"),
+        (["run=x", "device=gpu"], "device=gpu: did you mean cpu"),
+        (["run=x", "search.n_best=3"], "expected KEY=VALUE"),
+        (["run=x", "out=/no/such/row.json"], "there is no folder /no/such"),
+        (["run=x", "weights=a.png"], "ends with .npz or .jsonl"),
+        (["run=no-such-run"], "no folder of that name"),
+    ],
+)
+def test_a_mistake_of_the_command_line_ends_with_two_and_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert verb.main(words) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+
+
+def test_what_does_not_fit_the_run_is_refused(runs: dict[str, Path], made: dict[str, Path], tmp_path: Path) -> None:
+    text = made["text"]
+    plain, synthetic = f"run={made['plain']}", f"run={runs['additive']}"
+    (tmp_path / "short").write_text("a\n")
+    (tmp_path / "train.de").write_text("a\n")
+    files = [f"source={text / 'test.src'}", f"target={text / 'test.tgt'}"]
+    for words, told in (
+        ([plain, "lengths=7"], "was trained on text; give source=FILE"),
+        ([synthetic, "lengths=2"], "length 2: the shortest sources of this task have 3 tokens"),
+        ([synthetic, "split=validation"], "has no text; leave it out"),
+        ([synthetic, f"path={text}"], "knows no languages; give source=FILE"),
+        ([synthetic, f"against={runs['fixed_mean']}"], "sacrebleu compares text, and these examples have none"),
+        ([plain, f"path={tmp_path / 'gone'}"], "is not a folder"),
+        ([plain, f"path={tmp_path}"], r"has no test_2016_flickr\.src or test\.src"),
+        ([plain, f"path={text}", "columns=src tgt"], "names the columns of a TSV file, and test is none"),
+        ([plain, "split=dev"], "the run has train, validation, test; give path=DIR"),
+        ([plain, files[0], f"target={tmp_path / 'short'}"], "has 31 lines and .*short has 1 lines"),
+        ([plain, files[0], f"{files[1]},{tmp_path / 'short'}"], "has 31 lines and .*short has 1 lines"),
+        ([plain, files[0], "target=gone"], "gone cannot be read"),
+        ([plain, *files, "search.size=3"], "search.size: the chosen search has no such key"),
+        (
+            [f"run={runs['fixed_mean']}", f"weights={tmp_path / 'a.npz'}"],
+            "attention=fixed_mean reads one fixed context",
+        ),
+        ([synthetic, *files, f"against={made['plain']}"], "writes tgt, and this text is translated to en"),
+    ):
+        with pytest.raises(UserError, match=told):
+            asked(*words)
+    assert not (tmp_path / "a.npz").exists()
