@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_jobs
 import pytest
@@ -19,9 +20,10 @@ from omegaconf import DictConfig
 from hydra_plugins.softlookup_launcher import _cluster, _launch, _queue
 from hydra_plugins.softlookup_launcher._cluster import Cluster
 from hydra_plugins.softlookup_launcher._jobs import compose
+from softlookup import timing
 from softlookup.board import Board
 from softlookup.config import resolve, with_data
-from softlookup.errors import UserError
+from softlookup.errors import Stopped, UserError
 from softlookup.identity import run_id
 from softlookup.lock import hold
 from softlookup.offer import CONF, groups
@@ -119,7 +121,7 @@ def test_more_than_a_thousand_runs_ask_to_be_confirmed(tmp_path: Path, hydra: tu
 
     def refusal() -> str:
         with pytest.raises(UserError) as raised:
-            _launch.launch(None, master, asked, 2, pytest.fail)
+            _launch.launch(None, master, asked, 2, pytest.fail, pytest.fail, None)
         return str(raised.value)
 
     assert refusal() == (
@@ -137,7 +139,7 @@ def test_more_than_a_thousand_runs_ask_to_be_confirmed(tmp_path: Path, hydra: tu
     for count, confirm in ((1000, False), (1001, True)):  # these go on, to composing
         master.confirm = confirm
         with pytest.raises(AttributeError, match="load_sweep_config"):
-            _launch.launch(None, master, asked[:count], 2, pytest.fail)
+            _launch.launch(None, master, asked[:count], 2, pytest.fail, pytest.fail, None)
 
 
 def test_the_entry_point_refuses_them_before_it_composes_one(tmp_path: Path) -> None:
@@ -153,9 +155,9 @@ def test_a_sweep_of_an_experiment_that_another_has_starts_nothing(tmp_path: Path
     loader, master = hydra
     asked = [[f"runs_dir={tmp_path}", f"experiment_name={name}"] for name in ("free", "taken")]
     with hold(tmp_path / "taken"), pytest.raises(UserError, match=f"in use by process {os.getpid()}"):
-        _launch.launch(loader, master, asked, 2, pytest.fail)
+        _launch.launch(loader, master, asked, 2, pytest.fail, pytest.fail, None)
     with hold(tmp_path / "another"), pytest.raises(ZeroDivisionError):
-        _launch.launch(loader, master, asked, 2, lambda _: 1 / 0)
+        _launch.launch(loader, master, asked, 2, lambda _: 1 / 0, pytest.fail, None)
     with hold(tmp_path / "taken"), hold(tmp_path / "free"):  # and is free when the sweep has ended, however it did
         pass
 
@@ -295,7 +297,7 @@ def test_a_large_sweep_is_several_arrays_that_share_the_jobs_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitted, shares = Submitted(), []
-    monkeypatch.setattr(Cluster, "_executor", lambda _, arrays: shares.append(arrays) or submitted)
+    monkeypatch.setattr(Cluster, "_executor", lambda _, arrays, __: shares.append(arrays) or submitted)
     monkeypatch.setattr(_queue, "follow", lambda *_: None)
     monkeypatch.setattr(_cluster, "_ARRAY", 3)
     configs = [fake_jobs.config(tmp_path, seed) for seed in range(1, 9)]
@@ -346,3 +348,61 @@ def test_without_its_packages_the_slurm_launcher_says_what_to_install(monkeypatc
     defined = runpy.run_path(str(SOURCE / "hydra_plugins" / "softlookup_launcher" / "slurm.py"))
     with pytest.raises(UserError, match=r"pip install 'softlookup\[slurm\]'"):
         defined["SlurmLauncher"](partition=None)
+
+
+def test_a_timing_that_fails_or_is_stopped_costs_no_run_and_no_report(
+    tmp_path: Path, hydra: tuple, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    loader, master = hydra
+    asked = [[f"runs_dir={tmp_path}", "experiment_name=tried", f"seed={seed}"] for seed in (1, 2)]
+    order = timing.Order(tmp_path / "tried" / "timing.json", {}, {})
+    told = []
+    monkeypatch.setattr(timing, "due", lambda *asked: told.append(asked) or order)
+    monkeypatch.setattr(_launch, "_report", lambda _: print("the report"))
+
+    def fails(given: timing.Order) -> None:
+        assert given is order
+        raise UserError("its process ended with exit code 9")
+
+    def stopped(_: timing.Order) -> None:
+        raise Stopped(15)
+
+    machine = {"cores": 7}
+    assert len(_launch.launch(loader, master, asked, 2, lambda _: True, fails, machine)) == 2
+    assert capsys.readouterr() == ("the report\n", "no timing: its process ended with exit code 9\n")
+    ((folder, configs, given),) = told
+    assert (folder, [config["seed"] for config in configs], given) == (tmp_path / "tried", [1, 2], machine)
+    with pytest.raises(Stopped):
+        _launch.launch(loader, master, asked, 2, lambda _: True, stopped, machine)
+    out, err = capsys.readouterr()
+    assert (out, "the same command makes it again" in err) == ("the report\n", True)
+
+
+def test_a_cluster_times_in_a_job_of_its_own(
+    tmp_path: Path, squeue: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    order = timing.Order(tmp_path / "timing.json", {"0" * 12: {}, "1" * 12: {}}, {"version": 2})
+    kept = tmp_path / "kept"
+    cluster = Cluster({"submitit_folder": str(kept), **PARAMETERS})
+    writes = '{"rounds": 7, "left_out": {"1": "dot-gru-copy-s1-1: no such file"}}'
+
+    class Executor:
+        def submit(self, job: object, given: timing.Order) -> SimpleNamespace:
+            assert isinstance(job, _cluster.Clock)
+            (kept / "timing").mkdir(parents=True)
+            given.path.write_text(writes)
+            return SimpleNamespace(job_id="31", paths=SimpleNamespace(stderr=kept / "timing" / "31.err"))
+
+    monkeypatch.setattr(Cluster, "_executor", lambda *_: Executor())
+    monkeypatch.setattr(_queue, "_TICK", 0.0)
+    (squeue / "answer").write_text("31 COMPLETED\n")
+    cluster.time(order)
+    printed = capsys.readouterr().out
+    assert printed.startswith("timing a training step of 2 variants, in turn and alone: Slurm job 31\ntimed ")
+    assert "7 rounds" in printed
+    assert "not timed  dot-gru-copy-s1-1: no such file" in printed
+    assert not kept.exists()
+    (squeue / "answer").write_text("31 FAILED\n")  # and the file stays as it was before
+    with pytest.raises(UserError, match=r"its Slurm job 31 ended as FAILED; its log: .*31\.err"):
+        cluster.time(order)
+    assert (kept / "timing").is_dir()

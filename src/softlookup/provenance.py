@@ -1,5 +1,6 @@
 """Where a figure comes from: versions, commit, machine, command."""
 
+import hashlib
 import os
 import platform
 import shlex
@@ -10,6 +11,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from softlookup.identity import DIGITS
 
 _PACKAGES = (
     *("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "wandb", "datasets", "sacrebleu", "entmax"),
@@ -33,16 +36,47 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def collect() -> dict[str, Any]:
-    """Versions, commit (None outside a checkout), dirty flag, machine, command and the time of day in UTC."""
+def code() -> dict[str, Any]:
+    """Return the commit (None outside a checkout), whether files differ from it, and a digest of this package."""
     changes = _git("status", "--porcelain")
+    package = Path(__file__).parent
+    content = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if changes is None else bool(changes),
+        "source": content.hexdigest()[:DIGITS],
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what tells machines apart by their speed."""
+    return {
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "model": _model(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _model() -> str | None:
+    """The processor's name; None where nobody tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+
+
+def collect() -> dict[str, Any]:
+    """Versions, code, machine, command and the time of day in UTC."""
     return {
         "softlookup": version("softlookup"),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in _PACKAGES},
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if changes is None else bool(changes),
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        **code(),
+        "machine": machine(),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -226,6 +226,9 @@ def test_stopped_killed_and_requeued_jobs_end_in_the_tables_of_an_undisturbed_sw
     assert launcher.returncode == 0, printed
     assert re.search(r"│ 6\s+│ 6\s+│ 0", printed), printed
     assert f"dashboard  {disturbed / 'dashboard.html'}" in printed
+    assert re.search(r"timing a training step of 6 variants.*: Slurm job \d+\ntimed ", printed), printed
+    timed = json.loads((disturbed / "tables" / "timing.json").read_text())
+    assert (len(timed["steps"]), timed["left_out"]) == (6, {})
     assert not jobs_file.parent.exists()
     began_anew = {kind: name for kind, name in hit.items() if not resumed(disturbed, name)}
     assert not began_anew

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,13 @@ from hydra_plugins.softlookup_launcher._queue import Run
 from softlookup import durable
 from softlookup.board import Board
 from softlookup.errors import Stopped, UserError
-from softlookup.record import RunFolder
+from softlookup.record import RunFolder, object_at
 from softlookup.stop import Stop
+from softlookup.timing import Order, report
 from softlookup.worker import ONE_THREAD, talk_to
 
 _JOBS = "jobs.json"  # beside what submitit keeps: the folder of the run of each job
+_TIMING = "timing"  # a folder in there: what submitit keeps of the job that times
 _ARRAY = 1000  # jobs in an array; Slurm takes 1001 where nobody changed that
 
 
@@ -42,6 +46,15 @@ class Job(submitit.helpers.Checkpointable):
         except Stopped as stopped:
             print(stopped)
             sys.exit(128 + stopped.number)
+
+
+class Clock(submitit.helpers.Checkpointable):
+    """What the job does that times a step of each variant."""
+
+    def __call__(self, order: Order) -> None:
+        from softlookup.stopwatch import record
+
+        record(order, lambda share: print(f"{share:.0%}", flush=True))
 
 
 class Cluster:
@@ -84,6 +97,32 @@ class Cluster:
             shutil.rmtree(self.folder, ignore_errors=True)
         return finished
 
+    def time(self, order: Order) -> None:
+        """Time in a job of its own, and wait for that.
+
+        Raises UserError where nothing comes of it, and Stopped after a signal, which cancels the job.
+        """
+        began, before = time.monotonic(), object_at(order.path)
+        os.environ.update(ONE_THREAD)
+        try:
+            job = self._executor(1, self.folder / _TIMING).submit(Clock(), order)
+        except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
+            raise UserError(f"Slurm takes no job: {' '.join(str(error).split())}") from error
+        print(f"timing {order}: Slurm job {job.job_id}", flush=True)
+        with Stop().listening():
+            try:
+                state = _queue.end_of(job.job_id)
+            except Stopped:
+                _queue.cancel([job.job_id])
+                raise
+        _queue.freshen(order.path.parent)
+        if object_at(order.path) in ({}, before):
+            raise UserError(f"its Slurm job {job.job_id} ended as {state}; its log: {job.paths.stderr}")
+        report(order, time.monotonic() - began)
+        shutil.rmtree(self.folder / _TIMING, ignore_errors=True)
+        with suppress(OSError):  # what runs that failed left there stays
+            self.folder.rmdir()
+
     def _waiting(self) -> dict[str, Path]:
         """The jobs of launchers that are gone, which still wait or run: the folder of the run of each."""
         try:
@@ -99,7 +138,7 @@ class Cluster:
         if not runs:
             return
         arrays = [runs[start : start + _ARRAY] for start in range(0, len(runs), _ARRAY)]
-        executor = self._executor(len(arrays))
+        executor = self._executor(len(arrays), self.folder)
         os.environ.update(ONE_THREAD)  # Slurm hands the environment on to the jobs
         for array in arrays:
             for folder, config in array:
@@ -114,10 +153,11 @@ class Cluster:
             named = waiting | {job_id: folder.path for job_id, (folder, _) in jobs.items()}
             durable.write(self.folder / _JOBS, json.dumps(named, default=str).encode())
 
-    def _executor(self, arrays: int) -> submitit.AutoExecutor:
-        """What submits to Slurm; each of so many arrays has its share of the jobs that may run at a time."""
+    def _executor(self, arrays: int, folder: Path) -> submitit.AutoExecutor:
+        """What submits to Slurm, and keeps its files in `folder`; each of so many arrays has its share of the jobs that
+        may run at a time."""
         try:
-            executor = submitit.AutoExecutor(self.folder, cluster="slurm", slurm_max_num_timeout=self.retries)
+            executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=self.retries)
         except RuntimeError as error:  # no srun
             raise UserError(f"{error} hydra/launcher=local runs the sweep on this machine") from error
         parameters = self.parameters | {"array_parallelism": max(1, self.parallel // arrays)}

@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from hydra_plugins.softlookup_launcher._jobs import Job, compose
 from softlookup.config import explain
-from softlookup.errors import UserError
+from softlookup.errors import Stopped, UserError
+from softlookup.timing import Order
 
 UNASKED = 1000  # runs that a sweep may have without being asked whether it is meant
 _ENOUGH = 100  # finished runs that are timed for an estimate
@@ -27,8 +28,12 @@ def launch(
     job_overrides: Sequence[Sequence[str]],
     workers: int,
     work: Callable[[list[dict[str, Any]]], bool],
+    clock: Callable[[Order], None],
+    machine: dict[str, Any] | None,
 ) -> Sequence[JobReturn]:
-    """Check all jobs, plan them, let `work` do them and report; `work` says whether all runs are finished.
+    """Check all jobs, plan them, let `work` do them and `clock` time a step of each variant, and report.
+
+    `work` says whether all runs are finished. `machine` is the one that steps are timed on, None where there are many.
 
     Raises UserError for a mistake in the config of any job before the first one starts, for a sweep so large that it
     must be confirmed (`workers` run at a time, for the estimate), and where another sweep has the experiment.
@@ -42,7 +47,10 @@ def launch(
     with _alone(configs):
         _plan(jobs)
         finished = work(configs)
+        stopped = _time(configs, clock, machine)
         _report({(config["runs_dir"], config["experiment_name"]) for config in configs})
+    if stopped is not None:
+        raise stopped
     if not finished:
         raise SystemExit(1)
     return [_done(overrides) for overrides in job_overrides]
@@ -109,6 +117,27 @@ def _plan(jobs: Sequence[Job]) -> None:
             print(f"{name} is now these {len(cells)} runs; {outside} of an earlier sweep are kept, outside its means")
 
 
+def _time(
+    configs: Sequence[dict[str, Any]], clock: Callable[[Order], None], machine: dict[str, Any] | None
+) -> Stopped | None:
+    """Have timed what is to be timed; the signal that ended it, if one did: what the runs came to is still told."""
+    from softlookup.timing import due
+
+    experiments: dict[Path, list[dict[str, Any]]] = {}
+    for config in configs:
+        experiments.setdefault(Path(config["runs_dir"]).absolute() / config["experiment_name"], []).append(config)
+    for folder, own in sorted(experiments.items()):
+        with _told("timing"):
+            order = due(folder, own, machine)
+            try:
+                if order is not None:
+                    clock(order)
+            except Stopped as stopped:
+                print("the timing was stopped, and no run; the same command makes it again", file=sys.stderr)
+                return stopped
+    return None
+
+
 def _report(experiments: set[tuple[str, str]]) -> None:
     """Print what each experiment came to, and write the dashboard of its folder of runs.
 
@@ -117,19 +146,19 @@ def _report(experiments: set[tuple[str, str]]) -> None:
     from softlookup import page, report, results
 
     for runs_dir, name in sorted(experiments):
-        with _told():
+        with _told("report"):
             report.compare(results.read(Path(runs_dir), name))
     for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
-        with _told():
+        with _told("report"):
             print(f"dashboard  {page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html')}")
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(what: str) -> Iterator[None]:
     try:
         yield
     except (UserError, OSError) as error:
-        print(f"no report: {explain(error)}", file=sys.stderr)
+        print(f"no {what}: {explain(error)}", file=sys.stderr)
 
 
 def _done(overrides: Sequence[str]) -> JobReturn:

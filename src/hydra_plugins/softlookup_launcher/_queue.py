@@ -71,6 +71,16 @@ def follow(jobs: dict[str, Run], board: Board) -> None:
             time.sleep(_TICK)
 
 
+def end_of(job_id: str) -> str:
+    """Wait until a job has ended; how, as Slurm says it, or GONE where Slurm has forgotten it."""
+    while True:
+        states = ask([job_id])
+        state = "PENDING" if states is None else states.get(job_id, "GONE")
+        if state in _ENDED or state == "GONE":
+            return state
+        time.sleep(_TICK)
+
+
 def conclude(folder: RunFolder, job_id: str, slurm: str) -> tuple[State, str | None]:
     """State and reason of a run whose job has ended with the state `slurm`; what the run did not write is written.
 
@@ -78,7 +88,7 @@ def conclude(folder: RunFolder, job_id: str, slurm: str) -> tuple[State, str | N
     """
     from softlookup import lock
 
-    _freshen(folder.path)
+    freshen(folder.path)
     state, reason = folder.state(), folder.reason()
     if state not in ("queued", "running", None):
         return state, reason
@@ -97,7 +107,7 @@ def conclude(folder: RunFolder, job_id: str, slurm: str) -> tuple[State, str | N
     return concluded, told
 
 
-def _freshen(folder: Path) -> None:
+def freshen(folder: Path) -> None:
     """Have a network file system look again: what another machine wrote may not be seen here yet."""
     if folder.is_dir():
         folder.chmod(folder.stat().st_mode)

@@ -31,6 +31,7 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
         """Raises UserError for a mistake in the config of any job, before the first one starts."""
         from hydra_plugins.softlookup_launcher._launch import launch
+        from softlookup import provenance, timing
         from softlookup.sweep import Sweep, cores
 
         workers = self.config.workers or cores(self.config.threads)
@@ -40,4 +41,6 @@ class LocalLauncher(Launcher):
             job_overrides,
             workers,
             lambda configs: Sweep(configs, configs[0]["workers"]).run(),
+            timing.here,
+            provenance.machine(),
         )

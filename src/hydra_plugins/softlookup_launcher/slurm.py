@@ -38,4 +38,4 @@ class SlurmLauncher(Submitit):
         from hydra_plugins.softlookup_launcher._launch import launch
 
         cluster = Cluster(self.params)
-        return launch(self.loader, self.config, job_overrides, cluster.parallel, cluster.run)
+        return launch(self.loader, self.config, job_overrides, cluster.parallel, cluster.run, cluster.time, None)
