@@ -134,6 +134,13 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("checkpoint_seconds=inf", "expected a number"),
         ("checkpoint_seconds=-1", "expected at least 0"),
         ("processes=0", "expected at least 1"),
+        ("accumulate=0", "accumulate=0: expected at least 1"),
+        ("average=13", "average=13: expected at most validations=12"),
+        ("average=2 keep=best", "takes the weights of the budget's last shares, whatever was best; set average=0"),
+        ("average=2 patience=2", "set average=0, or keep=last and patience=null"),
+        ("patience=11", "patience=11: with validations=12 no run can end early; expected at most 10"),
+        ("watch=token_accuracy", "watch=token_accuracy: nothing heeds it; set keep=best or patience=N"),
+        ("watch_sentences=7", "watch_sentences=7: only watch=bleu decodes sentences"),
         ("processes=null", "expected a whole number, got NoneType None"),
         ("confirm=1", "confirm=1: expected true or false"),
         # Lists, dicts and nothing where a value belongs, a value where a part belongs.

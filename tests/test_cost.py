@@ -193,3 +193,21 @@ def test_times_of_few_steps():
 def test_slow_first_steps_count_in_the_total_alone():
     found = summarize_steps([100.0] * 3 + [2.0] * 27, [7] * 30)
     assert found == {"seconds_per_step": 2.0, "tokens_per_second": 3.5, "training_seconds": 354.0}
+
+
+def test_a_step_of_several_calls_has_the_peak_of_one_and_the_gradient_that_waits():
+    """Gradients of the first call lie beside all of the second; its activations are gone."""
+    module, inputs = nn.Linear(17, 19, bias=False), torch.ones(2, 17)
+    optimizer = torch.optim.SGD(module.parameters())
+
+    def measured(calls):
+        def step():
+            for _ in range(calls):
+                module(inputs).sum().backward()
+            optimizer.step()
+
+        return peak_bytes(step, module, optimizer, CPU)["peak_bytes"]
+
+    # Weight and gradient, and in a second backward pass the new gradient ahead of their sum; the loss and its gradient.
+    assert measured(1) == (2 * 17 * 19 + 2) * FLOAT
+    assert measured(2) == measured(3) == (3 * 17 * 19 + 2) * FLOAT

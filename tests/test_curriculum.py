@@ -63,7 +63,7 @@ def test_a_task_of_one_length_has_one_limit(choice: str) -> None:
 @pytest.mark.parametrize("budget", [997, 5003])
 def test_every_curriculum_shows_the_budget_to_within_one_sentence(choice: str, budget: int) -> None:
     curriculum, shown = make(choice), 0
-    for batch in TrainingStream(Toy(), curriculum, seed=3, budget=budget, batching=Batching(61)):
+    for (batch,) in TrainingStream(Toy(), curriculum, seed=3, budget=budget, batching=Batching(61)):
         limit = curriculum.length(min(1.0, shown / budget))
         assert max(len(example.source) for example in batch.examples) <= limit
         shown += int(batch.target_mask.sum())
@@ -87,6 +87,12 @@ def test_linear_by_hand(progress: float, length: int) -> None:
 def test_staged_by_hand(progress: float, length: int) -> None:
     # Quarters of the way from 2 to 13: 4.75, 7.5, 10.25, 13, rounded down; a new one every 0.2.
     assert Staged(Toy(), stages=3, until=0.6).length(progress) == length
+
+
+def test_staged_has_as_many_steps_as_it_was_asked_for() -> None:
+    for stages in range(1, 12):
+        limits = {Staged(Toy(), stages, until=0.5).length(step / 10007) for step in range(10008)}
+        assert len(limits) == stages + 1
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.05, 0.125, 0.25, 0.5, 1.0])
@@ -137,6 +143,7 @@ def test_adaptive_starts_within_the_training_lengths(start: int, length: int) ->
     [
         (lambda: Linear(Toy(), until=0.0), r"curriculum\.until=0\.0"),
         (lambda: Linear(Toy(), until=1.5), r"curriculum\.until=1\.5"),
+        (lambda: Staged(Toy(), stages=12, until=0.5), r"stages=12: source lengths from 2 to 13 have room for 11 steps"),
         (lambda: Staged(Toy(), stages=0, until=0.5), r"curriculum\.stages=0"),
         (lambda: Staged(Toy(), stages=1, until=-1.0), r"curriculum\.until=-1\.0"),
         (lambda: Competence(Toy(), initial=1.1, until=0.5), r"curriculum\.initial=1\.1"),

@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,10 @@ def stream(
 ) -> TrainingStream:
     curriculum = Linear(Toy(), until=0.5) if linear else Fixed(Toy())
     return TrainingStream(Toy(), curriculum, seed, budget, Batching(batch_tokens), **given)
+
+
+def flat(groups: Iterable[list[Batch]]) -> list[Batch]:
+    return [batch for group in groups for batch in group]
 
 
 def check(batch: Batch) -> None:
@@ -76,7 +82,7 @@ def test_a_long_example_does_not_make_a_batch_of_long_rows() -> None:
 
 @pytest.mark.parametrize("budget", [1, 53, 54, 1009, 3001])
 def test_the_stream_gives_its_budget_to_within_one_sentence(budget: int) -> None:
-    batches = list(stream(budget=budget))
+    batches = flat(stream(budget=budget))
     given = sum(int(batch.target_mask.sum()) for batch in batches)
     assert budget <= given < budget + 14
     for batch in batches:
@@ -86,7 +92,7 @@ def test_the_stream_gives_its_budget_to_within_one_sentence(budget: int) -> None
 
 
 def test_nothing_that_was_drawn_is_lost_on_the_way_into_batches() -> None:
-    given = Counter(example for batch in stream() for example in batch.examples)
+    given = Counter(example for batch in flat(stream()) for example in batch.examples)
     drawn = Toy().training(np.random.default_rng(3), lambda: 13)
     first_pool = [next(drawn) for _ in range(20)]
     assert all(given[example] for example in first_pool)
@@ -95,40 +101,72 @@ def test_nothing_that_was_drawn_is_lost_on_the_way_into_batches() -> None:
 @pytest.mark.parametrize("linear", [False, True])
 def test_one_seed_gives_one_stream(linear: bool) -> None:
     def told(seed: int) -> list[tuple[Example, ...]]:
-        return [batch.examples for batch in stream(seed, linear=linear)]
+        return [batch.examples for batch in flat(stream(seed, linear=linear))]
 
     assert told(3) == told(3)
     assert told(3) != told(5)
 
 
-def test_a_stream_goes_on_where_it_was_left_in_segments() -> None:
-    whole = [batch.examples for batch in stream()]
-    parted = stream(segment=7)
+def tokens(group: list[Batch]) -> int:
+    return sum(int(batch.target_mask.sum()) for batch in group)
+
+
+@pytest.mark.parametrize("validations", [1, 5, 12, 13])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_the_stream_pauses_at_the_end_of_every_equal_share_of_the_budget(validations: int, accumulate: int) -> None:
+    whole = [batch.examples for batch in flat(stream())]
+    parted = stream(validations=validations, accumulate=accumulate)
     parts = []
-    while part := [batch.examples for batch in parted]:
+    while part := list(parted):
         parts.append(part)
-    assert [len(part) for part in parts[:-1]] == [7] * (len(parts) - 1)
-    assert [examples for part in parts for examples in part] == whole
+    assert [batch.examples for part in parts for batch in flat(part)] == whole
+    assert len(parts) == validations
+    seen = 0
+    for number, part in enumerate(parts, 1):
+        seen += sum(map(tokens, part))
+        end = 3001 * number / validations
+        assert seen >= end > seen - tokens(part[-1])  # behind the first step that reaches it
 
 
-@pytest.mark.parametrize("linear", [False, True])
+def test_a_step_that_crosses_several_ends_makes_one_pause() -> None:
+    """A budget of 101 in batches of 53 or a few more: two steps for seven shares."""
+    parted = stream(budget=101, validations=7)
+    parts = []
+    while part := list(parted):
+        parts.append(len(part))
+    assert parts == [1, 1]
+
+
+def test_a_step_has_so_many_batches_and_the_last_one_what_is_left() -> None:
+    whole = [batch.examples for batch in flat(stream())]
+    groups = [[batch.examples for batch in group] for group in stream(accumulate=7)]
+    assert [examples for group in groups for examples in group] == whole
+    *sizes, last = map(len, groups)
+    assert set(sizes) == {7}
+    assert last == len(whole) % 7 > 0
+
+
+@pytest.mark.parametrize(("linear", "accumulate"), [(False, 1), (True, 1), (True, 5)])
 @pytest.mark.parametrize("prefetched", [0, 1])
-def test_a_place_that_was_written_down_is_found_again(linear: bool, prefetched: int) -> None:
-    whole = [batch.examples for batch in stream(linear=linear)]
-    for behind in range(len(whole)):
-        read = stream(linear=linear)
-        given = [examples for examples, _ in zip((b.examples for b in read), range(behind + prefetched), strict=False)]
+def test_a_place_that_was_written_down_is_found_again(linear: bool, prefetched: int, accumulate: int) -> None:
+    def told(groups: Iterable[list[Batch]]) -> list[list[tuple[Example, ...]]]:
+        return [[batch.examples for batch in group] for group in groups]
+
+    whole = told(stream(linear=linear, accumulate=accumulate))
+    for behind in range(len(whole) + 1):
+        read = stream(linear=linear, accumulate=accumulate)
+        given = told(islice(read, behind + prefetched))
         assert given == whole[: behind + prefetched]
         place = json.loads(json.dumps(read.state_dict(behind)))  # plain values alone
-        again = stream(linear=linear)
+        again = stream(linear=linear, accumulate=accumulate)
         again.load_state_dict(place)
-        assert [batch.examples for batch in again] == whole[behind:]
+        assert told(again) == whole[behind:]
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_processes_share_every_batch_and_no_row_is_anybody_elses(count: int) -> None:
-    whole = [batch.examples for batch in stream()]
-    shares = [list(stream(processes=Processes(rank, count))) for rank in range(count)]
+    whole = [batch.examples for batch in flat(stream())]
+    shares = [flat(stream(processes=Processes(rank, count))) for rank in range(count)]
     for batch, *own in zip(whole, *shares, strict=True):
         counted = [e for part in own for e, mask in zip(part.examples, part.target_mask, strict=True) if mask.any()]
         assert Counter(counted) == Counter(batch)
@@ -141,14 +179,14 @@ def test_a_process_without_a_row_of_its_own_takes_part_with_padding() -> None:
 
 
 def test_the_curriculum_bounds_what_is_drawn() -> None:
-    longest = [max(len(example.source) for example in batch.examples) for batch in stream(linear=True)]
+    longest = [max(len(example.source) for example in batch.examples) for batch in flat(stream(linear=True))]
     assert longest[0] == 2
     assert max(longest) == 13
 
 
 def test_the_data_module_gives_the_stream_and_the_whole_validation_set() -> None:
     data = Data(stream(), Toy().validation())
-    assert [batch.examples for batch in data.train_dataloader()] == [batch.examples for batch in stream()]
+    assert [batch.examples for batch in flat(data.train_dataloader())] == [batch.examples for batch in flat(stream())]
     shown = [example for batch in data.val_dataloader() for example in batch.examples]
     assert Counter(shown) == Counter(Toy().validation())
 

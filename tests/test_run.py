@@ -12,28 +12,59 @@ import numpy as np
 import pytest
 import torch
 
-from softlookup.config import composed
+from softlookup.batch import collate
+from softlookup.config import build, composed
 from softlookup.construct import device_of
 from softlookup.errors import UserError
 from softlookup.evaluation import Output, _translation
 from softlookup.record import RunFolder
 from softlookup.run import start
 from softlookup.task.grammar import Grammar
+from softlookup.trained import load
 from softlookup.vocabulary import EOS, UNK, UNKNOWN
 
 TRAIN = Path(__file__).parents[1] / "src" / "train.py"
 TINY = ["task.longest=5", "encoder.width=7", "decoder.width=14", "tracking=disabled", "device=cpu"]
 
 
-def test_the_row_holds_the_validation_of_the_final_model(tmp_path: Path) -> None:
-    config = composed([*TINY, "budget=3100", "batch_tokens=100", "validations=4", f"runs_dir={tmp_path}"])
+@pytest.mark.parametrize("kept", ["last", "average", "best"])
+def test_the_row_holds_the_validation_of_the_final_model(kept: str, tmp_path: Path) -> None:
+    """Of the last weights, of the mean of two, and of the best: at such a rate the last are not the best."""
+    measured = {"last": [], "average": ["average=2"], "best": ["keep=best", "optimizer.rate=0.3", "schedule=constant"]}
+    words = [*TINY, "budget=3100", "batch_tokens=100", "validations=4", *measured[kept], f"runs_dir={tmp_path}"]
+    config = composed(words)
     start(config)
     folder = RunFolder.of(config)
     row, last = folder.result(), folder.last_record()
     assert row is not None
     assert last["tokens"] == row["metrics"]["train/tokens"]
-    assert last["validation/loss"] == row["metrics"]["validation/loss"]
+    model, batch = load(folder.path).model, collate(build(config["task"]).validation())
+    with torch.no_grad():
+        loss = torch.nn.functional.cross_entropy(model(batch)[0], batch.target[batch.target_mask]).item()
+    assert row["metrics"]["validation/loss"] == pytest.approx(loss, abs=1e-5)
+    assert (row["metrics"]["validation/loss"] == last["validation/loss"]) == (kept == "last")
+    if kept == "best":
+        best = min(folder.records(), key=lambda record: record["validation/loss"])
+        value = {"step": best["step"], "tokens": best["tokens"], "value": best["validation/loss"]}
+        assert row["kept"] == {"weights": "best", "metric": "validation/loss", **value}
+    assert row["kept"]["weights"] == kept
+    assert row["ended"] == "budget"
     assert not row["provenance"]["command"].startswith("/")
+    # What was asked for, and not one more.
+    assert len(folder.records()) == row["metrics"]["train/validations"] == 4
+    assert row["metrics"].get("train/averaged") == (2 if kept == "average" else None)
+
+
+def test_validations_that_fall_into_one_step_are_counted_once_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*TINY, "budget=300", "batch_tokens=100", "validations=7", "average=7", f"runs_dir={tmp_path}"]
+    config = composed(words)
+    start(config)
+    row = RunFolder.of(config).result()
+    assert row is not None
+    assert (row["metrics"]["train/validations"], row["metrics"]["train/averaged"]) == (3, 7)
+    assert "validations=7: measured 3 times; some of the 3 steps crossed the ends of several" in capsys.readouterr().out
 
 
 def test_a_warm_up_that_the_budget_cuts_off_is_told_at_the_start(

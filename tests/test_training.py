@@ -171,17 +171,28 @@ def test_an_adaptive_curriculum_hears_the_validation_and_its_growth_is_logged() 
 def test_the_average_is_the_mean_of_the_last_and_goes_on_from_its_state() -> None:
     values = [1.0, 2.0, 4.0, 8.0, 16.0]
     model = torch.nn.Linear(1, 1, bias=False)
-    average = Average(last=3, validations=5)
-    for place, value in enumerate(values, 1):
+    average = Average(last=3, count=5)
+    for place, value in enumerate(values):
         torch.nn.init.constant_(model.weight, value)
-        average.take(place / 5, model)
-        again = Average(last=3, validations=5)
+        average.take(place, place + 1, model)
+        again = Average(last=3, count=5)
         again.load_state_dict(average.state_dict())
         average = again
     assert average.count == 3
     average.into(model)
     assert model.weight.item() == pytest.approx((4 + 8 + 16) / 3)
-    none = Average(last=0, validations=5)
-    none.take(1.0, model)
+    none = Average(last=0, count=5)
+    none.take(0, 5, model)
     none.into(model)
     assert (none.count, model.weight.item()) == (0, pytest.approx(28 / 3))
+
+
+def test_weights_at_the_ends_of_several_shares_count_for_each_of_them() -> None:
+    """Of seven shares the last four: a step from the second to the fifth end counts twice, then one, then one."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = Average(last=4, count=7)
+    for before, now, value in ((0, 2, 100.0), (2, 5, 3.0), (5, 6, 11.0), (6, 7, 23.0)):
+        torch.nn.init.constant_(model.weight, value)
+        average.take(before, now, model)
+    average.into(model)
+    assert (average.count, model.weight.item()) == (4, pytest.approx((2 * 3 + 11 + 23) / 4))

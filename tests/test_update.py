@@ -129,9 +129,9 @@ def test_the_step_that_is_measured_is_the_one_that_training_takes() -> None:
     trained = copy.deepcopy(measured)
     probe(made, task, measured).step()
     training = Training(trained, plan_of(made), build(made["curriculum"])(task), made["budget"], lambda _: None)
-    training.manual_backward = torch.Tensor.backward  # type: ignore[assignment,method-assign]
+    training._backward = lambda loss, _: loss.backward()
     training.configure_optimizers()
-    training.training_step(fixed_batch(task), 0)
+    training.training_step([fixed_batch(task)], 0)
     for ours, theirs in zip(measured.parameters(), trained.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -148,3 +148,19 @@ def test_a_validation_sentence_longer_than_any_of_training_is_not_measured_with(
     batch = fixed_batch(build(made["task"]))
     assert sorted(len(example.source) for example in batch.examples) == list(range(11, 43))
     assert batch.target.size(1) == 3
+
+
+@pytest.mark.parametrize("loss_mean", ["token", "sentence"])
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_several_batches_to_a_step_are_one_so_many_times_as_large(loss_mean: str, clip: float | None) -> None:
+    """Batches of unequal numbers of sentences and tokens; gradients and weights, to 1e-6."""
+    plan = Plan(Sgd(rate=0.5, clip=clip), WARM, 0.1, loss_mean)
+    parts = [drawn(2, 3), drawn(13), drawn(5, 7, 7, 11)]
+    together, apart = model(), model()
+    joined = collate([example for part in parts for example in part.examples])
+    ours, theirs = gradients(together, plan, joined), gradients(apart, plan, *parts)
+    assert any(gradient.abs().max() > 1e-3 for gradient in ours.values())
+    for name, gradient in ours.items():
+        assert torch.allclose(gradient, theirs[name], rtol=0, atol=1e-6), name
+    for name, weight in together.state_dict().items():
+        assert torch.allclose(weight, apart.state_dict()[name], rtol=0, atol=1e-6), name

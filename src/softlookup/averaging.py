@@ -7,26 +7,27 @@ from torch import Tensor, nn
 
 
 class Average:
-    """θ̄ = (1/n) Σ θ_i over the weights behind the last `last` of `validations` validations.
+    """θ̄ = (1/n) Σ θ_k over the weights at the last n = `last` of `count` equal shares of the budget.
 
-    They lie at equal shares of the budget. Vaswani et al. 2017, section 6.1, average the last 5 or 20 checkpoints in
-    this way. With `last` 0 nothing is averaged. One sum is kept, in float64, however many there are.
+    Vaswani et al. 2017, section 6.1, average the last 5 or 20 checkpoints in this way. The weights behind a step that
+    crosses the ends of several shares are those of each of them. With `last` 0 nothing is averaged. One sum is
+    kept, in float64, however many there are.
     """
 
-    def __init__(self, last: int, validations: int) -> None:
-        # Half a share ahead of the first that counts: batches do not end where shares do.
-        self.begins = 1 - (last - 0.5) / validations
+    def __init__(self, last: int, count: int) -> None:
+        self.first = count - last  # shares that do not count
         self.count = 0
         self._sum: dict[str, Tensor] = {}
 
-    def take(self, progress: float, model: nn.Module) -> None:
-        """Count the weights of a validation at `progress` in, if it is one of the last."""
-        if progress <= self.begins:
+    def take(self, before: int, now: int, model: nn.Module) -> None:
+        """Count the weights of a model in for those of the shares `before` + 1 to `now` that are among the last."""
+        times = now - max(before, self.first)
+        if times <= 0:
             return
-        self.count += 1
+        self.count += times
         for name, value in model.state_dict().items():
-            own = value.detach().to(torch.float64)
-            self._sum[name] = self._sum[name] + own if name in self._sum else own.clone()
+            own = value.detach().to(torch.float64) * times
+            self._sum[name] = self._sum[name] + own if name in self._sum else own
 
     def into(self, model: nn.Module) -> None:
         """Give the model the mean of what was taken; without any it keeps its own."""

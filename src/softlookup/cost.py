@@ -54,10 +54,16 @@ def _tracked(
     from torch.distributed._tools.mem_tracker import MemTracker
 
     class Tracker(MemTracker):
-        """Without the share of each module's inputs, which no one reads here and which fails on packed sequences."""
+        """Without shares of modules, which no one reads here: those of inputs fail on packed sequences, and all of them
+        where a step calls the model several times."""
 
         def _track_inputs_or_outputs(self, args: Any) -> int:  # noqa: ARG002
             return 0
+
+        def _pre_fw_hook(self, called: nn.Module, inputs: Any) -> None:
+            if called is module:
+                self.reset_mod_stats()
+            super()._pre_fw_hook(called, inputs)
 
     tracker = Tracker()
     tracker.track_external(module, optimizer)

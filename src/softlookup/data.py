@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from softlookup.batch import collate, evaluation_batches
+from softlookup.cadence import Cadence
 from softlookup.contract import Batch, Curriculum, Example, Task
 from softlookup.errors import UserError
 from softlookup.processes import ALONE, Processes
@@ -72,9 +73,10 @@ class TrainingStream(IterableDataset):
     pass after pass. Passes so small that several fit a batch (of a small corpus, or under a low limit) share a pool, as
     many whole ones as fill a batch: otherwise a few sentences would make a step of their own again and again.
 
-    An iteration gives the batches up to the next multiple of `segment` (None: all), and the next one goes on from
-    there. `state_dict` is the place behind a number of batches, for those who prefetch too. Of several `processes`,
-    each is given its own rows of every batch.
+    What is given are groups of `accumulate` batches, each of them one step; the last may have fewer. An iteration ends
+    behind the step that crosses the end of one of `validations` equal shares of the budget, or of several, and
+    the next one goes on from there. `state_dict` is the place behind a number of steps, for those who prefetch too. Of
+    several `processes`, each is given its own rows of every batch.
     """
 
     def __init__(
@@ -84,14 +86,16 @@ class TrainingStream(IterableDataset):
         seed: int,
         budget: int,
         batching: Batching,
-        segment: int | None = None,
+        validations: int = 1,
         processes: Processes = ALONE,
+        accumulate: int = 1,
     ) -> None:
         self.curriculum = curriculum
         self.budget = budget
         self.batching = batching
-        self.segment = segment
+        self.cadence = Cadence(budget, validations)
         self.processes = processes
+        self.accumulate = accumulate
         self._generator = np.random.default_rng(seed)
         self._limit = 0
         self._examples = task.training(self._generator, lambda: self._limit)
@@ -102,20 +106,28 @@ class TrainingStream(IterableDataset):
         # The places at which the present pool and the one before it were drawn: a prefetched batch may have drawn one.
         self._places: list[dict[str, Any]] = []
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[list[Batch]]:
         while self._given < self.budget:
-            if self._next == len(self._pool):
-                self._draw_pool(self.curriculum.length(self._given / self.budget))
-            batch = self._pool[self._next]
-            self._next += 1
-            self._batches += 1
-            self._given += sum(len(example.target) + 1 for example in batch)
-            yield share(batch, self.processes)
-            if self.segment is not None and self._batches % self.segment == 0:
+            before = self.cadence.passed(self._given)
+            group = [self._batch()]
+            while len(group) < self.accumulate and self._given < self.budget:
+                group.append(self._batch())
+            yield group
+            if self.cadence.passed(self._given) > before:
                 return
 
-    def state_dict(self, batches: int) -> dict[str, Any]:
-        """The place behind the first `batches`, which are those given or the prefetched one less: plain values."""
+    def _batch(self) -> Batch:
+        if self._next == len(self._pool):
+            self._draw_pool(self.curriculum.length(self._given / self.budget))
+        batch = self._pool[self._next]
+        self._next += 1
+        self._batches += 1
+        self._given += sum(len(example.target) + 1 for example in batch)
+        return share(batch, self.processes)
+
+    def state_dict(self, steps: int) -> dict[str, Any]:
+        """The place behind the first `steps`, which are those given or the prefetched one less: plain values."""
+        batches = min(steps * self.accumulate, self._batches)  # only the last step of all has fewer
         place = [place for place in self._places if place["batches"] <= batches][-1:]
         return {"place": place[0] if place else None, "batches": batches}
 
@@ -182,7 +194,8 @@ class TrainingStream(IterableDataset):
 
 
 class Data(pl.LightningDataModule):
-    """The one data module: an endless task cut to a budget, and its fixed validation set.
+    """The one data module: an endless task cut to a budget, a group of batches for each step, and its fixed validation
+    set.
 
     Of several processes, each has its own rows of a training batch and its own batches of validation.
     """
@@ -192,8 +205,13 @@ class Data(pl.LightningDataModule):
         self.stream = stream
         self.validation = stream.processes.share(evaluation_batches(validation))
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
-        return batch.to(device)
+    def transfer_batch_to_device(
+        self,
+        batch: Batch | list[Batch],
+        device: torch.device,
+        dataloader_idx: int,  # noqa: ARG002
+    ) -> Batch | list[Batch]:
+        return [one.to(device) for one in batch] if isinstance(batch, list) else batch.to(device)
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(self.stream, batch_size=None)

@@ -13,20 +13,22 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
-from softlookup.averaging import Average
 from softlookup.checkpoint import Checkpoints
 from softlookup.config import build
 from softlookup.construct import device_of, plan_of
 from softlookup.contract import Curriculum, Example, Task
 from softlookup.data import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
+from softlookup.excerpt import Excerpt
 from softlookup.identity import flat, hashed
 from softlookup.processes import Processes
 from softlookup.progress import Progress, Signals
+from softlookup.search.greedy import Greedy
 from softlookup.seeds import derived_seed
 from softlookup.seq2seq import Seq2Seq
 from softlookup.stop import Stop
 from softlookup.training import Training
+from softlookup.watching import Watch
 
 # What is not hashed into a run's name, and may still change the last bits of a result.
 BITS = ("threads", "processes", "device")
@@ -57,15 +59,16 @@ class Fit:
         budget, seed = config["budget"], config["seed"]
         self.validation = task.validation()
         batching = Batching(config["batch_tokens"], config["batch_sentences"], config["pool"])
-        # One epoch of Lightning's is what lies between two validations.
-        steps = max(1, int(budget // batching.target_tokens(self.validation)))
-        self.segment = max(1, steps // config["validations"])
+        steps = max(1, int(budget // (batching.target_tokens(self.validation) * config["accumulate"])))
         data_seed = derived_seed(seed, "data")
-        self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, self.segment, processes)
+        # One epoch of Lightning's is what lies between two validations.
+        parts = config["validations"], processes, config["accumulate"]
+        self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, *parts)
         plan = plan_of(config)
         self.notes = plan.schedule.notes(budget, steps)
-        average = Average(config["average"], config["validations"])
-        self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, average)
+        self.watch = Watch(f"validation/{config['watch']}", config["keep"] == "best", config["patience"])
+        measured = config["validations"], config["average"], self.watch, self._further(task)
+        self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, *measured)
         self.training.quiet = self._quiet
         self.records = 0
         self.digest: str | None = None
@@ -107,18 +110,57 @@ class Fit:
                 ".*does not have many work.*",
             ):
                 warnings.filterwarnings("ignore", message=advice)
-            if self._due():
+            if training.due:  # the checkpoint lies between the last step of a share and its validation
                 trainer.validate(training, datamodule=data, verbose=False)
-            if training.tokens < training.budget:
+            if not training.over:
                 trainer.fit(training, datamodule=data)
-        training.average.into(training.model)
+            if training.average.count:  # of its weights nothing was measured yet
+                training.average.into(training.model)
+                training.settled = True
+                trainer.validate(training, datamodule=data, verbose=False)
+        if self.watch.keep and self.watch.best:
+            self.watch.into(training.model)
+            training.last_validation = self.watch.best["values"]
         return training
 
-    def _due(self) -> bool:
-        """Whether the checkpoint lies between the last step of a segment and its validation."""
-        training = self.training
-        ended = training.steps % self.segment == 0 or training.tokens >= training.budget
-        return ended and training.validated_at != training.tokens
+    def _further(self, task: Task) -> Callable[[Seq2Seq], dict[str, float]]:
+        """What a validation measures besides loss and token accuracy."""
+        if self.config["watch"] != "bleu":
+            return lambda _: {}
+        limits = self.config["search"]["longest_ratio"], self.config["search"]["longest_extra"]
+        excerpt = Excerpt(task, self.config["watch_sentences"], Greedy(*limits), self.processes)
+        return lambda model: {"bleu": excerpt.bleu(model)}
+
+    def remarks(self) -> list[str]:
+        """Tell, behind the fit, what came out otherwise than it was asked for."""
+        asked, training, best = self.config["validations"], self.training, self.watch.best
+        told = []
+        if training.cadence.passed(training.tokens) != training.validations:
+            told.append(
+                f"validations={asked}: measured {training.validations} times; some of the {training.steps} steps "
+                "crossed the ends of several shares of the budget at once"
+            )
+        if self.ended == "patience":
+            told.append(
+                f"patience={self.config['patience']}: ended after {training.tokens:,} of {training.budget:,} target "
+                f"tokens; {self.watch.metric} was best after {best and best['tokens']:,}"
+            )
+        return told
+
+    @property
+    def ended(self) -> str:
+        """What ended the run: its budget, or its patience."""
+        return "budget" if self.training.tokens >= self.training.budget else "patience"
+
+    def kept(self) -> dict[str, Any]:
+        """Return which weights are the final ones, and when they were made."""
+        training, best = self.training, self.watch.best
+        if training.average.count:
+            return {"weights": "average", "of": training.average.count}
+        if self.watch.keep and best:
+            told = {name: best[name] for name in ("step", "tokens", "value")}
+            return {"weights": "best", "metric": self.watch.metric, **told}
+        return {"weights": "last", "step": training.steps, "tokens": training.tokens}
 
     def _trainer(self) -> pl.Trainer:
         many = self.processes.count > 1
@@ -149,7 +191,7 @@ class Fit:
     def _quiet(self, training: Training) -> None:
         """A moment at which nothing is half done: save if it is time, stop if that was asked for."""
         late = time.perf_counter() - self._saved_at >= self.config["checkpoint_seconds"]
-        ended = training.tokens >= training.budget and training.validated_at == training.tokens
+        ended = training.over and training.validated_at == training.tokens
         training.trainer.should_stop = ended
         stopping = self._all_stop()
         if self.processes.rank == 0 and (late or ended or stopping):

@@ -17,8 +17,8 @@ SENTENCES = 32
 
 @dataclass(frozen=True)
 class Probe:
-    """`step` makes one whole training step and returns when the device has made it; `tokens` are the target tokens of
-    its batch."""
+    """`step` makes one whole training step and returns when the device has made it; `tokens` are the target tokens
+    that it sees."""
 
     step: Callable[[], None]
     optimizer: torch.optim.Optimizer
@@ -36,7 +36,9 @@ def fixed_batch(task: Task) -> Batch:
 
 
 def probe(config: dict[str, Any], task: Task, model: Seq2Seq) -> Probe:
-    """The training step of a config: clipping, smoothing, mean of the loss and rate are those of its first step.
+    """The training step of a config, with the fixed batch in place of each that makes a step.
+
+    Clipping, smoothing, mean of the loss and rate are those of its first step.
 
     Its calls change `model`, which is put into training mode: pass a copy of one that matters.
     """
@@ -47,8 +49,8 @@ def probe(config: dict[str, Any], task: Task, model: Seq2Seq) -> Probe:
     model.train()
 
     def step() -> None:
-        update(model, optimizer, plan, [batch], config["budget"])
+        update(model, optimizer, plan, [batch] * config["accumulate"], config["budget"])
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    return Probe(step, optimizer, int(batch.target_mask.sum()))
+    return Probe(step, optimizer, config["accumulate"] * int(batch.target_mask.sum()))

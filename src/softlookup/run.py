@@ -105,11 +105,13 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
 
     try:
         training = fit.run(emit)
+        for remark in fit.remarks():
+            print(remark)
         if len(folder.records()) != fit.records:
             raise RuntimeError(f"{folder.metrics_path} was deleted or changed while the run went on")
         model = model.to(device)
         measured = _evaluate(config, task, model, device, processes)
-        row = _row(config, folder, task, training, measured)
+        row = _row(config, folder, task, fit, measured)
         row["cost"] = _cost(config, task, model, training, fit.seconds + time.perf_counter() - started)
         row["files"] = trained.keep(folder.path, model, task)
         folder.write_alignments(measured.arrays())
@@ -145,9 +147,8 @@ def _cost(config: dict[str, Any], task: Task, model: Seq2Seq, training: Training
     }
 
 
-def _row(
-    config: dict[str, Any], folder: RunFolder, task: Task, training: Training, measured: Evaluation
-) -> dict[str, Any]:
+def _row(config: dict[str, Any], folder: RunFolder, task: Task, fit: Fit, measured: Evaluation) -> dict[str, Any]:
+    training = fit.training
     return {
         "id": folder.id,
         "experiment": config["experiment_name"],
@@ -162,10 +163,13 @@ def _row(
         "metrics": {
             "train/tokens": training.tokens,
             "train/steps": training.steps,
+            "train/validations": training.validations,
             **({"train/averaged": training.average.count} if training.average.count else {}),
             **training.last_validation,
             **measured.metrics,
         },
+        "ended": fit.ended,
+        "kept": fit.kept(),
         "by_length": measured.by_length,
         "signatures": measured.signatures,
         "longest": task.trained,

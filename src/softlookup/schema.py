@@ -29,7 +29,12 @@ SETTINGS = {
     "loss_mean": Setting(str, words="token|sentence"),
     "tying": Setting(str, words="none|target|all"),
     "average": Setting(int, 0, 10**5),
+    "accumulate": Setting(int, 1, 10**4),
     "validations": Setting(int, 1, 10**5),
+    "keep": Setting(str, words="last|best"),
+    "patience": Setting(int | None, 1, 10**5),
+    "watch": Setting(str, words="loss|token_accuracy|bleu"),
+    "watch_sentences": Setting(int | None, 1, 10**6),
     "runs_dir": Setting(str, words=r".+"),
     "experiment_name": Setting(str, words=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"),
     "workers": Setting(int | None, 1, _MACHINE),
@@ -70,6 +75,31 @@ def check_settings(config: dict[str, Any]) -> None:
             raise UserError(f"{key}={told(value)}: expected {words}")
         if setting.most and value is not None:
             _check_bounds(key, value, setting.least, setting.most)
+    _check_final_weights(config)
+
+
+def _check_final_weights(config: dict[str, Any]) -> None:
+    """What says which weights are the final ones: settings that contradict each other, and those that do nothing."""
+    average, validations, patience = config["average"], config["validations"], config["patience"]
+    watches = config["keep"] == "best" or patience is not None
+    if average > validations:
+        raise UserError(
+            f"average={average}: expected at most validations={validations}, behind which the weights are taken"
+        )
+    if average and watches:
+        raise UserError(
+            f"average={average} takes the weights of the budget's last shares, whatever was best; set average=0, or "
+            "keep=last and patience=null"
+        )
+    if patience is not None and patience > validations - 2:
+        raise UserError(
+            f"patience={patience}: with validations={validations} no run can end early; expected at most "
+            f"{validations - 2}, or more validations"
+        )
+    if config["watch"] == "token_accuracy" and not watches:
+        raise UserError("watch=token_accuracy: nothing heeds it; set keep=best or patience=N")
+    if config["watch_sentences"] is not None and config["watch"] != "bleu":
+        raise UserError(f"watch_sentences={config['watch_sentences']}: only watch=bleu decodes sentences")
 
 
 def check_value(path: str, value: Any, expected: Any) -> None:

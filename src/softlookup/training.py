@@ -3,21 +3,25 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 
 from softlookup.averaging import Average
+from softlookup.cadence import Cadence
 from softlookup.contract import Batch, Curriculum
 from softlookup.processes import ALONE, Processes
 from softlookup.seeds import derived_seed, seed_everything
 from softlookup.seq2seq import Seq2Seq
 from softlookup.update import Plan, update
 from softlookup.vocabulary import UNK
+from softlookup.watching import Watch
 
 
 def _mean() -> MeanMetric:
@@ -38,7 +42,9 @@ class Training(pl.LightningModule):
     the step alone. `emit` receives one flat record (JSON scalars alone) per validation. `quiet` is called after every
     step and after every validation, when nothing is half done: what `run_state` then gives is all that
     training needs to go on from there. A loss that is not finite raises FloatingPointError with the step. `average`
-    is what the weights behind the last validations are gathered in. Steps are `update`'s.
+    is what the weights at the last of the `validations` equal shares of the budget are gathered in. Steps are
+    `update`'s; a batch of Lightning's is the group of batches of one. `watch` hears every validation, and may end the
+    run ahead of its budget; `further` measures more of a model than loss and accuracy, under `validation/…`.
     """
 
     def __init__(
@@ -50,13 +56,20 @@ class Training(pl.LightningModule):
         emit: Callable[[dict[str, Any]], None],
         seed: int = 0,
         processes: Processes = ALONE,
-        average: Average | None = None,
+        validations: int = 1,
+        average: int = 0,
+        watch: Watch | None = None,
+        further: Callable[[Seq2Seq], dict[str, float]] = lambda _: {},
     ) -> None:
         super().__init__()
         self.automatic_optimization = False  # a whole step is made by `update`, whoever takes it
         self.model = model
         self.plan = plan
-        self.average = average or Average(0, 1)
+        self.cadence = Cadence(budget, validations)
+        self.average = Average(average, validations)
+        self.watch = watch or Watch()
+        self.further = further
+        self.settled = False  # whether what is validated are the final weights, behind all steps
         self.curriculum = curriculum
         self.budget = budget
         self.emit = emit
@@ -76,12 +89,23 @@ class Training(pl.LightningModule):
         self.validation = MetricCollection({"loss": _mean(), "token_accuracy": _mean()})
         self.by_length: dict[int, MeanMetric] = {}
         self.last_validation: dict[str, float] = {}
+        self.validations = 0
         self.validated_at = 0
         self._measured: list[tuple[float, list[int], list[Tensor]]] = []
         self._optimizer: torch.optim.Optimizer | None = None
         self._resumed: dict[str, Any] | None = None
         self._began = time.perf_counter()
         self._started = self._began
+
+    @property
+    def due(self) -> bool:
+        """Whether a share of the budget has ended since the last validation."""
+        return self.cadence.passed(self.tokens) > self.cadence.passed(self.validated_at)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no step left: the budget is spent, or patience has ended."""
+        return self.tokens >= self.budget or self.watch.over
 
     @property
     def progress_share(self) -> float:
@@ -94,17 +118,17 @@ class Training(pl.LightningModule):
             self._optimizer.load_state_dict(self._resumed)
         return self._optimizer
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
         self._started = time.perf_counter()
         # Each process drops out units of its own rows.
         rank = f" of process {self.processes.rank}" if self.processes.rank else ""
         seed_everything(derived_seed(self.seed, f"step {self.steps}{rank}"))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
         assert self._optimizer is not None
         before = self.tokens, self.steps
         made = update(
-            self.model, self._optimizer, self.plan, [batch], self.budget, *before, self.processes, self._backward
+            self.model, self._optimizer, self.plan, batch, self.budget, *before, self.processes, self._backward
         )
         self.tokens += made.tokens
         self.padding += made.padding
@@ -112,11 +136,14 @@ class Training(pl.LightningModule):
         self.last_loss = made.loss
         self.running_loss.update(made.loss, made.tokens)
 
-    def _backward(self, loss: Tensor, last: bool) -> None:  # noqa: ARG002
-        """Lightning's DDP takes the mean of the gradients of all processes."""
-        self.manual_backward(loss)
+    def _backward(self, loss: Tensor, last: bool) -> None:
+        """Lightning's DDP takes the mean of the gradients of all processes, once they are whole."""
+        strategy = self.trainer.strategy
+        waits = isinstance(strategy, ParallelStrategy) and not last
+        with cast(ParallelStrategy, strategy).block_backward_sync() if waits else nullcontext():
+            self.manual_backward(loss)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, outputs: Any, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
         self.steps += 1
         self.step_seconds.append(time.perf_counter() - self._started)
         self._follow_curriculum()
@@ -151,10 +178,15 @@ class Training(pl.LightningModule):
                 self.by_length.setdefault(length, _mean()).update(own)
         # Rounded, since a float32 mean of 0.9 is a hair below the threshold 0.9.
         accuracy = {length: round(metric.compute().item(), 6) for length, metric in sorted(self.by_length.items())}
-        values = {f"validation/{name}": value.item() for name, value in self.validation.compute().items()}
+        measured = {name: value.item() for name, value in self.validation.compute().items()} | self.further(self.model)
+        values = {f"validation/{name}": value for name, value in measured.items()}
         self.last_validation = values
+        if self.settled:
+            return
+        self.average.take(self.cadence.passed(self.validated_at), self.cadence.passed(self.tokens), self.model)
+        self.watch.hear(values, self.steps, self.tokens, self.model)
+        self.validations += 1
         self.validated_at = self.tokens
-        self.average.take(self.progress_share, self.model)
         self.emit(
             {
                 "step": self.steps,
@@ -180,6 +212,7 @@ class Training(pl.LightningModule):
             "curriculum": self.curriculum.state_dict(),
             "running_loss": self.running_loss.state_dict(),
             "average": self.average.state_dict(),
+            "watch": self.watch.state_dict(),
             "step_seconds": torch.tensor(self.step_seconds, dtype=torch.float64),
             "step_tokens": torch.tensor(self.step_tokens),
             "seconds": time.perf_counter() - self._began,
@@ -192,6 +225,7 @@ class Training(pl.LightningModule):
         self.curriculum.load_state_dict(state["curriculum"])
         self.running_loss.load_state_dict(state["running_loss"])
         self.average.load_state_dict(state["average"])
+        self.watch.load_state_dict(state["watch"])
         self.running_loss.update(0.0, 0.0)  # of no weight: torchmetrics warns of a mean that it has not seen updated
         self.step_seconds = state["step_seconds"].tolist()
         self.step_tokens = state["step_tokens"].tolist()
@@ -200,4 +234,4 @@ class Training(pl.LightningModule):
             setattr(self, name, state[name])
 
 
-_PLAIN = ("steps", "tokens", "padding", "limit", "lengths", "last_validation", "validated_at")
+_PLAIN = ("steps", "tokens", "padding", "limit", "lengths", "last_validation", "validations", "validated_at")

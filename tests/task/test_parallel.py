@@ -307,7 +307,7 @@ def test_the_batches_give_every_sentence_once_before_any_again_pass_after_pass(
     tokens = sum(len(task.target_vocabulary.read(target.strip())) + 1 for _, target in lines)
     stream = TrainingStream(task, Fixed(task), 3, passes * tokens, batching)
     counts, ends = Counter[Example](), []
-    for batch in stream:
+    for (batch,) in stream:
         counts.update(batch.examples)
         assert max(counts.values()) == -(-counts.total() // count)  # nothing again before all were given
         if counts.total() % count == 0:
@@ -318,11 +318,11 @@ def test_the_batches_give_every_sentence_once_before_any_again_pass_after_pass(
 def test_under_a_growing_limit_what_is_short_enough_from_the_start_comes_once_a_pass(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(*[2] * 43, *[3] * 19, *[5] * 23, *[7] * 31))
     grown = TrainingStream(task, Linear(task, until=0.7), 3, 1601, Batching(23, pool=2))
-    linear = [example for batch in grown for example in batch.examples]
+    linear = [example for (batch,) in grown for example in batch.examples]
     adaptive = Adaptive(task, 2, 3, 0.9)
     stream = TrainingStream(task, adaptive, 3, 1601, Batching(23, pool=2))
     adapted = []
-    for number, batch in enumerate(stream, 1):
+    for number, (batch,) in enumerate(stream, 1):
         adapted += batch.examples
         if number % 17 == 0:
             adaptive.observe(0.0, {adaptive.length(0.0): 1.0})
@@ -344,7 +344,7 @@ def test_passes_smaller_than_a_batch_share_one_whole(tmp_path: Path, batching: B
         def length(self, progress: float) -> int:  # noqa: ARG002
             return 5
 
-    *batches, _ = TrainingStream(task, Short(task), 3, 997, batching)
+    *batches, _ = [batch for (batch,) in TrainingStream(task, Short(task), 3, 997, batching)]
     assert len(batches) > 9
     for batch in batches:
         assert not batching.full(len(batch.examples), 2 * len(batch.examples))
@@ -359,13 +359,13 @@ def test_a_place_in_any_pass_is_found_again(tmp_path: Path) -> None:
     def stream() -> TrainingStream:
         return TrainingStream(task, Linear(task, until=0.5), 3, 401, Batching(13, pool=2))
 
-    whole = [batch.examples for batch in stream()]
+    whole = [batch.examples for (batch,) in stream()]
     for behind in range(len(whole)):
         read, again = stream(), stream()
         for _ in islice(read, behind):
             pass
         again.load_state_dict(json.loads(json.dumps(read.state_dict(behind))))
-        assert [batch.examples for batch in again] == whole[behind:]
+        assert [batch.examples for (batch,) in again] == whole[behind:]
 
 
 def test_no_example_is_held(tmp_path: Path) -> None:
