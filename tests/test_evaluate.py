@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sacrebleu
+import used_runs
 import yaml
 
 import evaluate as verb
@@ -16,31 +17,16 @@ from softlookup.errors import UserError
 from softlookup.metrics import significance
 from softlookup.record import RunFolder
 from softlookup.run import start
-from softlookup.task.grammar import Grammar
 
 TINY = ["task=multi30k", "task.source=src", "task.target=tgt", "encoder.width=7", "decoder.width=14", "budget=2000"]
 TINY += ["batch_tokens=200", "validations=1", "tracking=disabled", "device=cpu"]
-
-
-def corpus(folder: Path) -> Path:
-    """German sentences of the grammar and their English, in files train.src, train.tgt, dev.src, …, with links."""
-    task = Grammar(longest=9)
-    folder.mkdir()
-    examples = {"train": task.validation()[:101], "dev": task.test()[:23], "test": task.test()[23:54]}
-    for stem, rows in examples.items():
-        sources = [" ".join(task.source_vocabulary.decode(e.source)) for e in rows]
-        (folder / f"{stem}.src").write_text("".join(f"{line}\n" for line in sources))
-        (folder / f"{stem}.tgt").write_text("".join(f"{e.reference}\n" for e in rows))
-    links = [" ".join(f"{s}-{t}" for t, places in enumerate(e.sure) for s in places) for e in examples["test"]]
-    (folder / "links").write_text("".join(f"{line}\n" for line in links))
-    return folder
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of text, and two runs on it: one of heads and joins, one of plain pairs with gold."""
     place = tmp_path_factory.mktemp("text")
-    found = {"text": corpus(place / "text")}
+    found = {"text": used_runs.corpus(place / "text")}
     asked = {
         "heads": ["attention=multi_head", "attention.heads=2", "task.concatenate=2"],
         "plain": ["attention=additive", f"task.alignment={found['text'] / 'links'}"],

@@ -1,4 +1,5 @@
-"""Two small finished runs to use: one with attention, one with a fixed context; and models whose weights are known."""
+"""Two small finished runs to use: one with attention, one with a fixed context; text to train on; and models whose
+weights are known."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from softlookup.config import composed
 from softlookup.contract import Batch
 from softlookup.record import RunFolder
 from softlookup.run import start
+from softlookup.task.grammar import Grammar
 from softlookup.trained import Trained
 from softlookup.vocabulary import Vocabulary
 
@@ -25,6 +27,20 @@ def make(runs_dir: Path) -> dict[str, Path]:
         start(config)
         folders[attention] = RunFolder.of(config).path
     return folders
+
+
+def corpus(folder: Path) -> Path:
+    """German sentences of the grammar and their English, in files train.src, train.tgt, dev.src, …, with links."""
+    task = Grammar(longest=9)
+    folder.mkdir()
+    examples = {"train": task.validation()[:101], "dev": task.test()[:23], "test": task.test()[23:54]}
+    for stem, rows in examples.items():
+        sources = [" ".join(task.source_vocabulary.decode(e.source)) for e in rows]
+        (folder / f"{stem}.src").write_text("".join(f"{line}\n" for line in sources))
+        (folder / f"{stem}.tgt").write_text("".join(f"{e.reference}\n" for e in rows))
+    links = [" ".join(f"{s}-{t}" for t, places in enumerate(e.sure) for s in places) for e in examples["test"]]
+    (folder / "links").write_text("".join(f"{line}\n" for line in links))
+    return folder
 
 
 class Known(nn.Module):

@@ -1,0 +1,35 @@
+"""As it is typed in a fresh clone: train on a folder of one's own text, and evaluate the run on another test set."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import used_runs
+
+HOUSE = Path(__file__).parents[1]
+
+
+def typed(folder: Path, *words: str) -> str:
+    """What a command of the house prints, typed in some folder."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, str(HOUSE / "src" / words[0]), *words[1:]],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_text_of_ones_own_is_trained_on_and_the_run_evaluated_elsewhere(tmp_path: Path) -> None:
+    """Files train.src, train.tgt, dev.src, …; the folder of the run is the one that training prints."""
+    used_runs.corpus(tmp_path / "text")
+    small = ["encoder.width=7", "decoder.width=14", "budget=500", "batch_tokens=200", "validations=1"]
+    text = ["task=multi30k", "task.path=text", "task.source=src", "task.target=tgt", "tracking=disabled"]
+    said = typed(tmp_path, "train.py", *text, *small)
+    (run,) = (line.split(maxsplit=1)[1] for line in said.splitlines() if line.startswith("run "))
+    row = json.loads(typed(tmp_path, "evaluate.py", f"run={run}", "source=text/dev.src", "target=text/dev.tgt"))
+    assert (row["run"], row["examples"]) == (Path(run).name, 23)
+    assert row["same_as"] == ["validation"]
+    assert row["metrics"]["test/bleu"] is not None
