@@ -341,7 +341,7 @@ def test_lengths_are_told_in_the_unit_that_they_were_counted_in(tmp_path, monkey
 def test_teacher_forcing_comes_first_and_free_decoding_says_how_far_it_goes(rows):
     (experiment,) = payload(rows)["experiments"]
     assert [choice["name"] for choice in experiment["tasks"][0]["alignment"]] == [
-        "teacher forcing", "free decoding, up to the first difference from the reference",
+        "teacher forcing", "free decoding, up to the first difference",
     ]  # fmt: skip
     assert title("test/alignment_accuracy") == "alignment accuracy (free decoding, up to the first difference)"
     assert title("forced/alignment_accuracy") == "alignment accuracy (teacher forcing)"

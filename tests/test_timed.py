@@ -59,7 +59,7 @@ def test_without_a_timing_the_wall_time_is_called_one_and_ranks_nothing(tmp_path
     (payload,) = page.payload(rows)["experiments"]
     for task in payload["tasks"]:
         assert [cost["figures"][1] for cost in task["cost"]] == [None] * len(task["cost"])
-        assert task["untimed"].startswith("Not timed (no step of it was timed alone).")
+        assert task["untimed"].startswith("Not timed (a sweep times a step of each variant at its end, and")
 
 
 def test_the_front_over_time_is_that_of_the_timed_steps(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_the_front_over_time_is_that_of_the_timed_steps(tmp_path: Path) -> None:
     assert list(line.x) == pytest.approx([10, 13, 25])
     assert list(line.y) == pytest.approx([means["fixed_max"], means["dot"], means["dot"]])
     (payload,) = page.payload(rows)["experiments"]
-    assert payload["tasks"][0]["untimed"].startswith("Not timed: fixed_mean (no step of it was timed alone).")
+    assert payload["tasks"][0]["untimed"].startswith("Not timed: fixed_mean (timing.json has no step of it; the")
 
 
 def test_without_a_timed_fixed_context_there_is_a_time_and_no_ratio(tmp_path: Path) -> None:
@@ -81,6 +81,16 @@ def test_without_a_timed_fixed_context_there_is_a_time_and_no_ratio(tmp_path: Pa
     assert lines["additive"][column] == "25.0 ms (22.5 to 30.0)"
     assert lines["dot"][column] == "absent"
     assert RATIO not in rows
+
+
+def test_a_variant_that_could_not_be_timed_has_its_reason(tmp_path: Path) -> None:
+    rows = _timed(tmp_path, ("fixed_mean",))
+    path = tmp_path / "bottleneck" / "timing.json"
+    key = rows[rows["variant"] == "dot"].iloc[0]["variant_key"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"left_out": {key: "dot-gru: out of memory"}}))
+    reasons = read(tmp_path).groupby("variant")["untimed"].first()
+    assert (reasons["dot"], reasons["fixed_mean"]) == ("dot-gru: out of memory", "")
+    assert "no step of it" in reasons["additive"]
 
 
 def test_timings_stand_in_the_table_of_times_alone(tmp_path: Path) -> None:
@@ -100,6 +110,8 @@ def test_timings_stand_in_the_table_of_times_alone(tmp_path: Path) -> None:
         ({"steps": {"a": {"median": 1.0, "q1": 2.0, "q3": 3.0}}}, "timing.json: steps.a is not 0 < q1 ≤ median ≤ q3"),
         ({"steps": {"a": {"median": 1.0, "q1": 0.0, "q3": 3.0}}}, "timing.json: steps.a is not 0 < q1 ≤ median ≤ q3"),
         ({"steps": {"a": {"median": 1.0, "q3": 3.0}}}, "timing.json: steps.a is not 0 < q1 ≤ median ≤ q3"),
+        ({"steps": {"a": {"median": "1", "q1": 1, "q3": 3}}}, "timing.json: steps.a is not 0 < q1 ≤ median ≤ q3"),
+        ({"left_out": {"a": 3}}, "timing.json: left_out is not reasons"),
     ],
 )
 def test_a_timing_of_another_shape_times_nothing_and_is_named(tmp_path: Path, changed: dict, told: str) -> None:
@@ -107,6 +119,6 @@ def test_a_timing_of_another_shape_times_nothing_and_is_named(tmp_path: Path, ch
     path = tmp_path / "bottleneck" / "timing.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
     rows = read(tmp_path)
-    assert set(rows["untimed"]) == {told}
+    assert set(rows["untimed"]) == {f"{told}; the same sweep writes it anew"}
     assert MEDIAN not in rows
     assert np.isfinite(rows[rows["counted"]]["test/token_accuracy"]).all()

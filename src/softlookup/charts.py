@@ -133,7 +133,7 @@ def quality_by_length(buckets: pd.DataFrame, measure: str, looks: Styles) -> Fig
         figure.add_shape(**upright, line={"color": GREY, "width": 1.5, "dash": "dot"})
         figure.add_annotation(text=words, x=longest, **above)
     figure.update_xaxes(title_text=length_axis(buckets), rangemode="tozero")
-    return _figure(traces, figure.update_yaxes(title_text=title(measure), **_axis(measure)))
+    return _figure(traces, figure.update_yaxes(title_text=title(measure).replace(" (", "<br>("), **_axis(measure)))
 
 
 def _points(cells: pd.DataFrame, x: str, y: str, name: str, style: Style, scale: float = 1.0) -> list[Trace]:
@@ -170,7 +170,7 @@ def alignment_beside_quality(rows: pd.DataFrame, looks: Styles, prefix: str = "t
                 if row == 2:
                     trace["hovertemplate"] = trace["hovertemplate"].replace(_show(y, "y"), "absent")
                 traces.append(trace)
-    figure.update_yaxes(title_text=title(y), **_axis(y), row=1, col=1)
+    figure.update_yaxes(title_text=title(y).replace(" (", "<br>("), **_axis(y), row=1, col=1)
     figure.update_yaxes(tickvals=[0], ticktext=["absent"], range=[-1, 1], showgrid=False, row=2, col=1)
     figure.update_xaxes(**_axis(x))
     return _figure(traces, figure.update_xaxes(title_text=title(x), row=2, col=1))

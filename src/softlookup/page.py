@@ -34,7 +34,7 @@ QUALITIES = (
     "test/area",
 )
 FIRST = ("token_accuracy", "exact_match", "forced/alignment_accuracy", "bleu_lowercased")
-DECODINGS = {"test/forced/": "teacher forcing", "test/": f"free decoding, {UP_TO} from the reference"}
+DECODINGS = {"test/forced/": "teacher forcing", "test/": f"free decoding, {UP_TO}"}
 MAPPED_SEEDS = 3  # a run's maps weigh as much as all else of it: those of a few seeds show what a variant does
 
 

@@ -97,8 +97,7 @@ def result(path: Path) -> dict[str, Any]:
 
 
 def config(path: Path) -> dict[str, Any]:
-    """Read the choices and the seed of a config.yaml; version, variant_key, settings and tuned too where its content
-    has the name of its folder, as a config of this version of the code has."""
+    """Read choices and seed of a config.yaml; where this code gives its folder that name, its variant too."""
     try:
         content = yaml.safe_load(durable.content(path).decode())
     except Exception as error:  # PyYAML's constructors raise whatever they stumble over
@@ -119,17 +118,18 @@ def config(path: Path) -> dict[str, Any]:
     return known
 
 
-def timing(path: Path) -> dict[str, dict[str, float]]:
-    """Read the steps of a timing.json by variant_key: seconds as median, q1 and q3, and target tokens of the batch."""
+def timing(path: Path) -> dict[str, Any]:
+    """Read a timing.json: under `steps` by variant_key seconds as median, q1 and q3; under `left_out` reasons."""
     content = _mapping(_json(path), f"{path.name} is")
     _expect(content.get("version") == VERSION, f"{path.name}: version", "that of this code")
     steps = _mapping(content.get("steps"), f"{path.name}: steps is")
     for key, step in steps.items():
-        where = f"{path.name}: steps.{key}"
-        told = [_mapping(step, f"{where} is").get(name) for name in ("q1", "median", "q3")]
-        numbers = [value for value in told if isinstance(value, int | float) and _number(value) and value > 0]
-        _expect(len(numbers) == 3 and numbers == sorted(numbers), where, "0 < q1 ≤ median ≤ q3")
-    return steps
+        told = [_mapping(step, f"{path.name}: steps.{key} is").get(name) or 0 for name in ("q1", "median", "q3")]
+        good = all(map(_number, told)) and told[0] > 0 and told == sorted(told)
+        _expect(good, f"{path.name}: steps.{key}", "0 < q1 ≤ median ≤ q3")
+    reasons = _mapping(content.get("left_out", {}), f"{path.name}: left_out is").values()
+    _expect(all(isinstance(reason, str) for reason in reasons), f"{path.name}: left_out", "reasons")
+    return content
 
 
 def validations(path: Path) -> tuple[list[dict[str, Any]], str]:

@@ -19,14 +19,16 @@ RATIO = "timing/ratio"  # to the cheapest fixed context of the task
 def add(cells: Sequence[dict[str, Any]], path: Path) -> None:
     """Add to the values of cells what a training step of their variant takes alone, in seconds, and how many times that
     of the cheapest fixed context of its task it is; or say, under `untimed`, why it is not known."""
-    steps, fault = {}, ""
+    found: dict[str, Any] = {}
+    fault = "a sweep times a step of each variant at its end, and none has here"
     try:
-        steps = stored.timing(path) if os.path.lexists(path) else {}
+        if os.path.lexists(path):
+            found, fault = stored.timing(path), f"{path.name} has no step of it; the same sweep times it"
     except BrokenError as error:
-        fault = str(error)
+        fault = f"{error}; the same sweep writes it anew"
     for cell in cells:
-        step = steps.get(cell["variant_key"])
-        cell["untimed"] = "" if step else fault or "no step of it was timed alone"
+        step = found.get("steps", {}).get(cell["variant_key"])
+        cell["untimed"] = "" if step else found.get("left_out", {}).get(cell["variant_key"], fault)
         cell["values"] |= {COLUMNS[name]: step[name] for name in COLUMNS} if step else {}
     for task in {cell["task"] for cell in cells}:
         own = [cell for cell in cells if cell["task"] == task and cell["planned"] and MEDIAN in cell["values"]]
