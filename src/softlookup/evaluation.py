@@ -117,7 +117,7 @@ def measured(outputs: list[Output], task: Exam) -> Evaluation:
     metrics["test/area"] = sequence.area(by_length)
     metrics["test/effective_length"] = sequence.effective_length(by_length)
     references = 1 + max((len(output.example.further) for output in outputs), default=0)
-    signatures = translation.signatures(task.target_language, references)
+    signatures = translation.signatures(task.splitting, references)
     return Evaluation(metrics, by_length, signatures, _heat_maps(outputs, task))
 
 
@@ -148,7 +148,7 @@ def _bucket(outputs: list[Output], task: Exam) -> dict[str, float | None]:
     """The metrics of a set, and between which bounds its BLEU lies."""
     hypotheses, references, *further = texts(outputs, task)
     cased, lowercased = (
-        bootstrap.bleu_band(hypotheses, references, low, name, further)
+        bootstrap.bleu_band(hypotheses, references, low, name, further, tokenizer=task.splitting.tokenizer)
         for low, name in ((False, "bleu"), (True, "bleu_lowercased"))
     )
     return {**_row(outputs, task), **cased, **lowercased}
@@ -185,7 +185,7 @@ def _word_errors(outputs: list[Output]) -> dict[str, float | None]:
 
 def _translation(outputs: list[Output], task: Exam) -> dict[str, float | None]:
     hypotheses, references, *further = texts(outputs, task)
-    return translation.measure(hypotheses, references, task.target_language, further)
+    return translation.measure(hypotheses, references, task.splitting, further)
 
 
 def _wanted(output: Output, task: Exam) -> tuple[str, str] | None:

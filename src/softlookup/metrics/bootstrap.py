@@ -36,18 +36,23 @@ def bleu_band(
     lowercase: bool,
     name: str = "bleu",
     further: Sequence[Sequence[str]] = (),
+    *,
+    tokenizer: str,
 ) -> dict[str, float | None]:
     """NAME_low and NAME_high: corpus BLEU of the central 95 % of 1,000 resamples of the sentences (Koehn 2004).
 
     sacrebleu's own resamples, drawn from its fixed seed: the percentile interval, which unlike sacrebleu's half-width
     need not be symmetric. It holds the spread of sentences, and not that of seeds. None for both of an empty set, and
-    of a single sentence, which has no spread. `further` are more references. Raises ValueError when the counts differ.
+    of a single sentence, which has no spread. `further` are more references; `tokenizer`
+    is sacrebleu's. Raises ValueError when the counts differ.
     """
     if len(hypotheses) != len(references):
         raise ValueError(f"got {len(hypotheses)} hypotheses and {len(references)} references")
     if len(references) < 2:
         return {f"{name}_low": None, f"{name}_high": None}
-    metric = BLEU(lowercase=lowercase, force=True, references=[list(references), *map(list, further)])
+    metric = BLEU(
+        lowercase=lowercase, tokenize=tokenizer, force=True, references=[list(references), *map(list, further)]
+    )
     statistics = metric._extract_corpus_statistics(list(hypotheses), None)
     with seeded():
         scores = [one.score for one in _bootstrap_resample(statistics, metric, RESAMPLES)[1]]

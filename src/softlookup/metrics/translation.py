@@ -9,19 +9,25 @@ from importlib.metadata import version
 
 from sacrebleu.metrics import BLEU, CHRF
 
+from softlookup.languages import Splitting
+
 MOSES = "bleu4_tokenized_lowercased"
+FIGURES = ("bleu", "chrf", "bleu_lowercased", "chrf_lowercased", MOSES)
 
 
-def _metrics() -> dict[str, BLEU | CHRF]:
+def metrics(split: Splitting) -> dict[str, BLEU | CHRF]:
+    """Make sacrebleu's metrics, by the name of each figure that text of this splitting has."""
     # Words joined by blanks look tokenized to sacrebleu: `force` keeps it from writing a warning about that to the
     # terminal, and changes no figure.
-    return {
-        "bleu": BLEU(force=True),
+    made: dict[str, BLEU | CHRF] = {
+        "bleu": BLEU(tokenize=split.tokenizer, force=True),
         "chrf": CHRF(),
-        "bleu_lowercased": BLEU(lowercase=True, force=True),
+        "bleu_lowercased": BLEU(lowercase=True, tokenize=split.tokenizer, force=True),
         "chrf_lowercased": CHRF(lowercase=True),
-        MOSES: BLEU(lowercase=True, tokenize="none", smooth_method="none", force=True),
     }
+    if split.moses is not None:
+        made[MOSES] = BLEU(lowercase=True, tokenize="none", smooth_method="none", force=True)
+    return made
 
 
 def metrics_of_lines() -> dict[str, BLEU | CHRF]:
@@ -30,16 +36,17 @@ def metrics_of_lines() -> dict[str, BLEU | CHRF]:
 
 
 def measure(
-    hypotheses: Sequence[str], references: Sequence[str], language: str, further: Sequence[Sequence[str]] = ()
+    hypotheses: Sequence[str], references: Sequence[str], split: Splitting, further: Sequence[Sequence[str]] = ()
 ) -> dict[str, float | None]:
     """Corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 to 100.
 
     `references` has one for each hypothesis; `further` has as many more for all of them.
 
     `bleu` and `chrf` are those of the text as it stands; of a model that writes lowercased text they count every
-    capital as an error. `bleu_lowercased` and `chrf_lowercased` lowercase both sides first. Compare with older tables
-    by `bleu4_tokenized_lowercased` alone: both sides lowercased, split by the Moses tokenizer for `language` (code of
-    the target's), no smoothing (multi-bleu.perl's figure).
+    capital as an error. `bleu_lowercased` and `chrf_lowercased` lowercase both sides first. All BLEU is of words as
+    `split` makes them of the target's language: a tokenizer for another one makes a sentence without blanks one word.
+    Compare with older tables by `bleu4_tokenized_lowercased` alone: both sides lowercased, split by the Moses
+    tokenizer, no smoothing (multi-bleu.perl's figure); None for a language that Moses cannot split.
 
     Text of word vocabularies has blanks between its words and is scored as it is: 13a splits both sides into the same
     words, and chrF drops blanks. The references of Multi30k's test_2016_flickr, written that way, score 100 in each
@@ -52,29 +59,28 @@ def measure(
         counts = " and ".join(str(len(each)) for each in (references, *further))
         raise ValueError(f"got {len(hypotheses)} hypotheses and {counts} references")
     if not references:
-        return dict.fromkeys(_metrics())
+        return dict.fromkeys(FIGURES)
     sides = [list(hypotheses), list(references), *map(list, further)]
-    split = _moses(language)
-    tokenized = [[split(line.lower()) for line in side] for side in sides]
-    return {
-        name: metric.corpus_score(given[0], given[1:]).score
-        for name, metric in _metrics().items()
-        for given in [tokenized if name == MOSES else sides]
-    }
+    scores: dict[str, float | None] = dict.fromkeys(FIGURES)
+    for name, metric in metrics(split).items():
+        given = [[_moses(split.moses)(line.lower()) for line in side] for side in sides] if name == MOSES else sides
+        scores[name] = metric.corpus_score(given[0], given[1:]).score
+    return scores
 
 
-def signatures(language: str, references: int = 1) -> dict[str, str]:
+def signatures(split: Splitting, references: int = 1) -> dict[str, str]:
     """sacrebleu's signature of each figure: references, case, tokenization, smoothing, version, to stand beside it."""
     told = {}
-    for name, metric in _metrics().items():
+    for name, metric in metrics(split).items():
         metric.corpus_score([""], [[""]] * references)  # a signature counts the references
         told[name] = metric.get_signature().format()
-    told[MOSES] += f"|moses:{language}|sacremoses:{version('sacremoses')}"
+    if MOSES in told:
+        told[MOSES] += f"|moses:{split.moses}|sacremoses:{version('sacremoses')}"
     return told
 
 
 @cache
-def _moses(language: str) -> Callable[[str], str]:
+def _moses(language: str | None) -> Callable[[str], str]:
     """A line to its tokens with blanks between them; a language that Moses does not know is split as English is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
