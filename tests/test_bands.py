@@ -28,7 +28,7 @@ def test_the_band_holds_the_score_and_narrows_as_one_over_the_root_of_the_senten
     widths = []
     for count in (53, 53 * 16):
         hypotheses, references = sentences(count, 7)
-        found = bleu_band(hypotheses, references, lowercase=True)
+        found = bleu_band(hypotheses, references, lowercase=True, tokenizer="13a")
         score = BLEU(lowercase=True, force=True).corpus_score(hypotheses, [references]).score
         assert found["bleu_low"] < score < found["bleu_high"]
         widths.append(found["bleu_high"] - found["bleu_low"])
@@ -47,22 +47,25 @@ def test_the_band_is_that_of_an_independent_bootstrap():
     drawn = np.random.default_rng(5).integers(0, 31, (20_000, 31))
     counts = rows[drawn].sum(1)
     scores = 100 * np.exp(np.log(counts[:, :4] / counts[:, 4:]).mean(1))  # equal lengths: no brevity penalty
-    found = bleu_band(hypotheses, references, lowercase=True)
+    found = bleu_band(hypotheses, references, lowercase=True, tokenizer="13a")
     assert [found["bleu_low"], found["bleu_high"]] == pytest.approx(np.quantile(scores, [0.025, 0.975]), abs=0.8)
 
 
 def test_the_same_outputs_give_the_same_band_and_equal_sentences_none_to_speak_of():
     outputs = sentences(17, 5)
-    assert bleu_band(*outputs, lowercase=True) == bleu_band(*outputs, lowercase=True)
-    same = bleu_band(["a b c d e"] * 7, ["a b c d e"] * 7, lowercase=True)
+    assert bleu_band(*outputs, lowercase=True, tokenizer="13a") == bleu_band(*outputs, lowercase=True, tokenizer="13a")
+    same = bleu_band(["a b c d e"] * 7, ["a b c d e"] * 7, lowercase=True, tokenizer="13a")
     assert (same["bleu_low"], same["bleu_high"]) == pytest.approx((100, 100))
 
 
 def test_a_set_without_spread_has_no_band_and_counts_must_match():
     for count in (0, 1):
-        assert bleu_band(["a"] * count, ["a"] * count, lowercase=True) == {"bleu_low": None, "bleu_high": None}
+        assert bleu_band(["a"] * count, ["a"] * count, lowercase=True, tokenizer="13a") == {
+            "bleu_low": None,
+            "bleu_high": None,
+        }
     with pytest.raises(ValueError, match="1 hypotheses and 2 references"):
-        bleu_band(["a"], ["a", "b"], lowercase=True)
+        bleu_band(["a"], ["a", "b"], lowercase=True, tokenizer="13a")
 
 
 def chosen(runs_dir):

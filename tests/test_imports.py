@@ -14,6 +14,7 @@ BASE = {
     "errors",
     "form",
     "words",
+    "languages",
     "vocabulary",
     "lifting",
     "pharaoh",
@@ -112,7 +113,7 @@ ONLY_IN = {
     "submitit": {"launcher"},
     "entmax": {"normalizer"},
     "plotly": {"charts", "page", "style"},
-    "sacrebleu": {"metrics", "words"},
+    "sacrebleu": {"metrics", "words", "languages"},
     "sacremoses": {"metrics"},
     "tokenizers": {"segmentation", "vocabulary"},
 }
@@ -148,6 +149,7 @@ NO_TORCH = {
     "form",
     "vocabulary",
     "words",
+    "languages",
     "cache",
     "stream",
 }

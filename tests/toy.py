@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from softlookup.contract import Example, Examples, Task
+from softlookup.languages import Splitting
 from softlookup.vocabulary import Vocabulary
 
 
@@ -14,6 +15,8 @@ class Toy(Task):
 
     source_vocabulary = target_vocabulary = Vocabulary("abcdefg")
     lengths = (2, 13)
+    length_unit = "tokens"
+    splitting = Splitting()
     buckets = ((2, 13),)
 
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:

@@ -104,6 +104,7 @@ def evaluate(asked: Asked) -> Done:
         },
         "metrics": found.metrics,
         "by_length": found.by_length,
+        "length_unit": exam.length_unit,
         "signatures": found.signatures,
     }
     if other is not None and other_exam is not None:
@@ -181,7 +182,7 @@ def _compared(exam: Exam, outputs: list[Output], other: Trained, other_exam: Exa
     node, others = _taken(other, other_exam, asked)
     hypotheses, *references = texts(_in_order(outputs, exam.test()), exam)
     baseline, *_ = texts(_in_order(others, other_exam.test()), other_exam)
-    metrics = translation.metrics_of_lines()
+    metrics = translation.metrics_of_lines(exam.splitting)
     return {
         **_of_run(other),
         "search": node,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from softlookup.config import build
 from softlookup.contract import Exam, Example
 from softlookup.errors import UserError, told
+from softlookup.languages import Splitting, splitting, unit
 from softlookup.task.folder import read_split
 from softlookup.task.hub import DATASET, read_hub
 from softlookup.task.judged import exam_set
@@ -47,7 +48,8 @@ class Given(Exam):
     target_vocabulary: Vocabulary
     lengths: tuple[int, int]
     buckets: tuple[tuple[int, int], ...]
-    target_language: str
+    length_unit: str
+    splitting: Splitting
     examples: list[Example]
 
     def test(self) -> list[Example]:
@@ -89,7 +91,8 @@ class Text:
             target_vocabulary=trained.target,
             lengths=(min(lengths), max(lengths)),
             buckets=buckets,
-            target_language=self.language,
+            length_unit=unit(next(iter(self.split.names))),
+            splitting=splitting(self.language, trained.config["task"].get("tokenizer")),
             examples=examples,
         )
 
@@ -121,7 +124,8 @@ class Sampled:
             target_vocabulary=task.target_vocabulary,
             lengths=task.lengths,
             buckets=self.buckets,
-            target_language=task.target_language,
+            length_unit=task.length_unit,
+            splitting=task.splitting,
             examples=self.examples,
         )
 
@@ -173,15 +177,15 @@ def files(trained: Trained, source: Path, targets: Sequence[Path], links: tuple[
 
     Raises UserError for files that cannot be read, and for unequal counts of lines.
     """
-    names = {"source": str(source), "target": str(targets[0])}
+    task = trained.config["task"]
+    names = {task.get("source", "source"): str(source), task.get("target", "target"): str(targets[0])}
     pairs = examined(names, partial(aligned, source, targets[0]))
     further = [list(read_lines(path)) for path in targets[1:]]
     for path, lines in zip(targets[1:], further, strict=True):
         if len(lines) != len(pairs):
             raise UserError(f"{source} has {len(pairs)} lines and {path} has {len(lines)} lines; one reference a line")
     where = {"source": str(source), "target": [str(path) for path in targets]}
-    language = trained.config["task"].get("target", Exam.target_language)
-    return Text("files", where, pairs, language, further, links)
+    return Text("files", where, pairs, task.get("target", "en"), further, links)
 
 
 def of_lengths(trained: Trained, lengths: Sequence[int]) -> Material:

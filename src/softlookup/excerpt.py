@@ -38,6 +38,6 @@ class Excerpt:
             own.append([self._task.target_vocabulary.write(best.ids) for best, *_ in written])
         hypotheses = [text for texts in self._processes.gathered(own) for text in texts]
         references = [str(example.reference) for batch in self._batches for example in batch.examples]
-        found = translation.measure(hypotheses, references, self._task.target_language)["bleu"]
+        found = translation.measure(hypotheses, references, self._task.splitting)["bleu"]
         assert found is not None
         return found

@@ -77,8 +77,8 @@ def splitting(code: str, asked: str | None = None) -> Splitting:
         return Splitting(asked, moses)
     if language is None:
         note = (
-            f"task.target={told(code)} is no language code that is known (as de, zh or jpn_Jpan are): BLEU splits it as "
-            f"text with blanks between words ({BLANKS}); task.tokenizer=NAME sets another of sacrebleu's"
+            f"task.target={told(code)} is no language code that is known (as de, zh or jpn_Jpan are): BLEU splits it "
+            f"as text with blanks between words ({BLANKS}); task.tokenizer=NAME sets another of sacrebleu's"
         )
         return Splitting(BLANKS, moses, note)
     own = (_UNBROKEN | _MORPHEMES).get(language, BLANKS)

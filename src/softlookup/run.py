@@ -173,6 +173,7 @@ def _row(config: dict[str, Any], folder: RunFolder, task: Task, fit: Fit, measur
         "by_length": measured.by_length,
         "signatures": measured.signatures,
         "longest": task.trained,
+        "length_unit": task.length_unit,
         "lengths": training.lengths,
         "provenance": provenance.collect(),
     }

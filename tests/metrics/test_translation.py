@@ -9,11 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import sacrebleu
 from sacremoses import MosesTokenizer
 
+from softlookup.languages import splitting
+from softlookup.metrics.bootstrap import bleu_band
 from softlookup.metrics.translation import MOSES, measure, signatures
 from softlookup.words import words
 
+ENGLISH = splitting("en")
 MULTI30K = os.environ.get("MULTI30K_DIR")
 FIGURES = ["bleu", "chrf", "bleu_lowercased", "chrf_lowercased", MOSES]
 HYPOTHESES = [
@@ -36,7 +40,7 @@ REFERENCES = [
 
 def test_bleu_by_hand():
     # 6 of 7 unigrams, 4 of 6 bigrams, 2 of 5 trigrams, 1 of 4 four-grams; equal lengths, no brevity penalty.
-    found = measure(["the cat sat on a mat now"], ["the cat sat on the mat now"], "en")
+    found = measure(["the cat sat on a mat now"], ["the cat sat on the mat now"], ENGLISH)
     for name in ("bleu", "bleu_lowercased", MOSES):
         assert found[name] == pytest.approx(100 * math.prod([6 / 7, 4 / 6, 2 / 5, 1 / 4]) ** 0.25)
 
@@ -44,14 +48,14 @@ def test_bleu_by_hand():
 def test_the_whole_set_is_scored_not_the_mean_of_its_sentences():
     hypotheses = ["a b c d e", "f g x y z v w"]
     references = ["a b c d e", "f g h i j k l"]
-    single = [measure([h], [r], "en")["bleu"] for h, r in zip(hypotheses, references, strict=True)]
-    whole = measure(hypotheses, references, "en")["bleu"]
+    single = [measure([h], [r], ENGLISH)["bleu"] for h, r in zip(hypotheses, references, strict=True)]
+    whole = measure(hypotheses, references, ENGLISH)["bleu"]
     assert whole == pytest.approx(100 * math.prod([7 / 12, 5 / 10, 3 / 8, 2 / 6]) ** 0.25)
     assert abs(whole - sum(single) / 2) > 1
 
 
 def test_case_counts_unless_the_name_says_lowercased():
-    found = measure(["A B C D"], ["a b c d"], "en")
+    found = measure(["A B C D"], ["a b c d"], ENGLISH)
     assert list(found) == FIGURES
     assert [found[name] for name in FIGURES[2:]] == pytest.approx([100, 100, 100])
     assert found["chrf"] == 0
@@ -59,29 +63,58 @@ def test_case_counts_unless_the_name_says_lowercased():
 
 
 def test_only_the_tokenized_figure_is_without_smoothing():
-    found = measure(["a b x d y"], ["a b c d e"], "en")
+    found = measure(["a b x d y"], ["a b c d e"], ENGLISH)
     assert found["bleu_lowercased"] > 0
     assert found[MOSES] == 0
 
 
 def test_moses_splits_as_the_language_does():
     # French l' homme against English l 'homme: four of four words, or three, of a text one word too short.
-    french, english = (measure(["homme est là oui"], ["l'homme est là oui"], code)[MOSES] for code in ("fr", "en"))
+    french, english = (
+        measure(["homme est là oui"], ["l'homme est là oui"], splitting(code))[MOSES] for code in ("fr", "en")
+    )
     assert french == pytest.approx(100 * math.exp(1 - 5 / 4))
     assert english == 0
 
 
+def test_text_without_blanks_is_split_as_its_language_is():
+    """By characters, where 13a sees one word that is wrong."""
+    hypothesis, reference = ["男犬家中大走る"], ["男犬家中小走る"]
+    thai = splitting("th")
+    found = measure(hypothesis * 3, reference * 3, thai)
+    expected = sacrebleu.corpus_bleu(hypothesis * 3, [reference * 3], tokenize="char").score
+    assert found["bleu"] == found["bleu_lowercased"] == pytest.approx(expected)
+    # 6 of 7 characters are right, and the n-grams that do not hold the other one.
+    assert expected == pytest.approx(100 * math.prod([6 / 7, 4 / 6, 2 / 5, 1 / 4]) ** 0.25)
+    assert measure(hypothesis * 3, reference * 3, ENGLISH)["bleu"] == 0
+    assert found[MOSES] is None
+    signed = signatures(thai)
+    assert MOSES not in signed
+    assert "tok:char" in signed["bleu"]
+    assert "tok:char" in signed["bleu_lowercased"]
+    assert "tok:13a" in signatures(ENGLISH)["bleu"]
+    assert list(measure([], [], thai)) == FIGURES
+
+
+def test_the_band_is_of_the_same_words_as_the_figure():
+    lines = ["男犬家中大走る", "女猫公園赤い見", "この大きい家一", "男が公園で走る"]
+    wrong = [lines[0], *(line[:3] + "x" + line[4:] for line in lines[1:])]
+    score = measure(wrong, lines, splitting("zh"))["bleu"]
+    band = bleu_band(wrong, lines, lowercase=False, tokenizer="zh")
+    assert 0 < band["bleu_low"] < score < band["bleu_high"]
+
+
 def test_nothing_is_written_about_tokenized_text(caplog, capsys):
-    measure(["a b ."] * 101, ["a b ."] * 101, "en")
+    measure(["a b ."] * 101, ["a b ."] * 101, ENGLISH)
     assert not caplog.records
     assert capsys.readouterr() == ("", "")
 
 
 def test_an_empty_set_is_absent_and_counts_must_match():
-    assert measure([], [], "en") == dict.fromkeys(FIGURES)
+    assert measure([], [], ENGLISH) == dict.fromkeys(FIGURES)
     for hypotheses, references in ((["a"], ["a", "b"]), ([], ["a"]), (["a"], [])):
         with pytest.raises(ValueError, match=f"{len(hypotheses)} hypotheses and {len(references)} references"):
-            measure(hypotheses, references, "en")
+            measure(hypotheses, references, ENGLISH)
 
 
 def command_line(folder: Path, hypotheses: list[str], references: list[str], *options: str) -> list[dict]:
@@ -94,7 +127,7 @@ def command_line(folder: Path, hypotheses: list[str], references: list[str], *op
 
 
 def test_the_command_line_gives_the_same(tmp_path: Path):
-    found, signed = measure(HYPOTHESES, REFERENCES, "en"), signatures("en")
+    found, signed = measure(HYPOTHESES, REFERENCES, ENGLISH), signatures(ENGLISH)
     moses = MosesTokenizer("en")
     tokenized = [
         [moses.tokenize(line.lower(), return_str=True, escape=False) for line in side]
@@ -113,7 +146,7 @@ def test_the_command_line_gives_the_same(tmp_path: Path):
 def test_words_with_blanks_between_are_scored_as_the_text_that_they_stand_for(language: str):
     path = Path(str(MULTI30K)) / f"test_2016_flickr.{language}.gz"
     references = gzip.decompress(path.read_bytes()).decode().splitlines()
-    found = measure([" ".join(words(line.lower())) for line in references], references, language)
+    found = measure([" ".join(words(line.lower())) for line in references], references, splitting(language))
     assert found["bleu_lowercased"] == pytest.approx(100)
     assert found["chrf_lowercased"] == pytest.approx(100)
     assert 99.9 < found[MOSES] < 100

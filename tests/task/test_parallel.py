@@ -22,7 +22,9 @@ from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
 from softlookup.data import Batching, TrainingStream
 from softlookup.errors import UserError
+from softlookup.languages import splitting
 from softlookup.segmentation.bpe import Bpe
+from softlookup.segmentation.unigram import Unigram
 from softlookup.segmentation.word import Word
 from softlookup.task.judged import FEWEST
 from softlookup.task.parallel import Parallel
@@ -69,13 +71,13 @@ def test_vocabularies_by_pen_and_paper(tmp_path: Path) -> None:
     # ein 4, "." 3, hund 3, then once each by code point; nothing of validation and test.
     assert task.source_vocabulary.tokens == (*SPECIALS, "ein", ".", "hund", ",", "mann", "rennt", "schläft")
     assert task.target_vocabulary.tokens == (*SPECIALS, "a", ".", "dog", ",", "man", "runs", "sleeps")
-    assert task.test() == [Example((UNK,), (UNK,), reference="new", words=1)]
+    assert task.test() == [Example((UNK,), (UNK,), reference="new", units=1)]
 
 
 def test_minimum_frequency_and_case(tmp_path: Path) -> None:
     task = parallel(tmp_path, TRAIN, segmentation=Word(2, False))
     assert task.source_vocabulary.tokens == (*SPECIALS, ".", "Ein", "Hund")
-    assert task.validation()[0] == Example((5, 6, UNK, 4), (5, 6, UNK, 4), reference="A dog runs.", words=4)
+    assert task.validation()[0] == Example((5, 6, UNK, 4), (5, 6, UNK, 4), reference="A dog runs.", units=4)
 
 
 def test_a_vocabulary_of_the_most_frequent_words(tmp_path: Path) -> None:
@@ -173,6 +175,41 @@ def test_settings_that_leave_nothing(tmp_path: Path) -> None:
         parallel(tmp_path, TRAIN, concatenate=0)
     with pytest.raises(UserError, match="both en; give two languages"):
         parallel(tmp_path, TRAIN, source="en")
+
+
+def written(path: Path, languages: tuple[str, str], train: Lines, test: Lines, **given: object) -> Parallel:
+    """The task on these pairs of other languages than German and English."""
+    for stem, pairs in (("train", train), ("val", test), ("test", test)):
+        for language, side in zip(languages, zip(*pairs, strict=True), strict=True):
+            (path / f"{stem}.{language}").write_text("".join(f"{line}\n" for line in side))
+    settings = {"dataset": None, "columns": None, "segmentation": Word(2, True), "longest": 50, "concatenate": 1}
+    settings |= {"alignment": None, "silver": None, "source": languages[0], "target": languages[1]}
+    return Parallel(path=str(path), **settings | given)
+
+
+def test_text_without_blanks_is_counted_in_characters_and_told_where_words_are_unknown(tmp_path: Path) -> None:
+    train = [("男犬家", "a dog"), ("男犬走る", "a dog"), ("男", "a cat"), ("男", "a man")]
+    task = written(tmp_path, ("ja", "en"), train, [("男犬 家", "a dog"), ("男が走る", "a cat")])
+    assert [e.length for e in task.test()] == [3, 4]
+    assert (task.length_unit, task.trained, task.splitting.tokenizer) == ("characters", 4, "13a")
+    (told,) = [note for note in task.notes() if "unknown (" in note]
+    # Of the lines of training 男 alone comes twice; of the test set no line is known. Of English, half is.
+    assert told.startswith("most words of ja are unknown (100% of validation, 100% of test)")
+    assert "segmentation=unigram" in told
+    assert "unknown (" not in str(
+        written(tmp_path, ("ja", "en"), train, train[:1], segmentation=Unigram(300, True, True)).notes()
+    )
+
+
+def test_bleu_is_of_the_target_language_and_a_language_that_is_not_known_is_told_once(tmp_path: Path) -> None:
+    train = [("a dog", "犬"), ("a cat", "猫"), ("a dog", "犬")]
+    task = written(tmp_path, ("en", "zh_TW"), train, train)
+    assert (task.length_unit, task.splitting) == ("words", splitting("zh"))
+    unknown = written(tmp_path, ("en", "xx"), train, train).notes()
+    assert len([note for note in unknown if "task.target=xx is no language code" in note]) == 1
+    assert "language code" not in str(written(tmp_path, ("en", "xx"), train, train, tokenizer="char").notes())
+    with pytest.raises(UserError, match="did you mean char"):
+        written(tmp_path, ("en", "xx"), train, train, tokenizer="chars")
 
 
 def test_overlap_and_unknown_words_by_pen_and_paper(tmp_path: Path) -> None:
@@ -428,7 +465,7 @@ def test_joins_of_consecutive_pairs(tmp_path: Path) -> None:
     assert read(task.validation()) == Counter([*lines[:5], *twos[:2]])
     assert read(task.test()) == Counter([*lines[:6], *twos, *threes])
     assert [e.reference for e in task.test()][-1] == "c3 c4 c5"
-    assert (task.lengths, task.test()[-1].words) == ((2, 4), 6)
+    assert (task.lengths, task.test()[-1].units) == ((2, 4), 6)
     assert task.notes()[-1] == (
         "joins of 2 to 3 consecutive pairs besides: train 3, validation 2 (those of at most task.longest=4 tokens), "
         "test 5 (all)"
@@ -453,7 +490,7 @@ def test_buckets_of_joins_go_in_steps_of_ten(tmp_path: Path) -> None:
 
 def test_words_are_counted_whatever_the_tokens(tmp_path: Path) -> None:
     one, other = (parallel(tmp_path, TRAIN, segmentation=kind) for kind in (Word(1, True), Bpe(300, True, True)))
-    assert [e.words for e in one.test()] == [e.words for e in other.test()] == [4]
+    assert [e.units for e in one.test()] == [e.units for e in other.test()] == [4]
     assert len(other.test()[0].source) > 4
     assert one.buckets == other.buckets
     assert one.trained == one.lengths[1] == other.trained == 6 < other.lengths[1]
@@ -470,7 +507,7 @@ def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Parallel(None, "bentrevett/multi30k", None, "de", "en", Word(1, True), 50, 1, None, None)
     assert task.source_vocabulary.tokens[4:] == ("ein", "hund")
     assert task.notes()[0].endswith("1 with a side without words")
-    assert task.test() == [Example((5,), (5,), reference="dog", words=1)]
+    assert task.test() == [Example((5,), (5,), reference="dog", units=1)]
 
 
 def test_keys_that_would_do_nothing_are_refused(tmp_path: Path) -> None:

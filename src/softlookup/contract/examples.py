@@ -29,8 +29,9 @@ class Example:
     `sure[t]` is the set of gold source positions of target position t, `possible[t]` a superset of it
     (Och & Ney 2003). Both are empty tuples where the task has no gold alignment; a single empty set
     says that this target position comes from no source position. `reference` is the translation as
-    people write it; it is set for text alone, and BLEU is measured where it is. `words` counts those of the source
-    where tokens may be something else; `links` are gold of text, where a file has some. `further` are more references
+    people write it; it is set for text alone, and BLEU is measured where it is. `units` is the source's length in
+    the task's `length_unit` where tokens may be something else; `links` are gold of text, where a file has some.
+    `further` are more references
     of the same source, for BLEU and chrF.
     """
 
@@ -40,13 +41,13 @@ class Example:
     possible: tuple[frozenset[int], ...] = ()
     reference: str | None = None
     links: WordLinks | None = None
-    words: int | None = None
+    units: int | None = None
     further: tuple[str, ...] = ()
 
     @property
     def length(self) -> int:
-        """The source length that results are told by: in words where they are counted, otherwise in tokens."""
-        return len(self.source) if self.words is None else self.words
+        """The source length that results are told by: in the task's `length_unit`."""
+        return len(self.source) if self.units is None else self.units
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softlookup.contract.examples import Example
+from softlookup.languages import Splitting
 from softlookup.vocabulary import Vocabulary
 
 
@@ -36,15 +37,17 @@ class Exam(ABC):
     """What a model is tested on. Source lengths count tokens without EOS.
 
     `lengths` are the shortest and the longest source length of its training; `buckets` are the inclusive ranges of
-    `Example.length` by which test results are reported. `target_language` is the code of the target's, for metrics
-    that split words as a language does. `data` are the digests of what the task has read.
+    `Example.length` by which test results are reported. They are in `length_unit`: tokens, words or
+    characters. `splitting` says how the target's text is split, for metrics of words. `data`
+    are the digests of what the task has read.
     """
 
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
     lengths: tuple[int, int]
     buckets: tuple[tuple[int, int], ...]
-    target_language: str = "en"
+    length_unit: str
+    splitting: Splitting
     data: Mapping[str, str] = MappingProxyType({})
 
     @classmethod

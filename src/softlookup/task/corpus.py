@@ -15,12 +15,12 @@ from typing import Any
 from softlookup import cache
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
+from softlookup.languages import length, unit
 from softlookup.task.encoded import Encoded, Ids, write
 from softlookup.task.split import Pair, Split
-from softlookup.vocabulary import Vocabulary, restored
-from softlookup.words import words
+from softlookup.vocabulary import UNK, Vocabulary, restored
 
-_VERSION = 3  # another number makes all that is kept anew
+_VERSION = 4  # another number makes all that is kept anew
 JUDGED = ("validation", "test")
 
 
@@ -28,16 +28,17 @@ JUDGED = ("validation", "test")
 class Corpus:
     """What training reads, and what is to be known of it.
 
-    `lengths` counts training examples by source length; `words` are those of the longest source. `dropped` counts
-    pairs with too long a side and with one without words, `joins` those of several pairs. `overlap` has for validation
-    and test how many of their pairs, and how many of their sources, are in training too, whatever the case and the
-    blanks.
+    `lengths` counts training examples by source length; `longest` is that of the longest source in the unit of its
+    language (`languages.unit`), `unknown` the share of unknown tokens on either side. `dropped` counts pairs with
+    too long a side and with one without words, `joins` those of several pairs. `overlap` has for validation and test
+    how many of their pairs, and how many of their sources, are in training too, whatever the case and the blanks.
     """
 
     vocabularies: tuple[Vocabulary, Vocabulary]
     examples: Encoded
     lengths: dict[int, int]
-    words: int
+    longest: int
+    unknown: tuple[float, float]
     dropped: tuple[int, int]
     joins: int
     overlap: dict[str, tuple[int, int]]
@@ -53,6 +54,7 @@ def prepared(splits: dict[str, Split], segmentation: Segmentation, longest: int,
     key: dict[str, Any] = {"segmentation": f"{kind.__module__}.{kind.__name__}", **vars(segmentation)}
     key |= {
         "longest": longest,
+        "unit": unit(next(iter(splits["train"].names))),
         "concatenate": concatenate,
         "text": {name: split.digest for name, split in splits.items()},
     }
@@ -67,7 +69,8 @@ def prepared(splits: dict[str, Split], segmentation: Segmentation, longest: int,
         (source, target),
         examples,
         {int(length): count for length, count in told["lengths"].items()},
-        told["words"],
+        told["longest"],
+        tuple(told["unknown"]),
         tuple(told["dropped"]),
         told["joins"],
         {name: tuple(counts) for name, counts in told["overlap"].items()},
@@ -95,6 +98,7 @@ def _make(
     """Write the encoded training examples; everything else that a corpus is."""
     train = splits["train"]
     one, other = train.names.values()
+    counted = unit(next(iter(train.names)))
     source, target = segmentation.learn(train, (one, other), longest)
     counts: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
@@ -113,7 +117,10 @@ def _make(
                     overlap.meet(pair)
                 counts["joins"] += together > 1
                 lengths[len(ids[0])] += 1
-                counts["words"] = max(counts["words"], len(words(pair[0])))
+                counts["longest"] = max(counts["longest"], length(pair[0], counted))
+                for side, tokens in enumerate(ids):
+                    counts[f"tokens {side}"] += len(tokens)
+                    counts[f"unknown {side}"] += tokens.count(UNK)
                 yield ids
 
     write(path, fitting())
@@ -123,7 +130,8 @@ def _make(
     return {
         "vocabularies": [source.state(), None if target is source else target.state()],
         "lengths": lengths,
-        "words": counts["words"],
+        "longest": counts["longest"],
+        "unknown": [counts[f"unknown {side}"] / counts[f"tokens {side}"] for side in (0, 1)],
         "dropped": [counts["long"], counts["wordless"]],
         "joins": counts["joins"],
         "overlap": overlap.counts(),

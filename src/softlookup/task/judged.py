@@ -5,14 +5,15 @@ from dataclasses import replace
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
+from softlookup.languages import CHARACTERS, WORDS, length, unit
 from softlookup.task.corpus import joined, tidied
 from softlookup.task.gold import linked
 from softlookup.task.split import Pair, Split
 from softlookup.vocabulary import Vocabulary
-from softlookup.words import words
 
 FEWEST = 20  # test sentences in a bucket
-SINGLE = (10, 15, 20, 30)  # the last words of buckets of single sentences
+# Where buckets of single sentences end: of words, and of characters, which are as many more as a word has in Chinese.
+SINGLE = {WORDS: (10, 15, 20, 30), CHARACTERS: (20, 30, 40, 60)}
 FAR = 3  # times the longest side of training, behind which a line is told: it may be no line of text
 TOLD = 3  # such lines that are told each
 Vocabularies = tuple[Vocabulary, Vocabulary]
@@ -30,19 +31,20 @@ def exam_set(
     `links` are files of gold and of silver alignments (`task.gold`). `further` are more references, each with a line
     for every pair, and needs `concatenate` = 1. Raises UserError as `judged` and `linked` do.
     """
+    counted = unit(next(iter(split.names)))
     examples = linked(judged(split, vocabularies), list(split), vocabularies, links)
     if further:
         rows = [[vocabularies[1].tidied(line) for line in lines] for lines in further]
         examples = [replace(e, further=more) for e, more in zip(examples, zip(*rows, strict=True), strict=True)]
     examples += joins(split, vocabularies, concatenate)
-    return examples, buckets([example.length for example in examples], SINGLE if concatenate == 1 else None)
+    return examples, buckets([example.length for example in examples], SINGLE[counted] if concatenate == 1 else None)
 
 
 def judged(split: Split, vocabularies: Vocabularies) -> list[Example]:
     """Make the examples of validation or test. Raises UserError where a side has no words."""
-    examples = []
+    examples, counted = [], unit(next(iter(split.names)))
     for number, pair in enumerate(tidied(split, vocabularies), split.first):
-        example = _example(pair, vocabularies)
+        example = _example(pair, vocabularies, counted)
         for tokens, name in zip((example.source, example.target), split.names.values(), strict=True):
             if not tokens:
                 raise UserError(f"{name}, line {number} has no words; remove this line from both languages")
@@ -69,13 +71,14 @@ def overlong(split: Split, examples: Sequence[Example], longest: int) -> list[st
 
 def joins(split: Split, vocabularies: Vocabularies, concatenate: int) -> list[Example]:
     """Make the examples of 2 to `concatenate` consecutive pairs, without overlap."""
-    counts = range(2, concatenate + 1)
-    return [_example(pair, vocabularies) for count in counts for pair in joined(tidied(split, vocabularies), count)]
+    counts, counted = range(2, concatenate + 1), unit(next(iter(split.names)))
+    rows = (pair for count in counts for pair in joined(tidied(split, vocabularies), count))
+    return [_example(pair, vocabularies, counted) for pair in rows]
 
 
-def _example(pair: Pair, vocabularies: Vocabularies) -> Example:
+def _example(pair: Pair, vocabularies: Vocabularies, counted: str) -> Example:
     source, target = (vocabulary.read(text) for vocabulary, text in zip(vocabularies, pair, strict=True))
-    return Example(source, target, reference=pair[1], words=len(words(pair[0])))
+    return Example(source, target, reference=pair[1], units=length(pair[0], counted))
 
 
 def buckets(lengths: Sequence[int], highs: tuple[int, ...] | None) -> tuple[tuple[int, int], ...]:

@@ -1,12 +1,13 @@
 """Parallel text: translation from sentence pairs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from softlookup.contract import Example, Examples, Segmentation, Task
 from softlookup.errors import UserError
+from softlookup.languages import splitting, unit
 from softlookup.task import reading
 from softlookup.task.corpus import dropped, prepared
 from softlookup.task.judged import exam_set, joins, judged, overlong
@@ -36,8 +37,10 @@ class Parallel(Task):
 
     References are the translations as people wrote them, in the form that the segmentation's `unicode` names and
     without blanks around. `buckets` are ranges of source words
-    (sacrebleu's 13a), whatever the segmentation, so that figures by length can be laid beside each other; `lengths`
-    are in tokens of the segmentation. There are no gold alignments.
+    (sacrebleu's 13a), or of characters where the source language has no blanks between words, whatever the
+    segmentation, so that figures by length can be laid beside each other; `lengths` are in tokens of the segmentation.
+    `tokenizer` is sacrebleu's for BLEU, None for the target language's own (`languages.splitting`). There are no gold
+    alignments.
 
     Raises UserError for data that cannot be read and for settings that leave nothing.
     """
@@ -57,11 +60,14 @@ class Parallel(Task):
         train: str | None = None,
         validation: str | None = None,
         test: str | None = None,
+        tokenizer: str | None = None,
     ) -> None:
         if source == target:
             raise UserError(f"task.source and task.target are both {source}; give two languages")
         if longest < 1 or concatenate < 1:
             raise UserError(f"task.longest={longest} task.concatenate={concatenate}: both are 1 or more")
+        self.splitting = splitting(target, tokenizer)
+        self.length_unit = unit(source)
         given: dict[str, Any] = {"path": path, "dataset": dataset, "columns": columns, "source": source}
         given |= {"target": target, "train": train, "validation": validation, "test": test}
         given |= {"alignment": alignment, "silver": silver}
@@ -70,7 +76,6 @@ class Parallel(Task):
         self._longest = longest
         self._corpus = prepared(splits, segmentation, longest, concatenate)
         self.source_vocabulary, self.target_vocabulary = self._corpus.vocabularies
-        self.target_language = target
         self.lengths = (min(self._corpus.lengths), max(self._corpus.lengths))
         vocabularies = self._corpus.vocabularies
         self._validation = judged(splits["validation"], vocabularies)
@@ -96,8 +101,8 @@ class Parallel(Task):
 
     @property
     def trained(self) -> int:
-        """In words."""
-        return self._corpus.words
+        """In `length_unit`."""
+        return self._corpus.longest
 
     def may_show(self, example: Example) -> bool:
         """Whether neither side is longer than `longest`."""
@@ -131,10 +136,13 @@ class Parallel(Task):
                 for name, (whole, sources) in corpus.overlap.items()
             ),
             f"vocabulary: {source} {len(self.source_vocabulary)}, {target} {len(self.target_vocabulary)}; unknown "
-            f"words of test: {source} {_unknown([e.source for e in self._test])}, "
-            f"{target} {_unknown([e.target for e in self._test])}",
+            f"words of test: {source} {_unknown(self._test, 0):.1%}, "
+            f"{target} {_unknown(self._test, 1):.1%}",
         ]
-        for name, examples in (("validation", self._validation), ("test", self._test[: len(splits["test"])])):
+        judged_sets = {"validation": self._validation, "test": self._test[: len(splits["test"])]}
+        notes += _mostly_unknown(corpus.unknown, judged_sets, (source, target))
+        notes += [self.splitting.note] if self.splitting.note else []
+        for name, examples in judged_sets.items():
             notes += overlong(splits[name], examples, self.lengths[1])
         if concatenate > 1:
             notes.append(
@@ -148,6 +156,24 @@ def _fits(example: Example, longest: int) -> bool:
     return max(len(example.source), len(example.target)) <= longest
 
 
-def _unknown(sentences: list[tuple[int, ...]]) -> str:
-    ids = [index for sentence in sentences for index in sentence]
-    return f"{ids.count(UNK) / len(ids):.1%}"
+def _unknown(examples: Sequence[Example], side: int) -> float:
+    """The share of tokens that are unknown, of all sources (side 0) or targets."""
+    ids = [index for example in examples for index in (example.target if side else example.source)]
+    return ids.count(UNK) / len(ids)
+
+
+def _mostly_unknown(
+    training: tuple[float, float], judged_sets: Mapping[str, Sequence[Example]], languages: tuple[str, str]
+) -> list[str]:
+    """Tell each language of which a vocabulary does not know the most, with the splits and what to type."""
+    notes = []
+    for side, language in enumerate(languages):
+        shares = {"train": training[side], **{name: _unknown(some, side) for name, some in judged_sets.items()}}
+        most = [f"{share:.0%} of {name}" for name, share in shares.items() if share > 0.5]
+        if most:
+            notes.append(
+                f"most words of {language} are unknown ({', '.join(most)}): the model cannot read or write them; "
+                "segmentation=unigram knows every text, lower segmentation.minimum_frequency or larger sizes.words "
+                "leave fewer unknown"
+            )
+    return notes

@@ -15,6 +15,7 @@ import numpy as np
 
 from softlookup.contract import Example, Examples, Task
 from softlookup.errors import UserError
+from softlookup.languages import Splitting
 from softlookup.vocabulary import SPECIALS, Vocabulary
 
 Uniform = Callable[[], float]
@@ -70,6 +71,9 @@ class Synthetic(Task):
     runs. Raises UserError for lengths out of order, and where more than half of the sources of a length would be
     held out.
     """
+
+    length_unit = "tokens"
+    splitting = Splitting()
 
     def __init__(
         self,
