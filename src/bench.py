@@ -2,16 +2,18 @@
 
 python src/bench.py                                     all choices of attention on the default model
 python src/bench.py attention=additive,dot task=copy    some of them, elsewhere
+
+attention=NAME,NAME     which to time; left out: all
+KEY=VALUE               anything that src/train.py takes (python src/train.py --help)
 """
 
-import sys
 from collections.abc import Callable
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from softlookup import cost
+from softlookup import cost, entry
 from softlookup.config import build, composed, groups
 from softlookup.construct import device_of
 from softlookup.contract import Task
@@ -53,7 +55,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as mistake:
-        sys.exit(f"error: {mistake}")
+    entry.run(main, __doc__, product=True)

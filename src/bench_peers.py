@@ -9,6 +9,13 @@ not depend on what a model learned. Sources are random words; their lengths are 
 where MULTI30K_DIR is set, and else drawn from a normal distribution with its mean and deviation. All systems decode
 the same batches, in processes of their own of which one works at a time: in every round each system takes each cell
 once, in an order that turns from round to round.
+
+rounds=7            how often each system takes each cell
+batches=2           of 64 sentences, in a round
+threads=2           of each system
+clock=wall          wall or processor: which seconds are counted
+systems=NAME,NAME   which to time; left out: softlookup,JoeyNMT,OpenNMT-py
+peers=.peers        where the others are installed
 """
 
 import gzip
@@ -27,6 +34,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from softlookup import entry
 from softlookup.errors import UserError, key_values
 
 ROOT = Path(__file__).parents[1]
@@ -192,7 +200,4 @@ def table(found: dict[str, dict[str, list[float]]], systems: list[System]) -> Ta
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as mistake:
-        sys.exit(f"error: {mistake}")
+    entry.run(main, __doc__, product=True)

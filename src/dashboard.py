@@ -2,17 +2,23 @@
 
 python src/dashboard.py [runs_dir=runs] [output=RUNS_DIR/dashboard.html]
 python src/dashboard.py picture=FILE.png experiment=NAME [measure=token_accuracy] [runs_dir=runs]
+
+runs_dir=DIR        where the runs are
+output=FILE         the page
+picture=FILE.png    no page, but one measure by source length, of one experiment
+experiment=NAME     the folder below runs_dir
+measure=NAME        a column of by_length in result.json
 """
 
-import sys
 from pathlib import Path
 
-from softlookup.errors import UserError, key_values
+from softlookup import entry
+from softlookup.errors import key_values
 
 KEYS = ("runs_dir", "output", "picture", "experiment", "measure")
 
 
-def main(arguments: list[str]) -> Path:
+def made(arguments: list[str]) -> Path:
     """The path that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
     given = key_values(arguments, KEYS)
     runs_dir = Path(given.get("runs_dir", "runs"))
@@ -27,10 +33,10 @@ def main(arguments: list[str]) -> Path:
     return write(runs_dir, Path(given.get("output", runs_dir / "dashboard.html")))
 
 
+def main(arguments: list[str]) -> None:
+    """Write what is asked for, and print where it lies."""
+    print(made(arguments))
+
+
 if __name__ == "__main__":
-    try:
-        print(main(sys.argv[1:]))
-    except UserError as error:
-        sys.exit(str(error))
-    except OSError as error:
-        sys.exit(f"{error.filename} cannot be written ({error.strerror})")
+    entry.run(main, __doc__)

@@ -1,17 +1,21 @@
 """Write the results of a folder of runs as CSV files (which ones, and what is in them: softlookup/export.py).
 
 python src/export.py [runs_dir=runs] [experiment=NAME] [output=RUNS_DIR/tables]
+
+runs_dir=DIR        where the runs are
+experiment=NAME     this folder below runs_dir alone
+output=DIR          where the files go
 """
 
-import sys
 from pathlib import Path
 
-from softlookup.errors import UserError, key_values
+from softlookup import entry
+from softlookup.errors import key_values
 
 KEYS = ("runs_dir", "experiment", "output")
 
 
-def main(arguments: list[str]) -> Path:
+def made(arguments: list[str]) -> Path:
     """The folder that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
     given = key_values(arguments, KEYS)
     from softlookup.export import write
@@ -20,10 +24,10 @@ def main(arguments: list[str]) -> Path:
     return write(runs_dir, Path(given.get("output", runs_dir / "tables")), given.get("experiment"))
 
 
+def main(arguments: list[str]) -> None:
+    """Write what is asked for, and print where it lies."""
+    print(made(arguments))
+
+
 if __name__ == "__main__":
-    try:
-        print(main(sys.argv[1:]))
-    except UserError as error:
-        sys.exit(str(error))
-    except OSError as error:
-        sys.exit(f"{error.filename} cannot be written ({error.strerror})")
+    entry.run(main, __doc__)

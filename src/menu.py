@@ -2,12 +2,14 @@
 
 python src/menu.py                  print them
 python src/menu.py write=README.md  put them between the README's menu marks
+
+write=FILE          a file that has the marks <!-- menu --> and <!-- /menu -->
 """
 
 import re
-import sys
 from pathlib import Path
 
+from softlookup import entry
 from softlookup.errors import UserError
 from softlookup.offer import CONF, groups
 
@@ -49,7 +51,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as mistake:
-        sys.exit(f"error: {mistake}")
+    entry.run(main, __doc__, product=True)

@@ -3,16 +3,20 @@
 python src/resync.py [experiment=NAME] [runs_dir=runs]   write files where they are missing or not whole
 python src/resync.py mode=online                         send the runs that the server does not have whole
 python src/resync.py all=true                            every finished run, whatever it has
+
+runs_dir=DIR        where the runs are
+experiment=NAME     this folder below runs_dir alone
+mode=offline|online write files, or send to the server
+all=true|false      every finished run, or those that lack something
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from softlookup import mirror
+from softlookup import entry, mirror
 from softlookup.errors import UserError, key_values, nearest
 from softlookup.identity import with_variant
 from softlookup.record import RunFolder
@@ -92,7 +96,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except UserError as error:
-        sys.exit(str(error))
+    entry.run(main, __doc__)

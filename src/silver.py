@@ -1,22 +1,26 @@
 """Write silver links, those of the statistical aligner eflomal, for line-aligned text: a Pharaoh file.
 
 python src/silver.py source=test.de target=test.en output=test.silver [symmetrize=grow_diag_final_and]
-                     [more_source=train.de.gz more_target=train.en.gz]     text to learn from besides: more is better
+                     [more_source=train.de.gz more_target=train.en.gz]
+
+source=FILE target=FILE            the text, plain or .gz
+output=FILE                        the links, a line for each pair
+symmetrize=RULE                    how the links of both directions become one set
+more_source=FILE more_target=FILE  text to learn from besides: more is better
 
 Give the file to a run as task.silver=FILE, and it measures its AER against it as forced/aer_silver.
 """
 
-import sys
 from pathlib import Path
 
-from softlookup import durable, pharaoh
+from softlookup import durable, entry, pharaoh
 from softlookup.errors import UserError, key_values, nearest
 from softlookup.metrics.links import SYMMETRIZATIONS
 
 KEYS = ("source", "target", "output", "more_source", "more_target", "symmetrize")
 
 
-def main(arguments: list[str]) -> Path:
+def made(arguments: list[str]) -> Path:
     """The file that was written, whole or not at all. Raises UserError for a mistake in what was asked for or read."""
     given = key_values(arguments, KEYS)
     for key in ("source", "target", "output"):
@@ -47,12 +51,10 @@ def _pairs(source: str, target: str) -> list[tuple[str, str]]:
     return list(zip(*sides, strict=True))
 
 
+def main(arguments: list[str]) -> None:
+    """Write what is asked for, and print where it lies."""
+    print(made(arguments))
+
+
 if __name__ == "__main__":
-    try:
-        print(main(sys.argv[1:]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {error.filename} cannot be written ({error.strerror})", file=sys.stderr)
-        sys.exit(1)
+    entry.run(main, __doc__)

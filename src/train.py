@@ -2,12 +2,21 @@
 
 python src/train.py attention=additive task=reverse
 python src/train.py -m attention=additive,general seed=1,2
+python src/train.py attention.heads=4 task=multi30k task.path=DIR budget=2000000 runs_dir=DIR
+python src/train.py attention=general --cfg job          the config of a run, which is not trained
+
+GROUP=CHOICE        a part of the run: the groups and their choices stand below
+GROUP.KEY=VALUE     a value of the chosen part, as in attention.heads=4
+KEY=VALUE           any other key of conf/train.yaml, which says what each is
+-m                  several runs, one for each combination of VALUE,VALUE
 """
 
 import os
 import signal
 import sys
 import warnings
+
+from softlookup.entry import keep_talking
 
 
 def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
@@ -17,6 +26,7 @@ def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
 
 
 if __name__ == "__main__":  # before the imports, which take seconds
+    keep_talking()
     for _signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(_signal) is not signal.SIG_IGN:
             signal.signal(_signal, _stop_at_once)
@@ -67,6 +77,8 @@ def main() -> int:
     try:
         check_overrides(arguments)
         flags, overrides = split(arguments)
+        if "--help" in flags:
+            print(__doc__)
         # Hydra checks our config of that name against the plugin's own, which is wanted, and warns of it.
         warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/submitit_slurm' is validated")
         sys.argv[1:] = [*flags, *overrides]  # where Hydra reads them, and understands no flag behind an override

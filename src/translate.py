@@ -1,20 +1,34 @@
 """Translate lines with a finished run: from standard input, or the one that is given; one line out for each line in.
 
-python src/translate.py run=RUN                        RUN: its folder, or its id below runs_dir=runs
+python src/translate.py run=RUN < input.txt > output.txt
 python src/translate.py run=RUN text="Ein Mann schläft." alignment=true plot=FILE.png
-                                                       links (source-target, words from 0) behind a tab; a picture
 python src/translate.py run=RUN n_best=5 search=beam search.size=5
-                                                       line, score and translation, five for each line
-python src/translate.py run=RUN target=FILE [gold=FILE] [reverse=RUN2 symmetrize=grow_diag_final_and]
-                                                       the links alone, of the translations that FILE gives
+python src/translate.py run=RUN target=FILE gold=FILE reverse=RUN2 symmetrize=grow_diag_final_and
+
+run=RUN             its folder, or its id below runs_dir=runs
+text=LINE           this line, and not standard input
+alignment=true      links behind a tab, of words counted from 0: source-target
+plot=FILE           a picture of the weights, .png or .html
+weights=FILE        the weights of every line with the tokens of both sides, each head's own too: .npz or .jsonl
+replace_unknown=true   an unknown word is written as the source word that it looks at most
+n_best=N            number of the line, score and translation, N for each line
+search=NAME search.KEY=VALUE   another search than the run's, as in search=beam search.length_penalty=0.6
+target=FILE         no translation: the links alone, with the translations that FILE gives
+gold=FILE           the AER of these links against those of FILE (Pharaoh format)
+reverse=RUN symmetrize=RULE    links of both directions, made one set by intersection, union or grow_diag_final_and
+batch=64            lines that are read at once
+device=auto         auto, cpu or cuda
+runs_dir=runs       where runs are looked for by their id
+
+A line that cannot be used (too long, no UTF-8, a NUL) is told by its number and left empty; the exit code is then 3.
 """
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from softlookup import entry
 from softlookup.errors import UserError, key_values, nearest, told
 from softlookup.metrics.links import SYMMETRIZATIONS
 from softlookup.offer import keys_of
@@ -85,32 +99,16 @@ def _one_of(key: str, value: str, valid: tuple[str, ...]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0 done, 1 the output cannot be written, 2 a mistake in what was asked for or read, 3 done but for
-    lines that cannot be used, which are told and left empty, 130 and 141 stopped by Ctrl-C or by a reader that wanted
-    no more."""
-    try:
-        wanted = parsed(arguments)
-        from softlookup.translate import Asked, Verb  # imports torch, which takes seconds
+    """The exit code: 0 done, 3 done but for lines that cannot be used, which are told and left empty; the others are
+    those of every program here (`softlookup.entry`): 1 the output cannot be written, 2 a mistake in what was asked for
+    or read, 130 and 141 stopped by Ctrl-C or by a reader that wanted no more."""
+    wanted = parsed(arguments)
+    from softlookup.translate import Asked, Verb  # imports torch, which takes seconds
 
-        verb = Verb(Asked(**wanted), sys.stdout.buffer)
-        verb.run(sys.stdin.buffer, interactive=sys.stdin.isatty())
-        sys.stdout.buffer.flush()
-    except UserError as mistake:
-        with suppress(OSError):
-            sys.stdout.buffer.flush()
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
-        return 141
-    except KeyboardInterrupt:
-        return 130
-    except OSError as error:
-        print(f"error: {error.filename or 'the output'} cannot be written ({error.strerror})", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    verb = Verb(Asked(**wanted), sys.stdout.buffer)
+    verb.run(sys.stdin.buffer, interactive=sys.stdin.isatty())
     return 3 if verb.refused else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry.run(main, __doc__, product=True)

@@ -142,8 +142,8 @@ def test_the_command_prints_the_folder_and_tells_mistakes_without_a_traceback(tm
         return done.returncode, done.stdout + done.stderr
 
     assert told(f"runs_dir={tmp_path}") == (0, f"{tmp_path / 'tables'}\n")
-    assert told("run_dir=x") == (1, "'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n")
+    assert told("run_dir=x") == (2, "error: 'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n")
     taken = tmp_path / "file"
     taken.write_text("")
     code, said = told(f"runs_dir={tmp_path}", f"output={taken}")
-    assert (code, said) == (1, f"{taken} cannot be written (File exists)\n")
+    assert (code, said) == (1, f"error: {taken} cannot be written (File exists)\n")

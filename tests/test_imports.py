@@ -12,6 +12,7 @@ GROUPS = {"attention", "normalizer", "window", "encoder", "decoder", "task", "se
 GROUPS |= {"metrics", "initialization", "optimizer", "schedule"}
 BASE = {
     "errors",
+    "entry",
     "form",
     "words",
     "languages",
@@ -146,6 +147,7 @@ NO_TORCH = {
     "tables",
     "picture",
     "errors",
+    "entry",
     "form",
     "vocabulary",
     "words",

@@ -33,7 +33,7 @@ def write(folder: Path, count: int) -> list[pharaoh.Gold]:
 def test_silver_is_near_gold_where_every_word_has_one_translation(tmp_path: Path) -> None:
     gold = write(tmp_path, 211)
     arguments = [f"{key}={tmp_path / key}" for key in ("source", "target", "output")]
-    assert verb.main(arguments) == tmp_path / "output"
+    assert verb.made(arguments) == tmp_path / "output"
     made = pharaoh.read(tmp_path / "output")
     assert made[0].sure == frozenset()
     error = aer([one.sure for one in made], gold)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import translate as verb
-from softlookup import heatmap, heatpage, stream, translate, translator
+from softlookup import entry, heatmap, heatpage, stream, translate, translator
 from softlookup.config import build
 from softlookup.decoding import search_of
 from softlookup.errors import UserError
@@ -117,7 +117,6 @@ def test_what_pieces_spell_breaks_no_line(runs: dict[str, Path], monkeypatch: py
         (["run=x", "target=y", "reverse=z", "symmetrize=grow"], "grow_diag_final_and"),
         (["run=x", "target=y", "n_best=3"], "nothing to search"),
         (["run=x", "device=gpu"], "device=gpu: did you mean cpu"),
-        (["--help"], "expected KEY=VALUE"),
         (["run=x", "weights=a.csv"], r"weights=a.csv: expected a name that ends with .npz or .jsonl"),
         (["run=x", "weights=/no/such/a.npz"], "there is no folder /no/such"),
         (["run=x", "target=y", "replace_unknown=true"], "nothing unknown to replace"),
@@ -157,7 +156,7 @@ def test_a_line_that_cannot_be_used_costs_itself_alone(
     run = f"run={runs['additive']}"
     before = call(b"a\nb\n\nc\n", run, "alignment=true", f"batch={batch}")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\nb\n" + broken + b"\nc\n")))
-    assert verb.main([run, "alignment=true", f"batch={batch}"]) == 3
+    assert entry.code(verb.main, "", [run, "alignment=true", f"batch={batch}"]) == 3
     written, said = capfd.readouterr()
     assert written.split("\n") == before
     assert said.startswith(BROKEN[broken])
@@ -364,7 +363,7 @@ def test_mistakes_end_with_two_and_one_line(
     argument: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert verb.main([argument]) == 2
+    assert entry.code(verb.main, "", [argument]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from softlookup.entry import keep_talking
 from softlookup.errors import UserError
 from softlookup.processes import ALONE, Processes
 
@@ -62,6 +63,7 @@ def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Proce
 
 
 def _run(config: dict[str, Any], path: Path, processes: Processes, place: dict[str, str], follow: Follow) -> None:
+    keep_talking()
     threading.Thread(target=_end_with_leader, daemon=True).start()
     os.environ.update(place, LOCAL_RANK=str(processes.rank))
     follow(config, path, processes)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from softlookup import lock, memory
+from softlookup.entry import keep_talking
 from softlookup.errors import Stopped, UserError
 from softlookup.record import RunFolder, State, state_of
 from softlookup.stop import Stop
@@ -240,8 +241,7 @@ def talk_to(folder: RunFolder) -> None:
     with folder.log_path.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    keep_talking(encoding="utf-8")
 
 
 def _end_with_launcher() -> None:

@@ -1,0 +1,121 @@
+"""Standard output and standard error that go away: what is only told is dropped, what is the product is missed."""
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import used_runs
+
+from softlookup import entry
+
+SOURCE = Path(__file__).parents[1] / "src"
+PROGRAMS = sorted(path.stem for path in SOURCE.glob("*.py"))
+
+
+def environment(**given: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **given}
+
+
+def train(runs_dir: Path, *words: str) -> list[str]:
+    return [sys.executable, str(SOURCE / "train.py"), *used_runs.TINY, f"runs_dir={runs_dir}", *words]
+
+
+def states(runs_dir: Path) -> list[Any]:
+    return [json.loads(path.read_text())["state"] for path in runs_dir.glob("*/*/state.json")]
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
+    """Both streams into one pipe, which is closed after the first line."""
+    process = subprocess.Popen(
+        train(tmp_path), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b"held out from training")
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    assert states(tmp_path) == ["finished"]
+    # To a full disk, in an encoding that has no letter of the table: in a sweep, beside another.
+    with open("/dev/full", "w") as full:
+        again = subprocess.run(
+            train(tmp_path, "-m", "seed=1,2"), env=environment(PYTHONIOENCODING="ascii"), stdout=full, stderr=full,
+            timeout=120, check=False,
+        )  # fmt: skip
+    assert again.returncode == 0
+    assert states(tmp_path) == ["finished"] * 2
+
+
+SAID = """
+import os, sys
+from softlookup import entry
+def main(arguments):
+    for word in arguments:
+        print("é─" * 50_000, flush=word == "flush")
+    print("told", file=sys.stderr)
+    return 7
+entry.run(main, "", product=sys.argv.pop(1) == "product")
+"""
+
+
+def ended(shell: str, *, encoding: str = "utf-8") -> tuple[str, str]:
+    """What the program before the pipe ended with, and what it said on its error stream."""
+    done = subprocess.run(
+        ["bash", "-c", f"{shell}; echo ${{PIPESTATUS[0]}} >&2"],
+        env=environment(PYTHONUNBUFFERED="", PYTHONIOENCODING=encoding, PYTHON=sys.executable, SAID=SAID),
+        capture_output=True, text=True, errors="replace", check=True, timeout=60, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    *said, code = done.stderr.splitlines()
+    return code, "\n".join(said)
+
+
+@pytest.mark.parametrize("flush", ["flush", "once"])
+def test_what_is_only_told_is_dropped_and_a_product_is_missed(flush: str) -> None:
+    program = '"$PYTHON" -c "$SAID"'
+    for sink in ("| true", "> /dev/full", ">&-"):
+        assert ended(f"{program} told {flush} {flush} {sink}") == ("7", "told")
+    assert ended(f"{program} product {flush} {flush} | true")[0] == "141"
+    assert ended(f"{program} product {flush} {flush} > /dev/full")[0] == "1"
+    assert ended(f"{program} product {flush} >&-") == ("1", "error: standard output is closed")
+    assert ended(f"{program} told {flush} | cat", encoding="ascii") == ("7", "told")
+    assert ended(f"{program} told {flush} 2>&- | cat", encoding="cp1252") == ("7", "")
+
+
+def test_what_cannot_be_spelled_is_replaced() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAID.replace("50_000", "1"), "told", "word"],
+        env=environment(PYTHONIOENCODING="cp1252"), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.decode("cp1252").split() == ["é?"]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_tells_its_keys_and_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if name == "train":
+        pytest.skip("its help is that of all choices: see below")
+    program = importlib.import_module(name)
+    text = (SOURCE / f"{name}.py").read_text()
+    assert "entry.run(main, __doc__" in text
+    for word in ("--help", "-h"):
+        assert entry.code(program.main, program.__doc__, [word]) == 0
+    said = capsys.readouterr().out
+    assert said.count(f"python src/{name}.py") >= 2 or "make bench-peers" in said
+    keys = {key for line in said.splitlines() for key in re.findall(r"(?<![\w.])([a-z_]+)=", line)}
+    assert {*getattr(program, "KEYS", ())} <= {*keys, *(key.split(".")[0] for key in keys)}
+
+
+def test_the_help_of_training_has_examples_choices_and_keys() -> None:
+    shown = subprocess.run(
+        [sys.executable, SOURCE / "train.py", "-h"], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for part in (
+        "python src/train.py -m attention=additive,general seed=1,2",
+        "attention: additive, ",
+        "budget: 400000",
+    ):
+        assert part in shown.stdout
