@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from softlookup import entry
+from softlookup.command import whole
 from softlookup.errors import UserError, key_values
 
 ROOT = Path(__file__).parents[1]
@@ -146,14 +147,11 @@ def measured(systems: list[System], rounds: int, clock: str) -> dict[str, dict[s
 
 def main(arguments: list[str]) -> None:
     given = key_values(arguments, ("rounds", "batches", "threads", "clock", "systems", "peers"))
-    counts = {key: given.get(key, default) for key, default in (("rounds", "7"), ("batches", "2"), ("threads", "2"))}
-    for key, value in counts.items():
-        if not re.fullmatch(r"[1-9]\d{0,2}", value):
-            raise UserError(f"{key}={value}: expected a whole number from 1 to 999")
+    defaults = {"rounds": "7", "batches": "2", "threads": "2"}
+    rounds, batches, threads = (whole(key, given.get(key, default), 1, 999) for key, default in defaults.items())
     clock = given.get("clock", "wall")
     if clock not in ("wall", "processor"):
         raise UserError(f"clock={clock}: expected wall or processor")
-    rounds, batches, threads = map(int, counts.values())
     work, origin = prepared(batches, threads)
     folder = Path(given.get("peers", ROOT / ".peers"))
     homes = {"softlookup": Path(sys.executable)} | {

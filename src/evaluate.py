@@ -1,15 +1,23 @@
 """Evaluate a finished run again, or on another test set: one row as JSON, on standard output and in the run's folder.
 
-python src/evaluate.py run=RUN [split=validation]      RUN: its folder, or its id below runs_dir=runs; its own test set
-python src/evaluate.py run=RUN source=FILE target=FILE[,FILE] [search=beam search.size=5]
-                                                       line-aligned text, one reference a line or several
-python src/evaluate.py run=RUN path=DIR split=NAME     one split of a folder as task.path=DIR reads it
-python src/evaluate.py run=RUN lengths=64,128,256      sources of a synthetic task that training never showed
+python src/evaluate.py run=RUN split=validation
+python src/evaluate.py run=RUN source=FILE target=FILE,FILE search=beam search.size=5
+python src/evaluate.py run=RUN path=DIR split=NAME
+python src/evaluate.py run=RUN lengths=64,128,256
 python src/evaluate.py run=RUN source=FILE target=FILE against=RUN2
-                                                       sacrebleu's paired tests: is RUN better than RUN2 by chance?
 
-out=FILE writes the row there instead of to standard output; weights=FILE.npz or .jsonl has what each reference token
-looks at; alignment=FILE and silver=FILE are links in Pharaoh format to measure AER against.
+run=RUN             its folder, or its id below runs_dir=runs; alone, its own test set
+split=NAME          another split of its data, or of path=DIR
+source=FILE target=FILE[,FILE]   line-aligned text, one reference a line or several
+path=DIR columns=NAMES           a folder, as task.path=DIR task.columns=NAMES reads it
+lengths=N,N         sources of a synthetic task that training never showed
+alignment=FILE silver=FILE       links in Pharaoh format to measure AER against
+against=RUN         sacrebleu's paired tests: is run=RUN better than this one by chance?
+search=NAME search.KEY=VALUE     another search than the run's
+weights=FILE        .npz or .jsonl: what each reference token looks at, each head's own too
+out=FILE            the row goes there, and not to standard output
+device=auto         auto, cpu or cuda
+runs_dir=runs       where runs are looked for by their id
 """
 
 import os
@@ -17,9 +25,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from softlookup import durable
+from softlookup import durable, entry
+from softlookup.command import value_of
 from softlookup.errors import UserError, key_values, nearest, told
 from softlookup.offer import keys_of
+from softlookup.schema import settled
 
 KEYS = ("run", "runs_dir", "source", "target", "path", "split", "columns", "lengths", "alignment", "silver", "against",
         "weights", "out", "device", "search")  # fmt: skip
@@ -72,9 +82,9 @@ def _check_together(given: dict[str, str]) -> None:
 
 def _lengths(value: str) -> tuple[int, ...]:
     words = value.removeprefix("[").removesuffix("]").split(",")
-    if not all(word.strip().isascii() and word.strip().isdecimal() for word in words):
+    lengths = tuple(settled(value_of("lengths", word), int) for word in words)
+    if not all(type(length) is int for length in lengths):
         raise UserError(f"lengths={told(value)}: expected whole numbers with commas between them, as in 64,128,256")
-    lengths = tuple(int(word) for word in words)
     if min(lengths) < SHORTEST or max(lengths) > LONGEST or len(set(lengths)) < len(lengths):
         raise UserError(f"lengths={told(value)}: expected different numbers from {SHORTEST} to {LONGEST:,}")
     return lengths
@@ -97,35 +107,21 @@ def _check_written(chosen: dict[str, Any]) -> None:
         check(chosen["weights"])
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code: 0 done, 1 the row cannot be written, 2 a mistake in what was asked for or read, 130 and 141
-    stopped by Ctrl-C or by a reader that wanted no more."""
-    try:
-        wanted = parsed(arguments)
-        from softlookup.evaluate import Asked, evaluate  # imports torch, which takes seconds
-        from softlookup.record import json_of
+def main(arguments: list[str]) -> None:
+    """Write the row to standard output, or to out=FILE, and into the run's folder."""
+    wanted = parsed(arguments)
+    from softlookup.evaluate import Asked, evaluate  # imports torch, which takes seconds
+    from softlookup.record import json_of
 
-        done = evaluate(Asked(**wanted))
-        content = json_of(done.row)
-        if "out" in wanted:
-            durable.write(wanted["out"], content)
-        else:
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
-        durable.write(done.place, content)
-    except UserError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
-        return 141
-    except KeyboardInterrupt:
-        return 130
-    except OSError as error:
-        print(f"error: {error.filename or 'the output'} cannot be written ({error.strerror})", file=sys.stderr)
-        return 1
-    return 0
+    done = evaluate(Asked(**wanted))
+    content = json_of(done.row)
+    if "out" in wanted:
+        durable.write(wanted["out"], content)
+    else:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    durable.write(done.place, content)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry.run(main, __doc__, product=True)

@@ -17,23 +17,23 @@ from typing import Any
 import yaml
 
 from softlookup import entry, mirror
-from softlookup.errors import UserError, key_values, nearest
+from softlookup.command import truth
+from softlookup.errors import UserError, key_values, nearest, typed
 from softlookup.identity import with_variant
 from softlookup.record import RunFolder
 from softlookup.results import alignments
 from softlookup.tracking import Tracker
 
 KEYS = {"experiment": "", "runs_dir": "runs", "mode": "offline", "all": "false"}
-VALUES = {"mode": ("offline", "online"), "all": ("true", "false")}
+MODES = ("offline", "online")
 
 
-def parsed(arguments: list[str]) -> dict[str, str]:
+def parsed(arguments: list[str]) -> dict[str, Any]:
     """All keys with the values given. Raises UserError for an argument that is not KEY=VALUE with a known key."""
-    given = key_values(arguments, KEYS)
-    for key, value in given.items():
-        if key in VALUES and value not in VALUES[key]:
-            raise UserError(f"{key}={value}: {nearest(value, VALUES[key])}")
-    return KEYS | given
+    given = KEYS | key_values(arguments, KEYS)
+    if given["mode"] not in MODES:
+        raise UserError(f"mode={given['mode']}: {nearest(given['mode'], MODES)}")
+    return given | {"all": truth("all", given["all"])}
 
 
 def finished(runs_dir: Path, experiment: str) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
     given = parsed(arguments)
     mode = given["mode"]
     runs = list(finished(Path(given["runs_dir"]), given["experiment"]))
-    wanted = [(folder, row) for folder, row in runs if given["all"] == "true" or lost(folder, mode)]
+    wanted = [(folder, row) for folder, row in runs if given["all"] or lost(folder, mode)]
     done = 0
     for i, (folder, row) in enumerate(wanted, start=1):
         print(f"{i}/{len(wanted)} {folder.path.parent.name}/{folder.id}", flush=True)
@@ -91,7 +91,8 @@ def main(arguments: list[str]) -> int:
     what = "sent to W&B" if mode == "online" else "written again"
     print(f"{done} of {len(runs)} finished runs {what}; {len(runs) - len(wanted)} were whole")
     if mode == "offline" and done:
-        print(f"upload them with: wandb sync {given['runs_dir']}/{given['experiment'] or '*'}/*/wandb/offline-run-*")
+        place = f"{typed(given['runs_dir'])}/{typed(given['experiment']) if given['experiment'] else '*'}"
+        print(f"upload them with: wandb sync {place}/*/wandb/offline-run-*")
     return 0 if done == len(wanted) else 1
 
 

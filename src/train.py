@@ -16,8 +16,6 @@ import signal
 import sys
 import warnings
 
-from softlookup.entry import keep_talking
-
 
 def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
     """Ahead of a run and after it, nothing is half done."""
@@ -26,10 +24,14 @@ def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
 
 
 if __name__ == "__main__":  # before the imports, which take seconds
-    keep_talking()
     for _signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(_signal) is not signal.SIG_IGN:
             signal.signal(_signal, _stop_at_once)
+
+from softlookup.entry import keep_talking
+
+if __name__ == "__main__":
+    keep_talking()
 
 import hydra
 from omegaconf import DictConfig

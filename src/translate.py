@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from softlookup import entry
+from softlookup.command import truth, whole
 from softlookup.errors import UserError, key_values, nearest, told
 from softlookup.metrics.links import SYMMETRIZATIONS
 from softlookup.offer import keys_of
@@ -47,9 +48,9 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
     chosen: dict[str, Any] = {"search": {key: value for key, value in given.items() if key.startswith("search")}}
     for key, value in given.items():
         if key in ("n_best", "batch"):
-            chosen[key] = _count(key, value)
+            chosen[key] = whole(key, value, 1, 10_000)
         elif key in ("alignment", "replace_unknown"):
-            chosen[key] = _one_of(key, value, ("true", "false")) == "true"
+            chosen[key] = truth(key, value)
         elif key in ("symmetrize", "device"):
             chosen[key] = _one_of(
                 key, value, tuple(SYMMETRIZATIONS) if key == "symmetrize" else ("auto", "cpu", "cuda")
@@ -83,13 +84,7 @@ def _check_together(given: dict[str, str], chosen: dict[str, Any]) -> None:
     if plot and not os.path.isdir(plot.absolute().parent):
         raise UserError(f"plot={told(plot)}: there is no folder {plot.absolute().parent}")
     if chosen.get("n_best", 1) > 1:
-        chosen["search"] |= {"search.n_best": given["n_best"]}
-
-
-def _count(key: str, value: str) -> int:
-    if not (value.isascii() and value.isdecimal() and 1 <= int(value[:9]) <= 10_000):
-        raise UserError(f"{key}={told(value)}: expected a whole number from 1 to 10,000")
-    return int(value)
+        chosen["search"] |= {"search.n_best": str(chosen["n_best"])}
 
 
 def _one_of(key: str, value: str, valid: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ import used_runs
 import yaml
 
 import evaluate as verb
+from softlookup import entry
 from softlookup.config import composed, with_data
 from softlookup.errors import UserError
 from softlookup.metrics import significance
@@ -187,16 +188,16 @@ def test_the_row_is_written_to_standard_output_and_to_the_run(
 ) -> None:
     run = tmp_path / runs["additive"].name
     shutil.copytree(runs["additive"], run)
-    assert verb.main([f"run={run}", "lengths=7"]) == 0
+    assert entry.code(verb.main, "", [f"run={run}", "lengths=7"]) == 0
     shown = capfdbinary.readouterr().out
     (kept,) = (run / "evaluations").iterdir()
     assert kept.read_bytes() == shown
     assert kept.name.startswith("lengths-")
-    assert verb.main([f"run={run}", "lengths=7", f"out={tmp_path / 'row.json'}"]) == 0
+    assert entry.code(verb.main, "", [f"run={run}", "lengths=7", f"out={tmp_path / 'row.json'}"]) == 0
     assert capfdbinary.readouterr().out == b""
     assert (tmp_path / "row.json").read_bytes() == kept.read_bytes()
-    assert verb.main([f"run={run}", "lengths=7", "search=beam"]) == 0
-    assert verb.main([f"run={run}", "lengths=8"]) == 0
+    assert entry.code(verb.main, "", [f"run={run}", "lengths=7", "search=beam"]) == 0
+    assert entry.code(verb.main, "", [f"run={run}", "lengths=8"]) == 0
     assert len(list((run / "evaluations").iterdir())) == 3
     assert own(run) == own(runs["additive"])
 
@@ -260,7 +261,7 @@ def test_a_mistake_of_the_command_line_ends_with_two_and_one_line(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert verb.main(words) == 2
+    assert entry.code(verb.main, "", words) == 2
     said = capsys.readouterr().err
     assert told in said
     assert said.count("\n") == 1

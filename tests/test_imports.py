@@ -88,7 +88,7 @@ ABOVE = {
         "trained",
         "weights",
     },
-    "decoding": {"config", "offer", "parts", "search"},
+    "decoding": {"command", "config", "offer", "parts", "search"},
     "weights": {"batch", "seq2seq"},
     "heatpage": {"heatmap"},
     "translate": {"construct", "decoding", "heatmap", "heatpage", "metrics", "trained", "translator", "weights"},

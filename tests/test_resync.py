@@ -153,5 +153,5 @@ def test_mistakes_are_told_in_words(tmp_path: Path, argument: str, told: str) ->
     path.mkdir(parents=True)
     (path / "result.json").write_text(json.dumps({}))
     code, said = resync(tmp_path / "runs", argument)
-    assert code == 1
+    assert code == 2
     assert told in said

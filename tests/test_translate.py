@@ -13,12 +13,10 @@ import pytest
 import torch
 import used_runs
 from choices import SOURCES, TARGETS, build_seq2seq, node
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 import translate as verb
-from softlookup import entry, heatmap, heatpage, stream, translate, translator
+from softlookup import entry, heatmap, heatpage, stream, translate
 from softlookup.config import build
 from softlookup.decoding import search_of
 from softlookup.errors import UserError
@@ -106,9 +104,9 @@ def test_what_pieces_spell_breaks_no_line(runs: dict[str, Path], monkeypatch: py
     [
         (["alignment=true"], "run=RUN is missing"),
         (["run=x", "alignement=true"], "did you mean alignment"),
-        (["run=x", "alignment=yes"], "alignment=yes: valid: false, true"),
+        (["run=x", "alignment=yes"], "alignment=yes: expected true or false"),
         (["run=x", "n_best=0"], "n_best=0: expected a whole number from 1"),
-        (["run=x", "batch=1e3"], "batch=1e3: expected a whole number"),
+        (["run=x", "batch=1e5"], "batch=1e5: expected a whole number from 1 to 10,000"),
         (["run=x", "plot=a.jpg"], "expected a name that ends with .png or .html"),
         (["run=x", "plot=/no/such/a.png"], "there is no folder /no/such"),
         (["run=x", "reverse=y"], "give target=FILE"),
@@ -183,16 +181,19 @@ def test_a_pair_that_cannot_be_used_is_left_out_of_the_error(
     assert "(2 pairs, 4 links, 4 sure; without 1 that could not be used)" in said[1]
 
 
-@given(st.lists(st.integers(0, 2000), max_size=53))
-def test_batches_are_bounded_and_hold_every_line_once(lengths: list[int]) -> None:
-    batches = translator._batches(lengths)
-    worded = [place for place, length in enumerate(lengths) if length]
-    assert sorted(place for batch in batches for place in batch) == worded
-    for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) ** 2 <= translator.PADDED
-    if len(worded) * max(lengths, default=0) ** 2 <= translator.PADDED:
-        assert batches == [worded] * bool(worded)  # nothing is sorted without need: last bits depend on it
-    assert translator._batches([1024, 30, 1024, 30]) == [[1, 3], [0], [2]]
+def test_a_long_line_takes_no_others_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+
+    class Watched(Several):
+        def __call__(self, model: Any, source: Any, *rest: Any) -> list[list[Hypothesis]]:
+            shapes.append(tuple(source.shape))
+            return super().__call__(model, source, *rest)
+
+    monkeypatch.setattr(translate, "search_of", lambda *_: Watched())
+    lines = ["das " * 31, "rot " * 997, *["ist"] * 50, ""]
+    found = forced(monkeypatch, [used_runs.known(SOURCE, SOURCE, None)], lines, batch=64)
+    assert found == [line.strip() for line in lines]
+    assert sorted(shapes) == [(1, 998), (51, 32)]
 
 
 def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str], **asked: Any) -> list[str]:
@@ -201,7 +202,7 @@ def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str],
     monkeypatch.setattr(translate, "find", lambda run, *_: run)
     monkeypatch.setattr(translate, "load", lambda *_: next(made))
     out = io.BytesIO()
-    translate.Verb(translate.Asked(run="known", batch=5, **asked), out).run(
+    translate.Verb(translate.Asked(**{"run": "known", "batch": 5, **asked}), out).run(
         io.BytesIO("".join(f"{line}\n" for line in lines).encode())
     )
     return out.getvalue().decode().split("\n")[:-1]

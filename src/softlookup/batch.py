@@ -35,19 +35,26 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def evaluation_batches(examples: Sequence[Example]) -> list[Batch]:
-    """All examples, sorted by source length, in batches of up to 64 rows: every example in exactly one batch.
+    """All examples, sorted by source length, in batches of up to 64 rows (`packed`)."""
+    sizes = [(len(example.source), len(example.target)) for example in examples]
+    return [collate([examples[place] for place in places]) for places in packed(sizes, EVALUATION_BATCH)]
+
+
+def packed(sizes: Sequence[tuple[int, int]], most: int) -> list[list[int]]:
+    """The places of all examples with these numbers of source and target tokens, sorted by them, in batches of up to
+    `most` rows: every one in exactly one batch.
 
     A batch has fewer rows where rows · longest² would exceed `EVALUATION_BOUND`, longest being that of its padded
     source or target, whichever is longer: lookups and self-attention take memory by such squares. One example is a
     batch whatever its length.
     """
-    batches: list[list[Example]] = []
+    batches: list[list[int]] = []
     longest = 0
-    for example in sorted(examples, key=lambda example: (len(example.source), len(example.target))):
-        longest = max(longest, len(example.source) + 1, len(example.target) + 1)
+    for place in sorted(range(len(sizes)), key=sizes.__getitem__):
+        longest = max(longest, *(size + 1 for size in sizes[place]))
         rows = len(batches[-1]) + 1 if batches else 0
-        if not 0 < rows <= EVALUATION_BATCH or rows * longest**2 > EVALUATION_BOUND:
+        if not 0 < rows <= most or rows * longest**2 > EVALUATION_BOUND:
             batches.append([])
-            longest = max(len(example.source), len(example.target)) + 1
-        batches[-1].append(example)
-    return [collate(batch) for batch in batches]
+            longest = max(sizes[place]) + 1
+        batches[-1].append(place)
+    return batches

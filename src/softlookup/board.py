@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from softlookup.errors import typed
 from softlookup.record import RunFolder, State
 
 _LONGEST_REASON = 300
@@ -118,7 +119,7 @@ class Board:
         for ended in self.ended:
             if ended.state != "finished":
                 self._say(f"{ended.state}  {ended.folder.id}{_because(ended)}")
-                self._say(f"  log  {_shown(ended.folder.log_path)}")
+                self._say(f"  log  {typed(_shown(ended.folder.log_path))}")
 
     def _table(self) -> Table:
         table = Table("running", "time", "budget", "loss", "validation", box=None, pad_edge=False)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from softlookup import durable
-from softlookup.errors import UserError
+from softlookup.errors import UserError, typed
 
 KEPT = 2
 
@@ -90,7 +90,7 @@ class Checkpoints:
         return shaped
 
     def _lost(self, what: str) -> UserError:
-        return UserError(f"{what}; restore it, or to start anew: rm -r {self.run}")
+        return UserError(f"{what}; restore it, or to start anew: rm -r {typed(self.run)}")
 
 
 def serialized(content: dict[str, Any]) -> bytes:

@@ -1,16 +1,17 @@
 """The words of a command line: flags and key=value. Mistakes are found here, before Hydra reads a file."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from softlookup.errors import UserError, nearest, told
+from softlookup.errors import UserError, nearest, told, typed
 from softlookup.offer import SCAFFOLDING, check_files, check_interpolations, check_leaf, groups, launchers, leaves
-from softlookup.schema import SETTINGS
+from softlookup.schema import SETTINGS, settled
 
 # The flags of Hydra that stay, by their short names too. Those that would read configs from elsewhere, or objects
 # from a file, are not among them.
@@ -18,10 +19,14 @@ _SHORT = {"-m": "--multirun", "-c": "--cfg", "-p": "--package", "-h": "--help"}
 _FLAGS = ("--multirun", "--cfg", "--package", "--resolve", "--help", "--hydra-help")
 _SHOWN = ("job", "hydra", "all")
 BOOKKEEPING = SCAFFOLDING | {"choices"}
+# Keys whose values are places in the file system: all that a shell passes as one word is one of them.
+PATHS = ("runs_dir", "task.path", "task.alignment", "task.silver")
+_FUNCTION = re.compile(r"\w+\(.*\)")  # choice(A,B) and the like, which Hydra expands
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The flags (each with its value behind it) and the overrides, wherever they stand. Raises UserError."""
+    """The flags (each with its value behind it) and the overrides, wherever they stand, as Hydra reads them: paths are
+    quoted. Raises UserError."""
     flags: dict[str, str | None] = {}
     overrides: list[str] = []
     rest = iter(arguments)
@@ -38,7 +43,26 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             raise UserError(f"{told(argument)}: {flag} takes no value")
         flags[flag] = None if not takes else value if equals else next(rest, "")
     _check_flags(flags)
-    return [word for flag, value in flags.items() for word in (flag, value) if word is not None], overrides
+    several = "--multirun" in flags or any(word.lstrip("+").startswith("experiment=") for word in overrides)
+    words = [word for flag, value in flags.items() for word in (flag, value) if word is not None]
+    return words, [_quoted(override, several) for override in overrides]
+
+
+def _quoted(override: str, several: bool) -> str:
+    """A path in Hydra's quotes, with ~ as the home folder. Of `several` runs a comma stands between two paths, unless
+    the whole is one that exists. What is null, quoted already, or a function of Hydra's stays."""
+    key, equals, value = override.partition("=")
+    there = os.path.lexists(os.path.expanduser(value))
+    if key.lstrip("+") not in PATHS or not value or value.lower() == "null" or (value[0] in "'\"" and not there):
+        return override
+    pieces = [value]
+    if several and not there:
+        if _FUNCTION.fullmatch(value):
+            return override
+        parts = [part.strip() for part in value.split(",")]
+        pieces = parts if all(parts) else pieces
+    quoted = (QuotedString(os.path.expanduser(piece), Quote.single).with_quotes() for piece in pieces)
+    return f"{key}{equals}{','.join(quoted)}"
 
 
 def _check_flags(flags: dict[str, str | None]) -> None:
@@ -66,7 +90,7 @@ def check_overrides(arguments: Sequence[str]) -> None:
         _check_key(given, override, offered)
         check_interpolations(given, str(override.input_line))
         if override.is_sweep_override() and not several:
-            raise UserError(f"{given} asks for several runs; add -m, as in: python src/train.py -m {given}")
+            raise UserError(f"{given} asks for several runs; add -m, as in: python src/train.py -m {typed(given)}")
 
 
 def _check_key(given: str, override: Override, offered: dict[str, list[str]]) -> None:
@@ -122,3 +146,28 @@ def _choices(override: Override) -> list[str]:
     options: list[Any] = (value.list or []) if isinstance(value, ChoiceSweep) else [value]
     words = (option.text if isinstance(option, QuotedString) else option for option in options)
     return ["null" if word is None else str(word) for word in words]
+
+
+def value_of(key: str, text: str) -> Any:
+    """What the value of key=text is, by the grammar that all command lines share. Raises UserError for none, and for
+    several."""
+    ((given, override),) = parsed([f"{key}={text}"])
+    if override.is_sweep_override():
+        raise UserError(f"{given}: expected one value")
+    return override.value()
+
+
+def whole(key: str, text: str, least: int, most: int) -> int:
+    """The whole number of key=text, also where it is written as 1e3. Raises UserError for another value."""
+    value = settled(value_of(key, text), int)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise UserError(f"{key}={told(text)}: expected a whole number from {least:,} to {most:,}")
+    return value
+
+
+def truth(key: str, text: str) -> bool:
+    """Whether key=text says true or false. Raises UserError for another value."""
+    value = value_of(key, text)
+    if not isinstance(value, bool):
+        raise UserError(f"{key}={told(text)}: expected true or false")
+    return value

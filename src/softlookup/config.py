@@ -13,19 +13,17 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from softlookup.command import BOOKKEEPING, check_overrides, parsed
+from softlookup.command import BOOKKEEPING, PATHS, check_overrides, parsed, split
 from softlookup.errors import UserError, nearest, told
 from softlookup.identity import LOCATIONS, UNHASHED
 from softlookup.offer import CONF, PRESETS, SCAFFOLDING, groups, no_such_key
 from softlookup.parts import check_part, located, part_of
-from softlookup.schema import SETTINGS, check_settings
+from softlookup.schema import SETTINGS, check_settings, settled
 from softlookup.unused import HOSTS, References
 
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
 _UNCHOSEN = {"seed", *UNHASHED, *BOOKKEEPING} - {"sizes", *HOSTS}
 SIZES = ("small", "paper")
-# Keys of a task that name files and folders.
-PATHS = ("path", "alignment", "silver")
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -93,7 +91,9 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> dic
     }
     kept["tuned"] = references.tuned
     kept["task"] |= {
-        key: str(Path(kept["task"][key]).expanduser().absolute()) for key in PATHS if kept["task"].get(key) is not None
+        key: str(Path(kept["task"][key]).expanduser().absolute())
+        for key in (path.removeprefix("task.") for path in PATHS)
+        if kept["task"].get(key) is not None
     }
     return kept
 
@@ -141,6 +141,8 @@ def _given(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         value: Any = config
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
+        if key.startswith("sizes."):  # no part has it by this name, where it would have been settled
+            value = settled(value, int)
         given[key] = config["choices"].get(key) if key in HOSTS else value
     return given
 
@@ -158,9 +160,10 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
     Raises UserError as `check_overrides` and `resolve` do.
     """
     check_overrides(overrides)
+    _, words = split(overrides)
     try:
         with initialize_config_dir(str(CONF), version_base=None):
-            config = compose("train", list(overrides), return_hydra_config=True)
+            config = compose("train", words, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, RecursionError) as error:
         raise explain(error) or error from error
     HydraConfig.instance().set_config(config)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
+from softlookup.command import value_of
 from softlookup.config import build, composed
 from softlookup.offer import no_such_key
 from softlookup.parts import check_part, part_of
@@ -32,6 +31,6 @@ def chosen(config: dict[str, Any], asked: dict[str, str]) -> dict[str, Any]:
         if key != "search":
             if key.partition(".")[2] not in node:
                 raise no_such_key(key)
-            node[key.partition(".")[2]] = yaml.safe_load(value)
+            node[key.partition(".")[2]] = value_of(key, value)
     check_part("search", node, part_of("search"))
     return node

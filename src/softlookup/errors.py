@@ -1,5 +1,6 @@
 """Errors that are for people: what was given, what was expected, what to type next."""
 
+import shlex
 import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -34,6 +35,15 @@ def told(value: object) -> str:
     text = str(value)
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= _TOLD else f"{text[:_TOLD]}…"
+
+
+def typed(path: object) -> str:
+    """A path, or another word, as a person types it into a shell.
+
+    >>> typed("runs/x"), typed("my runs")
+    ('runs/x', "'my runs'")
+    """
+    return shlex.quote(str(path))
 
 
 def nearest(given: str, valid: Iterable[str]) -> str:

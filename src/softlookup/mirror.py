@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from softlookup.errors import typed
+
 _MARK = b":W&B\xe1\xbe\x00"
 _BLOCK = 32768
 _HEADER = struct.Struct("<IHB")
@@ -57,7 +59,10 @@ def remedy(folder: Path, mode: str) -> str:
         words.insert(0, f"runs_dir={runs_dir}")
     if mode == "online":
         words.append("mode=online")
-    return f'make resync ARGS="{shlex.join(words)}"'
+    joined = shlex.join(words)
+    if joined == " ".join(words):
+        return f'make resync ARGS="{joined}"'
+    return f"make resync {typed('ARGS=' + joined.replace('$', '$$'))}"  # make reads it, and then another shell
 
 
 def _receipt(log: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from softlookup.errors import UserError, nearest, told
 from softlookup.offer import no_such_key
-from softlookup.schema import check_range, check_value
+from softlookup.schema import check_range, check_value, settled
 from softlookup.unused import INSIDE
 
 _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
@@ -65,7 +65,7 @@ def part_of(group: str) -> Any:
 
 def check_part(path: str, node: Any, expected: Any) -> None:
     """Every `_target_` is ours and makes what is expected, every key one that its constructor takes, every value of
-    the type that it takes. Raises UserError.
+    the type that it takes; a whole number that is written as 1e4 becomes one. Raises UserError.
 
     Nothing is imported before its name was found to be in the package of the group, or for a part of a part in one of
     those that it may be taken from.
@@ -88,7 +88,8 @@ def check_part(path: str, node: Any, expected: Any) -> None:
             continue
         if key not in takes:
             raise no_such_key(f"{path}.{key}")
-        _check_argument(f"{path}.{key}", value, takes[key][0])
+        node[key] = settled(value, takes[key][0])
+        _check_argument(f"{path}.{key}", node[key], takes[key][0])
     for key, (_, required) in takes.items():
         if required and key not in node:
             raise UserError(f"{path}.{key}: {path}._target_={node['_target_']} needs a value for it")

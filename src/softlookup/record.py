@@ -30,7 +30,7 @@ import numpy as np
 import yaml
 
 from softlookup import durable, lock, memory
-from softlookup.errors import Stopped, UserError
+from softlookup.errors import Stopped, UserError, typed
 from softlookup.identity import run_id
 
 State = Literal["queued", "running", "finished", "failed", "diverged", "out_of_memory", "preempted"]
@@ -83,7 +83,7 @@ class RunFolder:
         elif any(self.checkpoints.glob("*.pt")):
             raise UserError(
                 f"{self.checkpoints} holds what an earlier attempt came to; {self.manifest_path.name} or result.json, "
-                f"which vouch for it, are gone or broken; restore them, or to start anew: rm -r {self.path}"
+                f"which vouch for it, are gone or broken; restore them, or to start anew: rm -r {typed(self.path)}"
             )
         self._sweep_up()
         for path in self.path.iterdir() if self.path.exists() else ():
@@ -157,14 +157,14 @@ class RunFolder:
         if len(kept) < count:
             raise UserError(
                 f"{self.metrics_path} has {len(kept)} whole records, and the checkpoint was made after {count}: "
-                f"what was measured is lost; to start anew: rm -r {self.path}"
+                f"what was measured is lost; to start anew: rm -r {typed(self.path)}"
             )
         lines = self.metrics_path.read_bytes().split(b"\n")[:count] if count else []
         content = b"".join(line + b"\n" for line in lines)
         if digest is not None and hashlib.sha256(content).hexdigest() != digest:
             raise UserError(
                 f"{self.metrics_path} is not as it was when the checkpoint was made; restore it, or to start anew: "
-                f"rm -r {self.path}"
+                f"rm -r {typed(self.path)}"
             )
         durable.write(self.metrics_path, content)
         self._logged = len(content)

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from softlookup.errors import typed
 from softlookup.style import UP_TO
 from softlookup.tables import SHARED, data_lines, data_told, other_code, summary_table
 from softlookup.tables import shown as with_unit
@@ -105,8 +106,8 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
         parts += [Text(), Text(f"{choices['attention']} reads one fixed context: there is no alignment to draw")]
     console.print(Panel(Group(*parts), title=row["id"], expand=False))
     other = "general" if choices["attention"] != "general" else "fixed_final"
-    console.print(f"run      {shown}", soft_wrap=True, highlight=False)
+    console.print(f"run      {typed(shown)}", soft_wrap=True, highlight=False)
     if (folder / "alignment.png").exists():
-        console.print(f"picture  {shown / 'alignment.png'}", soft_wrap=True, highlight=False)
+        console.print(f"picture  {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
     console.print(f"next     the same command with attention={other}", soft_wrap=True, highlight=False)
     console.print("         make dashboard (all runs side by side), make sweep (the main comparison)", soft_wrap=True)

@@ -14,7 +14,7 @@ from softlookup.company import joined
 from softlookup.config import build
 from softlookup.construct import build_model, device_of
 from softlookup.contract import Task
-from softlookup.errors import UserError
+from softlookup.errors import UserError, typed
 from softlookup.evaluation import Evaluation, evaluate
 from softlookup.fit import Fit
 from softlookup.identity import VERSION, settings, short, variant_key, with_variant
@@ -188,7 +188,7 @@ def start(config: dict[str, Any]) -> None:
     shown = Path(config["runs_dir"]) / config["experiment_name"] / folder.id
     row = folder.result()
     if row is not None:
-        print(f"finished before ({row['provenance']['finished']}); to run it again: rm -r {shown}")
+        print(f"finished before ({row['provenance']['finished']}); to run it again: rm -r {typed(shown)}")
     else:
         row = supervise(config, folder)
     report.show(row, folder.path, shown)

@@ -64,11 +64,11 @@ _UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_settings(config: dict[str, Any]) -> None:
-    """Raises UserError for a setting that is absent, of a wrong type, or out of its range."""
+    """Settle every setting. Raises UserError for one that is absent, of a wrong type, or out of its range."""
     for key, setting in SETTINGS.items():
         if key not in config:
             raise UserError(f"{key}: conf/train.yaml gives it no value; write {key}=VALUE")
-        value = config[key]
+        value = config[key] = settled(config[key], setting.expected)
         check_value(key, value, setting.expected)
         if setting.words and not re.fullmatch(setting.words, value):
             words = " or ".join(setting.words.split("|")) if "|" in setting.words else "a plain folder name"
@@ -100,6 +100,14 @@ def _check_final_weights(config: dict[str, Any]) -> None:
         raise UserError("watch=token_accuracy: nothing heeds it; set keep=best or patience=N")
     if config["watch_sentences"] is not None and config["watch"] != "bleu":
         raise UserError(f"watch_sentences={config['watch_sentences']}: only watch=bleu decodes sentences")
+
+
+def settled(value: Any, expected: Any) -> Any:
+    """The value, as a whole number where one is expected and it is written as another, as in 1e4."""
+    options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
+    if isinstance(value, float) and value.is_integer() and int in options and float not in options:
+        return int(value)
+    return value
 
 
 def check_value(path: str, value: Any, expected: Any) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from softlookup.compare import QUALITY, SUMMARY, summary
+from softlookup.errors import typed
 from softlookup.pairs import against_fixed
 from softlookup.results import FOREIGN
 from softlookup.style import percent, title
@@ -132,7 +132,7 @@ def _folders_of(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
     for experiment, own in cells.groupby("experiment"):
         folders = [Path(folder) for folder in own["folder"]]
         whole = len(own) == (rows["experiment"] == experiment).sum()
-        found += [shlex.quote(str(path)) for path in ([folders[0].parent] if whole else folders)]
+        found += [typed(path) for path in ([folders[0].parent] if whole else folders)]
     more = f" (and {len(found) - MOST_FOLDERS} more, with that status in the table of runs)"
     return " ".join(found[:MOST_FOLDERS]) + (more if found[MOST_FOLDERS:] else "")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from softlookup import mirror
-from softlookup.errors import UserError, nearest
+from softlookup.errors import UserError, nearest, typed
 from softlookup.heatmap import Lookup, draw
 
 MODES = ("offline", "online", "disabled")
@@ -150,7 +149,7 @@ class Tracker:
         if reason and was_online:
             self._say(f"W&B is offline for this run ({reason})")
         elif reason:
-            command = f"wandb sync {shlex.quote(str(written))}"
+            command = f"wandb sync {typed(written)}"
             self.messages.append(f"W&B is offline for this run ({reason}); upload it later with: {command}")
 
     def _go_online(self, about: dict[str, Any]) -> str:

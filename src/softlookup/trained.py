@@ -23,7 +23,7 @@ from softlookup import durable
 from softlookup.checkpoint import plain, serialized
 from softlookup.construct import build_model
 from softlookup.contract import Task
-from softlookup.errors import UserError, told
+from softlookup.errors import UserError, told, typed
 from softlookup.identity import VERSION, run_id
 from softlookup.parts import check_part, part_of
 from softlookup.record import RunFolder
@@ -74,7 +74,7 @@ def find(run: str, runs_dir: Path) -> Path:
     known = sorted(path.parent for path in runs_dir.glob("*/*/state.json"))
     found = [path for path in known if path.name == run]
     if len(found) > 1:
-        raise UserError(f"run={told(run)} is in several experiments; give the path: {' or '.join(map(str, found))}")
+        raise UserError(f"run={told(run)} is in several experiments; give the path: {' or '.join(map(typed, found))}")
     if found:
         return found[0]
     close = get_close_matches(run, [path.name for path in known], n=3, cutoff=0.6)
@@ -87,7 +87,7 @@ def _offered(known: list[Path], place: Path) -> str:
     if not finished:
         return "give the folder of a finished run; python src/train.py trains one and prints its folder"
     newest = max(finished, key=lambda path: (path / "state.json").stat().st_mtime)
-    return f"of {len(finished)} finished runs below {place} the newest is run={newest}"
+    return f"of {len(finished)} finished runs below {place} the newest is run={typed(newest)}"
 
 
 def _run_at(place: Path) -> Path:
@@ -114,7 +114,9 @@ def load(path: Path) -> Trained:
     try:
         row = checked_result(folder.path / "result.json")
     except BrokenError as error:
-        raise UserError(f"{path}: {error}; to make it anew: rm -r {path}, and the command that began it") from error
+        raise UserError(
+            f"{path}: {error}; to make it anew: rm -r {typed(path)}, and the command that began it"
+        ) from error
     if row.get("version") != VERSION:
         made = row.get("provenance", {}).get("commit") or "result.json names it under provenance"
         raise UserError(
@@ -157,7 +159,7 @@ def _config(folder: RunFolder) -> dict[str, Any]:
 
 def _files(path: Path, row: dict[str, Any]) -> dict[str, bytes]:
     """The bytes of both files, each as the result says it was."""
-    anew = f"restore it, or train the run again: rm -r {path}, and the command that began it"
+    anew = f"restore it, or train the run again: rm -r {typed(path)}, and the command that began it"
     rows = row.get("files")
     try:
         expected = {one["file"]: (one["bytes"], one["sha256"]) for one in rows or []}
@@ -166,7 +168,9 @@ def _files(path: Path, row: dict[str, Any]) -> dict[str, bytes]:
     found = {}
     for name in (WEIGHTS, VOCABULARIES):
         if name not in expected:
-            raise UserError(f"{path} was made before runs kept what using them needs; train it again: rm -r {path}")
+            raise UserError(
+                f"{path} was made before runs kept what using them needs; train it again: rm -r {typed(path)}"
+            )
         try:
             data = (path / name).read_bytes()
         except OSError as error:

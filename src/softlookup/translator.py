@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from softlookup import lifting
-from softlookup.batch import collate
+from softlookup.batch import collate, packed
 from softlookup.contract import Batch, Example
 from softlookup.errors import UserError
 from softlookup.metrics import links as hard_links
@@ -21,7 +21,6 @@ from softlookup.vocabulary import EOS, UNK, SubwordVocabulary, Vocabulary
 from softlookup.weights import of_heads
 
 LONGEST = 2_000  # tokens of a line: self-attention and weights grow with its square
-PADDED = 2**20  # sentences times the square of the longest, in a batch: 64 sentences of 128 tokens, or one of 1,024
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,9 @@ class Translator:
         """
         sources = [self.source.read(line) for line in lines]
         found: list[list[Translation]] = [[] for _ in lines]
-        for places in _batches([len(ids) for ids in sources]):
+        worded = [place for place, ids in enumerate(sources) if ids]
+        for rows in packed([(len(sources[place]), 0) for place in worded], len(worded)):
+            places = [worded[row] for row in rows]
             batch = self._batch([(sources[place], ()) for place in places])
             searched = self.search(self.model, batch.source, batch.source_mask, align or copy)
             best = [(sources[place], _unended(own[0].ids)) for place, own in zip(places, searched, strict=True)]
@@ -118,7 +119,9 @@ class Translator:
         teacher forcing, links and weights. A pair with a side without tokens has probability one and no links."""
         read = [(self.source.read(source), self.target.read(target)) for source, target in pairs]
         found = [Translation(target, 0.0, 0.0, frozenset()) for _, target in pairs]
-        for places in _batches([max(map(len, sides)) if all(sides) else 0 for sides in read]):
+        worded = [place for place, sides in enumerate(read) if all(sides)]
+        for rows in packed([(len(read[place][0]), len(read[place][1])) for place in worded], len(worded)):
+            places = [worded[row] for row in rows]
             batch = self._batch([read[place] for place in places])
             logits, weights = self.model(batch)
             sums = self._log_probabilities(logits, batch)
@@ -181,21 +184,6 @@ class Translator:
 
     def _batch(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Batch:
         return collate([Example(source, target) for source, target in pairs]).to(self.device)
-
-
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """The places of what has a length, in batches within `PADDED` or of one; all of it in its order where that fits."""
-    ordered = [place for place, length in enumerate(lengths) if length]
-    if len(ordered) * max(lengths, default=0) ** 2 > PADDED:
-        ordered.sort(key=lambda place: lengths[place])
-    batches: list[list[int]] = []
-    for place in ordered:
-        longest = max([lengths[place], *(lengths[other] for other in (batches[-1] if batches else []))])
-        if batches and (len(batches[-1]) + 1) * longest**2 <= PADDED:
-            batches[-1].append(place)
-        else:
-            batches.append([place])
-    return batches
 
 
 def _unended(ids: Sequence[int]) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.softlookup_launcher._jobs import Job, compose
 from softlookup.config import explain
-from softlookup.errors import Stopped, UserError
+from softlookup.errors import Stopped, UserError, typed
 from softlookup.timing import Order
 
 UNASKED = 1000  # runs that a sweep may have without being asked whether it is meant
@@ -150,7 +150,7 @@ def _report(experiments: set[tuple[str, str]]) -> None:
             report.compare(results.read(Path(runs_dir), name))
     for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
         with _told("report"):
-            print(f"dashboard  {page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html')}")
+            print(f"dashboard  {typed(page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html'))}")
 
 
 @contextmanager
