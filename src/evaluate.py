@@ -108,19 +108,25 @@ def _check_written(chosen: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the row to standard output, or to out=FILE, and into the run's folder."""
+    """Write the row to standard output, or to out=FILE, and into the run's folder: each though the other fails."""
     wanted = parsed(arguments)
     from softlookup.evaluate import Asked, evaluate  # imports torch, which takes seconds
     from softlookup.record import json_of
 
     done = evaluate(Asked(**wanted))
     content = json_of(done.row)
+    failed: OSError | None = None
+    try:
+        durable.write(done.place, content)
+    except OSError as error:
+        failed = error
     if "out" in wanted:
         durable.write(wanted["out"], content)
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-    durable.write(done.place, content)
+    if failed is not None:
+        raise failed
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,31 @@ def test_the_row_is_written_to_standard_output_and_to_the_run(
     assert entry.code(verb.main, "", [f"run={run}", "lengths=8"]) == 0
     assert len(list((run / "evaluations").iterdir())) == 3
     assert own(run) == own(runs["additive"])
+
+
+class Gone:
+    """A reader that wants no more."""
+
+    def write(self, _: bytes) -> None:
+        raise BrokenPipeError
+
+
+def test_a_row_that_cannot_be_written_in_one_place_is_written_in_the_other(
+    runs: dict[str, Path], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / runs["additive"].name
+    shutil.copytree(runs["additive"], run)
+    (run / "evaluations").write_text("no folder")
+    assert entry.code(verb.main, "", [f"run={run}", "lengths=7"]) == entry.UNWRITTEN
+    shown = capfdbinary.readouterr()
+    assert json.loads(shown.out)["examples"] == 64
+    assert b"evaluations" in shown.err
+    (run / "evaluations").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", SimpleNamespace(buffer=Gone()))
+        with pytest.raises(BrokenPipeError):
+            verb.main([f"run={run}", "lengths=7"])
+    assert len(list((run / "evaluations").iterdir())) == 1
 
 
 def test_the_name_is_that_of_the_content(made: dict[str, Path], tmp_path: Path) -> None:
