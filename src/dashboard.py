@@ -21,16 +21,16 @@ KEYS = ("runs_dir", "output", "picture", "experiment", "measure")
 def made(arguments: list[str]) -> Path:
     """The path that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
     given = key_values(arguments, KEYS)
-    runs_dir = Path(given.get("runs_dir", "runs"))
+    runs_dir = Path(given.get("runs_dir", "runs")).expanduser()
     if "picture" in given:
         from softlookup.picture import readme_picture
         from softlookup.results import read
 
         measure = given.get("measure", "token_accuracy")
-        return readme_picture(read(runs_dir), given.get("experiment", ""), Path(given["picture"]), measure)
+        return readme_picture(read(runs_dir), given.get("experiment", ""), Path(given["picture"]).expanduser(), measure)
     from softlookup.page import write
 
-    return write(runs_dir, Path(given.get("output", runs_dir / "dashboard.html")))
+    return write(runs_dir, Path(given.get("output", runs_dir / "dashboard.html")).expanduser())
 
 
 def main(arguments: list[str]) -> None:

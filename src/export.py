@@ -20,8 +20,8 @@ def made(arguments: list[str]) -> Path:
     given = key_values(arguments, KEYS)
     from softlookup.export import write
 
-    runs_dir = Path(given.get("runs_dir", "runs"))
-    return write(runs_dir, Path(given.get("output", runs_dir / "tables")), given.get("experiment"))
+    runs_dir = Path(given.get("runs_dir", "runs")).expanduser()
+    return write(runs_dir, Path(given.get("output", runs_dir / "tables")).expanduser(), given.get("experiment"))
 
 
 def main(arguments: list[str]) -> None:

@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
     """The exit code: 0 W&B has all of them, 1 something was in the way."""
     given = parsed(arguments)
     mode = given["mode"]
-    runs = list(finished(Path(given["runs_dir"]), given["experiment"]))
+    runs = list(finished(Path(given["runs_dir"]).expanduser(), given["experiment"]))
     wanted = [(folder, row) for folder, row in runs if given["all"] or lost(folder, mode)]
     done = 0
     for i, (folder, row) in enumerate(wanted, start=1):

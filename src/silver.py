@@ -36,7 +36,7 @@ def made(arguments: list[str]) -> Path:
     pairs = _pairs(given["source"], given["target"])
     more = _pairs(given["more_source"], given["more_target"]) if "more_source" in given else []
     links = aligned(pairs, more, rule)
-    output = Path(given["output"])
+    output = Path(given["output"]).expanduser()
     durable.write(output, "".join(f"{pharaoh.written(one)}\n" for one in links).encode())
     tell(links)
     return output

@@ -33,8 +33,8 @@ def test_a_path_is_what_the_shell_passed(name: str, tmp_path: Path, monkeypatch:
     """Relative and absolute, plain and with Hydra's plus signs, of one run, and of a sweep where it is there."""
     monkeypatch.chdir(tmp_path)
     words = [f"runs_dir={name}", "task=multi30k", f"++task.path={tmp_path / name}", f"task.silver={name}"]
-    config = composed(words)
-    assert config["runs_dir"] == name
+    config = composed([*words, f"task.test={name}"])
+    assert config["runs_dir"] == config["task"]["test"] == name
     assert config["task"]["path"] == config["task"]["silver"] == str(tmp_path / name)
     (tmp_path / name).mkdir()
     for _, override in command.parsed(command.split([f"runs_dir={name}", "-m"])[1]):

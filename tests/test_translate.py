@@ -415,6 +415,19 @@ def test_weights_of_every_line_are_written_with_its_tokens(
             assert np.abs(arrays[f"heads_{number}"].mean(0) - arrays[f"weights_{number}"]).max() < 1e-6
 
 
+def test_weights_and_source_words_for_unknown_ones_as_they_are_typed(runs: dict[str, Path], tmp_path: Path) -> None:
+    asked = [f"run={runs['additive']}", f"weights={tmp_path / 'w.npz'}", "replace_unknown=true"]
+    (text, _) = call(b"a Xerxes b\n", *asked)
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as archive:
+        assert archive["source_1"].tolist() == ["a", "<unk>", "b", "</s>"]
+        written = [token for token in archive["target_1"].tolist() if token != "</s>"]
+        assert archive["weights_1"].shape == (len(archive["target_1"]), 4)
+    assert UNKNOWN not in text
+    assert [word for word, token in zip(text.split(), written, strict=True) if token != "<unk>"] == [
+        token for token in written if token != "<unk>"
+    ]
+
+
 class Unknown(Several):
     """A search that writes the source, and for each of its second words an unknown one that looks at the first."""
 

@@ -19,8 +19,9 @@ _SHORT = {"-m": "--multirun", "-c": "--cfg", "-p": "--package", "-h": "--help"}
 _FLAGS = ("--multirun", "--cfg", "--package", "--resolve", "--help", "--hydra-help")
 _SHOWN = ("job", "hydra", "all")
 BOOKKEEPING = SCAFFOLDING | {"choices"}
-# Keys whose values are places in the file system: all that a shell passes as one word is one of them.
+# Keys whose values are places in the file system, or names of files: all that a shell passes as one word is one.
 PATHS = ("runs_dir", "task.path", "task.alignment", "task.silver")
+_NAMES = ("task.train", "task.validation", "task.test")
 _FUNCTION = re.compile(r"\w+\(.*\)")  # choice(A,B) and the like, which Hydra expands
 
 
@@ -53,7 +54,9 @@ def _quoted(override: str, several: bool) -> str:
     the whole is one that exists. What is null, quoted already, or a function of Hydra's stays."""
     key, equals, value = override.partition("=")
     there = os.path.lexists(os.path.expanduser(value))
-    if key.lstrip("+") not in PATHS or not value or value.lower() == "null" or (value[0] in "'\"" and not there):
+    if key.lstrip("+") not in (*PATHS, *_NAMES) or value.lower() in ("", "null"):
+        return override
+    if value[0] in "'\"" and not there:
         return override
     pieces = [value]
     if several and not there:
