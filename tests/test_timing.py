@@ -190,7 +190,7 @@ def test_small_real_steps_are_timed_and_what_cannot_be_built_is_told(
     assert {step["tokens"] for step in content["steps"].values()} == {SENTENCES * 6}  # five symbols and the end
     assert LEAST <= content["rounds"] <= MOST
     assert (content["batch"], content["machine"], content["left_out"].keys()) == (32, MACHINE, {variant_key(lost)})
-    assert stored.timing(order.path) == content["steps"]
+    assert stored.timing(order.path) == content
     printed = capsys.readouterr().out
     assert "timed a training step of 3 variants, in turn and alone" in printed
     assert f"not timed  {run_id(lost)}: " in printed
