@@ -173,8 +173,8 @@ def test_the_command_prints_the_path_and_tells_mistakes_without_a_traceback(tmp_
     done = subprocess.run([*command, f"runs_dir={tmp_path}"], capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()) == tmp_path / "dashboard.html"
     wrong = subprocess.run([*command, "run_dir=x"], capture_output=True, text=True, check=False)
-    assert wrong.returncode == 1
-    assert wrong.stderr == "'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n"
+    assert wrong.returncode == 2
+    assert wrong.stderr == "error: 'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n"
 
 
 @contextmanager
