@@ -90,6 +90,18 @@ def test_files_of_links_count_by_content(tmp_path: Path, key: str) -> None:
         config(path, f"task.{key}='{tmp_path}/nowhere'")
 
 
+def test_another_tokenizer_for_bleu_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of Japanese depends on what is installed: two machines must not be averaged over two tokenizers."""
+    path = corpus(tmp_path / "data", {"en": SIDES["en"], "ja": SIDES["de"]})
+    made = {}
+    for missing in (None, "MeCab"):
+        monkeypatch.setattr("softlookup.languages._missing", lambda name, missing=missing: missing)
+        path.joinpath("seen").write_text(str(missing))  # the data is read again
+        made[missing] = config(path, "task.source=en", "task.target=ja")
+    assert [each["data"]["tokenizer"] for each in made.values()] == ["ja-mecab", "char"]
+    assert run_id(made[None]) != run_id(made["MeCab"])
+
+
 def test_the_row_tells_the_data_and_data_that_changed_since_is_refused(tmp_path: Path) -> None:
     path = corpus(tmp_path / "data")
     asked = config(path, f"runs_dir='{tmp_path}/runs'")

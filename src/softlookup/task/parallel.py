@@ -70,7 +70,7 @@ class Parallel(Task):
         self.length_unit = unit(source)
         given: dict[str, Any] = {"path": path, "dataset": dataset, "columns": columns, "source": source}
         given |= {"target": target, "train": train, "validation": validation, "test": test}
-        given |= {"alignment": alignment, "silver": silver}
+        given |= {"alignment": alignment, "silver": silver, "tokenizer": tokenizer}
         splits = reading.read(given)
         self.data = reading.digests(splits, given)
         self._longest = longest

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softlookup.errors import UserError
+from softlookup.languages import splitting
 from softlookup.task.folder import read_folder
 from softlookup.task.hub import DATASET, read_hub
 from softlookup.task.split import Split
@@ -34,8 +35,12 @@ def read(config: Mapping[str, Any]) -> dict[str, Split]:
 
 
 def digests(splits: Mapping[str, Split], config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of the pairs of each split, and of the bytes of each file of links, by name."""
+    """Return the SHA-256 of the pairs of each split, and of the bytes of each file of links, by name.
+
+    `tokenizer` is BLEU's, by name: what it is may depend on what is installed, and another one gives another figure.
+    """
     found = {name: split.digest for name, split in splits.items()}
+    found["tokenizer"] = splitting(config["target"], config["tokenizer"]).tokenizer
     return found | {name: digest_of(f"task.{name}", config[name]) for name in LINKS if config[name] is not None}
 
 
@@ -56,7 +61,7 @@ def digested(config: Mapping[str, Any]) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _digested(told: str, stamps: Hashable) -> dict[str, str]:  # noqa: ARG001 - they tell one content from the next
-    config = dict.fromkeys(("train", "validation", "test")) | json.loads(told)
+    config = dict.fromkeys(("train", "validation", "test", "tokenizer")) | json.loads(told)
     return digests(read(config), config)
 
 
