@@ -23,7 +23,9 @@ MODELS = {
 def _sizes(work: dict[str, Any], name: str) -> list[str]:
     if name == "transformer":
         return [f"attention.heads={work[name]['heads']}", *(f"sizes.{key}={n}" for key, n in work[name].items())]
-    sizes = {**work["rnn"], "alignment": work["rnn"]["decoder"], "readout": work["rnn"]["decoder"]}
+    sizes = {**work["rnn"], "alignment": work["rnn"]["decoder"]}
+    if name == "rnn":  # luong's readout is as wide as its state
+        sizes["readout"] = work["rnn"]["decoder"]
     return [f"sizes.{key}={n}" for key, n in sizes.items()]
 
 

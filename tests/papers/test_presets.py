@@ -101,12 +101,12 @@ def test_every_attention_can_be_chosen_behind_a_preset(paper: str) -> None:
 
 @pytest.mark.parametrize("paper", OFFERED["paper"])
 def test_every_group_can_be_chosen_anew_behind_a_preset(paper: str) -> None:
-    before = composed([f"paper={paper}"])["choices"]
+    before = composed([f"paper={paper}", "task=multi30k"])["choices"]
     groups = ("encoder", "decoder", "initialization", "optimizer", "schedule", "segmentation", "search")
     for place, group in enumerate(groups):
         others = [choice for choice in OFFERED[group] if choice != before[group]]
         choice = others[place % len(others)]
-        config = composed([f"paper={paper}", f"{group}={choice}"])
+        config = composed([f"paper={paper}", "task=multi30k", f"{group}={choice}"])
         assert config["choices"] == before | {group: choice}
         why = built(config)
         assert why is None or "encoder" in why or "tying=none" in why, why
@@ -120,7 +120,7 @@ def test_the_command_of_the_readme_is_rnnsearch_with_another_score() -> None:
 
 
 def test_published_vocabularies_have_a_size_for_either_side() -> None:
-    segmentation = composed(["paper=sutskever2014", "size=paper"])["segmentation"]
+    segmentation = composed(["paper=sutskever2014", "size=paper", "task=multi30k"])["segmentation"]
     assert (segmentation["vocabulary_size"], segmentation["target_vocabulary_size"]) == (160_000, 80_000)
 
 
