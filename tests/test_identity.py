@@ -95,7 +95,7 @@ def test_another_tokenizer_for_bleu_is_another_run(tmp_path: Path, monkeypatch: 
     path = corpus(tmp_path / "data", {"en": SIDES["en"], "ja": SIDES["de"]})
     made = {}
     for missing in (None, "MeCab"):
-        monkeypatch.setattr("softlookup.languages._missing", lambda name, missing=missing: missing)
+        monkeypatch.setattr("softlookup.languages._missing", lambda _, missing=missing: missing)
         path.joinpath("seen").write_text(str(missing))  # the data is read again
         made[missing] = config(path, "task.source=en", "task.target=ja")
     assert [each["data"]["tokenizer"] for each in made.values()] == ["ja-mecab", "char"]
