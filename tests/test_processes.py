@@ -68,7 +68,7 @@ def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[
     return gradients, folder
 
 
-@pytest.mark.parametrize(("changes", "fewest"), [([], 6), (["loss_mean=sentence", "budget=163", "accumulate=2"], 1)])
+@pytest.mark.parametrize(("changes", "fewest"), [([], 6), (["loss_mean=sentence", "budget=331", "accumulate=2"], 1)])
 def test_two_processes_give_the_gradients_of_one(
     changes: list[str], fewest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
