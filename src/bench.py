@@ -36,11 +36,15 @@ def main(arguments: list[str]) -> None:
     chosen = [a.partition("=")[2].split(",") for a in arguments if a.startswith("attention=")]
     rest = [a for a in arguments if not a.startswith("attention=")]
     steps = {}
+    mistake = UserError("attention=NAME: nothing to time")
     for name in chosen[0] if chosen else groups()["attention"]:
         try:
             steps[name] = measured([*rest, f"attention={name}"])
         except UserError as error:
             print(f"{name}: left out: {error}")
+            mistake = error
+    if not steps:
+        raise mistake
     found = {name: summary(taken) for name, taken in in_turn({name: made[0] for name, made in steps.items()}).items()}
     columns = ("attention", "ms/step", "quartiles", "target tokens/s", "× fastest", "peak MB", "parameters")
     table = Table(*columns, box=None)

@@ -38,7 +38,7 @@ def test_two_folders_of_data_by_two_seeds_are_two_variants_of_two_seeds(tmp_path
     rows = read(_finished(tmp_path, cells, [0.2, 0.4, 0.6, 0.8], plan))
     assert rows["counted"].all()
     table = summary(rows)
-    assert table["variant"].tolist() == sorted(f"additive · data.test={DIGESTS[name][:6]}" for name in "AB")
+    assert table["variant"].tolist() == sorted(f"additive · data.train={DIGESTS[name][:6]}" for name in "AB")
     assert table[["n", "planned"]].to_numpy().tolist() == [[2, 2]] * 2
     assert sorted(table["test/token_accuracy"]) == pytest.approx([0.3, 0.7])
     # Everywhere: the table of people, the page, the picture's and the exported tables.

@@ -10,13 +10,13 @@ class Average:
     """θ̄ = (1/n) Σ θ_k over the weights at the last n = `last` of `count` equal shares of the budget.
 
     Vaswani et al. 2017, section 6.1, average the last 5 or 20 checkpoints in this way. The weights behind a step that
-    crosses the ends of several shares are those of each of them. With `last` 0 nothing is averaged. One sum is
-    kept, in float64, however many there are.
+    crosses the ends of several shares are those of each of them; `different` counts them once. With `last` 0 nothing is
+    averaged. One sum is kept, in float64, however many there are.
     """
 
     def __init__(self, last: int, count: int) -> None:
         self.first = count - last  # shares that do not count
-        self.count = 0
+        self.count = self.different = 0
         self._sum: dict[str, Tensor] = {}
 
     def take(self, before: int, now: int, model: nn.Module) -> None:
@@ -25,6 +25,7 @@ class Average:
         if times <= 0:
             return
         self.count += times
+        self.different += 1
         for name, value in model.state_dict().items():
             own = value.detach().to(torch.float64) * times
             self._sum[name] = self._sum[name] + own if name in self._sum else own
@@ -36,7 +37,7 @@ class Average:
             model.load_state_dict({name: (total / self.count).to(kinds[name]) for name, total in self._sum.items()})
 
     def state_dict(self) -> dict[str, Any]:
-        return {"count": self.count, "sum": dict(self._sum)}
+        return {"count": self.count, "different": self.different, "sum": dict(self._sum)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.count, self._sum = state["count"], dict(state["sum"])
+        self.count, self.different, self._sum = state["count"], state.get("different", 0), dict(state["sum"])

@@ -101,6 +101,8 @@ def _separating(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     found: list[str] = []
     for digests in (False, True):
         pool = [name for name in varying if name.startswith(DATA) == digests]
+        # Where training differs, that is what to say: another test set would read as the same model.
+        pool.sort(key=lambda name: name != f"{DATA}train")
         while pool:
             best = max(pool, key=lambda name: blocks([*found, name]))
             if blocks([*found, best]) == blocks(found):

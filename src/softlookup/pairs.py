@@ -39,13 +39,11 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
 
     Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`, unpaired.
     The p are not corrected for the number of variants. Where there is no baseline or no pair, `unpaired` says why, and
-    the difference is NaN. A task without a finished fixed context or without `metric` has no rows.
+    the difference is NaN. A task without `metric` has no rows.
     """
     found = []
     counted = rows[rows["counted"] & rows[metric].notna()] if metric in rows else rows.iloc[:0]
     for (experiment, task), cells in counted.groupby(["experiment", "task"]):
-        if not cells["fixed"].any():
-            continue
         table = cells.groupby("variant")[["fixed", "settings", "tuned"]].first()
         variants = {str(name): one for name, one in zip(table.index, table.to_dict("records"), strict=True)}
         losses = cells.reindex(columns=["variant", VALIDATION]).groupby("variant")[VALIDATION].mean()
@@ -64,6 +62,8 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
 
 def _baseline(differences: Mapping[str, Sequence[str]], losses: pd.Series) -> tuple[str, str]:
     """The fixed context to compare with, or why there is none; `differences` by fixed context."""
+    if not differences:
+        return "", "no finished fixed context to compare with"
     partners = [name for name, differs in differences.items() if not differs]
     known = losses[partners].dropna()
     if len(partners) == 1:

@@ -164,7 +164,7 @@ def _row(config: dict[str, Any], folder: RunFolder, task: Task, fit: Fit, measur
             "train/tokens": training.tokens,
             "train/steps": training.steps,
             "train/validations": training.validations,
-            **({"train/averaged": training.average.count} if training.average.count else {}),
+            **({"train/averaged": training.average.different} if training.average.count else {}),
             **training.last_validation,
             **measured.metrics,
         },

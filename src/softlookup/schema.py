@@ -82,6 +82,8 @@ def _check_final_weights(config: dict[str, Any]) -> None:
     """What says which weights are the final ones: settings that contradict each other, and those that do nothing."""
     average, validations, patience = config["average"], config["validations"], config["patience"]
     watches = config["keep"] == "best" or patience is not None
+    if average == 1:
+        raise UserError("average=1: the mean of one is the last weights; set average=0, or 2 or more")
     if average > validations:
         raise UserError(
             f"average={average}: expected at most validations={validations}, behind which the weights are taken"
@@ -96,8 +98,10 @@ def _check_final_weights(config: dict[str, Any]) -> None:
             f"patience={patience}: with validations={validations} no run can end early; expected at most "
             f"{validations - 2}, or more validations"
         )
-    if config["watch"] == "token_accuracy" and not watches:
-        raise UserError("watch=token_accuracy: nothing heeds it; set keep=best or patience=N")
+    if config["watch"] != "loss" and not watches:
+        raise UserError(f"watch={config['watch']}: nothing heeds it; set keep=best or patience=N")
+    if config["keep"] == "best" and validations == 1:
+        raise UserError("keep=best: with validations=1 the best weights are the last ones; give more validations")
     if config["watch_sentences"] is not None and config["watch"] != "bleu":
         raise UserError(f"watch_sentences={config['watch_sentences']}: only watch=bleu decodes sentences")
 
