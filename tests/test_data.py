@@ -31,6 +31,10 @@ def flat(groups: Iterable[list[Batch]]) -> list[Batch]:
     return [batch for group in groups for batch in group]
 
 
+def told(groups: Iterable[list[Batch]]) -> list[list[tuple[Example, ...]]]:
+    return [[batch.examples for batch in group] for group in groups]
+
+
 def check(batch: Batch) -> None:
     """Every row is its example: EOS behind source and target, BOS before the inputs, padding after that."""
     for b, example in enumerate(batch.examples):
@@ -100,11 +104,8 @@ def test_nothing_that_was_drawn_is_lost_on_the_way_into_batches() -> None:
 
 @pytest.mark.parametrize("linear", [False, True])
 def test_one_seed_gives_one_stream(linear: bool) -> None:
-    def told(seed: int) -> list[tuple[Example, ...]]:
-        return [batch.examples for batch in flat(stream(seed, linear=linear))]
-
-    assert told(3) == told(3)
-    assert told(3) != told(5)
+    assert told(stream(3, linear=linear)) == told(stream(3, linear=linear))
+    assert told(stream(3, linear=linear)) != told(stream(5, linear=linear))
 
 
 def tokens(group: list[Batch]) -> int:
@@ -149,9 +150,6 @@ def test_a_step_has_so_many_batches_and_the_last_one_what_is_left() -> None:
 @pytest.mark.parametrize(("linear", "accumulate"), [(False, 1), (True, 1), (True, 5)])
 @pytest.mark.parametrize("prefetched", [0, 1])
 def test_a_place_that_was_written_down_is_found_again(linear: bool, prefetched: int, accumulate: int) -> None:
-    def told(groups: Iterable[list[Batch]]) -> list[list[tuple[Example, ...]]]:
-        return [[batch.examples for batch in group] for group in groups]
-
     whole = told(stream(linear=linear, accumulate=accumulate))
     for behind in range(len(whole) + 1):
         read = stream(linear=linear, accumulate=accumulate)
@@ -161,6 +159,49 @@ def test_a_place_that_was_written_down_is_found_again(linear: bool, prefetched: 
         again = stream(linear=linear, accumulate=accumulate)
         again.load_state_dict(place)
         assert told(again) == whole[behind:]
+
+
+def test_a_place_is_found_again_where_a_step_is_larger_than_a_pool() -> None:
+    """Five batches to a step, two to a pool."""
+
+    def small() -> TrainingStream:
+        return TrainingStream(Toy(), Fixed(Toy()), 3, 1009, Batching(31, pool=2), accumulate=5)
+
+    whole = told(small())
+    for behind in range(len(whole) + 1):
+        for prefetched in (0, 1):
+            read, again = small(), small()
+            assert told(islice(read, behind + prefetched)) == whole[: behind + prefetched]
+            again.load_state_dict(json.loads(json.dumps(read.state_dict(behind))))
+            assert told(again) == whole[behind:]
+
+
+@pytest.mark.parametrize(("accumulate", "pool"), [(1, 4), (3, 4), (5, 2)])
+def test_a_larger_budget_goes_on_from_the_last_step_that_the_end_has_not_touched(accumulate: int, pool: int) -> None:
+    """For budgets of all remainders: the steps before are those of the larger one, and those behind as well."""
+
+    def asked(budget: int) -> TrainingStream:
+        return TrainingStream(Toy(), Fixed(Toy()), 3, budget, Batching(53, pool=pool), accumulate=accumulate)
+
+    larger = told(asked(3001))
+    lasted = set()
+    for budget in range(701, 701 + 53 * pool * accumulate, 11):
+        read = asked(budget)
+        given = told(read)
+        steps = read.lasting
+        assert steps is not None
+        assert given[:steps] == larger[:steps]
+        assert (len(given) - steps - 1) * accumulate <= pool + accumulate  # little more than a pool is trained again
+        lasted.add(steps)
+        # As a run asks for it: behind that step, with the next one drawn already or not.
+        for prefetched in (0, 1):
+            read, again = asked(budget), asked(3001)
+            list(islice(read, steps + prefetched))
+            if prefetched and steps < len(given):
+                assert read.lasting == steps  # known ahead of the step that it is behind
+            again.load_state_dict(json.loads(json.dumps(read.state_dict(steps))))
+            assert told(again) == larger[steps:]
+    assert len(lasted) > 1
 
 
 @pytest.mark.parametrize("count", [2, 3])

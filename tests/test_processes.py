@@ -18,6 +18,7 @@ from test_resume import outcome
 
 from softlookup import run, training
 from softlookup.batch import evaluation_batches
+from softlookup.checkpoint import Checkpoints
 from softlookup.company import joined
 from softlookup.config import build, composed
 from softlookup.construct import build_model
@@ -74,7 +75,7 @@ def test_two_processes_give_the_gradients_of_one(
 ) -> None:
     """In a batch of one row a process is idle; with several batches to a step it waits for the last to share."""
     one = composed([*TINY, *changes, f"runs_dir={tmp_path / 'one'}"])
-    stream = Fit(one, build(one["task"]), build_model(one, 24, 24), None, Stop(), ALONE).stream
+    stream = Fit(one, build(one["task"]), build_model(one, 24, 24), Checkpoints(tmp_path), Stop(), ALONE).stream
     sizes: list[int] = []
     while part := [len(batch.examples) for group in stream for batch in group]:
         sizes += part
@@ -187,7 +188,9 @@ def test_a_run_ends_when_one_of_its_processes_is_killed(tmp_path: Path) -> None:
 
 def test_more_processes_than_there_is_work_for_are_refused(tmp_path: Path) -> None:
     config = composed([*TINY, f"runs_dir={tmp_path}"])
-    fit = Fit(config, build(config["task"]), build_model(config, 24, 24), None, Stop(), Processes(6, 7))
+    fit = Fit(
+        config, build(config["task"]), build_model(config, 24, 24), Checkpoints(tmp_path), Stop(), Processes(6, 7)
+    )
     with (
         pytest.raises(UserError, match=r"processes=1000: at most \d+ share a run on this machine, 4 for each core"),
         joined({"processes": 1000}, tmp_path, _measure),

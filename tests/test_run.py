@@ -63,8 +63,11 @@ def test_validations_that_fall_into_one_step_are_counted_once_and_told(
     start(config)
     row = RunFolder.of(config).result()
     assert row is not None
-    assert (row["metrics"]["train/validations"], row["metrics"]["train/averaged"]) == (3, 7)
-    assert "validations=7: measured 3 times; some of the 3 steps crossed the ends of several" in capsys.readouterr().out
+    assert (row["metrics"]["train/validations"], row["metrics"]["train/averaged"]) == (3, 3)
+    assert row["kept"] == {"weights": "average", "of": 7, "different": 3}
+    said = capsys.readouterr().out
+    assert "validations=7: measured 3 times; some of the 3 steps crossed the ends of several" in said
+    assert "average=7: the mean of 3 different weights" in said
 
 
 def test_a_warm_up_that_the_budget_cuts_off_is_told_at_the_start(

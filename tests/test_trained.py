@@ -14,8 +14,9 @@ from softlookup.checkpoint import serialized
 from softlookup.config import build
 from softlookup.errors import UserError
 from softlookup.evaluation import evaluate
+from softlookup.finding import VOCABULARIES, WEIGHTS, find
 from softlookup.form import Form
-from softlookup.trained import VOCABULARIES, WEIGHTS, find, load
+from softlookup.trained import load
 from softlookup.vocabulary import Vocabulary, WordVocabulary, restored
 
 

@@ -20,7 +20,7 @@ _FLAGS = ("--multirun", "--cfg", "--package", "--resolve", "--help", "--hydra-he
 _SHOWN = ("job", "hydra", "all")
 BOOKKEEPING = SCAFFOLDING | {"choices"}
 # Keys whose values are places in the file system, or names of files: all that a shell passes as one word is one.
-PATHS = ("runs_dir", "task.path", "task.alignment", "task.silver")
+PATHS = ("runs_dir", "init_from", "continue_from", "task.path", "task.alignment", "task.silver")
 _NAMES = ("task.train", "task.validation", "task.test")
 _FUNCTION = re.compile(r"\w+\(.*\)")  # choice(A,B) and the like, which Hydra expands
 

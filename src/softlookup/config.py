@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from softlookup import lineage
 from softlookup.command import BOOKKEEPING, PATHS, check_overrides, parsed, split
 from softlookup.errors import UserError, nearest, told
 from softlookup.identity import LOCATIONS, UNHASHED
@@ -99,12 +100,24 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> dic
 
 
 def with_data(config: dict[str, Any]) -> dict[str, Any]:
-    """Add `data`: the SHA-256 of everything that the task of a resolved config reads, by name. Reads all of it.
+    """Add `data`: the SHA-256 of everything that the task of a resolved config reads, by name, and of the weights that
+    it starts from. Reads all of it. What a run takes over from another (`init_from`, `continue_from`) is settled here.
 
-    Raises UserError for data that cannot be read.
+    Raises UserError for data that cannot be read, and for a run that nothing can be taken over from.
     """
-    task = located("task", config["task"]["_target_"], ("task",))
-    return config | {"data": task.digests(config["task"])}  # type: ignore[attr-defined]
+    typed = [override.key_or_group for _, override in parsed(list(HydraConfig.get().overrides.task))]
+    whole = lineage.inherited(config, typed)
+    task = located("task", whole["task"]["_target_"], ("task",))
+    data = task.digests(whole["task"]) | lineage.taken_over(whole)  # type: ignore[attr-defined]
+    if whole.get("data", data) != data:
+        changed = sorted(
+            name for name in data.keys() | whole["data"].keys() if data.get(name) != whole["data"].get(name)
+        )
+        raise UserError(
+            f"continue_from={whole['continue_from']}: {', '.join(changed)} changed since that run was trained; restore "
+            "the data, or start a new run with init_from"
+        )
+    return whole | {"data": data}
 
 
 def _unresolved(config: DictConfig) -> dict[str, Any]:

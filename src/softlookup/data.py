@@ -103,18 +103,28 @@ class TrainingStream(IterableDataset):
         self._batches = 0
         self._pool: list[list[Example]] = []
         self._next = 0
-        # The places at which the present pool and the one before it were drawn: a prefetched batch may have drawn one.
+        # Where pools were drawn, from that of the first batch of the step that was given last: it may be prefetched.
         self._places: list[dict[str, Any]] = []
+        self._short: int | None = None  # batches ahead of the pool that the end of the budget made smaller
 
     def __iter__(self) -> Iterator[list[Batch]]:
         while self._given < self.budget:
             before = self.cadence.passed(self._given)
+            behind = [place for place in self._places if place["batches"] <= self._batches]
+            self._places = self._places[max(0, len(behind) - 1) :]
             group = [self._batch()]
             while len(group) < self.accumulate and self._given < self.budget:
                 group.append(self._batch())
             yield group
             if self.cadence.passed(self._given) > before:
                 return
+
+    @property
+    def lasting(self) -> int | None:
+        """The number of first steps that a larger budget would begin with as well; None as long as it is not known."""
+        if self._short is None and self._given < self.budget:
+            return None
+        return (self._batches if self._short is None else self._short) // self.accumulate
 
     def _batch(self) -> Batch:
         if self._next == len(self._pool):
@@ -132,16 +142,15 @@ class TrainingStream(IterableDataset):
         return {"place": place[0] if place else None, "batches": batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a place; the curriculum must be as it was there. Raises UserError where other examples are drawn
-        there now."""
+        """Go on from a place; the curriculum must be as it was there, and the budget may be larger. Raises UserError
+        where other examples are drawn there now."""
         place = state["place"]
         if place is None:
             return
         self._generator.bit_generator.state = place["generator"]
         self._examples.load_state_dict(place["examples"])
         self._batches, self._given = place["batches"], place["given"]
-        self._draw_pool(place["limit"])
-        if self._places[-1]["digest"] != place["digest"]:
+        if _digest(self._draw_pool(place["limit"])[: place["count"]]) != place["digest"]:
             raise UserError(
                 "the training examples are not those that the checkpoint was made with; delete the run's folder"
             )
@@ -150,21 +159,23 @@ class TrainingStream(IterableDataset):
         self._batches = state["batches"]
         self._next = state["batches"] - place["batches"]
 
-    def _draw_pool(self, limit: int) -> None:
+    def _draw_pool(self, limit: int) -> list[Example]:
+        """Draw the next pool, and return its examples as they came: under a larger budget others follow them."""
         self._limit = limit
         place: dict[str, Any] = {"batches": self._batches, "given": self._given, "limit": limit}
         place |= {"generator": dict(self._generator.bit_generator.state), "examples": self._examples.state_dict()}
-        self._places = [*self._places[-1:], place]
-        pool = self._drawn(self.budget - self._given)
-        place["digest"] = hashlib.sha256(
-            repr([(example.source, example.target) for example in pool]).encode()
-        ).hexdigest()
+        self._places.append(place)
+        pool, cut = self._drawn(self.budget - self._given)
+        self._short = self._batches if cut else None
+        place |= {"count": len(pool), "digest": _digest(pool)}
         self._pool = self._cut(pool)
         self._generator.shuffle(self._pool)
         self._next = 0
+        return pool
 
-    def _drawn(self, left: int) -> list[Example]:
-        """The examples of a pool, with `left` target tokens or a sentence's more where those end first."""
+    def _drawn(self, left: int) -> tuple[list[Example], bool]:
+        """The examples of a pool, with `left` target tokens or a sentence's more where those end first, and whether
+        they did."""
         pool: list[Example] = []
         tokens = 0
         whole = self._examples.between_passes()
@@ -176,8 +187,8 @@ class TrainingStream(IterableDataset):
                 # The limit stays, so the next pass would have as much as the first one of this pool.
                 first = first or (len(pool), tokens)
                 if not whole or self.batching.full(len(pool) + first[0], tokens + first[1]):
-                    break
-        return pool
+                    return pool, False
+        return pool, not self.batching.full(len(pool), tokens, self.batching.pool)
 
     def _cut(self, pool: list[Example]) -> list[list[Example]]:
         """Sorted by length and cut where a batch is full."""
@@ -191,6 +202,10 @@ class TrainingStream(IterableDataset):
             batches[-1].append(example)
             tokens += len(example.target) + 1
         return batches
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    return hashlib.sha256(repr([(example.source, example.target) for example in examples]).encode()).hexdigest()
 
 
 class Data(pl.LightningDataModule):

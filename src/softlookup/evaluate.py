@@ -20,12 +20,13 @@ from softlookup.contract import Exam, Example
 from softlookup.decoding import chosen
 from softlookup.errors import UserError
 from softlookup.evaluation import Output, measured, run_test, texts
+from softlookup.finding import find
 from softlookup.identity import DIGITS, VERSION, short, variant_key
 from softlookup.metrics import significance, translation
 from softlookup.record import RunFolder
 from softlookup.search.search import Search
 from softlookup.seeds import derived_seed, seed_everything
-from softlookup.trained import Trained, find, load
+from softlookup.trained import Trained, load
 from softlookup.vocabulary import EOS, UNK
 
 FOLDER = "evaluations"  # within a run's

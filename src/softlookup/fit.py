@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
+from softlookup import durable, going_on
 from softlookup.checkpoint import Checkpoints
 from softlookup.config import build
 from softlookup.construct import device_of, plan_of
@@ -21,6 +22,7 @@ from softlookup.data import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
 from softlookup.excerpt import Excerpt
 from softlookup.identity import flat, hashed
+from softlookup.lineage import LONGER
 from softlookup.processes import Processes
 from softlookup.progress import Progress, Signals
 from softlookup.search.greedy import Greedy
@@ -70,6 +72,7 @@ class Fit:
         measured = config["validations"], config["average"], self.watch, self._further(task)
         self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, *measured)
         self.training.quiet = self._quiet
+        self.state = going_on.KeptState(checkpoints.run, config["keep_state"] and processes.rank == 0)
         self.records = 0
         self.digest: str | None = None
         self.held_out = _digest([*self.validation, *task.test()])
@@ -78,19 +81,37 @@ class Fit:
         self._saved_at = self._began = time.perf_counter()
 
     def resume(self) -> bool:
-        """Take up the newest good checkpoint; whether there was one.
+        """Take up the newest good checkpoint, or the state of the run that this one goes on with; say whether there was
+        one.
 
-        Raises UserError for one that is lost, and for one that another config made, with the difference.
+        Raises UserError for one that is lost, for one that another config made, with the difference, and where the
+        other run was another than this one from its first steps on.
         """
         content = self.checkpoints.load()
+        if content is not None:
+            _refuse_another(content["config"], self._config())
+            self._take(content)
+            return True
+        if self.config.get("continue_from") is None:
+            return False
+        going_on.check(self.config, self.training, self.curriculum)
+        content = going_on.taken_up(self.config)
         if content is None:
             return False
-        _refuse_another(content["config"], self._config())
+        _refuse_another(content["config"], self._config(), but=LONGER)
+        self._take(content)
+        if self.config["average"]:
+            going_on.reset_average(self.config, self.training)
+        if self.processes.rank == 0:
+            durable.write(self.checkpoints.run / "metrics.jsonl", going_on.records(self.config, content))
+        return True
+
+    def _take(self, content: dict[str, Any]) -> None:
         self.model.load_state_dict(content["model"])
         self.training.load_run_state(content["training"])
         self.stream.load_state_dict(content["stream"])
         self.records, self.digest, self.seconds = content["records"], content["digest"], content["seconds"]
-        return True
+        self.state.hold(self.training.steps, content)
 
     def run(self, emit: Callable[[dict[str, Any]], None] | None = None) -> Training:
         """Fit to the end of the budget; what was measured on the way stays on the returned module, and goes to `emit`.
@@ -131,37 +152,6 @@ class Fit:
         excerpt = Excerpt(task, self.config["watch_sentences"], Greedy(*limits), self.processes)
         return lambda model: {"bleu": excerpt.bleu(model)}
 
-    def remarks(self) -> list[str]:
-        """Tell, behind the fit, what came out otherwise than it was asked for."""
-        asked, training, best = self.config["validations"], self.training, self.watch.best
-        told = []
-        if training.cadence.passed(training.tokens) != training.validations:
-            told.append(
-                f"validations={asked}: measured {training.validations} times; some of the {training.steps} steps "
-                "crossed the ends of several shares of the budget at once"
-            )
-        if self.ended == "patience":
-            told.append(
-                f"patience={self.config['patience']}: ended after {training.tokens:,} of {training.budget:,} target "
-                f"tokens; {self.watch.metric} was best after {best and best['tokens']:,}"
-            )
-        return told
-
-    @property
-    def ended(self) -> str:
-        """What ended the run: its budget, or its patience."""
-        return "budget" if self.training.tokens >= self.training.budget else "patience"
-
-    def kept(self) -> dict[str, Any]:
-        """Return which weights are the final ones, and when they were made."""
-        training, best = self.training, self.watch.best
-        if training.average.count:
-            return {"weights": "average", "of": training.average.count}
-        if self.watch.keep and best:
-            told = {name: best[name] for name in ("step", "tokens", "value")}
-            return {"weights": "best", "metric": self.watch.metric, **told}
-        return {"weights": "last", "step": training.steps, "tokens": training.tokens}
-
     def _trainer(self) -> pl.Trainer:
         many = self.processes.count > 1
         strategy: str | Strategy = DDPStrategy(forward_sync_buffers=False) if many else "auto"
@@ -193,6 +183,8 @@ class Fit:
         late = time.perf_counter() - self._saved_at >= self.config["checkpoint_seconds"]
         ended = training.over and training.validated_at == training.tokens
         training.trainer.should_stop = ended
+        paused = training.validated_at == training.tokens
+        self.state.hear(training.steps, paused, self.stream.lasting, self._content)
         stopping = self._all_stop()
         if self.processes.rank == 0 and (late or ended or stopping):
             self.save()
@@ -210,19 +202,19 @@ class Fit:
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
-        self.checkpoints.save(
-            {
-                "config": self._config(),
-                "model": self.model.state_dict(),
-                "training": self.training.run_state(),
-                "stream": self.stream.state_dict(self.training.steps),
-                "records": self.records,
-                "digest": hashlib.sha256((self.checkpoints.run / "metrics.jsonl").read_bytes()).hexdigest(),
-                "seconds": self.seconds + time.perf_counter() - self._began,
-            },
-            self.training.steps,
-        )
+        self.checkpoints.save(self._content(), self.training.steps)
         self._saved_at = time.perf_counter()
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "config": self._config(),
+            "model": self.model.state_dict(),
+            "training": self.training.run_state(),
+            "stream": self.stream.state_dict(self.training.steps),
+            "records": self.records,
+            "digest": hashlib.sha256((self.checkpoints.run / "metrics.jsonl").read_bytes()).hexdigest(),
+            "seconds": self.seconds + time.perf_counter() - self._began,
+        }
 
     def _config(self) -> dict[str, Any]:
         own = {key: self.config[key] for key in BITS}
@@ -239,8 +231,8 @@ def _digest(examples: Sequence[Example]) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-def _refuse_another(made: dict[str, Any], asked: dict[str, Any]) -> None:
-    before, now = dict(flat(made)), dict(flat(asked))
+def _refuse_another(made: dict[str, Any], asked: dict[str, Any], but: frozenset[str] = frozenset()) -> None:
+    before, now = (dict(flat({k: v for k, v in each.items() if k not in but})) for each in (made, asked))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
         told = ", ".join(f"{key}={before.get(key)} became {now.get(key)}" for key in changed)

@@ -13,10 +13,12 @@ from typing import Any
 VERSION = 2
 # Says where and how a run is kept, watched or computed, and not which run it is. `choices` are the names of parts that
 # are hashed by their content; a normalizer, a window and a segmentation are hashed where an attention or a task uses
-# them.
+# them; of the run that another starts from the digest of its weights counts, under `data`, and of one that is gone on
+# with its budget and validations, under `continued`.
 UNHASHED = frozenset(
     {"runs_dir", "experiment_name", "experiment", "tracking", "workers", "threads", "processes", "device"}
     | {"memory", "checkpoint_seconds", "debug", "confirm", "choices", "tuned", "normalizer", "window", "segmentation"}
+    | {"init_from", "continue_from", "keep_state"}
 )
 # Says where a task reads its data. What was read there counts instead: its digests stand under `data`.
 LOCATIONS = frozenset({"path", "dataset", "columns", "alignment", "silver", "train", "validation", "test"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from softlookup import cost, heatmap, lock, provenance, report, trained
+from softlookup import cost, going_on, heatmap, lock, origin, outcome, provenance, report, trained
 from softlookup.checkpoint import Checkpoints
 from softlookup.company import joined
 from softlookup.config import build
@@ -45,24 +45,26 @@ def follow(config: dict[str, Any], path: Path, processes: Processes) -> None:
     """What the other processes of a run do: the same training and evaluation, of which they write nothing."""
     stop = Stop()
     with stop.listening(), limited(config["memory"]):
-        task, device, model = _parts(config, processes)
+        task, device, model, _ = _parts(config, processes)
         fit = Fit(config, task, model, Checkpoints(path), stop, processes)
         fit.resume()
         fit.run()
         _evaluate(config, task, model.to(device), device, processes)
 
 
-def _parts(config: dict[str, Any], processes: Processes) -> tuple[Task, torch.device, Seq2Seq]:
+def _parts(config: dict[str, Any], processes: Processes) -> tuple[Task, torch.device, Seq2Seq, origin.Started | None]:
     torch.set_num_threads(config["threads"])
-    task: Task = build(config["task"])
+    first = origin.origin_of(config)
+    task = origin.task_of(config, first)
     _refuse_other_data(config, task)
     device = device_of(config)
     if device.type == "cuda" and processes.count > 1:
         device = torch.device("cuda", processes.rank)
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
+    started = None if first is None else origin.start_from(model, first)
     search: Search = build(config["search"])
     search.check(model)
-    return task, device, model
+    return task, device, model, started
 
 
 def _refuse_other_data(config: dict[str, Any], task: Task) -> None:
@@ -85,13 +87,14 @@ def _evaluate(
 
 def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Processes) -> dict[str, Any]:
     started = time.perf_counter()
-    task, device, model = _parts(config, processes)
+    task, device, model, taken = _parts(config, processes)
     checkpoints = Checkpoints(folder.path)
     fit = Fit(config, task, model, checkpoints, stop, processes)
     resumed = fit.resume()
     checkpoints.open()
     records = folder.rewind(fit.records, fit.digest)
-    for note in [*task.notes(), *fit.notes, *checkpoints.messages]:
+    differs = going_on.differences(config) if "continued" in config else []
+    for note in [*task.notes(), *([taken.note()] if taken else []), *fit.notes, *differs, *checkpoints.messages]:
         print(note)
     if resumed:
         print(f"goes on from {fit.training.tokens:,} of {config['budget']:,} target tokens")
@@ -105,7 +108,7 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
 
     try:
         training = fit.run(emit)
-        for remark in fit.remarks():
+        for remark in outcome.remarks(config, training):
             print(remark)
         if len(folder.records()) != fit.records:
             raise RuntimeError(f"{folder.metrics_path} was deleted or changed while the run went on")
@@ -113,7 +116,8 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
         measured = _evaluate(config, task, model, device, processes)
         row = _row(config, folder, task, fit, measured)
         row["cost"] = _cost(config, task, model, training, fit.seconds + time.perf_counter() - started)
-        row["files"] = trained.keep(folder.path, model, task)
+        row |= {"init_from": taken.row()} if taken else {}
+        row["files"] = [*trained.keep(folder.path, model, task), *fit.state.files()]
         folder.write_alignments(measured.arrays())
         if measured.heat_maps:
             heatmap.draw(measured.heat_maps[0], folder.path / "alignment.png")
@@ -168,8 +172,10 @@ def _row(config: dict[str, Any], folder: RunFolder, task: Task, fit: Fit, measur
             **training.last_validation,
             **measured.metrics,
         },
-        "ended": fit.ended,
-        "kept": fit.kept(),
+        "ended": outcome.ended(training),
+        "kept": outcome.kept(training),
+        "state": fit.state.row(fit.stream.lasting),
+        **({"continued": _continued(config)} if "continued" in config else {}),
         "by_length": measured.by_length,
         "signatures": measured.signatures,
         "longest": task.trained,
@@ -177,6 +183,12 @@ def _row(config: dict[str, Any], folder: RunFolder, task: Task, fit: Fit, measur
         "lengths": training.lengths,
         "provenance": provenance.collect(),
     }
+
+
+def _continued(config: dict[str, Any]) -> dict[str, Any]:
+    """With which run this one went on, after how many tokens of budget, and what makes it another than one in a go."""
+    run = Path(config["continue_from"]).name
+    return {"run": run, "budget": config["continued"]["budget"], "differs": going_on.differences(config)}
 
 
 def start(config: dict[str, Any]) -> None:

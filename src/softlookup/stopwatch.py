@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from softlookup import durable
-from softlookup.config import build
 from softlookup.construct import build_model, device_of
 from softlookup.contract import Task
 from softlookup.identity import run_id
+from softlookup.origin import origin_of, task_of
 from softlookup.probe import SENTENCES, Probe, probe
 from softlookup.record import json_of, state_of
 from softlookup.seq2seq import Seq2Seq
@@ -75,7 +75,7 @@ def record(order: Order, tell: Callable[[float], None]) -> None:
     torch.set_num_threads(order.origin["threads"])
     tasks: dict[str, list[str]] = {}
     for key, config in order.configs.items():
-        tasks.setdefault(json.dumps(config["task"], sort_keys=True), []).append(key)
+        tasks.setdefault(json.dumps([config["task"], config.get("init_from")], sort_keys=True), []).append(key)
     steps: dict[str, dict[str, float]] = {}
     reasons: dict[str, str] = {}
     for keys in tasks.values():
@@ -104,7 +104,7 @@ def _timed(
     task: Task | None = None
     for key, config in configs.items():
         try:
-            task = task or build(config["task"])
+            task = task or task_of(config, origin_of(config))
             probes[key] = prepared(config, task)[0]
         except Exception as error:
             reasons[key] = str(state_of(error)[1])

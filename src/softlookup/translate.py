@@ -17,10 +17,11 @@ from softlookup import durable, heatmap, heatpage, lifting, pharaoh, weights
 from softlookup.construct import device_of
 from softlookup.decoding import search_of
 from softlookup.errors import UserError
+from softlookup.finding import find
 from softlookup.metrics.links import SYMMETRIZATIONS, aer, turned
 from softlookup.pharaoh import Gold, Links
 from softlookup.stream import LineError, lines
-from softlookup.trained import Trained, find, load
+from softlookup.trained import Trained, load
 from softlookup.translator import LONGEST, Lookup, Translation, Translator
 from softlookup.vocabulary import UNK, Vocabulary
 

@@ -46,7 +46,12 @@ class Optimizer(ABC):
 
 
 class Schedule(ABC):
-    """How the learning rate moves as the run goes on: rate · factor."""
+    """How the learning rate moves as the run goes on: rate · factor.
+
+    `follows_budget` says that a factor depends on the share of the budget, and not on the step alone.
+    """
+
+    follows_budget: bool = True
 
     @abstractmethod
     def factor(self, progress: float, step: int) -> float:

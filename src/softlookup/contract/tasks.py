@@ -114,7 +114,12 @@ class Segmentation(ABC):
 
 
 class Curriculum(ABC):
-    """The longest source length that training may show, as the run goes on. Built for one task."""
+    """The longest source length that training may show, as the run goes on. Built for one task.
+
+    `follows_budget` says that the length depends on the share of the budget, or on what was observed.
+    """
+
+    follows_budget: bool = True
 
     def __init__(self, task: Task) -> None:
         self.task = task

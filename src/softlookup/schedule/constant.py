@@ -6,5 +6,7 @@ from softlookup.contract import Schedule
 class Constant(Schedule):
     """1, from the first step to the last."""
 
+    follows_budget = False
+
     def factor(self, progress: float, step: int) -> float:  # noqa: ARG002
         return 1.0

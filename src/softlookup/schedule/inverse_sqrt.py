@@ -11,6 +11,8 @@ class InverseSqrt(Schedule):
     optimizer.rate = (D · warm_up_steps)^−½. Raises UserError without a first step.
     """
 
+    follows_budget = False
+
     def __init__(self, warm_up_steps: int) -> None:
         if warm_up_steps < 1:
             raise UserError(f"schedule.warm_up_steps={warm_up_steps}: expected at least 1")

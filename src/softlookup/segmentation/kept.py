@@ -1,0 +1,24 @@
+"""The vocabularies of a run that was trained before."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from softlookup.contract import Segmentation
+from softlookup.vocabulary import Vocabulary, restored
+
+
+class Kept(Segmentation):
+    """Both vocabularies as they were: nothing is learnt. `source` and `target` are their `state()`."""
+
+    def __init__(self, source: dict[str, Any], target: dict[str, Any]) -> None:
+        self.source = source
+        self.target = target
+
+    def learn(
+        self,
+        pairs: Iterable[tuple[str, str]],  # noqa: ARG002
+        names: tuple[str, str],  # noqa: ARG002
+        longest: int,  # noqa: ARG002
+    ) -> tuple[Vocabulary, Vocabulary]:
+        source = restored(self.source)
+        return source, source if self.target == self.source else restored(self.target)
