@@ -124,3 +124,24 @@ def test_partners_without_a_common_seed_are_told(tmp_path: Path) -> None:
         {"attention": "additive", "accuracy": 0.6},
     )
     assert _gains(rows)["additive"] == "no seed in common with fixed_final"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"), [({"additive": 900}, True), ({"additive": 900, "fixed_final": 900}, False)]
+)
+def test_runs_that_patience_ended_after_other_numbers_of_tokens_are_no_pairs(
+    tmp_path: Path, tokens: dict[str, int], told: bool
+) -> None:
+    folder, cells = tmp_path / "single", []
+    for attention in ("additive", "fixed_final"):
+        cell = fake_runs.planned(f"{attention}-s1", {"task": "reverse", "encoder": "gru", "attention": attention}, 1)
+        early = attention in tokens
+        metrics = {"test/token_accuracy": 0.5, "validation/loss": 1.0, "train/tokens": tokens.get(attention, 1000)}
+        fake_runs.finish(folder, cell, metrics, ended="patience" if early else "budget")
+        cells.append(cell)
+    fake_runs.write_plan(folder, cells)
+    rows = read(tmp_path)
+    (gain,) = against_fixed(rows).to_dict("records")
+    why = "other numbers of target tokens than fixed_final: patience ended runs early"
+    assert (gain["pairs"], gain["unpaired"]) == ((0, why) if told else (1, ""))
+    assert rows.set_index("id")["reason"]["additive-s1"].startswith("ended by patience after 900 target tokens")

@@ -34,7 +34,8 @@ def differing(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
 def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
     """Compare each variant that attends with a fixed context of its task, paired by seed.
 
-    The two are equal in everything but the attention axis and what was tuned for it (`differing`). Of several such
+    The two are equal in everything but the attention axis and what was tuned for it (`differing`), and saw equally many
+    target tokens: there is no gain where patience ended one run of a pair earlier than the other. Of several such
     fixed contexts the baseline is the one with the lowest mean validation loss: the test set has no part in the choice.
 
     Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`, unpaired.
@@ -54,10 +55,20 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
             differences = (values[name] - values[baseline]).dropna() if baseline else pd.Series(dtype=float)
             if baseline and differences.empty:
                 why = f"no seed in common with {baseline}"
+            if _unequal(cells[cells["seed"].isin(differences.index)], name, baseline):
+                why = f"other numbers of target tokens than {baseline}: patience ended runs early"
+                baseline, differences = "", pd.Series(dtype=float)
             p, smallest = sign_flip(differences.to_list())
             of_pairs = [len(differences), differences.mean(), p, smallest]
             found.append([experiment, task, name, baseline, *of_pairs, why])
     return pd.DataFrame(found, columns=[*CELL, "baseline", "pairs", "difference", "p", "smallest_p", "unpaired"])
+
+
+def _unequal(cells: pd.DataFrame, name: str, baseline: str) -> bool:
+    """Whether runs of one seed ended early, and not after equally many tokens."""
+    both = cells[cells["variant"].isin([name, baseline])]
+    early = both[both["seed"].isin(both.loc[both["early"], "seed"])]
+    return bool(len(early)) and bool((early.groupby("seed")["train/tokens"].nunique(dropna=False) > 1).any())
 
 
 def _baseline(differences: Mapping[str, Sequence[str]], losses: pd.Series) -> tuple[str, str]:

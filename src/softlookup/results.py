@@ -33,11 +33,11 @@ def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
     no plan names.
 
     Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings), data
-    (digests by name), fixed, seed, status, reason, planned, counted, longest (source length of training), unit (of
-    lengths), by_length and validations (lists of dicts), untimed (why its step was not timed), folder, and one column
-    for each metric, cost and timing, NaN where absent. A run with a broken file keeps its row, and the reason names the
-    file; one whose result is broken is missing. Raises UserError where there is no run at all, or a plan that cannot be
-    read.
+    (digests by name), fixed, seed, status, reason, planned, counted, early (patience ended it), longest (source length
+    of training), unit (of lengths), by_length and validations (lists of dicts), untimed (why its step was not timed),
+    folder, and one column for each metric, cost and timing, NaN where absent. A run with a broken file keeps its row,
+    and the reason names the file; one whose result is broken is missing. Raises UserError where there is no run at all,
+    or a plan that cannot be read.
     """
     chosen = [folder for folder in _folders(runs_dir) if experiment in (None, folder.name)]
     cells = [cell for folder in chosen for cell in _experiment(folder)]
@@ -106,7 +106,10 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
         status, reason, result, in_plan = foreign, f"made by {foreign}: counts in no mean", {}, False
         known = {"choices": known["choices"], "seed": known["seed"]}
     validations, fault = stored.validations(folder / "metrics.jsonl") if result else ([], "")
-    said = ["" if in_plan or foreign else "not in the plan: not in the means", reason, fault]
+    early = result.get("ended") == "patience"
+    tokens = result.get("metrics", {}).get("train/tokens")
+    ended = f"ended by patience after {tokens:,} target tokens" if early and isinstance(tokens, int) else ""
+    said = ["" if in_plan or foreign else "not in the plan: not in the means", reason, ended, fault]
     values = {**result.get("metrics", {}), **result.get("cost", {})}
     settings = known.get("settings", {})
     return {
@@ -122,6 +125,7 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
         "reason": "; ".join(filter(None, said)),
         "planned": in_plan,
         "counted": in_plan and status == "finished",
+        "early": early,
         "longest": result.get("longest") or np.nan,
         "unit": result.get("length_unit", "tokens"),
         "by_length": result.get("by_length", []),
