@@ -66,7 +66,7 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
 
 def _unequal(cells: pd.DataFrame, name: str, baseline: str) -> bool:
     """Whether runs of one seed ended early, and not after equally many tokens."""
-    both = cells[cells["variant"].isin([name, baseline])]
+    both = cells[cells["variant"].isin([name, baseline])].reindex(columns=["seed", "early", "train/tokens"])
     early = both[both["seed"].isin(both.loc[both["early"], "seed"])]
     return bool(len(early)) and bool((early.groupby("seed")["train/tokens"].nunique(dropna=False) > 1).any())
 

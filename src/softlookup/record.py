@@ -8,7 +8,8 @@
                           /alignments.npz         a few lookups to draw; absent for a fixed context
                           /vocabularies.json      both vocabularies: what using the run needs besides its weights
                           /log.txt                stdout and stderr of a run of a sweep
-                          /checkpoints/           what a run that was stopped goes on from; in the end final.pt alone
+                          /checkpoints/           what a run that was stopped goes on from; in the end final.pt, and
+                                                  with keep_state=true state.pt
                           /checkpoints.json       the checkpoints there must be, with their SHA-256
                           /.lock                  held by the process that works here
 
