@@ -1,4 +1,4 @@
-"""Where in a budget training pauses to be validated."""
+"""Divide a budget into the shares at whose ends training is validated."""
 
 from dataclasses import dataclass
 

@@ -152,7 +152,7 @@ def _choices(override: Override) -> list[str]:
 
 
 def value_of(key: str, text: str) -> Any:
-    """What the value of key=text is, by the grammar that all command lines share. Raises UserError for none, and for
+    """Parse the value of key=text by the grammar that all command lines share. Raises UserError for none, and for
     several."""
     ((given, override),) = parsed([f"{key}={text}"])
     if override.is_sweep_override():
@@ -169,7 +169,7 @@ def whole(key: str, text: str, least: int, most: int) -> int:
 
 
 def truth(key: str, text: str) -> bool:
-    """Whether key=text says true or false. Raises UserError for another value."""
+    """Parse key=text as true or false. Raises UserError for another value."""
     value = value_of(key, text)
     if not isinstance(value, bool):
         raise UserError(f"{key}={told(text)}: expected true or false")

@@ -49,7 +49,7 @@ def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabular
 
 
 def plan_of(config: dict[str, Any]) -> Plan:
-    """How the training of a config brings its loss down."""
+    """Build what a training step needs besides the model: optimizer, schedule, smoothing and mean of the loss."""
     return Plan(build(config["optimizer"]), build(config["schedule"]), config["label_smoothing"], config["loss_mean"])
 
 

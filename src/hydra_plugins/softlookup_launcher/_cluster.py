@@ -49,7 +49,7 @@ class Job(submitit.helpers.Checkpointable):
 
 
 class Clock(submitit.helpers.Checkpointable):
-    """What the job does that times a step of each variant."""
+    """Time a step of each variant, in a job of its own."""
 
     def __call__(self, order: Order) -> None:
         from softlookup.stopwatch import record
@@ -154,7 +154,7 @@ class Cluster:
             durable.write(self.folder / _JOBS, json.dumps(named, default=str).encode())
 
     def _executor(self, arrays: int, folder: Path) -> submitit.AutoExecutor:
-        """What submits to Slurm, and keeps its files in `folder`; each of so many arrays has its share of the jobs that
+        """Make the executor for Slurm, its files in `folder`; each of so many arrays has its share of the jobs that
         may run at a time."""
         try:
             executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=self.retries)
