@@ -1,4 +1,5 @@
-"""As it is typed in a fresh clone: train on a folder of one's own text, and evaluate the run on another test set."""
+"""As it is typed in a fresh clone: train on a folder of one's own text, evaluate the run on another test set, start a
+second run from it."""
 
 import json
 import os
@@ -22,7 +23,7 @@ def typed(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_text_of_ones_own_is_trained_on_and_the_run_evaluated_elsewhere(tmp_path: Path) -> None:
+def test_text_of_ones_own_is_trained_on_evaluated_elsewhere_and_started_from(tmp_path: Path) -> None:
     """Files train.src, train.tgt, dev.src, …; the folder of the run is the one that training prints."""
     used_runs.corpus(tmp_path / "text")
     small = ["encoder.width=7", "decoder.width=14", "budget=500", "batch_tokens=200", "validations=1"]
@@ -33,3 +34,7 @@ def test_text_of_ones_own_is_trained_on_and_the_run_evaluated_elsewhere(tmp_path
     assert (row["run"], row["examples"]) == (Path(run).name, 23)
     assert row["same_as"] == ["validation"]
     assert row["metrics"]["test/bleu"] is not None
+    typed(tmp_path, "train.py", *text, *small, f"init_from={run}", "seed=2")
+    folder = tmp_path / run
+    (second,) = (path for path in folder.parent.glob("*/result.json") if path.parent != folder)
+    assert json.loads(second.read_text())["init_from"]["run"] == folder.name

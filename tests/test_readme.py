@@ -1,0 +1,117 @@
+"""The commands under "Using a trained model" do what they say, as they are written there."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import numpy as np
+import pytest
+import used_runs
+from hydra.core.hydra_config import HydraConfig
+
+import evaluate
+import translate
+from softlookup import entry
+from softlookup.config import composed, with_data
+from softlookup.record import RunFolder
+from softlookup.run import start
+
+README = Path(__file__).parents[1] / "README.md"
+SMALL = ["encoder.width=7", "decoder.width=14", "batch_tokens=200", "tracking=disabled", "device=cpu"]
+TEXT = ["task=multi30k", "task.path=text", "task.source=src", "task.target=tgt", "budget=500", "validations=1", *SMALL]
+COPY = ["task=copy", "task.longest=3", "budget=600", "validations=6", *SMALL, "batch_tokens=50"]
+
+
+def commands(program: str) -> list[str]:
+    """The indented lines of the section that call a program, without their comments."""
+    section = README.read_text(encoding="utf-8").split("## Using a trained model\n")[1].split("\n## ")[0]
+    lines = [line.split("   #")[0].strip() for line in section.splitlines() if line.startswith("    ")]
+    found = [line for line in lines if f"python src/{program}.py" in line]
+    assert found, f"the README has no line that calls {program}.py"
+    return found
+
+
+def filled(line: str, **names: str) -> list[str]:
+    """The words behind the program, with the names in capitals made names of what there is."""
+    text = re.sub(r"\b(RUN2|RUN|FILE2|DIR|NAME|N)\b", lambda match: names[match[1]], line)
+    words = shlex.split(re.sub(r"^.*python src/\w+\.py ", "", text))
+    return words[: words.index("<")] if "<" in words else words
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    used_runs.corpus(folder / "text")
+    (folder / "text" / "dev2.tgt").write_bytes((folder / "text" / "dev.tgt").read_bytes())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+    yield
+    HydraConfig.instance().cfg = None
+
+
+def trained(*words: str) -> str:
+    """The folder of the run that these words ask for."""
+    config = with_data(composed(list(words)))
+    start(config)
+    return str(RunFolder.of(config).path)
+
+
+@pytest.fixture(scope="module")
+def runs(place: Path) -> dict[str, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        return {"text": trained(*TEXT), "other": trained(*TEXT, "seed=2"), "copy": trained(*COPY)}
+
+
+def test_every_line_of_translation_answers_each_line(
+    place: Path, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    source = (place / "text" / "dev.src").read_bytes()
+    for line in commands("translate"):
+        given = shlex.split(line)[1].encode() + b"\n" if line.startswith("echo") else source
+        stdin = TextIOWrapper(BytesIO(given))
+        stdin.isatty = lambda: False  # type: ignore[method-assign]
+        monkeypatch.setattr("sys.stdin", stdin)
+        words = filled(line.replace("FILE.npz", "looks.npz"), RUN=runs["text"])
+        assert entry.code(translate.main, "", words) == 0
+        assert capsysbinary.readouterr().out.count(b"\n") == given.count(b"\n")
+    assert (place / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert len(np.load(place / "looks.npz")) > 0
+
+
+def test_every_line_of_evaluation_gives_a_row(
+    place: Path, runs: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = commands("evaluate")
+    for line in lines:
+        run = "copy" if "lengths=" in line else "text"
+        files = line.replace("source=FILE", "source=text/dev.src").replace("target=FILE", "target=text/dev.tgt")
+        files = files.replace(",FILE2", ",text/dev2.tgt").replace("FILE.npz", "forced.npz")
+        words = filled(files, RUN=runs[run], RUN2=runs["other"], DIR="text", NAME="dev")
+        assert entry.code(evaluate.main, "", words) == 0
+        row = json.loads(capsys.readouterr().out)
+        assert row["run"] == Path(runs[run]).name
+        assert row["metrics"]["test/token_accuracy"] is not None
+        assert "against=" not in line or row["against"]
+    assert len(list((Path(runs["text"]) / "evaluations").iterdir())) == len(lines) - 1
+    assert (place / "forced.npz").is_file()
+
+
+def test_every_line_of_training_trains() -> None:
+    """In their order: what starts from a run starts from the one before."""
+    run = ""
+    for line in commands("train"):
+        words = filled(line, RUN=run, N="900")
+        run = trained(*([] if "continue_from" in line else COPY), *words)
+    row = RunFolder(Path(run)).result()
+    assert row is not None
+    assert row["continued"]["budget"] == 600
