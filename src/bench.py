@@ -13,12 +13,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from softlookup import cost, entry
-from softlookup.config import build, composed, groups
-from softlookup.construct import device_of
+from softlookup.config.build import device_of
+from softlookup.config.resolve import build, composed, groups
 from softlookup.contract import Task
 from softlookup.errors import UserError
-from softlookup.stopwatch import in_turn, prepared, summary
+from softlookup.evaluation import cost
+from softlookup.system import entry_point
+from softlookup.timing.stopwatch import in_turn, prepared, summary
 
 
 def measured(overrides: list[str]) -> tuple[Callable[[], None], int, int, int]:
@@ -59,4 +60,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__, product=True)
+    entry_point.run(main, __doc__, product=True)

@@ -34,9 +34,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from softlookup import entry
-from softlookup.command import whole
+from softlookup.config.command_line import whole
 from softlookup.errors import UserError, key_values
+from softlookup.system import entry_point
 
 ROOT = Path(__file__).parents[1]
 CELLS = ("rnn greedy", "rnn (luong) greedy", "rnn beam", "rnn (luong) beam", "transformer greedy", "transformer beam")
@@ -198,4 +198,4 @@ def table(found: dict[str, dict[str, list[float]]], systems: list[System]) -> Ta
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__, product=True)
+    entry_point.run(main, __doc__, product=True)

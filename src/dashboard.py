@@ -12,8 +12,8 @@ measure=NAME        a column of by_length in result.json
 
 from pathlib import Path
 
-from softlookup import entry
 from softlookup.errors import key_values
+from softlookup.system import entry_point
 
 KEYS = ("runs_dir", "output", "picture", "experiment", "measure")
 
@@ -23,12 +23,12 @@ def made(arguments: list[str]) -> Path:
     given = key_values(arguments, KEYS)
     runs_dir = Path(given.get("runs_dir", "runs")).expanduser()
     if "picture" in given:
-        from softlookup.picture import readme_picture
-        from softlookup.results import read
+        from softlookup.analysis.load import read
+        from softlookup.dashboard.static_figure import readme_picture
 
         measure = given.get("measure", "token_accuracy")
         return readme_picture(read(runs_dir), given.get("experiment", ""), Path(given["picture"]).expanduser(), measure)
-    from softlookup.page import write
+    from softlookup.dashboard.page import write
 
     return write(runs_dir, Path(given.get("output", runs_dir / "dashboard.html")).expanduser())
 
@@ -39,4 +39,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__)
+    entry_point.run(main, __doc__)

@@ -25,11 +25,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from softlookup import durable, entry
-from softlookup.command import value_of
+from softlookup.config.catalog import keys_of
+from softlookup.config.command_line import value_of
+from softlookup.config.settings import settled
 from softlookup.errors import UserError, key_values, nearest, told
-from softlookup.offer import keys_of
-from softlookup.schema import settled
+from softlookup.system import atomic_files, entry_point
 
 KEYS = ("run", "runs_dir", "source", "target", "path", "split", "columns", "lengths", "alignment", "silver", "against",
         "weights", "out", "device", "search")  # fmt: skip
@@ -102,7 +102,7 @@ def _check_written(chosen: dict[str, Any]) -> None:
     if out and not os.path.isdir(out.absolute().parent):
         raise UserError(f"out={told(out)}: there is no folder {out.absolute().parent}")
     if "weights" in chosen:
-        from softlookup.weights import check  # imports torch, which takes seconds
+        from softlookup.inference.weights_file import check  # imports torch, which takes seconds
 
         check(chosen["weights"])
 
@@ -110,18 +110,18 @@ def _check_written(chosen: dict[str, Any]) -> None:
 def main(arguments: list[str]) -> None:
     """Write the row to standard output, or to out=FILE, and into the run's folder: each though the other fails."""
     wanted = parsed(arguments)
-    from softlookup.evaluate import Asked, evaluate  # imports torch, which takes seconds
-    from softlookup.record import json_of
+    from softlookup.inference.evaluate_command import Asked, evaluate  # imports torch, which takes seconds
+    from softlookup.runs.run_folder import json_of
 
     done = evaluate(Asked(**wanted))
     content = json_of(done.row)
     failed: OSError | None = None
     try:
-        durable.write(done.place, content)
+        atomic_files.write(done.place, content)
     except OSError as error:
         failed = error
     if "out" in wanted:
-        durable.write(wanted["out"], content)
+        atomic_files.write(wanted["out"], content)
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -130,4 +130,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__, product=True)
+    entry_point.run(main, __doc__, product=True)

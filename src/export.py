@@ -9,8 +9,8 @@ output=DIR          where the files go
 
 from pathlib import Path
 
-from softlookup import entry
 from softlookup.errors import key_values
+from softlookup.system import entry_point
 
 KEYS = ("runs_dir", "experiment", "output")
 
@@ -18,7 +18,7 @@ KEYS = ("runs_dir", "experiment", "output")
 def made(arguments: list[str]) -> Path:
     """The folder that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
     given = key_values(arguments, KEYS)
-    from softlookup.export import write
+    from softlookup.analysis.csv_export import write
 
     runs_dir = Path(given.get("runs_dir", "runs")).expanduser()
     return write(runs_dir, Path(given.get("output", runs_dir / "tables")).expanduser(), given.get("experiment"))
@@ -30,4 +30,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__)
+    entry_point.run(main, __doc__)

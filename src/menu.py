@@ -9,9 +9,9 @@ write=FILE          a file that has the marks <!-- menu --> and <!-- /menu -->
 import re
 from pathlib import Path
 
-from softlookup import entry
+from softlookup.config.catalog import CONF, groups
 from softlookup.errors import UserError
-from softlookup.offer import CONF, groups
+from softlookup.system import entry_point
 
 MARKS = re.compile(r"(<!-- menu -->\n).*?(<!-- /menu -->)", re.DOTALL)
 
@@ -51,4 +51,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__, product=True)
+    entry_point.run(main, __doc__, product=True)

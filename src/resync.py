@@ -16,13 +16,14 @@ from typing import Any
 
 import yaml
 
-from softlookup import entry, mirror
-from softlookup.command import truth
+from softlookup.analysis.load import alignments
+from softlookup.config.command_line import truth
 from softlookup.errors import UserError, key_values, nearest, typed
-from softlookup.identity import with_variant
-from softlookup.record import RunFolder
-from softlookup.results import alignments
-from softlookup.tracking import Tracker
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_id import with_variant
+from softlookup.system import entry_point
+from softlookup.tracking import wandb_files
+from softlookup.tracking.wandb_tracker import Tracker
 
 KEYS = {"experiment": "", "runs_dir": "runs", "mode": "offline", "all": "false"}
 MODES = ("offline", "online")
@@ -53,11 +54,11 @@ def finished(runs_dir: Path, experiment: str) -> Iterator[tuple[RunFolder, dict[
 
 def lost(folder: RunFolder, mode: str) -> bool:
     """Whether W&B lacks the run: online on its server, offline in its files (unless the server has it)."""
-    logs = mirror.logs(folder.path)
-    if any(map(mirror.uploaded, logs)):
+    logs = wandb_files.logs(folder.path)
+    if any(map(wandb_files.uploaded, logs)):
         return False
     steps = [record["step"] for record in folder.records()]
-    return mode == "online" or not any(mirror.holds(log, steps) for log in logs)
+    return mode == "online" or not any(wandb_files.holds(log, steps) for log in logs)
 
 
 def rebuild(folder: RunFolder, row: dict[str, Any], mode: str) -> list[str]:
@@ -97,4 +98,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__)
+    entry_point.run(main, __doc__)

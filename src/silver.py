@@ -13,9 +13,10 @@ Give the file to a run as task.silver=FILE, and it measures its AER against it a
 
 from pathlib import Path
 
-from softlookup import durable, entry, pharaoh
 from softlookup.errors import UserError, key_values, nearest
-from softlookup.metrics.links import SYMMETRIZATIONS
+from softlookup.evaluation.metrics.links import SYMMETRIZATIONS
+from softlookup.system import atomic_files, entry_point
+from softlookup.text import pharaoh
 
 KEYS = ("source", "target", "output", "more_source", "more_target", "symmetrize")
 
@@ -31,13 +32,13 @@ def made(arguments: list[str]) -> Path:
         raise UserError(f"symmetrize={rule}: {nearest(rule, SYMMETRIZATIONS)}")
     if ("more_source" in given) != ("more_target" in given):
         raise UserError("more_source and more_target are two sides of one text; give both")
-    from softlookup.silver import aligned, tell
+    from softlookup.evaluation.eflomal import aligned, tell
 
     pairs = _pairs(given["source"], given["target"])
     more = _pairs(given["more_source"], given["more_target"]) if "more_source" in given else []
     links = aligned(pairs, more, rule)
     output = Path(given["output"]).expanduser()
-    durable.write(output, "".join(f"{pharaoh.written(one)}\n" for one in links).encode())
+    atomic_files.write(output, "".join(f"{pharaoh.written(one)}\n" for one in links).encode())
     tell(links)
     return output
 
@@ -57,4 +58,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__)
+    entry_point.run(main, __doc__)

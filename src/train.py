@@ -28,7 +28,7 @@ if __name__ == "__main__":  # before the imports, which take seconds
         if signal.getsignal(_signal) is not signal.SIG_IGN:
             signal.signal(_signal, _stop_at_once)
 
-from softlookup.entry import keep_talking
+from softlookup.system.entry_point import keep_talking
 
 if __name__ == "__main__":
     keep_talking()
@@ -36,10 +36,10 @@ if __name__ == "__main__":
 import hydra
 from omegaconf import DictConfig
 
-from softlookup.command import check_overrides, split
-from softlookup.config import explain, resolve, with_data
+from softlookup.config.command_line import check_overrides, split
+from softlookup.config.resolve import explain, resolve, with_data
 from softlookup.errors import Stopped
-from softlookup.record import state_of
+from softlookup.runs.run_folder import state_of
 
 # What came out of the runs inside Hydra, which would print lines of its own about any error that passed through it.
 raised: list[Exception] = []

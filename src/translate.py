@@ -28,11 +28,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from softlookup import entry
-from softlookup.command import truth, whole
+from softlookup.config.catalog import keys_of
+from softlookup.config.command_line import truth, whole
 from softlookup.errors import UserError, key_values, nearest, told
-from softlookup.metrics.links import SYMMETRIZATIONS
-from softlookup.offer import keys_of
+from softlookup.evaluation.metrics.links import SYMMETRIZATIONS
+from softlookup.system import entry_point
 
 KEYS = ("run", "runs_dir", "text", "alignment", "plot", "weights", "n_best", "replace_unknown", "target", "reverse",
         "symmetrize", "gold", "batch", "device", "search")  # fmt: skip
@@ -75,7 +75,7 @@ def _check_together(given: dict[str, str], chosen: dict[str, Any]) -> None:
             "search, n_best and replace_unknown out"
         )
     if "weights" in chosen:
-        from softlookup.weights import check  # imports torch, which takes seconds
+        from softlookup.inference.weights_file import check  # imports torch, which takes seconds
 
         check(chosen["weights"])
     plot = chosen.get("plot")
@@ -95,10 +95,10 @@ def _one_of(key: str, value: str, valid: tuple[str, ...]) -> str:
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 done, 3 done but for lines that cannot be used, which are told and left empty; the others are
-    those of every program here (`softlookup.entry`): 1 the output cannot be written, 2 a mistake in what was asked for
-    or read, 130 and 141 stopped by Ctrl-C or by a reader that wanted no more."""
+    those of every program here (`system.entry_point`): 1 the output cannot be written, 2 a mistake in what was asked
+    for or read, 130 and 141 stopped by Ctrl-C or by a reader that wanted no more."""
     wanted = parsed(arguments)
-    from softlookup.translate import Asked, Verb  # imports torch, which takes seconds
+    from softlookup.inference.translate_command import Asked, Verb  # imports torch, which takes seconds
 
     verb = Verb(Asked(**wanted), sys.stdout.buffer)
     verb.run(sys.stdin.buffer, interactive=sys.stdin.isatty())
@@ -106,4 +106,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    entry.run(main, __doc__, product=True)
+    entry_point.run(main, __doc__, product=True)

@@ -14,10 +14,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
-from softlookup.config import CONF, build, groups
+from softlookup.config.resolve import CONF, build, groups
 from softlookup.contract import Attention, Decoder, Encoder, Normalizer, Score, Widths
 from softlookup.errors import UserError
-from softlookup.seq2seq import Seq2Seq
+from softlookup.model.seq2seq import Seq2Seq
 
 OFFERED = groups()
 SOURCES, TARGETS = 17, 19

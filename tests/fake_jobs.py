@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from softlookup.errors import UserError
-from softlookup.memory import limited
+from softlookup.system.memory import limited
 
 DONE, RAISES, MISTAKE, KILLED, EXITS, DIVERGES, CRASHES, SLEEPS, STUBBORN, GREEDY, GROWS, VANISHES, FILLS = range(1, 14)
 LATER = "now.txt"  # a job of these that finds this file beside its folder finishes instead

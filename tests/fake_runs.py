@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from softlookup.identity import VERSION
+from softlookup.runs.run_id import VERSION
 
 SCRIPT = "<script>window.hacked=1</script>"
 IMAGE = "<img src=x onerror=window.hacked=1>"
@@ -219,7 +219,8 @@ def _fill(folder: Path, rank: int) -> None:
 
 def main(arguments: list[str]) -> None:
     """Write the runs where there are none yet, then time both verbs."""
-    from softlookup import export, page
+    from softlookup.analysis import csv_export
+    from softlookup.dashboard import page
 
     runs_dir = Path(arguments[0])
     sizes = {"variants": 5, "tasks": 2, "seeds": 100} | {k: int(v) for k, v in (a.split("=") for a in arguments[1:])}
@@ -227,7 +228,7 @@ def main(arguments: list[str]) -> None:
         variants = ("fixed_mean", *(f"variant_{i:02}" for i in range(1, sizes["variants"])))
         tasks = tuple(f"task_{i}" for i in range(sizes["tasks"]))
         make(runs_dir, "large", tasks, variants, sizes["seeds"], full=True)
-    for name, verb, target in (("dashboard", page.write, "dashboard.html"), ("export", export.write, "tables")):
+    for name, verb, target in (("dashboard", page.write, "dashboard.html"), ("export", csv_export.write, "tables")):
         started, busy = time.perf_counter(), time.process_time()
         written = verb(runs_dir, runs_dir / target)
         size = sum(path.stat().st_size for path in ([written] if written.is_file() else written.iterdir()))

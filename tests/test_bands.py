@@ -6,12 +6,12 @@ import plotly.graph_objects as go
 import pytest
 from sacrebleu.metrics import BLEU
 
-from softlookup import charts, picture
-from softlookup.compare import band_note, spread
-from softlookup.metrics.bootstrap import bleu_band
-from softlookup.page import render
-from softlookup.results import by_length, read
-from softlookup.style import styles
+from softlookup.analysis.load import by_length, read
+from softlookup.analysis.statistics import band_note, spread
+from softlookup.dashboard import charts, static_figure
+from softlookup.dashboard.page import render
+from softlookup.dashboard.style import styles
+from softlookup.evaluation.metrics.bootstrap import bleu_band
 
 VARIANTS = [f"{paper} · task.longest={n}" for paper in ("bahdanau2014", "cho2014") for n in (15, 30)]
 
@@ -129,9 +129,9 @@ def test_where_training_ended_is_a_number_of_its_own_for_each_length(tmp_path):
 
 def test_the_picture_says_what_its_bands_are(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(picture.durable, "write", lambda *_: None)
-    monkeypatch.setattr(picture.Figure, "savefig", lambda self, *_, **__: drawn.append(self))
-    picture.readme_picture(read(fake_runs.papers(tmp_path)), "bleu_by_length", tmp_path / "a.png", "bleu")
+    monkeypatch.setattr(static_figure.atomic_files, "write", lambda *_: None)
+    monkeypatch.setattr(static_figure.Figure, "savefig", lambda self, *_, **__: drawn.append(self))
+    static_figure.readme_picture(read(fake_runs.papers(tmp_path)), "bleu_by_length", tmp_path / "a.png", "bleu")
     (figure,) = drawn
     assert figure.get_supxlabel() == "bands: 95 % of 1,000 bootstrap resamples of the test sentences (one seed)"
     assert len(figure.axes[0].collections) == len(VARIANTS)

@@ -12,12 +12,14 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from softlookup import charts, heatchart, heatpage, picture
+from softlookup.analysis.load import Alignment, by_length, curves, read
+from softlookup.analysis.measures import title
+from softlookup.dashboard import charts, heatmap_figure, static_figure
+from softlookup.dashboard.page import payload, render, write
+from softlookup.dashboard.static_figure import readme_picture
+from softlookup.dashboard.style import literal, styles
 from softlookup.errors import UserError
-from softlookup.page import payload, render, write
-from softlookup.picture import readme_picture
-from softlookup.results import Alignment, by_length, curves, read
-from softlookup.style import literal, styles, title
+from softlookup.heatmaps import html
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -133,7 +135,7 @@ def test_learning_curves_have_loss_and_length_below(rows, looks):
 def test_heat_map_is_right_way_up_with_gold_outlined():
     gold = np.array([[False, True, False], [True, False, False]])
     weights = np.array([[0.1, 0.7, 0.2], [1.0, 0.0, 0.0]], dtype=np.float32)
-    drawn = heatchart.heat_map(Alignment(weights, gold, ["a", "<b>", "a"], ["x", "y"], ["x", "y"]))
+    drawn = heatmap_figure.heat_map(Alignment(weights, gold, ["a", "<b>", "a"], ["x", "y"], ["x", "y"]))
     figure = go.Figure(drawn)
     assert (drawn["data"][0]["z"].tolist(), drawn["data"][0]["z"].dtype) == ([[10, 70, 20], [100, 0, 0]], np.uint8)
     assert figure.layout.yaxis.autorange == "reversed"
@@ -155,7 +157,7 @@ def test_the_picture_is_written(rows, tmp_path):
 
 
 def test_the_pages_may_ask_nothing_of_anyone(rows):
-    for page in (render(rows), heatpage.render([])):
+    for page in (render(rows), html.render([])):
         policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)[1].split("; ")
         assert {"default-src 'none'", "base-uri 'none'", "form-action 'none'"} <= set(policy)
 
@@ -330,8 +332,8 @@ def test_lengths_are_told_in_the_unit_that_they_were_counted_in(tmp_path, monkey
         "source length (tokens)", "source length (words)",
     ]  # fmt: skip
     saved = []
-    monkeypatch.setattr(picture.durable, "write", lambda *_: None)
-    monkeypatch.setattr(picture.Figure, "savefig", lambda self, *_, **__: saved.append(self))
+    monkeypatch.setattr(static_figure.durable, "write", lambda *_: None)
+    monkeypatch.setattr(static_figure.Figure, "savefig", lambda self, *_, **__: saved.append(self))
     readme_picture(rows, "bottleneck", tmp_path / "a.png")
     assert {axes.get_title(loc="left"): axes.get_xlabel() for axes in saved[0].axes} == {
         "reverse": "source length (tokens)", fake_runs.TASKS[1]: "source length (words)",

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softlookup.checkpoint import KEPT, Checkpoints, serialized
 from softlookup.errors import UserError
+from softlookup.training.checkpoints import KEPT, Checkpoints, serialized
 
 CONTENT = {"model": {"weight": torch.arange(6.0)}, "steps": 7, "words": ["a", None, True], "big": 2**127}
 

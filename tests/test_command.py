@@ -9,11 +9,12 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import ChoiceSweep
 
-from softlookup import command, mirror
-from softlookup.config import composed
-from softlookup.decoding import search_of
+from softlookup.config import command_line
+from softlookup.config.resolve import composed
 from softlookup.errors import UserError
-from softlookup.identity import run_id
+from softlookup.inference.search_overrides import search_of
+from softlookup.runs.run_id import run_id
+from softlookup.tracking import wandb_files
 
 SOURCE = Path(__file__).parents[1] / "src"
 NAMES = [
@@ -37,13 +38,13 @@ def test_a_path_is_what_the_shell_passed(name: str, tmp_path: Path, monkeypatch:
     assert config["runs_dir"] == config["task"]["test"] == name
     assert config["task"]["path"] == config["task"]["silver"] == str(tmp_path / name)
     (tmp_path / name).mkdir()
-    for _, override in command.parsed(command.split([f"runs_dir={name}", "-m"])[1]):
+    for _, override in command_line.parsed(command_line.split([f"runs_dir={name}", "-m"])[1]):
         assert (override.value(), override.is_sweep_override()) == (name, False)
 
 
 def swept(value: str) -> list[str] | str:
     """The paths that a sweep goes over, or the one that it stays at."""
-    ((_, override),) = command.parsed(command.split(["-m", f"task.path={value}"])[1])
+    ((_, override),) = command_line.parsed(command_line.split(["-m", f"task.path={value}"])[1])
     found = override.value()
     return [getattr(each, "text", each) for each in found.list] if isinstance(found, ChoiceSweep) else found
 
@@ -56,9 +57,9 @@ def test_a_comma_parts_two_paths_of_a_sweep_unless_the_whole_exists(tmp_path: Pa
     os.makedirs(f"{one},{other}")
     assert swept(f"{one},{other}") == f"{one},{other}"
     assert swept("null") is None
-    assert command.split(["-m", "task.path=a,b", "seed=1,2"])[1] == ["task.path='a','b'", "seed=1,2"]
-    assert command.split(["experiment=x", "runs_dir=a,b"])[1][1] == "runs_dir='a','b'"
-    assert command.split(["runs_dir=a,b"])[1] == ["runs_dir='a,b'"]
+    assert command_line.split(["-m", "task.path=a,b", "seed=1,2"])[1] == ["task.path='a','b'", "seed=1,2"]
+    assert command_line.split(["experiment=x", "runs_dir=a,b"])[1][1] == "runs_dir='a','b'"
+    assert command_line.split(["runs_dir=a,b"])[1] == ["runs_dir='a,b'"]
     assert swept("~/x") == os.path.expanduser("~/x")
 
 
@@ -97,19 +98,24 @@ def test_a_finished_run_is_searched_by_the_same_grammar() -> None:
 
 
 def test_counts_and_truths_of_the_other_programs() -> None:
-    assert [command.whole("batch", text, 1, 10_000) for text in ("1", "1e3", "64.0", "10000")] == [1, 1000, 64, 10_000]
-    assert [command.truth("all", text) for text in ("true", "True", "FALSE")] == [True, True, False]
+    assert [command_line.whole("batch", text, 1, 10_000) for text in ("1", "1e3", "64.0", "10000")] == [
+        1,
+        1000,
+        64,
+        10_000,
+    ]
+    assert [command_line.truth("all", text) for text in ("true", "True", "FALSE")] == [True, True, False]
     for text in ("0", "-1", "1e5", "1.5", "x", "true", "1,2", "", "1e400"):
         with pytest.raises(UserError, match=f"batch={text}"):
-            command.whole("batch", text, 1, 10_000)
+            command_line.whole("batch", text, 1, 10_000)
     for text in ("1", "yes", "null", "true,false"):
         with pytest.raises(UserError, match=f"all={text}"):
-            command.truth("all", text)
+            command_line.truth("all", text)
 
 
 @pytest.mark.parametrize("name", ["runs of mine", "it's", 'q"q', "a$b", "gr\u00f6\u00dfe", "plain"])
 def test_what_is_to_be_typed_again_is_one_word_to_the_shell(name: str, tmp_path: Path) -> None:
-    make, verb, given = shlex.split(mirror.remedy(tmp_path / name / "tried" / "run", "offline"))
+    make, verb, given = shlex.split(wandb_files.remedy(tmp_path / name / "tried" / "run", "offline"))
     assert (make, verb) == ("make", "resync")
     seen_by_the_second_shell = given.removeprefix("ARGS=").replace("$$", "$")
     assert shlex.split(seen_by_the_second_shell) == [f"runs_dir={tmp_path / name}", "experiment=tried"]

@@ -7,10 +7,10 @@ import fake_runs
 import numpy as np
 import pytest
 
-from softlookup.compare import counts, front, sign_flip, summary
+from softlookup.analysis.load import alignments, by_length, curves, read
+from softlookup.analysis.statistics import counts, front, sign_flip, summary
+from softlookup.analysis.tables import runs_table, shown, summary_table
 from softlookup.errors import UserError
-from softlookup.results import alignments, by_length, curves, read
-from softlookup.tables import runs_table, shown, summary_table
 
 
 @pytest.fixture
@@ -160,5 +160,5 @@ def test_no_runs_is_a_users_mistake(tmp_path):
 
 
 def test_reading_and_drawing_never_import_torch():
-    code = "import sys, softlookup.page, softlookup.picture; sys.exit('torch' in sys.modules)"
+    code = "import sys, softlookup.dashboard.page, softlookup.dashboard.static_figure; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,11 +10,11 @@ import pytest
 from choices import OFFERED
 from hydra.core.hydra_config import HydraConfig
 
-from softlookup.config import CONF, build, check_overrides, composed
+from softlookup.config.catalog import PRESETS, SCAFFOLDING
+from softlookup.config.resolve import CONF, build, check_overrides, composed
+from softlookup.config.unused_keys import HOSTS
 from softlookup.errors import UserError
-from softlookup.identity import run_id
-from softlookup.offer import PRESETS, SCAFFOLDING
-from softlookup.unused import HOSTS
+from softlookup.runs.run_id import run_id
 
 GROUPS = {group: choices for group, choices in OFFERED.items() if group not in PRESETS}
 ROUNDS = range(max(map(len, GROUPS.values())))
@@ -163,13 +163,13 @@ def test_the_normalizer_reaches_the_attention() -> None:
         # Only classes and functions of the group's own package, that make what the group promises, are ever called.
         ("attention._target_=os.system", "only what softlookup.attention defines can be built here"),
         ("attention.score._target_=pathlib.Path.write_text", "only what softlookup.attention or softlookup.normalizer"),
-        ("attention._target_=softlookup.config.build", "only what softlookup.attention defines can be built here"),
+        ("attention._target_=softlookup.config.resolve.id", "only what softlookup.attention defines can be built here"),
         ("attention._target_=softlookup.attention", "only what softlookup.attention defines can be built here"),
         ("attention._target_=[os.system]", "only what softlookup.attention defines can be built here"),
         ("attention._target_=softlookup.normalizer.softmax.Softmax", "only what softlookup.attention defines"),
         ("normalizer._target_=softlookup.task.copy.Copy", "only what softlookup.attention or softlookup.normalizer"),
-        ("tracking._target_=softlookup.record.RunFolder", "only what softlookup.tracking defines can be built here"),
-        ("tracking._target_=softlookup.tracking.flatten", "expected what makes a Tracker"),
+        ("tracking._target_=softlookup.runs.run_folder.RunFolder", "only what softlookup.tracking defines can"),
+        ("tracking._target_=softlookup.tracking.wandb_tracker.flatten", "expected what makes a Tracker"),
         ("attention.score._target_=softlookup.attention.dot.Dott", "there is no such class"),
         ("attention.score._target_=softlookup.attention.dot.Score", "there is no such class"),  # defined elsewhere
         ("attention.score._target_=softlookup.attention.additive.torch", "there is no such class"),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from softlookup.cost import parameters, peak_bytes, summarize_steps
+from softlookup.evaluation.cost import parameters, peak_bytes, summarize_steps
 
 FLOAT = 4
 CPU = torch.device("cpu")

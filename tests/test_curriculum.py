@@ -6,14 +6,14 @@ import pytest
 from choices import OFFERED, node
 from toy import Toy
 
-from softlookup.config import build
+from softlookup.config.resolve import build
 from softlookup.contract import Curriculum, Task
 from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.competence import Competence
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
 from softlookup.curriculum.staged import Staged
-from softlookup.data import Batching, TrainingStream
+from softlookup.data.training_stream import Batching, TrainingStream
 from softlookup.errors import UserError
 
 EVERY = pytest.mark.parametrize("choice", OFFERED["curriculum"])

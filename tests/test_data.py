@@ -11,13 +11,13 @@ import pytest
 import torch
 from toy import Toy
 
-from softlookup.batch import EVALUATION_BATCH, EVALUATION_BOUND, collate, evaluation_batches
 from softlookup.contract import Batch, Example
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
-from softlookup.data import Batching, Data, TrainingStream, share
-from softlookup.processes import Processes
-from softlookup.vocabulary import BOS, EOS, PAD
+from softlookup.data.collate import EVALUATION_BATCH, EVALUATION_BOUND, collate, evaluation_batches
+from softlookup.data.training_stream import Batching, Data, TrainingStream, share
+from softlookup.system.ranks import Processes
+from softlookup.text.vocabulary import BOS, EOS, PAD
 
 
 def stream(

@@ -19,7 +19,7 @@ HOUSE = Path(__file__).parents[1]
 RUNNER = """
 import json, os, runpy, sys
 from pathlib import Path
-import softlookup.config, softlookup.contract
+import softlookup.config.resolve, softlookup.contract
 house = Path(sys.argv[1])
 answers = []
 for case in json.load(sys.stdin):
@@ -181,7 +181,9 @@ def test_a_word_that_would_have_hydra_run_something_is_named(name: str, harmed: 
 
 
 def test_without_the_check_the_same_file_does_run(house: Path) -> None:
-    unguarded = "import softlookup.command; softlookup.command.check_overrides = lambda words: None"
+    unguarded = (
+        "import softlookup.config.command_line; softlookup.config.command_line.check_overrides = lambda words: None"
+    )
     file, text, _ = PLANTED["callbacks"]
     ask(house, {"words": ["experiment=x", "seed=abc"], "files": {file: text}, "before": unguarded})
     assert (house / "marker").read_text() == "ran"

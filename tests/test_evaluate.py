@@ -13,12 +13,12 @@ import used_runs
 import yaml
 
 import evaluate as verb
-from softlookup import entry
-from softlookup.config import composed, with_data
+from softlookup.config.resolve import composed, with_data
 from softlookup.errors import UserError
-from softlookup.metrics import significance
-from softlookup.record import RunFolder
+from softlookup.evaluation.metrics import significance
 from softlookup.run import start
+from softlookup.runs.run_folder import RunFolder
+from softlookup.system import entry_point
 
 TINY = ["task=multi30k", "task.source=src", "task.target=tgt", "encoder.width=7", "decoder.width=14", "budget=2000"]
 TINY += ["batch_tokens=200", "validations=1", "tracking=disabled", "device=cpu"]
@@ -48,8 +48,8 @@ def asked(*words: str) -> dict[str, Any]:
 
 
 def row_of(*words: str) -> tuple[str, Path]:
-    from softlookup.evaluate import Asked, evaluate
-    from softlookup.record import json_of
+    from softlookup.inference.evaluate_command import Asked, evaluate
+    from softlookup.runs.run_folder import json_of
 
     done = evaluate(Asked(**verb.parsed(list(words))))
     return json_of(done.row).decode(), done.place
@@ -106,13 +106,13 @@ def test_another_search_is_used_and_told(made: dict[str, Path]) -> None:
 
 def test_several_references_are_sacrebleus(made: dict[str, Path], tmp_path: Path) -> None:
     """The second is what the model wrote: with it BLEU is 100, and all that has one right answer stays."""
-    from softlookup import translate
+    from softlookup.inference import translate_command
     from translate import parsed
 
     text = made["text"]
     out = tmp_path / "written, once"
     with (text / "test.src").open("rb") as stream, out.open("wb") as file:
-        translate.Verb(translate.Asked(**parsed([f"run={made['plain']}"])), file).run(stream)
+        translate_command.Verb(translate_command.Asked(**parsed([f"run={made['plain']}"])), file).run(stream)
     given = [f"run={made['plain']}", f"source={text / 'test.src'}"]
     one = asked(*given, f"target={text / 'test.tgt'}")
     shutil.copy(out, tmp_path / "written")
@@ -189,16 +189,16 @@ def test_the_row_is_written_to_standard_output_and_to_the_run(
 ) -> None:
     run = tmp_path / runs["additive"].name
     shutil.copytree(runs["additive"], run)
-    assert entry.code(verb.main, "", [f"run={run}", "lengths=7"]) == 0
+    assert entry_point.code(verb.main, "", [f"run={run}", "lengths=7"]) == 0
     shown = capfdbinary.readouterr().out
     (kept,) = (run / "evaluations").iterdir()
     assert kept.read_bytes() == shown
     assert kept.name.startswith("lengths-")
-    assert entry.code(verb.main, "", [f"run={run}", "lengths=7", f"out={tmp_path / 'row.json'}"]) == 0
+    assert entry_point.code(verb.main, "", [f"run={run}", "lengths=7", f"out={tmp_path / 'row.json'}"]) == 0
     assert capfdbinary.readouterr().out == b""
     assert (tmp_path / "row.json").read_bytes() == kept.read_bytes()
-    assert entry.code(verb.main, "", [f"run={run}", "lengths=7", "search=beam"]) == 0
-    assert entry.code(verb.main, "", [f"run={run}", "lengths=8"]) == 0
+    assert entry_point.code(verb.main, "", [f"run={run}", "lengths=7", "search=beam"]) == 0
+    assert entry_point.code(verb.main, "", [f"run={run}", "lengths=8"]) == 0
     assert len(list((run / "evaluations").iterdir())) == 3
     assert own(run) == own(runs["additive"])
 
@@ -216,7 +216,7 @@ def test_a_row_that_cannot_be_written_in_one_place_is_written_in_the_other(
     run = tmp_path / runs["additive"].name
     shutil.copytree(runs["additive"], run)
     (run / "evaluations").write_text("no folder")
-    assert entry.code(verb.main, "", [f"run={run}", "lengths=7"]) == entry.UNWRITTEN
+    assert entry_point.code(verb.main, "", [f"run={run}", "lengths=7"]) == entry_point.UNWRITTEN
     shown = capfdbinary.readouterr()
     assert json.loads(shown.out)["examples"] == 64
     assert b"evaluations" in shown.err
@@ -287,7 +287,7 @@ def test_a_mistake_of_the_command_line_ends_with_two_and_one_line(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert entry.code(verb.main, "", words) == 2
+    assert entry_point.code(verb.main, "", words) == 2
     said = capsys.readouterr().err
     assert told in said
     assert said.count("\n") == 1

@@ -10,14 +10,14 @@ from choices import build_seq2seq
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy import Toy
 
-from softlookup.batch import evaluation_batches
 from softlookup.contract import Example, Segmentation, Task
-from softlookup.evaluation import Output, _heat_map, _row, run_batch
+from softlookup.data.collate import evaluation_batches
+from softlookup.evaluation.evaluate import Output, _heat_map, _row, run_batch
 from softlookup.search.greedy import Greedy
 from softlookup.segmentation.bpe import Bpe
 from softlookup.segmentation.word import Word
 from softlookup.task.parallel import Parallel
-from softlookup.vocabulary import EOS, UNK
+from softlookup.text.vocabulary import EOS, UNK
 
 
 @pytest.fixture(autouse=True)

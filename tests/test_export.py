@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from softlookup import export
-from softlookup.compare import summary
+from softlookup.analysis import csv_export
+from softlookup.analysis.load import by_length, curves, read
+from softlookup.analysis.pairs import against_fixed
+from softlookup.analysis.statistics import summary
 from softlookup.errors import UserError
-from softlookup.pairs import against_fixed
-from softlookup.results import by_length, curves, read
 
 FILES = {"runs.csv", "by_length.csv", "curves.csv", "summary.csv", "counts.csv", "times.csv"}
 SCRIPT = Path(__file__).parents[1] / "src" / "export.py"
@@ -45,8 +45,8 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_same_runs_give_the_same_bytes_in_all_but_the_times(tmp_path: Path) -> None:
-    one = _bytes(export.write(fake_runs.make(tmp_path / "one"), tmp_path / "tables"))
-    other = _bytes(export.write(_again(tmp_path / "a longer name"), tmp_path / "others"))
+    one = _bytes(csv_export.write(fake_runs.make(tmp_path / "one"), tmp_path / "tables"))
+    other = _bytes(csv_export.write(_again(tmp_path / "a longer name"), tmp_path / "others"))
     assert set(one) == set(other) == FILES
     assert {name for name in FILES if one[name] != other[name]} == {"times.csv"}
     for content in (*one.values(), *other.values()):
@@ -55,18 +55,18 @@ def test_the_same_runs_give_the_same_bytes_in_all_but_the_times(tmp_path: Path) 
 
 
 def test_a_changed_measurement_changes_the_tables(tmp_path: Path) -> None:
-    before = _bytes(export.write(fake_runs.make(tmp_path / "runs"), tmp_path / "tables"))
+    before = _bytes(csv_export.write(fake_runs.make(tmp_path / "runs"), tmp_path / "tables"))
     path = tmp_path / "runs" / "bottleneck" / "additive-reverse-s2" / "result.json"
     row = json.loads(path.read_text())
     row["metrics"]["test/token_accuracy"] = np.nextafter(row["metrics"]["test/token_accuracy"], 1)
     path.write_text(json.dumps(row))
-    after = _bytes(export.write(tmp_path / "runs", tmp_path / "tables"))
+    after = _bytes(csv_export.write(tmp_path / "runs", tmp_path / "tables"))
     assert {name for name in FILES if before[name] != after[name]} == {"runs.csv", "summary.csv"}
 
 
 def test_what_is_read_back_is_what_was_measured_to_the_last_bit(tmp_path: Path) -> None:
     rows = read(fake_runs.make(tmp_path))
-    folder = export.write(tmp_path, tmp_path / "tables")
+    folder = csv_export.write(tmp_path, tmp_path / "tables")
     back = {path.stem: pd.read_csv(path, float_precision="round_trip") for path in folder.iterdir()}
     by_id = back["runs"].set_index("id")
     assert len(by_id) == 18
@@ -83,7 +83,7 @@ def test_what_is_read_back_is_what_was_measured_to_the_last_bit(tmp_path: Path) 
 
 
 def test_measured_times_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
-    folder = export.write(_again(tmp_path / "runs"), tmp_path / "tables")
+    folder = csv_export.write(_again(tmp_path / "runs"), tmp_path / "tables")
     heads = {path.name: next(csv.reader(path.read_text().split("\n"))) for path in folder.iterdir()}
     times = ["cost/cuda_max_memory_allocated", "cost/seconds", "cost/seconds_per_step"]
     assert heads.pop("times.csv") == ["experiment", "id", "task", "variant", "variant_key", "seed", *times]
@@ -94,11 +94,11 @@ def test_measured_times_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t=", " ="])
 def test_text_never_becomes_a_formula_and_numbers_stay_numbers(tmp_path: Path, first: str) -> None:
     name = f'{first}HYPERLINK("http://x", "y")\r\n,"'
-    folder = export.write(fake_runs.make(tmp_path, variants=(name, "dot")), tmp_path / "tables")
+    folder = csv_export.write(fake_runs.make(tmp_path, variants=(name, "dot")), tmp_path / "tables")
     for path in folder.iterdir():
         for line in csv.reader(path.read_text().split("\n")):
             for cell in line:
-                assert not cell.startswith(export.FORMULA) or float(cell) < 0
+                assert not cell.startswith(csv_export.FORMULA) or float(cell) < 0
     (variant, _) = pd.unique(pd.read_csv(folder / "runs.csv")["variant"])
     assert variant == f'\'{first.strip()}HYPERLINK("http://x", "y") ,"'
 
@@ -107,12 +107,12 @@ def test_the_reason_of_a_run_holds_no_path_of_its_own(tmp_path: Path) -> None:
     folder = fake_runs.make(tmp_path) / "bottleneck" / "additive-reverse-s2"
     reason = f"{folder}/metrics.jsonl: No space left on device"
     (folder / "state.json").write_text(json.dumps({"state": "failed", "reason": reason}))
-    table = pd.read_csv(export.write(tmp_path, tmp_path / "tables") / "runs.csv").set_index("id")
+    table = pd.read_csv(csv_export.write(tmp_path, tmp_path / "tables") / "runs.csv").set_index("id")
     assert table.loc["additive-reverse-s2", "reason"] == "metrics.jsonl: No space left on device"
 
 
 def test_a_full_disk_leaves_the_tables_that_were_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = export.write(fake_runs.make(tmp_path / "runs"), tmp_path / "tables")
+    folder = csv_export.write(fake_runs.make(tmp_path / "runs"), tmp_path / "tables")
     before = _bytes(folder)
     shutil.rmtree(tmp_path / "runs" / "bottleneck" / "additive-reverse-s2")
 
@@ -121,17 +121,17 @@ def test_a_full_disk_leaves_the_tables_that_were_there(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=r"No space left on device: .*runs\.csv"):
-        export.write(tmp_path / "runs", folder)
+        csv_export.write(tmp_path / "runs", folder)
     assert _bytes(folder) == before
 
 
 def test_one_experiment_of_many(tmp_path: Path) -> None:
     fake_runs.make(tmp_path, "one")
-    alone = _bytes(export.write(tmp_path, tmp_path / "tables"))
+    alone = _bytes(csv_export.write(tmp_path, tmp_path / "tables"))
     fake_runs.make(tmp_path, "two", variants=("dot",))
-    assert _bytes(export.write(tmp_path, tmp_path / "tables", "one")) == alone
+    assert _bytes(csv_export.write(tmp_path, tmp_path / "tables", "one")) == alone
     with pytest.raises(UserError, match="did you mean one"):
-        export.write(tmp_path, tmp_path / "tables", "onne")
+        csv_export.write(tmp_path, tmp_path / "tables", "onne")
 
 
 def test_the_command_prints_the_folder_and_tells_mistakes_without_a_traceback(tmp_path: Path) -> None:

@@ -24,11 +24,14 @@ from hydra.core.hydra_config import HydraConfig
 from test_launcher import until
 from test_resume import alone, attempt, config, outcome
 
-from softlookup import lock, provenance, record, run, sweep
-from softlookup.config import explain
+from softlookup import run
+from softlookup.config.resolve import explain
 from softlookup.errors import UserError
-from softlookup.fit import Fit
-from softlookup.record import RunFolder
+from softlookup.runs import provenance, run_folder
+from softlookup.runs.run_folder import RunFolder
+from softlookup.sweep import scheduler
+from softlookup.system import lock
+from softlookup.training.fit import Fit
 
 TRAIN = Path(__file__).parents[1] / "src" / "train.py"
 
@@ -131,14 +134,14 @@ def test_a_sweep_whose_disk_fills_up_ends_with_its_runs_as_failed_and_does_not_b
 ) -> None:
     with mounted(tmp_path / "disk", "1m") as disk:
         configs = [fake_jobs.config(disk, fake_jobs.FILLS, budget=budget) for budget in (7, 11)]
-        assert not sweep.Sweep(configs, workers=1, job="fake_jobs:act").run()
+        assert not scheduler.Sweep(configs, workers=1, job="fake_jobs:act").run()
         assert capsys.readouterr().out.count("No space left on device") >= 2
         whole(RunFolder.of(configs[0]))
         with pytest.raises(OSError, match="No space left on device"):  # found before anything is started
-            sweep.Sweep([fake_jobs.config(disk, fake_jobs.DONE)], workers=1, job="fake_jobs:act").run()
+            scheduler.Sweep([fake_jobs.config(disk, fake_jobs.DONE)], workers=1, job="fake_jobs:act").run()
         (disk / "tried" / "ballast").unlink()
         (disk / "tried" / fake_jobs.LATER).touch()
-        assert sweep.Sweep(configs, workers=2, job="fake_jobs:act").run()
+        assert scheduler.Sweep(configs, workers=2, job="fake_jobs:act").run()
 
 
 def test_a_clock_that_jumps_changes_nothing(
@@ -158,7 +161,7 @@ def test_a_clock_that_jumps_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", jumping)
         patched.setattr(time, "time_ns", lambda: int(1e9 * jumping()))
-        for module in (record, lock, provenance):
+        for module in (run_folder, lock, provenance):
             patched.setattr(module, "datetime", Jumping)
         made = {**config(tmp_path), "checkpoint_seconds": 0}
 
@@ -194,7 +197,7 @@ def test_a_folder_that_is_deleted_under_a_run_is_noticed_and_begins_anew(
 
 def test_a_job_whose_folder_is_deleted_fails_and_stops_no_other(tmp_path: Path) -> None:
     configs = [fake_jobs.config(tmp_path, seed) for seed in (fake_jobs.VANISHES, fake_jobs.DONE)]
-    assert not sweep.Sweep(configs, workers=2, job="fake_jobs:act").run()
+    assert not scheduler.Sweep(configs, workers=2, job="fake_jobs:act").run()
     gone, done = (RunFolder.of(made) for made in configs)
     assert gone.state() == "failed"
     assert "No such file or directory" in gone.reason()
@@ -203,7 +206,7 @@ def test_a_job_whose_folder_is_deleted_fails_and_stops_no_other(tmp_path: Path) 
 
 def test_a_job_that_asks_for_more_than_its_limit_is_out_of_memory(tmp_path: Path) -> None:
     made = fake_jobs.config(tmp_path, fake_jobs.GREEDY, memory=4001)
-    assert not sweep.Sweep([made], workers=1, job="fake_jobs:act").run()
+    assert not scheduler.Sweep([made], workers=1, job="fake_jobs:act").run()
     folder = RunFolder.of(made)
     assert folder.state() == "out_of_memory"
     assert "limit memory=4001 MB, peak" in folder.reason()
@@ -212,8 +215,8 @@ def test_a_job_that_asks_for_more_than_its_limit_is_out_of_memory(tmp_path: Path
 def test_torch_that_is_not_given_its_memory_is_out_of_memory() -> None:
     code = """
 import sys, torch
-from softlookup.memory import limited
-from softlookup.record import state_of
+from softlookup.system.memory import limited
+from softlookup.runs.run_folder import state_of
 try:
     with limited(700):
         torch.ones(10**9)
@@ -240,7 +243,7 @@ def test_a_job_that_the_kernel_kills_for_want_of_memory_is_out_of_memory(tmp_pat
         pytest.skip(f"no control group with a memory limit can be made here: {error}")
     try:
         made = fake_jobs.config(tmp_path, fake_jobs.GROWS, group=str(group))
-        assert not sweep.Sweep([made], workers=1, job="fake_jobs:act").run()
+        assert not scheduler.Sweep([made], workers=1, job="fake_jobs:act").run()
     finally:
         until(lambda: not (group / "cgroup.procs").read_text(), seconds=5)
         group.rmdir()
@@ -257,9 +260,9 @@ def test_two_sweeps_of_one_run_at_once_do_not_mix(tmp_path: Path) -> None:
     folder = RunFolder.of(made)
     folder.path.mkdir(parents=True)
     (folder.path / "metrics.jsonl").write_text("of another")
-    jobs = sweep.Sweep([made], workers=1, job="fake_jobs:act")
+    jobs = scheduler.Sweep([made], workers=1, job="fake_jobs:act")
     with pytest.MonkeyPatch.context() as patch, lock.hold(folder.path):
-        patch.setattr("softlookup.worker._LAST_BREATH", 0.2)
+        patch.setattr("softlookup.sweep.worker._LAST_BREATH", 0.2)
         assert not jobs.run()
     assert (folder.path / "metrics.jsonl").read_text() == "of another"
     assert f"it is run by process {os.getpid()}" in jobs.board.ended[0].reason

@@ -20,12 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow.parquet import write_table
 
-from softlookup import export, results
+from softlookup.analysis import csv_export, load
 from softlookup.errors import UserError
 from softlookup.task.folder import read_folder
 from softlookup.task.lines import read_lines
 from softlookup.task.records import jsonl, parquet, tsv
-from softlookup.vocabulary import SPECIALS, Vocabulary
+from softlookup.text.vocabulary import SPECIALS, Vocabulary
 
 # What other readers take for the end of a line, for white space or for nothing: U+2028 and its like, NEL, VT, FF,
 # separators, byte order marks, NUL, and both halves of a surrogate pair.
@@ -263,7 +263,7 @@ def broken(path: Path, data: st.DataObject) -> Iterator[None]:
 def test_results_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -> None:
     """The neighbour is read as ever; the broken run counts with the numbers of its file, or says why not."""
     with broken(runs / "bottleneck" / name, data):
-        rows = outcome(results.read, runs, "plan.json cannot be read")
+        rows = outcome(load.read, runs, "plan.json cannot be read")
         if name == "plan.json":
             assert rows is None or (rows["status"] == "finished").sum() == 2
             return
@@ -288,8 +288,8 @@ def test_results_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) 
 @given(data=st.data(), name=st.sampled_from(FILES))
 def test_tables_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -> None:
     with broken(runs / "bottleneck" / name, data):
-        rows = outcome(results.read, runs, "plan.json cannot be read")
-        for table in [] if rows is None else export.tables(rows).values():
+        rows = outcome(load.read, runs, "plan.json cannot be read")
+        for table in [] if rows is None else csv_export.tables(rows).values():
             if "value" in table:
                 assert np.isfinite(table["value"]).all()
 
@@ -300,10 +300,10 @@ def test_broken_alignments(runs: Path, data: st.DataObject) -> None:
     """Their archive has a sum over each array: what is read is what was written."""
     folder = runs / "bottleneck" / "additive-reverse-s2"
     path = folder / "alignments.npz"
-    before, whole = path.read_bytes(), results.alignments(folder)
+    before, whole = path.read_bytes(), load.alignments(folder)
     try:
         path.write_bytes(data.draw(damaged(before)))
-        found = outcome(results.alignments, folder, "additive-reverse-s2: alignments.npz")
+        found = outcome(load.alignments, folder, "additive-reverse-s2: alignments.npz")
         for one, right in zip(found or [], whole, strict=False):
             assert (one.source, one.target, one.reference) == (right.source, right.target, right.reference)
             assert one.weights.tolist() == right.weights.tolist()

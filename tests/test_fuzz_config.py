@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from softlookup import config, offer
-from softlookup.command import check_overrides, split
-from softlookup.config import composed, resolve
+from softlookup.config import catalog
+from softlookup.config.catalog import PRESETS
+from softlookup.config.command_line import check_overrides, split
+from softlookup.config.components import check_part, part_of
+from softlookup.config.resolve import composed, resolve
+from softlookup.config.settings import SETTINGS, check_settings, check_value
+from softlookup.config.unused_keys import HOSTS
 from softlookup.errors import UserError
-from softlookup.identity import run_id
-from softlookup.offer import PRESETS
-from softlookup.parts import check_part, part_of
-from softlookup.schema import SETTINGS, check_settings, check_value
-from softlookup.unused import HOSTS
+from softlookup.runs.run_id import run_id
 
 GROUPS = [group for group in OFFERED if group not in PRESETS]
 
@@ -46,8 +46,9 @@ def fuzz(cases: int):
 
 TARGETS = st.sampled_from([
     "os.system", "pathlib.Path.write_text", "torch.load", "antigravity.x", "subprocess.getoutput", "softlookup",
-    "softlookup.config.build", "softlookup.attention.dot.Dot", "softlookup.attention.dot.os",
-    "softlookup.attention.multi_head.attention", "softlookup.task.copy.Copy", "softlookup.tracking.flatten",
+    "softlookup.config.resolve.build", "softlookup.attention.dot.Dot", "softlookup.attention.dot.os",
+    "softlookup.attention.multi_head.attention", "softlookup.task.copy.Copy",
+    "softlookup.tracking.wandb_tracker.flatten",
     "softlookup.encoder.gru.Gru", "softlookup.normalizer.softmax.Softmax",
 ])  # fmt: skip
 WORDS = st.sampled_from([
@@ -120,7 +121,7 @@ def _guarded(parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.fixture(scope="module")
 def base() -> Any:
     """One composition, Hydra's own node too; a case changes a copy of it."""
-    with initialize_config_dir(str(offer.CONF), version_base=None):
+    with initialize_config_dir(str(catalog.CONF), version_base=None):
         return compose("train", return_hydra_config=True)
 
 
@@ -207,7 +208,7 @@ def test_any_part_is_checked_and_built_or_told(
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("conf") / "conf"
-    shutil.copytree(offer.CONF, copy)
+    shutil.copytree(catalog.CONF, copy)
     return copy
 
 
@@ -229,10 +230,10 @@ CONTENTS = st.one_of(
 @fuzz(40)
 @given(contents=CONTENTS)
 def test_any_file_is_composed_or_told(planted: Path, monkeypatch: pytest.MonkeyPatch, contents: bytes) -> None:
-    for module in (offer, config):
-        monkeypatch.setattr(module, "CONF", planted)
-    offer._check_file.cache_clear()
-    (planted / "experiment" / "x.yaml").write_bytes(f"{offer.GLOBAL}\n".encode() + contents)
+    for module in ("catalog", "resolve"):
+        monkeypatch.setattr(f"softlookup.config.{module}.CONF", planted)
+    catalog._check_file.cache_clear()
+    (planted / "experiment" / "x.yaml").write_bytes(f"{catalog.GLOBAL}\n".encode() + contents)
     try:
         conforms(composed(["experiment=x"]))
     except UserError as error:

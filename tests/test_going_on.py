@@ -9,11 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from test_resume import attempt, outcome
 
 from softlookup import run
-from softlookup.config import build, composed, with_data
+from softlookup.config.resolve import build, composed, with_data
 from softlookup.errors import Stopped, UserError
-from softlookup.fit import Fit
-from softlookup.identity import variant_key
-from softlookup.record import RunFolder
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_id import variant_key
+from softlookup.training.fit import Fit
 
 # 500 of 1,500 tokens, a third of the validations: about 11 steps of 31, pools of four batches.
 TINY = [

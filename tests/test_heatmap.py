@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from softlookup.heatmap import draw, small_multiples
+from softlookup.heatmaps.png import draw, small_multiples
 
 SOURCE = ["ich", "habe", "das", "Buch", "gelesen"]
 TARGET = ["I", "read", "it"]

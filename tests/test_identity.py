@@ -11,13 +11,13 @@ import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from softlookup.config import composed, with_data
+from softlookup.config.resolve import composed, with_data
 from softlookup.errors import UserError
-from softlookup.identity import run_id, variant_key
-from softlookup.record import RunFolder
+from softlookup.inference.trained_run import load
 from softlookup.run import execute
-from softlookup.stop import Stop
-from softlookup.trained import load
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_id import run_id, variant_key
+from softlookup.system.signals import Stop
 
 SOURCE = Path(__file__).parents[1] / "src"
 SIDES = {"de": "ein hund rennt\nein mann schläft\n" * 11, "en": "a dog runs\na man sleeps\n" * 11}
@@ -95,7 +95,7 @@ def test_another_tokenizer_for_bleu_is_another_run(tmp_path: Path, monkeypatch: 
     path = corpus(tmp_path / "data", {"en": SIDES["en"], "ja": SIDES["de"]})
     made = {}
     for missing in (None, "MeCab"):
-        monkeypatch.setattr("softlookup.languages._missing", lambda _, missing=missing: missing)
+        monkeypatch.setattr("softlookup.text.languages._missing", lambda _, missing=missing: missing)
         path.joinpath("seen").write_text(str(missing))  # the data is read again
         made[missing] = config(path, "task.source=en", "task.target=ja")
     assert [each["data"]["tokenizer"] for each in made.values()] == ["ja-mecab", "char"]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from sacrebleu.metrics import BLEU
 
-from softlookup import languages
 from softlookup.errors import UserError
-from softlookup.languages import Splitting, length, splitting, unit
+from softlookup.text import languages
+from softlookup.text.languages import Splitting, length, splitting, unit
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import fake_jobs
 import pytest
 from fake_jobs import CRASHES, DIVERGES, DONE, EXITS, KILLED, LATER, MISTAKE, RAISES, SLEEPS, STUBBORN
 
-from softlookup.record import RunFolder
-from softlookup.sweep import Sweep
+from softlookup.runs.run_folder import RunFolder
+from softlookup.sweep.scheduler import Sweep
 
 TRAIN = Path(__file__).parents[1] / "src" / "train.py"
 ENDINGS = {
@@ -69,7 +69,7 @@ def test_a_run_named_twice_runs_once(tmp_path: Path) -> None:
 def test_finished_runs_start_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = fake_jobs.config(tmp_path, DONE)
     assert sweep(config)
-    monkeypatch.setattr("softlookup.sweep.start_server", pytest.fail)
+    monkeypatch.setattr("softlookup.sweep.scheduler.start_server", pytest.fail)
     assert sweep(config)
 
 
@@ -226,7 +226,7 @@ runpy.run_path(program, run_name="__main__")
 CLEANED = """
 import json, shutil, sys
 from multiprocessing import util
-from softlookup.sweep import Sweep
+from softlookup.sweep.scheduler import Sweep
 
 class Cleaned(Sweep):
     def _collect(self, *arguments):

@@ -20,14 +20,14 @@ from omegaconf import DictConfig
 from hydra_plugins.softlookup_launcher import _cluster, _launch, _queue
 from hydra_plugins.softlookup_launcher._cluster import Cluster
 from hydra_plugins.softlookup_launcher._jobs import compose
-from softlookup import timing
-from softlookup.board import Board
-from softlookup.config import resolve, with_data
+from softlookup.config.catalog import CONF, groups
+from softlookup.config.resolve import resolve, with_data
 from softlookup.errors import Stopped, UserError
-from softlookup.identity import run_id
-from softlookup.lock import hold
-from softlookup.offer import CONF, groups
-from softlookup.record import RunFolder
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_id import run_id
+from softlookup.sweep.progress_table import Board
+from softlookup.system.lock import hold
+from softlookup.timing import plan
 
 SOURCE = Path(__file__).parents[1] / "src"
 # A segmentation means nothing to the tasks that need no files.
@@ -355,16 +355,16 @@ def test_a_timing_that_fails_or_is_stopped_costs_no_run_and_no_report(
 ) -> None:
     loader, master = hydra
     asked = [[f"runs_dir={tmp_path}", "experiment_name=tried", f"seed={seed}"] for seed in (1, 2)]
-    order = timing.Order(tmp_path / "tried" / "timing.json", {}, {})
+    order = plan.Order(tmp_path / "tried" / "timing.json", {}, {})
     told = []
-    monkeypatch.setattr(timing, "due", lambda *asked: told.append(asked) or order)
+    monkeypatch.setattr(plan, "due", lambda *asked: told.append(asked) or order)
     monkeypatch.setattr(_launch, "_report", lambda _: print("the report"))
 
-    def fails(given: timing.Order) -> None:
+    def fails(given: plan.Order) -> None:
         assert given is order
         raise UserError("its process ended with exit code 9")
 
-    def stopped(_: timing.Order) -> None:
+    def stopped(_: plan.Order) -> None:
         raise Stopped(15)
 
     machine = {"cores": 7}
@@ -381,13 +381,13 @@ def test_a_timing_that_fails_or_is_stopped_costs_no_run_and_no_report(
 def test_a_cluster_times_in_a_job_of_its_own(
     tmp_path: Path, squeue: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    order = timing.Order(tmp_path / "timing.json", {"0" * 12: {}, "1" * 12: {}}, {"version": 2})
+    order = plan.Order(tmp_path / "timing.json", {"0" * 12: {}, "1" * 12: {}}, {"version": 2})
     kept = tmp_path / "kept"
     cluster = Cluster({"submitit_folder": str(kept), **PARAMETERS})
     writes = '{"rounds": 7, "left_out": {"1": "dot-gru-copy-s1-1: no such file"}}'
 
     class Executor:
-        def submit(self, job: object, given: timing.Order) -> SimpleNamespace:
+        def submit(self, job: object, given: plan.Order) -> SimpleNamespace:
             assert isinstance(job, _cluster.Clock)
             (kept / "timing").mkdir(parents=True)
             given.path.write_text(writes)

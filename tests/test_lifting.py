@@ -7,9 +7,9 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softlookup import lifting
-from softlookup.form import Form
-from softlookup.vocabulary import Vocabulary, WordVocabulary
+from softlookup.text import word_alignment
+from softlookup.text.normalize_line import Form
+from softlookup.text.vocabulary import Vocabulary, WordVocabulary
 
 
 class Pieces:
@@ -44,14 +44,14 @@ LINES = st.text(st.sampled_from("abcü.,…语 \t\u00a0\u2028"), max_size=23)
 @given(LINES)
 def test_the_pieces_of_a_word_spell_it(line: str) -> None:
     vocabulary = pieces()
-    cut = lifting.of_read(vocabulary, line)
+    cut = word_alignment.of_read(vocabulary, line)
     ids = vocabulary.read(line)
     spelled = ["".join(vocabulary.tokens[i] for i, k in zip(ids, cut, strict=True) if k == word) for word in range(23)]
     # Of blanks that only Unicode knows nothing is read at the ends of a line, and words keep their places.
     first, last = len(line) - len(line.lstrip()), len(line.rstrip())
     found = [(max(word.start(), first), min(word.end(), last)) for word in re.finditer(r"(?a:\S)+", line)]
     assert [word.strip(" \t") for word in spelled[: len(found)]] == [line[i:j] for i, j in found]
-    assert len(found) == len(lifting.split(line))
+    assert len(found) == len(word_alignment.split(line))
 
 
 @settings(deadline=None)
@@ -60,7 +60,7 @@ def test_what_was_read_is_written_with_the_same_words(line: str) -> None:
     vocabulary = pieces()
     ids = vocabulary.read(line)
     blanks = [not vocabulary.tokens[i].strip(" \t") for i in ids]
-    read, written = lifting.of_read(vocabulary, line), lifting.of_written(vocabulary, ids)
+    read, written = word_alignment.of_read(vocabulary, line), word_alignment.of_written(vocabulary, ids)
     unread = len(line) - len(line.lstrip())
     first = len(re.findall(r"(?a:\S)+", f"{line[:unread]}x")) - 1
     assert all(one == first + other for one, other, blank in zip(read, written, blanks, strict=True) if not blank)
@@ -68,17 +68,17 @@ def test_what_was_read_is_written_with_the_same_words(line: str) -> None:
 
 def test_marks_belong_to_the_word_that_they_stand_at() -> None:
     vocabulary = WordVocabulary(["ein", "mann", ",", "schläft", "."], Form(lowercase=True))
-    assert lifting.of_read(vocabulary, "Ein  Mann, der \u201eschläft\u201c.") == (0, 1, 1, 2, 3, 3)
-    assert lifting.of_read(vocabulary, "3.5 Männer") == (0, 1)
-    assert lifting.of_written(vocabulary, vocabulary.encode(["ein", "mann", "."])) == (0, 1, 2)
+    assert word_alignment.of_read(vocabulary, "Ein  Mann, der \u201eschläft\u201c.") == (0, 1, 1, 2, 3, 3)
+    assert word_alignment.of_read(vocabulary, "3.5 Männer") == (0, 1)
+    assert word_alignment.of_written(vocabulary, vocabulary.encode(["ein", "mann", "."])) == (0, 1, 2)
 
 
 def test_an_empty_line_has_no_tokens() -> None:
     vocabulary = Vocabulary(["a"])
-    assert lifting.of_read(vocabulary, " \t") == lifting.of_written(vocabulary, ()) == ()
+    assert word_alignment.of_read(vocabulary, " \t") == word_alignment.of_written(vocabulary, ()) == ()
 
 
 def test_links_are_counted_on_the_line_as_it_is_given() -> None:
     vocabulary = WordVocabulary(["ein", "m\u00e4dchen", "."], Form(lowercase=True))
-    assert lifting.of_read(vocabulary, "\u2003 Ein Ma\u0308dchen.\u00a0 ") == (1, 2, 2)
-    assert lifting.of_read(vocabulary, "\u00a0Ein \u00a0 Ma\u0308dchen.") == (0, 2, 2)
+    assert word_alignment.of_read(vocabulary, "\u2003 Ein Ma\u0308dchen.\u00a0 ") == (1, 2, 2)
+    assert word_alignment.of_read(vocabulary, "\u00a0Ein \u00a0 Ma\u0308dchen.") == (0, 2, 2)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from softlookup.errors import UserError
-from softlookup.lock import NAME, hold, holder
+from softlookup.system.lock import NAME, hold, holder
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from softlookup.lock import hold
+from softlookup.system.lock import hold
 with hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

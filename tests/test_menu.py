@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import menu
-from softlookup import offer
+from softlookup.config import catalog
+from softlookup.config.components import part_of
 from softlookup.errors import UserError
-from softlookup.parts import part_of
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -17,48 +17,48 @@ README = Path(__file__).parents[1] / "README.md"
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of conf/ that files can be added to."""
     copy = tmp_path / "conf"
-    shutil.copytree(offer.CONF, copy)
-    for module in (offer, menu):
+    shutil.copytree(catalog.CONF, copy)
+    for module in (catalog, menu):
         monkeypatch.setattr(module, "CONF", copy)
     return copy
 
 
 def test_a_new_file_is_offered_at_once(conf: Path) -> None:
-    before = offer.groups()
+    before = catalog.groups()
     (conf / "task" / "new.yaml").write_text("# The newest of tasks.\n_target_: softlookup.task.copy.Copy\n")
     (conf / "hydra" / "launcher" / "new.yaml").write_text(
         "_target_: hydra_plugins.softlookup_launcher.local.LocalLauncher"
     )
-    assert set(offer.groups()["task"]) - set(before["task"]) == {"new"}
-    assert {"basic", "local", "new"} <= set(offer.launchers())
+    assert set(catalog.groups()["task"]) - set(before["task"]) == {"new"}
+    assert {"basic", "local", "new"} <= set(catalog.launchers())
     assert "| `new` | The newest of tasks. |" in menu.table()
-    offer.check_files()
+    catalog.check_files()
 
 
 def test_a_file_that_changed_is_read_again(conf: Path) -> None:
-    offer.check_files()
+    catalog.check_files()
     file = conf / "task" / "copy.yaml"
     file.write_text(file.read_text().replace("softlookup.task.copy.Copy", "os.system"))
     with pytest.raises(UserError, match=r"conf/task/copy\.yaml: task\._target_=os\.system: only what softlookup"):
-        offer.check_files()
+        catalog.check_files()
 
 
 def test_a_folder_that_is_no_group_is_named(conf: Path) -> None:
     (conf / "atention").mkdir()
     with pytest.raises(UserError, match=r"conf/atention: .* did you mean attention"):
-        [part_of(group) for group in offer.groups() if group != "experiment"]
+        [part_of(group) for group in catalog.groups() if group != "experiment"]
 
 
 def test_only_an_experiment_of_ours_is_offered_as_one(conf: Path) -> None:
     (conf / "experiment" / "other.yaml").write_text("program: src/train.py\nmethod: grid\n")
     (conf / "experiment" / "late.yaml").write_text("# a comment first\n# @package _global_\nseed: 1\n")
     (conf / "experiment" / "ours.yaml").write_text("# @package _global_\n# Question   Is it?\nseed: 1\n")
-    assert not {"other", "late"} & set(offer.groups()["experiment"])
+    assert not {"other", "late"} & set(catalog.groups()["experiment"])
     assert "| `ours` | Is it? |" in menu.table()
 
 
 def test_the_menu_has_a_phrase_for_every_choice() -> None:
-    for group, choices in offer.groups().items():
+    for group, choices in catalog.groups().items():
         for choice in choices:
             assert menu.phrase(group, choice), f"conf/{group}/{choice}.yaml begins with no line of prose"
 

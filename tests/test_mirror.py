@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from wandb_server import clean_environment
 
-from softlookup import mirror
+from softlookup.tracking import wandb_files
 
 # More than a block of the file's framing, so that records are split over blocks.
 STEPS = list(range(3, 600, 3))
 SCRIPT = f"""
 import sys
 from pathlib import Path
-from softlookup.tracking import Tracker
+from softlookup.tracking.wandb_tracker import Tracker
 tracker = Tracker("offline", "softlookup")
 tracker.start(Path(sys.argv[1]), "additive-s1-abc", "bottleneck", [], {{}})
 for step in {STEPS}:
@@ -29,7 +29,7 @@ def written(folder: Path, ends: str) -> Path:
     folder.mkdir()
     command = [sys.executable, "-c", SCRIPT.replace("END", ends), folder]
     subprocess.run(command, env=clean_environment(folder), check=True, timeout=60)
-    (log,) = mirror.logs(folder)
+    (log,) = wandb_files.logs(folder)
     return log
 
 
@@ -42,16 +42,16 @@ def test_a_whole_file_is_whole_and_holds_its_own_steps_alone(whole: bytes, tmp_p
     log = tmp_path / "run-x.wandb"
     log.write_bytes(whole)
     assert len(whole) > 2**15
-    assert mirror.holds(log, STEPS)
+    assert wandb_files.holds(log, STEPS)
     for others in ([], STEPS[:-1], STEPS[1:], [*STEPS, 600], [*STEPS[:-1], 1], STEPS[::-1]):
-        assert not mirror.holds(log, others)
+        assert not wandb_files.holds(log, others)
 
 
 def test_no_part_of_a_file_is_whole(whole: bytes, tmp_path: Path) -> None:
     log = tmp_path / "run-x.wandb"
     for size in [*range(0, len(whole), 1501), *range(len(whole) - 40, len(whole))]:
         log.write_bytes(whole[:size])
-        assert not mirror.holds(log, STEPS), size
+        assert not wandb_files.holds(log, STEPS), size
 
 
 def test_a_file_with_one_wrong_bit_is_not_whole(whole: bytes, tmp_path: Path) -> None:
@@ -60,27 +60,27 @@ def test_a_file_with_one_wrong_bit_is_not_whole(whole: bytes, tmp_path: Path) ->
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 8
         log.write_bytes(damaged)
-        assert not mirror.holds(log, STEPS), place
+        assert not wandb_files.holds(log, STEPS), place
 
 
 def test_what_is_no_such_file_is_not_whole(tmp_path: Path) -> None:
     log = tmp_path / "run-x.wandb"
-    assert not mirror.holds(log, [])
+    assert not wandb_files.holds(log, [])
     for content in (b"", b"something else", b":W&B\xe1\xbe\x00"):
         log.write_bytes(content)
-        assert not mirror.holds(log, [])
+        assert not wandb_files.holds(log, [])
 
 
 def test_a_run_that_failed_is_not_whole(tmp_path: Path) -> None:
-    assert not mirror.holds(written(tmp_path / "run", "fail('the loss is nan')"), STEPS)
+    assert not wandb_files.holds(written(tmp_path / "run", "fail('the loss is nan')"), STEPS)
 
 
 def test_the_remedy_is_a_command_that_a_shell_takes_apart_as_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert mirror.remedy(Path("runs/tried/additive-s1"), "offline") == 'make resync ARGS="experiment=tried"'
-    typed = mirror.remedy(tmp_path / "my runs" / "tried" / "additive-s1", "online")
+    assert wandb_files.remedy(Path("runs/tried/additive-s1"), "offline") == 'make resync ARGS="experiment=tried"'
+    typed = wandb_files.remedy(tmp_path / "my runs" / "tried" / "additive-s1", "online")
     make, target, arguments = shlex.split(typed)
     assert (make, target) == ("make", "resync")
     # make gives ARGS to a shell as it is.

@@ -11,13 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from test_resume import attempt, outcome
 
 from softlookup import run
-from softlookup.config import composed, with_data
-from softlookup.construct import build_model
+from softlookup.config.build import build_model
+from softlookup.config.resolve import composed, with_data
 from softlookup.errors import Stopped, UserError
-from softlookup.fit import Fit
-from softlookup.identity import run_id
-from softlookup.origin import origin_of, start_from, task_of
-from softlookup.record import RunFolder
+from softlookup.inference.initial_weights import origin_of, start_from, task_of
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_id import run_id
+from softlookup.training.fit import Fit
 
 TINY = [
     "encoder.width=7", "decoder.width=14", "encoder.embedding=11", "decoder.embedding=13",

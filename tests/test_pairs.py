@@ -7,10 +7,10 @@ import fake_runs
 import pandas as pd
 import pytest
 
-from softlookup import export
-from softlookup.pairs import against_fixed
-from softlookup.results import read
-from softlookup.tables import summary_table
+from softlookup.analysis import csv_export
+from softlookup.analysis.load import read
+from softlookup.analysis.pairs import against_fixed
+from softlookup.analysis.tables import summary_table
 
 SEEDS = range(1, 7)
 
@@ -49,7 +49,7 @@ def test_a_fixed_context_of_another_budget_is_no_partner_and_the_table_says_so(t
     assert pd.isna(row["difference"])
     assert pd.isna(row["p"])
     assert _gains(rows)["additive"] == row["unpaired"]
-    assert export.tables(rows)["summary.csv"].set_index("variant")["unpaired"]["additive"] == row["unpaired"]
+    assert csv_export.tables(rows)["summary.csv"].set_index("variant")["unpaired"]["additive"] == row["unpaired"]
 
 
 def test_rates_that_an_experiment_tuned_belong_to_the_attention_axis(tmp_path: Path) -> None:

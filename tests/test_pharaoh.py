@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlookup import pharaoh
 from softlookup.errors import UserError
+from softlookup.text import pharaoh
 
 LINK = st.tuples(st.integers(0, 211), st.integers(0, 211))
 

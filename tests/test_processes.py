@@ -16,22 +16,23 @@ import torch.distributed as dist
 from hydra.core.hydra_config import HydraConfig
 from test_resume import outcome
 
-from softlookup import run, training
-from softlookup.batch import evaluation_batches
-from softlookup.checkpoint import Checkpoints
-from softlookup.company import joined
-from softlookup.config import build, composed
-from softlookup.construct import build_model
+from softlookup import run
+from softlookup.config.build import build_model
+from softlookup.config.resolve import build, composed
+from softlookup.data.collate import evaluation_batches
 from softlookup.errors import Stopped, UserError
 from softlookup.evaluation import evaluate
-from softlookup.fit import Fit
-from softlookup.processes import ALONE, Processes
-from softlookup.record import RunFolder
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.model.training_step import Update
+from softlookup.runs.run_folder import RunFolder
 from softlookup.search.greedy import Greedy
-from softlookup.seq2seq import Seq2Seq
-from softlookup.stop import Stop
-from softlookup.training import Training
-from softlookup.update import Update
+from softlookup.system.rank_processes import joined
+from softlookup.system.ranks import ALONE, Processes
+from softlookup.system.signals import Stop
+from softlookup.training import module
+from softlookup.training.checkpoints import Checkpoints
+from softlookup.training.fit import Fit
+from softlookup.training.module import Training
 
 # Batches of odd and of small sizes.
 TINY = [
@@ -49,7 +50,7 @@ def _forget_the_last_config():
 def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, torch.Tensor]], RunFolder]:
     """The gradients of every step, ahead of clipping, and the folder of the run."""
     gradients: list[dict[str, torch.Tensor]] = []
-    ordinary = training.update
+    ordinary = module.update
 
     def update(model: Seq2Seq, *given: Any) -> Update:
         clip = torch.nn.utils.clip_grad_norm_
@@ -64,7 +65,7 @@ def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[
 
     folder = RunFolder.of(made)
     with monkeypatch.context() as patched:
-        patched.setattr(training, "update", update)
+        patched.setattr(module, "update", update)
         run.supervise(made, folder)
     return gradients, folder
 
@@ -157,8 +158,8 @@ def test_a_signal_to_either_stops_both_and_they_go_on_to_the_same_bits(
 FOLLOWER_DIES = """
 import os, signal, sys, threading, time, multiprocessing
 from softlookup import run
-from softlookup.config import composed
-from softlookup.record import RunFolder
+from softlookup.config.resolve import composed
+from softlookup.runs.run_folder import RunFolder
 
 def kill():
     while not multiprocessing.active_children():

@@ -14,10 +14,10 @@ from hydra.core.hydra_config import HydraConfig
 
 import evaluate
 import translate
-from softlookup import entry
-from softlookup.config import composed, with_data
-from softlookup.record import RunFolder
+from softlookup.config.resolve import composed, with_data
 from softlookup.run import start
+from softlookup.runs.run_folder import RunFolder
+from softlookup.system import entry_point
 
 README = Path(__file__).parents[1] / "README.md"
 SMALL = ["encoder.width=7", "decoder.width=14", "batch_tokens=200", "tracking=disabled", "device=cpu"]
@@ -82,7 +82,7 @@ def test_every_line_of_translation_answers_each_line(
         stdin.isatty = lambda: False  # type: ignore[method-assign]
         monkeypatch.setattr("sys.stdin", stdin)
         words = filled(line.replace("FILE.npz", "looks.npz"), RUN=runs["text"])
-        assert entry.code(translate.main, "", words) == 0
+        assert entry_point.code(translate.main, "", words) == 0
         assert capsysbinary.readouterr().out.count(b"\n") == given.count(b"\n")
     assert (place / "map.png").read_bytes().startswith(b"\x89PNG")
     assert len(np.load(place / "looks.npz")) > 0
@@ -97,7 +97,7 @@ def test_every_line_of_evaluation_gives_a_row(
         files = line.replace("source=FILE", "source=text/dev.src").replace("target=FILE", "target=text/dev.tgt")
         files = files.replace(",FILE2", ",text/dev2.tgt").replace("FILE.npz", "forced.npz")
         words = filled(files, RUN=runs[run], RUN2=runs["other"], DIR="text", NAME="dev")
-        assert entry.code(evaluate.main, "", words) == 0
+        assert entry_point.code(evaluate.main, "", words) == 0
         row = json.loads(capsys.readouterr().out)
         assert row["run"] == Path(runs[run]).name
         assert row["metrics"]["test/token_accuracy"] is not None

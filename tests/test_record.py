@@ -11,11 +11,11 @@ import pytest
 import torch
 import yaml
 
-from softlookup import lock
 from softlookup.errors import Stopped, UserError
-from softlookup.identity import VERSION, run_id
-from softlookup.plan import write_plan
-from softlookup.record import RunFolder, state_of
+from softlookup.runs.experiment_plan import write_plan
+from softlookup.runs.run_folder import RunFolder, state_of
+from softlookup.runs.run_id import VERSION, run_id
+from softlookup.system import lock
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import fake_runs
 import pytest
 
-from softlookup import report
-from softlookup.results import read
+from softlookup.analysis import terminal_report
+from softlookup.analysis.load import read
 
 
 def _row(folder: Path, **more: object) -> dict:
@@ -25,7 +25,7 @@ def test_a_run_shows_alignment_under_teacher_forcing_its_unit_its_data_and_whose
     monkeypatch.setenv("COLUMNS", "140")
     fake_runs.make(tmp_path, full=True)
     row = _row(tmp_path, length_unit="words", data={"train": "1f9c2a0b57de"})
-    report.show(row, tmp_path / "bottleneck" / row["id"], Path("runs"))
+    terminal_report.show(row, tmp_path / "bottleneck" / row["id"], Path("runs"))
     said = capsys.readouterr().out
     words = " ".join(said.replace("│", " ").split())
     assert "source length (words) token accuracy exact match alignment, forced BLEU lowercased" in words
@@ -45,7 +45,7 @@ def test_a_sweep_shows_its_data_and_the_runs_of_older_code(tmp_path: Path, capsy
     fake_runs.finish(folder, cell, {"test/token_accuracy": 0.5})
     fake_runs.finish(folder, cell | {"id": "old-s1"}, {"test/token_accuracy": 0.0}, version=None)
     fake_runs.write_plan(folder, [cell])
-    report.compare(read(tmp_path))
+    terminal_report.compare(read(tmp_path))
     said = capsys.readouterr().out
     assert "50.0 %" in said
     assert "data  multi30k: test 1f9c2a0b57de (1 run)" in said

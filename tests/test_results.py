@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from softlookup import export, page, results
-from softlookup.compare import counts, summary
+from softlookup.analysis import csv_export, load
+from softlookup.analysis.statistics import counts, summary
+from softlookup.analysis.tables import other_code
+from softlookup.dashboard import page
 from softlookup.errors import UserError
-from softlookup.identity import VERSION, run_id, settings, variant_key
-from softlookup.tables import other_code
+from softlookup.runs.run_id import VERSION, run_id, settings, variant_key
 
 NO_JSON = (b"", b'{"id": "a", "sta', b"\xff\xfe\x00\x00", b"[" * 100_000, b'{"id": "\\ud800"}')
 NO_MAPPING = (b"[]", b"null", b"3", b'"finished"')
@@ -28,7 +29,7 @@ def _folder(tmp_path: Path) -> Path:
 
 
 def _row(tmp_path: Path) -> pd.Series:
-    return results.read(tmp_path).set_index("id").loc["additive-reverse-s2"]
+    return load.read(tmp_path).set_index("id").loc["additive-reverse-s2"]
 
 
 def _change(path: Path, **changed: Any) -> None:
@@ -47,7 +48,7 @@ def test_a_failed_run_outside_a_plan_keeps_its_task_variant_and_seed(tmp_path: P
         row = {"id": folder.name, "status": "finished", "metrics": {}, "cost": {}, **config, **told}
         if state == "finished":
             (folder / "result.json").write_text(json.dumps(row))
-    rows = results.read(tmp_path).set_index("seed")
+    rows = load.read(tmp_path).set_index("seed")
     assert rows.loc[3, ["task", "variant", "status"]].tolist() == ["reverse", "budget=21", "failed"]
     assert rows.loc[5, ["task", "variant", "status"]].tolist() == ["reverse", "budget=35", "finished"]
 
@@ -60,7 +61,7 @@ def test_a_broken_file_makes_its_run_missing_and_is_named(tmp_path: Path, name: 
     row = _row(tmp_path)
     assert (row["status"], row["counted"]) == ("missing", False)
     assert row["reason"].startswith(f"{name} is ")
-    table = summary(results.read(tmp_path)).set_index(["task", "variant"]).loc[("reverse", "additive")]
+    table = summary(load.read(tmp_path)).set_index(["task", "variant"]).loc[("reverse", "additive")]
     assert (table["n"], table["planned"]) == (2, 3)
     assert table["test/token_accuracy"] == pytest.approx((0.60 + 0.62) / 2)
 
@@ -110,7 +111,7 @@ def test_a_broken_metrics_line_ends_the_curve_and_is_named(tmp_path: Path, line:
     assert row["counted"]
     assert row["reason"].startswith("metrics.jsonl, line 5")
     assert "the learning curve ends there" in row["reason"]
-    points = results.curves(results.read(tmp_path))
+    points = load.curves(load.read(tmp_path))
     mine = points[(points["variant"] == "additive") & (points["task"] == "reverse") & (points["seed"] == 2)]
     assert mine["step"].max() == 300
 
@@ -139,9 +140,9 @@ def test_alignments_that_cannot_be_opened_are_named_and_no_alignments_are_none(t
     folder = _folder(tmp_path)
     _replace(folder / "alignments.npz", instead)
     with pytest.raises(UserError, match=r"alignments\.npz cannot be read"):
-        results.alignments(folder)
+        load.alignments(folder)
     shutil.rmtree(folder)
-    assert results.alignments(folder) == []
+    assert load.alignments(folder) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"garbage", b"\x80\x04."])
@@ -149,12 +150,12 @@ def test_broken_alignments_are_named(tmp_path: Path, content: bytes) -> None:
     folder = _folder(tmp_path)
     (folder / "alignments.npz").write_bytes(content)
     with pytest.raises(UserError, match=r"^additive-reverse-s2: alignments\.npz cannot be read$"):
-        results.alignments(folder)
+        load.alignments(folder)
 
 
 def test_broken_alignments_are_named_on_the_page_beside_those_of_others(tmp_path: Path) -> None:
     (_folder(tmp_path) / "alignments.npz").write_bytes(b"garbage")
-    written = page.render(results.read(tmp_path))
+    written = page.render(load.read(tmp_path))
     assert "additive-reverse-s2: alignments.npz cannot be read" in written
     assert [written.count(f'"additive, seed {seed}"') for seed in (1, 2, 3)] == [2, 1, 2]  # of two tasks
 
@@ -175,7 +176,7 @@ def test_alignments_of_another_shape_are_named(tmp_path: Path, changed: dict[str
     with np.load(path) as stored:
         np.savez(path, **{**stored, **changed})
     with pytest.raises(UserError, match=r"alignments\.npz"):
-        results.alignments(path.parent)
+        load.alignments(path.parent)
 
 
 def test_a_planted_pickle_is_never_loaded(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_a_planted_pickle_is_never_loaded(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
     np.savez(folder / "alignments.npz", weights_0=np.array([Planted()], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match=r"alignments\.npz"):
-        results.alignments(folder)
+        load.alignments(folder)
     assert not (tmp_path / "ran").exists()
 
 
@@ -209,14 +210,14 @@ def test_a_broken_plan_is_a_mistake_to_mend(tmp_path: Path, content: bytes, told
     plan = fake_runs.make(tmp_path) / "bottleneck" / "plan.json"
     plan.write_bytes(content.replace(b'"version": 2', f'"version": {VERSION}'.encode()))
     with pytest.raises(UserError, match=rf"plan\.json cannot be read \(.*{told}\): run the sweep again"):
-        results.read(tmp_path)
+        load.read(tmp_path)
 
 
 def test_runs_deleted_after_they_were_read_are_drawn_and_exported_still(tmp_path: Path) -> None:
-    rows = results.read(fake_runs.make(tmp_path))
-    before = {name: len(table) for name, table in export.tables(rows).items()}
+    rows = load.read(fake_runs.make(tmp_path))
+    before = {name: len(table) for name, table in csv_export.tables(rows).items()}
     shutil.rmtree(tmp_path / "bottleneck")
-    assert {name: len(table) for name, table in export.tables(rows).items()} == before
+    assert {name: len(table) for name, table in csv_export.tables(rows).items()} == before
     assert "additive" in page.render(rows)
 
 
@@ -225,7 +226,7 @@ def test_a_run_whose_process_is_gone_is_preempted_and_every_state_is_counted(tmp
     states = ("running", "diverged", "out_of_memory", "queued", "preempted")
     for seed, state in enumerate(states, start=1):
         (folder / f"additive-reverse-s{seed}" / "state.json").write_text(json.dumps({"state": state}))
-    found = counts(results.read(tmp_path)).loc["bottleneck"]
+    found = counts(load.read(tmp_path)).loc["bottleneck"]
     ended = {"planned": 36, "finished": 29, "failed": 1, "diverged": 1, "missing": 1}
     assert found.to_dict() == {**ended, "out_of_memory": 1, "preempted": 2, "queued": 1}
 
@@ -236,7 +237,7 @@ def test_a_config_that_stands_for_billions_of_values_is_not_unfolded(tmp_path: P
     (folder / "state.json").write_text('{"state": "failed", "reason": ["\\ud800"]}')
     doubled = "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]\n" for i in range(1, 30))
     (folder / "config.yaml").write_text(f"l0: &l0 [x]\n{doubled}choices: {{task: *l29}}\nseed: 1\n")
-    (row,) = results.read(tmp_path).to_dict("records")
+    (row,) = load.read(tmp_path).to_dict("records")
     assert (row["status"], row["task"], row["seed"], row["reason"]) == ("failed", "unknown", -1, "['\\ud800']")
 
 
@@ -257,7 +258,7 @@ def _age(folder: Path) -> None:
 def test_runs_of_older_code_have_a_status_of_their_own_and_count_nowhere(tmp_path: Path) -> None:
     _age(fake_runs.make(tmp_path, "old") / "old")
     fake_runs.make(tmp_path, "new")
-    rows = results.read(tmp_path)
+    rows = load.read(tmp_path)
     old = rows[rows["experiment"] == "old"]
     assert (old["status"] == "older code").sum() == 17  # all but the cell that was never started
     assert not old["counted"].any()
@@ -275,18 +276,18 @@ def test_runs_of_older_code_have_a_status_of_their_own_and_count_nowhere(tmp_pat
 
 def test_an_older_run_beside_those_of_a_plan_is_named_by_its_folder_and_changes_no_mean(tmp_path: Path) -> None:
     folder = fake_runs.make(tmp_path) / "bottleneck"
-    before = summary(results.read(tmp_path))
+    before = summary(load.read(tmp_path))
     shutil.copytree(folder / "additive-reverse-s2", folder / "old run")
     row = json.loads((folder / "old run" / "result.json").read_text()) | {"id": "old run", "version": VERSION - 1}
     row["metrics"]["test/token_accuracy"] = 0.0
     (folder / "old run" / "result.json").write_text(json.dumps(row | {"id": "old run-s2-"}))
     (folder / "old run").rename(folder / "old run-s2-")
-    rows = results.read(tmp_path)
+    rows = load.read(tmp_path)
     assert rows.set_index("id").loc["old run-s2-", ["status", "counted"]].tolist() == ["older code", False]
     pd.testing.assert_frame_equal(summary(rows), before)
     assert other_code(rows)[0].endswith(f"rm -r '{folder / 'old run-s2-'}'")
     _change(folder / "old run-s2-" / "result.json", version=VERSION + 1)
-    assert results.read(tmp_path).set_index("id").loc["old run-s2-", "status"] == "newer code"
+    assert load.read(tmp_path).set_index("id").loc["old run-s2-", "status"] == "newer code"
 
 
 def test_an_unfinished_run_of_older_code_is_told_by_its_config(tmp_path: Path) -> None:
@@ -295,5 +296,5 @@ def test_an_unfinished_run_of_older_code_is_told_by_its_config(tmp_path: Path) -
     config = {"choices": {"task": "copy", "encoder": "gru", "attention": "additive"}, "seed": 3}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "state.json").write_text('{"state": "failed", "reason": "killed by signal 9"}')
-    (row,) = results.read(tmp_path).to_dict("records")
+    (row,) = load.read(tmp_path).to_dict("records")
     assert (row["status"], row["variant"], row["seed"], row["counted"]) == ("older code", "additive", 3, False)

@@ -13,14 +13,14 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from softlookup import run
-from softlookup.config import composed
+from softlookup.config.resolve import composed
 from softlookup.errors import Stopped, UserError
-from softlookup.fit import Fit
-from softlookup.record import RunFolder
-from softlookup.stop import Stop
-from softlookup.sweep import Sweep
+from softlookup.runs.run_folder import RunFolder
+from softlookup.sweep.scheduler import Sweep
+from softlookup.system.signals import Stop
 from softlookup.task.synthetic import Fresh, Synthetic
-from softlookup.training import Training
+from softlookup.training.fit import Fit
+from softlookup.training.module import Training
 
 # 27 steps of two batches each, five validations at equal shares of the budget; the limit of the curriculum grows at
 # some of them; pools end in the middle of steps; dropout draws in encoder and decoder.

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from wandb_server import Server, clean_environment, inspected, of_kind, points_of, serving, summary_of
 
-from softlookup import mirror
-from softlookup.record import RunFolder
+from softlookup.runs.run_folder import RunFolder
+from softlookup.tracking import wandb_files
 
 RESYNC = Path(__file__).parents[1] / "src" / "resync.py"
 STEPS = [7, 14, 21]
@@ -20,10 +20,10 @@ UNDISTURBED = """
 import json, sys
 from pathlib import Path
 import yaml
-from softlookup.identity import with_variant
-from softlookup.record import RunFolder
-from softlookup.results import alignments
-from softlookup.tracking import Tracker
+from softlookup.runs.run_id import with_variant
+from softlookup.runs.run_folder import RunFolder
+from softlookup.analysis.load import alignments
+from softlookup.tracking.wandb_tracker import Tracker
 for path in sys.argv[1:]:
     folder = RunFolder(Path(path))
     config = yaml.safe_load((folder.path / "config.yaml").read_text())
@@ -73,16 +73,16 @@ def test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were(tmp_path: Path
     command = [sys.executable, "-c", UNDISTURBED, *(run.path for run in runs)]
     subprocess.run(command, env=clean_environment(tmp_path), check=True, timeout=60)
     before = [inspected(run.path) for run in runs]
-    (kept,) = mirror.logs(runs[2].path)
+    (kept,) = wandb_files.logs(runs[2].path)
     shutil.rmtree(runs[0].path / "wandb")
-    (cut,) = mirror.logs(runs[1].path)
+    (cut,) = wandb_files.logs(runs[1].path)
     cut.write_bytes(cut.read_bytes()[:-30])
     code, said = resync(tmp_path / "runs", "experiment=tried")
     assert code == 0
     assert "2/2 tried/additive-s2" in said
     assert "2 of 3 finished runs written again; 1 were whole" in said
     assert said.strip().endswith(f"wandb sync {tmp_path}/runs/tried/*/wandb/offline-run-*")
-    assert mirror.logs(runs[2].path) == [kept]
+    assert wandb_files.logs(runs[2].path) == [kept]
     for run, logged in zip(runs, before, strict=True):
         again = inspected(run.path)
         assert points_of(again) == points_of(logged)
@@ -126,7 +126,7 @@ def test_online_without_a_server_stops_at_the_first_run_and_leaves_it_offline(tm
     assert code == 1
     assert "wandb login" in said
     assert "0 of 2 finished runs sent to W&B" in said
-    assert [len(mirror.logs(run.path)) for run in runs] == [1, 0]
+    assert [len(wandb_files.logs(run.path)) for run in runs] == [1, 0]
 
 
 def test_runs_that_did_not_finish_are_left_alone_and_one_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_runs_that_did_not_finish_are_left_alone_and_one_that_cannot_be_read_is_
     code, said = resync(tmp_path / "runs")
     assert code == 1
     assert "cannot be read: ParserError" in said
-    assert mirror.logs(unfinished.path) == []
+    assert wandb_files.logs(unfinished.path) == []
 
 
 @pytest.mark.parametrize(

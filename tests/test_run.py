@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from softlookup.batch import collate
-from softlookup.config import build, composed
-from softlookup.construct import device_of
+from softlookup.config.build import device_of
+from softlookup.config.resolve import build, composed
+from softlookup.data.collate import collate
 from softlookup.errors import UserError
-from softlookup.evaluation import Output, _translation
-from softlookup.record import RunFolder
+from softlookup.evaluation.evaluate import Output, _translation
+from softlookup.inference.trained_run import load
 from softlookup.run import start
+from softlookup.runs.run_folder import RunFolder
 from softlookup.task.grammar import Grammar
-from softlookup.trained import load
-from softlookup.vocabulary import EOS, UNK, UNKNOWN
+from softlookup.text.vocabulary import EOS, UNK, UNKNOWN
 
 TRAIN = Path(__file__).parents[1] / "src" / "train.py"
 TINY = ["task.longest=5", "encoder.width=7", "decoder.width=14", "tracking=disabled", "device=cpu"]

@@ -20,12 +20,12 @@ from choices import (
 )
 from torch import Tensor
 
-from softlookup.construct import build_model
+from softlookup.config.build import build_model
 from softlookup.contract import Batch
 from softlookup.errors import UserError
+from softlookup.model.seq2seq import Seq2Seq
 from softlookup.search.greedy import Greedy
-from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import BOS, EOS, PAD
+from softlookup.text.vocabulary import BOS, EOS, PAD
 
 SOURCE_LENGTHS = torch.tensor([5, 3, 1])
 TARGET_LENGTHS = torch.tensor([4, 7, 2])

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import silver as verb
-from softlookup import pharaoh, silver
 from softlookup.errors import UserError
-from softlookup.metrics.links import aer
+from softlookup.evaluation import eflomal
+from softlookup.evaluation.metrics.links import aer
+from softlookup.text import pharaoh
 
-INSTALLED = shutil.which(silver.PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(silver.PROGRAM)
+INSTALLED = shutil.which(eflomal.PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(eflomal.PROGRAM)
 
 
 def write(folder: Path, count: int) -> list[pharaoh.Gold]:
@@ -47,8 +48,8 @@ def test_silver_is_near_gold_where_every_word_has_one_translation(tmp_path: Path
 def test_without_the_program_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(UserError, match=r"pip install eflomal"):
-        silver.aligned([("a", "b")], [], "union")
-    assert silver.aligned([("", "b"), (" ", "")], [], "union") == [frozenset()] * 2
+        eflomal.aligned([("a", "b")], [], "union")
+    assert eflomal.aligned([("", "b"), (" ", "")], [], "union") == [frozenset()] * 2
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_a_program_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path:
     program.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: str(program))
     with pytest.raises(UserError, match=told):
-        silver.aligned([("a", "b")], [], "union")
+        eflomal.aligned([("a", "b")], [], "union")
 
 
 @pytest.mark.parametrize(

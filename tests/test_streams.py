@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import used_runs
 
-from softlookup import entry
+from softlookup.system import entry_point
 
 SOURCE = Path(__file__).parents[1] / "src"
 PROGRAMS = sorted(path.stem for path in SOURCE.glob("*.py"))
@@ -101,7 +101,7 @@ def test_every_program_tells_its_keys_and_an_example(name: str, capsys: pytest.C
     text = (SOURCE / f"{name}.py").read_text()
     assert "entry.run(main, __doc__" in text
     for word in ("--help", "-h"):
-        assert entry.code(program.main, program.__doc__, [word]) == 0
+        assert entry_point.code(program.main, program.__doc__, [word]) == 0
     said = capsys.readouterr().out
     assert said.count(f"python src/{name}.py") >= 2 or "make bench-peers" in said
     keys = {key for line in said.splitlines() for key in re.findall(r"(?<![\w.])([a-z_]+)=", line)}

@@ -9,12 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from softlookup import charts, export, page
-from softlookup.identity import VERSION
-from softlookup.results import read
-from softlookup.style import styles
-from softlookup.tables import runs_table, summary_table
-from softlookup.timed import MEDIAN, RATIO
+from softlookup.analysis import csv_export
+from softlookup.analysis.load import read
+from softlookup.analysis.step_timing import MEDIAN, RATIO
+from softlookup.analysis.tables import runs_table, summary_table
+from softlookup.dashboard import charts, page
+from softlookup.dashboard.style import styles
+from softlookup.runs.run_id import VERSION
 
 VARIANTS = ("fixed_mean", "fixed_max", "additive", "dot")
 MEDIANS = dict(zip(VARIANTS, (0.011, 0.010, 0.025, 0.013), strict=True))
@@ -94,7 +95,7 @@ def test_a_variant_that_could_not_be_timed_has_its_reason(tmp_path: Path) -> Non
 
 
 def test_timings_stand_in_the_table_of_times_alone(tmp_path: Path) -> None:
-    tables = export.tables(_timed(tmp_path))
+    tables = csv_export.tables(_timed(tmp_path))
     assert {name for name, table in tables.items() if any(str(column).startswith("timing/") for column in table)} == {
         "times.csv"
     }

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from softlookup import provenance, stored, timing, worker
-from softlookup.config import composed
+from softlookup.config.resolve import composed
 from softlookup.errors import Stopped, UserError
-from softlookup.identity import VERSION, run_id, variant_key
-from softlookup.probe import SENTENCES
-from softlookup.record import RunFolder
-from softlookup.stopwatch import LEAST, MOST, WARM_UP, in_turn, summary
+from softlookup.runs import provenance, validated_files
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_id import VERSION, run_id, variant_key
+from softlookup.sweep import worker
+from softlookup.timing import plan
+from softlookup.timing.probe import SENTENCES
+from softlookup.timing.stopwatch import LEAST, MOST, WARM_UP, in_turn, summary
 
 SMALL = ["task=copy", "task.longest=5", "sizes.encoder=3", "sizes.decoder=7", "sizes.embedding=5", "budget=1000"]
 MACHINE = {"system": "one", "cores": 2}
@@ -107,14 +109,14 @@ def two(tmp_path: Path) -> list[dict]:
     return configs
 
 
-def timed(order: timing.Order, **changes: object) -> None:
+def timed(order: plan.Order, **changes: object) -> None:
     steps = {key: {"q1": 1.0, "median": 2.0, "q3": 3.0, "tokens": 5} for key in order.configs}
     order.path.write_text(json.dumps({**order.origin, "steps": steps, "machine": MACHINE, **changes}))
 
 
 def test_every_variant_with_a_finished_run_is_timed_once(two: list[dict], tmp_path: Path) -> None:
     three = [*two, config(tmp_path, "attention=general")]  # of which no run is finished
-    order = timing.due(tmp_path / "tried", three, MACHINE)
+    order = plan.due(tmp_path / "tried", three, MACHINE)
     assert order is not None
     assert list(order.configs) == [variant_key(two[0]), variant_key(two[2])]
     assert order.path == tmp_path / "tried" / "timing.json"
@@ -124,15 +126,15 @@ def test_every_variant_with_a_finished_run_is_timed_once(two: list[dict], tmp_pa
         "machine": MACHINE,
     }
     timed(order)
-    assert timing.due(tmp_path / "tried", three, MACHINE) is None
-    assert timing.due(tmp_path / "nowhere", three, MACHINE) is None
+    assert plan.due(tmp_path / "tried", three, MACHINE) is None
+    assert plan.due(tmp_path / "nowhere", three, MACHINE) is None
 
 
 def test_a_timing_is_made_anew_for_another_machine_other_code_and_a_new_variant(
     two: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def due(machine: dict | None = MACHINE) -> timing.Order | None:
-        return timing.due(tmp_path / "tried", two, machine)
+    def due(machine: dict | None = MACHINE) -> plan.Order | None:
+        return plan.due(tmp_path / "tried", two, machine)
 
     order = due()
     assert order is not None
@@ -161,7 +163,7 @@ def test_what_is_timed_is_the_plan_where_there_is_one_and_else_the_folder(two: l
     renamed = finished(config(tmp_path, "attention=additive"))
     (renamed.path / "config.yaml").write_text("seed: 1\n")
     keys = [variant_key(two[0]), variant_key(two[2])]
-    order = timing.due(folder, two, MACHINE)
+    order = plan.due(folder, two, MACHINE)
     assert order is not None
     assert list(order.configs) == [
         keys[0],
@@ -169,7 +171,7 @@ def test_what_is_timed_is_the_plan_where_there_is_one_and_else_the_folder(two: l
         json.loads((before.path / "result.json").read_text())["variant_key"],
     ]
     (folder / "plan.json").write_text(json.dumps({"planned": [{"id": run_id(one)} for one in two]}))
-    order = timing.due(folder, two, MACHINE)
+    order = plan.due(folder, two, MACHINE)
     assert order is not None
     assert list(order.configs) == keys
 
@@ -181,20 +183,20 @@ def test_small_real_steps_are_timed_and_what_cannot_be_built_is_told(
     lost = config(tmp_path, "task=multi30k", f"task.path={tmp_path}", "attention=dot")
     for one in (*good, lost):
         finished(one)
-    order = timing.due(tmp_path / "tried", [*good, lost], MACHINE)
+    order = plan.due(tmp_path / "tried", [*good, lost], MACHINE)
     assert order is not None
-    timing.here(order)
+    plan.here(order)
     content = json.loads(order.path.read_text())
     assert content["steps"].keys() == {variant_key(one) for one in good}
     assert all(0 < step["q1"] <= step["median"] <= step["q3"] for step in content["steps"].values())
     assert {step["tokens"] for step in content["steps"].values()} == {SENTENCES * 6}  # five symbols and the end
     assert LEAST <= content["rounds"] <= MOST
     assert (content["batch"], content["machine"], content["left_out"].keys()) == (32, MACHINE, {variant_key(lost)})
-    assert stored.timing(order.path) == content
+    assert validated_files.timing(order.path) == content
     printed = capsys.readouterr().out
     assert "timed a training step of 3 variants, in turn and alone" in printed
     assert f"not timed  {run_id(lost)}: " in printed
-    assert timing.due(tmp_path / "tried", good, MACHINE) is not None  # it is tried again
+    assert plan.due(tmp_path / "tried", good, MACHINE) is not None  # it is tried again
 
 
 def tells(count: int, tell) -> None:
@@ -235,22 +237,22 @@ def test_a_call_in_another_process_tells_fails_and_ends_with_its_caller() -> Non
 def test_a_signal_ends_the_timing_and_leaves_what_was_there(
     two: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = timing.due(tmp_path / "tried", two, MACHINE)
+    order = plan.due(tmp_path / "tried", two, MACHINE)
     assert order is not None
     order.path.write_text("before")
-    monkeypatch.setattr(timing, "JOB", f"{__name__}:waits")
+    monkeypatch.setattr(plan, "JOB", f"{__name__}:waits")
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(Stopped):
-        timing.here(order)
+        plan.here(order)
     assert order.path.read_text() == "before"
 
 
-def waits(order: timing.Order, tell) -> None:  # noqa: ARG001
+def waits(order: plan.Order, tell) -> None:  # noqa: ARG001
     time.sleep(60)
 
 
 def test_bench_times_by_the_same_code(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(timing.__file__).parents[1]))
+    monkeypatch.syspath_prepend(str(Path(plan.__file__).parents[1]))
     import bench
 
     names = ["general", "fixed_mean"]

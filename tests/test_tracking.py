@@ -19,9 +19,9 @@ import pytest
 import yaml
 from wandb_server import clean_environment, inspected, of_kind, points_of, serving, summary_of, sync
 
-from softlookup import mirror
 from softlookup.errors import UserError
-from softlookup.tracking import UPLOAD, Tracker, flatten
+from softlookup.tracking import wandb_files
+from softlookup.tracking.wandb_tracker import UPLOAD, Tracker, flatten
 
 SCRIPT = """
 import json, os, resource, shutil, sys, time
@@ -29,8 +29,8 @@ from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
 from softlookup import tracking
-from softlookup.record import RunFolder
-from softlookup.tracking import Tracker
+from softlookup.runs.run_folder import RunFolder
+from softlookup.tracking.wandb_tracker import Tracker
 
 mode, folder, history = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
 BEFORE
@@ -219,10 +219,10 @@ def test_a_run_that_was_killed_and_goes_on_is_one_file_with_every_point_once(tmp
 def test_an_offline_run_is_uploaded_once_and_whole(tmp_path):
     folder = tmp_path / "run"
     end(start(folder, action=logging(8, 9) + FINISH))
-    (log,) = mirror.logs(folder)
+    (log,) = wandb_files.logs(folder)
     with serving() as server:
         sync(server, tmp_path, log.parent)
-        assert mirror.uploaded(log)
+        assert wandb_files.uploaded(log)
         assert "Skipped 1 synced" in sync(server, tmp_path, log.parent)
         run = server.runs[RUN]
         assert [(point["_step"], point["train/loss"]) for point in run.points] == [(7, 0.5), (8, 4), (9, 4.5)]
@@ -240,7 +240,7 @@ def test_online_sends_every_point_and_the_summary(tmp_path):
         assert [(point["_step"], point["train/loss"]) for point in run.points] == [(7, 0.5), (8, 4), (9, 4.5)]
         assert run.summary.items() >= {"test/token_accuracy": 0.75, "cost/peak_bytes": 1009}.items()
         assert (run.about["groupName"], run.exit_code) == ("bottleneck", 0)
-    assert all(map(mirror.uploaded, mirror.logs(folder)))
+    assert all(map(wandb_files.uploaded, wandb_files.logs(folder)))
 
 
 def test_online_that_goes_on_sends_no_step_twice(tmp_path):
@@ -255,7 +255,7 @@ def test_online_that_goes_on_sends_no_step_twice(tmp_path):
         assert (run.steps, server.lines, run.exit_code) == ([7, 8, 9, 10, 11], 5, 0)
         assert run.summary["status"] == "finished"
         assert run.summary.get("reason") is None
-    assert len(mirror.logs(folder)) == 1
+    assert len(wandb_files.logs(folder)) == 1
 
 
 def test_a_server_that_goes_silent_or_away_costs_a_bounded_wait_and_nothing_else(tmp_path):
@@ -291,8 +291,8 @@ def test_a_server_that_goes_silent_or_away_costs_a_bounded_wait_and_nothing_else
             )
             assert "\n" not in told
             # And W&B's own file of it is whole.
-            (log,) = mirror.logs(tmp_path / name)
-            assert not mirror.uploaded(log)
+            (log,) = wandb_files.logs(tmp_path / name)
+            assert not wandb_files.uploaded(log)
             sync(later, tmp_path, "--no-skip-online", log.parent)
             assert later.runs.pop(RUN).steps == list(range(7, 8 + MANY))
 
@@ -365,7 +365,7 @@ def _in_a_fork(folder, said):
 
 def test_it_works_in_a_process_forked_from_a_server_that_has_wandb_loaded(tmp_path):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["softlookup.tracking", "wandb"])
+    context.set_forkserver_preload(["softlookup.tracking.wandb_tracker", "wandb"])
     listen, said = context.Pipe(duplex=False)
     process = context.Process(target=_in_a_fork, args=(tmp_path, said))
     process.start()
@@ -399,7 +399,7 @@ def test_a_mode_that_does_not_exist_is_refused():
 def test_each_choice_builds_a_tracker(mode):
     path = Path(__file__).parents[1] / "conf" / "tracking" / f"{mode}.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert content.pop("_target_") == "softlookup.tracking.Tracker"
+    assert content.pop("_target_") == "softlookup.tracking.wandb_tracker.Tracker"
     assert Tracker(**content).mode == mode
 
 

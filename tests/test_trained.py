@@ -10,14 +10,14 @@ import pytest
 import torch
 import yaml
 
-from softlookup.checkpoint import serialized
-from softlookup.config import build
+from softlookup.config.resolve import build
 from softlookup.errors import UserError
 from softlookup.evaluation import evaluate
-from softlookup.finding import VOCABULARIES, WEIGHTS, find
-from softlookup.form import Form
-from softlookup.trained import load
-from softlookup.vocabulary import Vocabulary, WordVocabulary, restored
+from softlookup.inference.trained_run import load
+from softlookup.runs.finished_run import VOCABULARIES, WEIGHTS, find
+from softlookup.text.normalize_line import Form
+from softlookup.text.vocabulary import Vocabulary, WordVocabulary, restored
+from softlookup.training.checkpoints import serialized
 
 
 @pytest.fixture

@@ -9,21 +9,21 @@ import torch.nn.functional as F
 from choices import DECODER, ENCODER, attention_node, node
 from toy import Toy
 
-from softlookup.averaging import Average
-from softlookup.batch import collate, evaluation_batches
-from softlookup.config import build
+from softlookup.config.resolve import build
 from softlookup.contract import Curriculum, Example
 from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
-from softlookup.data import Batching, Data, TrainingStream
+from softlookup.data.collate import collate, evaluation_batches
+from softlookup.data.training_stream import Batching, Data, TrainingStream
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.model.training_step import Plan
 from softlookup.optimizer.adam import Adam
 from softlookup.schedule.constant import Constant
 from softlookup.schedule.linear import Linear as Warm
-from softlookup.seq2seq import Seq2Seq
-from softlookup.training import Training
-from softlookup.update import Plan
-from softlookup.vocabulary import UNK
+from softlookup.text.vocabulary import UNK
+from softlookup.training.module import Training
+from softlookup.training.weight_averaging import Average
 
 BUDGET = 997
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "clip": 0.5}

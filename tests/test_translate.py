@@ -16,17 +16,20 @@ from choices import SOURCES, TARGETS, build_seq2seq, node
 from PIL import Image
 
 import translate as verb
-from softlookup import entry, heatmap, heatpage, stream, translate
-from softlookup.config import build
-from softlookup.decoding import search_of
+from softlookup.config.resolve import build
 from softlookup.errors import UserError
-from softlookup.form import Form
+from softlookup.heatmaps import html, png
+from softlookup.inference import translate_command
+from softlookup.inference.search_overrides import search_of
+from softlookup.inference.trained_run import Trained, load
+from softlookup.inference.translator import LONGEST, Lookup, Translator
 from softlookup.search.search import Hypothesis
 from softlookup.segmentation.bpe import Bpe
+from softlookup.system import entry_point
 from softlookup.task.grammar import Grammar
-from softlookup.trained import Trained, load
-from softlookup.translator import LONGEST, Lookup, Translator
-from softlookup.vocabulary import EOS, UNK, UNKNOWN, Vocabulary, WordVocabulary
+from softlookup.text import utf8_lines
+from softlookup.text.normalize_line import Form
+from softlookup.text.vocabulary import EOS, UNK, UNKNOWN, Vocabulary, WordVocabulary
 
 SCRIPT = Path(__file__).parents[1] / "src" / "translate.py"
 
@@ -34,7 +37,7 @@ SCRIPT = Path(__file__).parents[1] / "src" / "translate.py"
 def call(stdin: bytes, *arguments: str) -> list[str]:
     """What the verb writes, in this process."""
     out = io.BytesIO()
-    translate.Verb(translate.Asked(**verb.parsed(list(arguments))), out).run(io.BytesIO(stdin))
+    translate_command.Verb(translate_command.Asked(**verb.parsed(list(arguments))), out).run(io.BytesIO(stdin))
     return out.getvalue().decode().split("\n")
 
 
@@ -70,7 +73,7 @@ class Several:
 
 
 def test_several_translations_have_their_line_and_score(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translate, "search_of", lambda *_: Several())
+    monkeypatch.setattr(translate_command, "search_of", lambda *_: Several())
     wanted = [f"run={runs['additive']}", "n_best=2"]
     assert call(b"a b\n\nc\n", *wanted) == [
         "1\t-1.2500\ta b", "1\t-2.5000\tb a", "2\t0.0000\t", "3\t-1.2500\tc", "3\t-2.5000\tc", ""
@@ -86,7 +89,7 @@ def test_blanks_around_a_line_and_accents_typed_apart_change_nothing(
     pairs = [("Ein M\u00e4dchen l\u00e4uft.", "A girl runs.")] * 2
     learn = build(node("segmentation", choice, vocabulary_size=300, minimum_frequency=1)).learn
     source = learn(pairs, ("de", "en"), 50)[0]
-    monkeypatch.setattr(translate, "search_of", lambda *_: Several())
+    monkeypatch.setattr(translate_command, "search_of", lambda *_: Several())
     lines = ["ein m\u00e4dchen l\u00e4uft", " ein ma\u0308dchen la\u0308uft\t\u00a0", " \t\u00a0", ""]
     plain, typed, *blank = forced(monkeypatch, [used_runs.known(source, source, None)], lines)
     assert plain == typed != ""
@@ -94,7 +97,7 @@ def test_blanks_around_a_line_and_accents_typed_apart_change_nothing(
 
 
 def test_what_pieces_spell_breaks_no_line(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translate, "search_of", lambda *_: Several())
+    monkeypatch.setattr(translate_command, "search_of", lambda *_: Several())
     monkeypatch.setattr(Vocabulary, "write", lambda *_: "x\ny\tz\r")
     assert call(b"a\n", f"run={runs['additive']}") == ["x y z ", ""]
 
@@ -142,7 +145,7 @@ BROKEN = {
     b"\xff": "error: standard input, line 3: byte 1 of the line (offset 4 of the text) is not UTF-8",
     b"a\0b": "error: standard input, line 3: byte 2 is NUL",
     b"a " * (LONGEST + 1): "error: standard input, line 3: 2,001 tokens, and 2,000 are the most; split it; left empty",
-    b"a" * (stream.LONGEST + 1): "error: standard input, line 3: longer than 1,000,000 bytes",
+    b"a" * (utf8_lines.LONGEST + 1): "error: standard input, line 3: longer than 1,000,000 bytes",
 }
 
 
@@ -154,7 +157,7 @@ def test_a_line_that_cannot_be_used_costs_itself_alone(
     run = f"run={runs['additive']}"
     before = call(b"a\nb\n\nc\n", run, "alignment=true", f"batch={batch}")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\nb\n" + broken + b"\nc\n")))
-    assert entry.code(verb.main, "", [run, "alignment=true", f"batch={batch}"]) == 3
+    assert entry_point.code(verb.main, "", [run, "alignment=true", f"batch={batch}"]) == 3
     written, said = capfd.readouterr()
     assert written.split("\n") == before
     assert said.startswith(BROKEN[broken])
@@ -189,7 +192,7 @@ def test_a_long_line_takes_no_others_along(monkeypatch: pytest.MonkeyPatch) -> N
             shapes.append(tuple(source.shape))
             return super().__call__(model, source, *rest)
 
-    monkeypatch.setattr(translate, "search_of", lambda *_: Watched())
+    monkeypatch.setattr(translate_command, "search_of", lambda *_: Watched())
     lines = ["das " * 31, "rot " * 997, *["ist"] * 50, ""]
     found = forced(monkeypatch, [used_runs.known(SOURCE, SOURCE, None)], lines, batch=64)
     assert found == [line.strip() for line in lines]
@@ -199,10 +202,10 @@ def test_a_long_line_takes_no_others_along(monkeypatch: pytest.MonkeyPatch) -> N
 def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str], **asked: Any) -> list[str]:
     """The links that known models give to the pairs of lines and the file `target`."""
     made = iter(models)
-    monkeypatch.setattr(translate, "find", lambda run, *_: run)
-    monkeypatch.setattr(translate, "load", lambda *_: next(made))
+    monkeypatch.setattr(translate_command, "find", lambda run, *_: run)
+    monkeypatch.setattr(translate_command, "load", lambda *_: next(made))
     out = io.BytesIO()
-    translate.Verb(translate.Asked(**{"run": "known", "batch": 5, **asked}), out).run(
+    translate_command.Verb(translate_command.Asked(**{"run": "known", "batch": 5, **asked}), out).run(
         io.BytesIO("".join(f"{line}\n" for line in lines).encode())
     )
     return out.getvalue().decode().split("\n")[:-1]
@@ -272,7 +275,7 @@ def test_runs_of_one_direction_are_no_two_directions() -> None:
     one = used_runs.known(SOURCE, TARGET, None)
     one.config["task"] |= {"source": "de", "target": "en"}
     with pytest.raises(UserError, match="goes from de to en"):
-        translate._refuse_one_way(one, one)
+        translate_command._refuse_one_way(one, one)
 
 
 def lookup() -> Lookup:
@@ -303,7 +306,7 @@ class Table(HTMLParser):
 
 def test_the_page_has_target_rows_and_source_columns() -> None:
     table = Table()
-    table.feed(heatpage.render([("line 1", lookup())]))
+    table.feed(html.render([("line 1", lookup())]))
     head, *rows = table.rows
     assert [cell[1] for cell in head[1:]] == lookup().source
     assert [row[0][1] for row in rows] == lookup().target
@@ -314,7 +317,7 @@ def test_the_page_has_target_rows_and_source_columns() -> None:
 
 def test_small_multiples_have_the_axes_of_each_sentence() -> None:
     other = Lookup(np.eye(2, 7), np.zeros((2, 7), dtype=bool), list("abcdefg"), ["x", "y"])
-    figure = heatmap.small_multiples([("line 1", lookup()), ("line 4", other)] * 2)
+    figure = png.small_multiples([("line 1", lookup()), ("line 4", other)] * 2)
     assert len(figure.axes) == 4
     for axes, one in zip(figure.axes, [lookup(), other] * 2, strict=True):
         assert [label.get_text() for label in axes.get_xticklabels()] == one.source
@@ -327,7 +330,7 @@ def test_small_multiples_have_the_axes_of_each_sentence() -> None:
 def test_many_long_sentences_stay_a_picture_of_bounded_size() -> None:
     words = ["w"] * 47
     long = Lookup(np.full((47, 47), 0.5), np.zeros((47, 47), dtype=bool), words, words)
-    width, height = heatmap.small_multiples([("", long)] * 4).get_size_inches()
+    width, height = png.small_multiples([("", long)] * 4).get_size_inches()
     assert (width, height) == pytest.approx((10 + 1.6, 40 + 4 * 1.2))
 
 
@@ -338,7 +341,7 @@ def test_a_picture_is_drawn_of_the_lines_that_have_words(runs: dict[str, Path], 
         with Image.open(tmp_path / name) as image:
             assert image.format == "PNG"
     else:
-        assert (tmp_path / name).read_text().count("<table>") == translate.DRAWN
+        assert (tmp_path / name).read_text().count("<table>") == translate_command.DRAWN
     with pytest.raises(UserError, match="nothing to draw"):
         call(b"\n", f"run={runs['additive']}", f"plot={tmp_path / 'none.png'}")
     assert not (tmp_path / "none.png").exists()
@@ -364,7 +367,7 @@ def test_mistakes_end_with_two_and_one_line(
     argument: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert entry.code(verb.main, "", [argument]) == 2
+    assert entry_point.code(verb.main, "", [argument]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -442,7 +445,7 @@ class Unknown(Several):
 
 def test_an_unknown_word_is_the_source_word_that_it_looks_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     vocabulary = WordVocabulary(["ein", "haus", ",", "rot"], Form(lowercase=True))
-    monkeypatch.setattr(translate, "search_of", lambda *_: Unknown())
+    monkeypatch.setattr(translate_command, "search_of", lambda *_: Unknown())
     model = used_runs.known(vocabulary, vocabulary, lambda *_: 0)
     lines = ["Z\u00fcrich, ein rot haus"]
     assert forced(monkeypatch, [model], lines) == [f"{UNKNOWN} {UNKNOWN} {UNKNOWN} rot haus"]
@@ -458,7 +461,7 @@ def test_an_unknown_word_is_the_source_word_that_it_looks_at(monkeypatch: pytest
 def test_an_input_of_mostly_unknown_words_is_told_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(translate, "search_of", lambda *_: Several())
+    monkeypatch.setattr(translate_command, "search_of", lambda *_: Several())
     forced(monkeypatch, [used_runs.known(SOURCE, TARGET, None)], ["das haus", "la casa", "la ist", "la e rot", ""])
     told = "warning: standard input: 2 of 5 lines are mostly unknown words (line 2: 2 of 2); is this what"
     assert capsys.readouterr().err.startswith(told)

@@ -3,10 +3,10 @@
 import pytest
 from hydra.core.hydra_config import HydraConfig
 
-from softlookup.config import composed
+from softlookup.config.resolve import composed
+from softlookup.config.unused_keys import References
 from softlookup.errors import UserError
-from softlookup.identity import hashed, run_id, variant_key
-from softlookup.unused import References
+from softlookup.runs.run_id import hashed, run_id, variant_key
 
 
 @pytest.fixture(autouse=True)

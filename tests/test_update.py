@@ -11,18 +11,18 @@ from choices import DECODER, ENCODER, attention_node, node
 from hydra.core.hydra_config import HydraConfig
 from toy import Toy
 
-from softlookup.batch import collate
-from softlookup.config import build, composed
-from softlookup.construct import build_model, plan_of
+from softlookup.config.build import build_model, plan_of
+from softlookup.config.resolve import build, composed
 from softlookup.contract import Batch
+from softlookup.data.collate import collate
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.model.training_step import Plan, update
 from softlookup.optimizer.adam import Adam
 from softlookup.optimizer.sgd import Sgd
-from softlookup.probe import fixed_batch, probe
 from softlookup.schedule.constant import Constant
 from softlookup.schedule.linear import Linear
-from softlookup.seq2seq import Seq2Seq
-from softlookup.training import Training
-from softlookup.update import Plan, update
+from softlookup.timing.probe import fixed_batch, probe
+from softlookup.training.module import Training
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 WARM = Linear(warmup=0.2, final=0.1)

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlookup import export, page
-from softlookup.compare import summary
-from softlookup.labels import Variant, labels
-from softlookup.results import by_length, read
-from softlookup.tables import data_lines, runs_table, summary_table
+from softlookup.analysis import csv_export
+from softlookup.analysis.load import by_length, read
+from softlookup.analysis.statistics import summary
+from softlookup.analysis.tables import data_lines, runs_table, summary_table
+from softlookup.analysis.variant_labels import Variant, labels
+from softlookup.dashboard import page
 
 TEXT = {"task": "multi30k", "encoder": "gru", "attention": "additive"}
 DIGESTS = {name: fake_runs.key_of({"data": name}) + 52 * "0" for name in "ABC"}
@@ -44,7 +45,7 @@ def test_two_folders_of_data_by_two_seeds_are_two_variants_of_two_seeds(tmp_path
     # Everywhere: the table of people, the page, the picture's and the exported tables.
     assert [line[2] for line in summary_table(rows)[1]] == ["2", "2"]
     assert by_length(rows).groupby("variant").size().tolist() == [2, 2]
-    assert export.tables(rows)["summary.csv"]["n"].tolist() == [2, 2]
+    assert csv_export.tables(rows)["summary.csv"]["n"].tolist() == [2, 2]
     assert page.render(rows).count('"n":2,"planned":2') == 2
 
 

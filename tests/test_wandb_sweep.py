@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 from wandb_server import clean_environment, inspected, points_of
 
-from softlookup.config import composed
-from softlookup.record import RunFolder
+from softlookup.config.resolve import composed
+from softlookup.runs.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 SWEEP = yaml.safe_load((ROOT / "experiments" / "wandb_sweep.yaml").read_text(encoding="utf-8"))

@@ -9,16 +9,16 @@ from hydra.core.hydra_config import HydraConfig
 from test_resume import attempt, outcome
 from torch import Tensor, nn
 
-from softlookup.config import composed
+from softlookup.config.resolve import composed
 from softlookup.errors import Stopped, UserError
-from softlookup.excerpt import Excerpt
-from softlookup.fit import Fit
-from softlookup.processes import ALONE
+from softlookup.evaluation.validation_bleu import Excerpt
 from softlookup.search.search import Hypothesis, Search
+from softlookup.system.ranks import ALONE
 from softlookup.task.grammar import Grammar
 from softlookup.task.reverse import Reverse
-from softlookup.vocabulary import EOS
-from softlookup.watching import Watch
+from softlookup.text.vocabulary import EOS
+from softlookup.training.early_stopping import Watch
+from softlookup.training.fit import Fit
 
 
 @pytest.fixture(autouse=True)

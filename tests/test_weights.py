@@ -8,11 +8,11 @@ import pytest
 import torch
 from choices import OFFERED, build_seq2seq, encoder_for
 
-from softlookup import weights
-from softlookup.batch import collate
 from softlookup.contract import Example
+from softlookup.data.collate import collate
 from softlookup.errors import UserError
-from softlookup.translator import Lookup
+from softlookup.inference import weights_file
+from softlookup.inference.translator import Lookup
 
 PAIRS = [((4, 5, 6, 7, 8), (9, 10, 11)), ((4, 9), (5,)), ((7, 6, 5), (4, 8, 8, 8, 8, 8))]
 
@@ -24,14 +24,14 @@ def test_the_model_reads_the_mean_of_its_heads(decoder: str) -> None:
     assert model is not None
     batch = collate([Example(*pair) for pair in PAIRS])
     mean = model(batch)[1]
-    heads = weights.by_head(model, batch)
+    heads = weights_file.by_head(model, batch)
     assert mean is not None
     assert heads is not None
     assert heads.shape == (len(PAIRS), 2, 7, 6)
     assert torch.equal(heads.mean(1), mean)
     assert not torch.allclose(heads[:, 0], heads[:, 1], atol=1e-3)
-    alone = [weights.of_heads(model, [pair]) for pair in PAIRS]
-    for one, many, (source, target) in zip(alone, weights.of_heads(model, PAIRS) or [], PAIRS, strict=True):
+    alone = [weights_file.of_heads(model, [pair]) for pair in PAIRS]
+    for one, many, (source, target) in zip(alone, weights_file.of_heads(model, PAIRS) or [], PAIRS, strict=True):
         assert one is not None
         assert one[0].shape == many.shape == (2, len(target) + 1, len(source) + 1)
         assert np.abs(one[0] - many).max() < 1e-6
@@ -42,7 +42,7 @@ def test_the_model_reads_the_mean_of_its_heads(decoder: str) -> None:
 def test_without_heads_there_is_nothing_of_them(attention: str) -> None:
     model = build_seq2seq("gru", ("bahdanau", {}), attention)
     assert model is not None
-    assert weights.of_heads(model, PAIRS) is None
+    assert weights_file.of_heads(model, PAIRS) is None
 
 
 def looked(number: int) -> Lookup:
@@ -54,14 +54,14 @@ def looked(number: int) -> Lookup:
 
 def add(path: Path, *numbers: int) -> None:
     """A file of these sentences; number 0 goes wrong."""
-    with weights.written(path) as file:
+    with weights_file.written(path) as file:
         for number in numbers:
             file.add(6 // number, looked(number))
 
 
 def test_an_archive_and_lines_hold_the_same(tmp_path: Path) -> None:
     for name in ("w.npz", "w.jsonl"):
-        with weights.written(tmp_path / name) as file:
+        with weights_file.written(tmp_path / name) as file:
             for number in (2, 3, 7):
                 file.add(number, looked(number))
     with np.load(tmp_path / "w.npz", allow_pickle=False) as archive:
@@ -88,5 +88,5 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == b"before"
     assert len(list(tmp_path.iterdir())) == 2
     for name, told in (("w.csv", r"ends with \.npz or \.jsonl"), ("no/w.npz", "there is no folder")):
-        with pytest.raises(UserError, match=told), weights.written(tmp_path / name):
+        with pytest.raises(UserError, match=told), weights_file.written(tmp_path / name):
             pass

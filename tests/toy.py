@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from softlookup.contract import Example, Examples, Task
-from softlookup.languages import Splitting
-from softlookup.vocabulary import Vocabulary
+from softlookup.text.languages import Splitting
+from softlookup.text.vocabulary import Vocabulary
 
 
 class Toy(Task):

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from softlookup.config import composed
+from softlookup.config.resolve import composed
 from softlookup.contract import Batch
-from softlookup.record import RunFolder
+from softlookup.inference.trained_run import Trained
 from softlookup.run import start
+from softlookup.runs.run_folder import RunFolder
 from softlookup.task.grammar import Grammar
-from softlookup.trained import Trained
-from softlookup.vocabulary import Vocabulary
+from softlookup.text.vocabulary import Vocabulary
 
 TINY = ["task=copy", "task.longest=3", "encoder.width=7", "decoder.width=14", "tracking=disabled", "device=cpu"]
 TINY += ["budget=300", "batch_tokens=100", "validations=1"]

@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from serve import Cell, serve
 
-from softlookup.config import composed
-from softlookup.construct import build_model
-from softlookup.provenance import collect
+from softlookup.config.build import build_model
+from softlookup.config.resolve import composed
+from softlookup.runs.provenance import collect
 from softlookup.search.beam import Beam
 from softlookup.search.greedy import Greedy
 from softlookup.search.search import Search
-from softlookup.vocabulary import EOS
+from softlookup.text.vocabulary import EOS
 
 MODELS = {
     "rnn": ["attention=additive", "encoder=gru", "decoder=bahdanau"],

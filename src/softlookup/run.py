@@ -8,26 +8,32 @@ from typing import Any
 
 import torch
 
-from softlookup import cost, going_on, heatmap, lock, origin, outcome, provenance, report, trained
-from softlookup.checkpoint import Checkpoints
-from softlookup.company import joined
-from softlookup.config import build
-from softlookup.construct import build_model, device_of
+from softlookup.analysis import terminal_report
+from softlookup.config.build import build_model, device_of
+from softlookup.config.resolve import build
 from softlookup.contract import Task
 from softlookup.errors import UserError, typed
-from softlookup.evaluation import Evaluation, evaluate
-from softlookup.fit import Fit
-from softlookup.identity import VERSION, settings, short, variant_key, with_variant
-from softlookup.memory import limited
-from softlookup.probe import probe
-from softlookup.processes import Processes
-from softlookup.record import RunFolder, state_of
+from softlookup.evaluation import cost
+from softlookup.evaluation.evaluate import Evaluation, evaluate
+from softlookup.heatmaps import png
+from softlookup.inference import initial_weights, trained_run
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.runs import provenance
+from softlookup.runs.run_folder import RunFolder, state_of
+from softlookup.runs.run_id import VERSION, settings, short, variant_key, with_variant
 from softlookup.search.search import Search
-from softlookup.seeds import derived_seed, seed_everything
-from softlookup.seq2seq import Seq2Seq
-from softlookup.stop import Stop
-from softlookup.tracking import Tracker
-from softlookup.training import Training
+from softlookup.system import lock
+from softlookup.system.memory import limited
+from softlookup.system.rank_processes import joined
+from softlookup.system.ranks import Processes
+from softlookup.system.seeds import derived_seed, seed_everything
+from softlookup.system.signals import Stop
+from softlookup.timing.probe import probe
+from softlookup.tracking.wandb_tracker import Tracker
+from softlookup.training import continuation, outcome
+from softlookup.training.checkpoints import Checkpoints
+from softlookup.training.fit import Fit
+from softlookup.training.module import Training
 
 
 def execute(config: dict[str, Any], folder: RunFolder, stop: Stop) -> dict[str, Any]:
@@ -52,16 +58,18 @@ def follow(config: dict[str, Any], path: Path, processes: Processes) -> None:
         _evaluate(config, task, model.to(device), device, processes)
 
 
-def _parts(config: dict[str, Any], processes: Processes) -> tuple[Task, torch.device, Seq2Seq, origin.Started | None]:
+def _parts(
+    config: dict[str, Any], processes: Processes
+) -> tuple[Task, torch.device, Seq2Seq, initial_weights.Started | None]:
     torch.set_num_threads(config["threads"])
-    first = origin.origin_of(config)
-    task = origin.task_of(config, first)
+    first = initial_weights.origin_of(config)
+    task = initial_weights.task_of(config, first)
     _refuse_other_data(config, task)
     device = device_of(config)
     if device.type == "cuda" and processes.count > 1:
         device = torch.device("cuda", processes.rank)
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
-    started = None if first is None else origin.start_from(model, first)
+    started = None if first is None else initial_weights.start_from(model, first)
     search: Search = build(config["search"])
     search.check(model)
     return task, device, model, started
@@ -93,7 +101,7 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
     resumed = fit.resume()
     checkpoints.open()
     records = folder.rewind(fit.records, fit.digest)
-    differs = going_on.differences(config) if "continued" in config else []
+    differs = continuation.differences(config) if "continued" in config else []
     for note in [*task.notes(), *([taken.note()] if taken else []), *fit.notes, *differs, *checkpoints.messages]:
         print(note)
     if resumed:
@@ -117,10 +125,10 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
         row = _row(config, folder, task, fit, measured)
         row["cost"] = _cost(config, task, model, training, fit.seconds + time.perf_counter() - started)
         row |= {"init_from": taken.row()} if taken else {}
-        row["files"] = [*trained.keep(folder.path, model, task), *fit.state.files()]
+        row["files"] = [*trained_run.keep(folder.path, model, task), *fit.state.files()]
         folder.write_alignments(measured.arrays())
         if measured.heat_maps:
-            heatmap.draw(measured.heat_maps[0], folder.path / "alignment.png")
+            png.draw(measured.heat_maps[0], folder.path / "alignment.png")
         folder.write_result(row)
         tracker.finish(row, measured.heat_maps)
     except BaseException as error:
@@ -188,7 +196,7 @@ def _row(config: dict[str, Any], folder: RunFolder, task: Task, fit: Fit, measur
 def _continued(config: dict[str, Any]) -> dict[str, Any]:
     """With which run this one went on, after how many tokens of budget, and what makes it another than one in a go."""
     run = Path(config["continue_from"]).name
-    return {"run": run, "budget": config["continued"]["budget"], "differs": going_on.differences(config)}
+    return {"run": run, "budget": config["continued"]["budget"], "differs": continuation.differences(config)}
 
 
 def start(config: dict[str, Any]) -> None:
@@ -203,7 +211,7 @@ def start(config: dict[str, Any]) -> None:
         print(f"finished before ({row['provenance']['finished']}); to run it again: rm -r {typed(shown)}")
     else:
         row = supervise(config, folder)
-    report.show(row, folder.path, shown)
+    terminal_report.show(row, folder.path, shown)
 
 
 def supervise(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from softlookup.attention.soft import SoftAttention
 from softlookup.contract import Annotations, Widths
 from softlookup.errors import UserError
 from softlookup.normalizer.softmax import Softmax
-from softlookup.window.whole import Global
+from softlookup.window.unrestricted import Global
 
 B, T, S, HEADS, EACH, K = 2, 3, 7, 5, 11, 13
 WIDTHS = Widths(HEADS * EACH, K, 17)

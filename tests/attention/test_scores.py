@@ -18,7 +18,7 @@ from softlookup.attention.soft import SoftAttention
 from softlookup.contract import Annotations, Score, Widths
 from softlookup.errors import UserError
 from softlookup.normalizer.softmax import Softmax
-from softlookup.window.whole import Global
+from softlookup.window.unrestricted import Global
 
 B, T, S, Q, K, HIDDEN = 2, 3, 5, 7, 11, 13
 

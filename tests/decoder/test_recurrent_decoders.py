@@ -15,7 +15,7 @@ from softlookup.contract import Annotations, Decoder
 from softlookup.decoder.bahdanau import Bahdanau
 from softlookup.decoder.luong import Luong
 from softlookup.normalizer.softmax import Softmax
-from softlookup.window.whole import Global
+from softlookup.window.unrestricted import Global
 
 S, T, V, ANNOTATION, FINAL, E, D, R = 3, 5, 17, 7, 11, 13, 19, 23
 

@@ -15,7 +15,7 @@ from softlookup.contract import Annotations
 from softlookup.decoder.transformer import Transformer
 from softlookup.errors import UserError
 from softlookup.normalizer.softmax import Softmax
-from softlookup.window.whole import Global
+from softlookup.window.unrestricted import Global
 
 S, T, V, ANNOTATION, FINAL, D, HEADS, FEED, LAYERS = 3, 5, 17, 7, 11, 26, 2, 19, 2
 

@@ -7,7 +7,7 @@ import torch
 from choices import SOURCES, build_encoder, variants
 from torch import Tensor
 
-from softlookup.vocabulary import PAD
+from softlookup.text.vocabulary import PAD
 
 B, S = 3, 7
 LENGTHS = torch.tensor([4, 7, 1])

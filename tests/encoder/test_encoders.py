@@ -12,7 +12,7 @@ from softlookup.encoder.lstm import Lstm
 from softlookup.encoder.recurrent import RecurrentEncoder
 from softlookup.encoder.transformer import Transformer
 from softlookup.errors import UserError
-from softlookup.positions import sinusoids
+from softlookup.layers.positional_encoding import sinusoids
 
 B, S, V, E, D = 2, 5, 17, 3, 7
 MASK = torch.arange(S) < torch.tensor([[5], [3]])

@@ -8,13 +8,13 @@ import torch
 from choices import DECODER, ENCODER, OFFERED, SOURCES, TARGETS, attention_node, encoder_for, node
 from torch import Tensor, nn
 
-from softlookup.construct import build_model
+from softlookup.config.build import build_model
 from softlookup.contract import Role
 from softlookup.errors import UserError
 from softlookup.initialization.uniform import Uniform
-from softlookup.roles import weights
-from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import PAD
+from softlookup.model.parameter_roles import weights
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.text.vocabulary import PAD
 
 EVERY = pytest.mark.parametrize("rule", OFFERED["initialization"])
 ATTENDS = {"transformer", "vaswani2017"}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from softlookup.metrics.alignment import measure
+from softlookup.evaluation.metrics.alignment import measure
 
 NOTHING = {
     "alignment_accuracy": None,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlookup.metrics.links import (
+from softlookup.evaluation.metrics.links import (
     SYMMETRIZATIONS,
     aer,
     grow_diag_final_and,
@@ -15,7 +15,7 @@ from softlookup.metrics.links import (
     turned,
     union,
 )
-from softlookup.pharaoh import Gold
+from softlookup.text.pharaoh import Gold
 
 Links = frozenset[tuple[int, int]]
 ANY = st.frozensets(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=17)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from softlookup.metrics.sequence import agreed, area, by_length, effective_length, exact, measure, right
-from softlookup.vocabulary import EOS, PAD, UNK
+from softlookup.evaluation.metrics.sequence import agreed, area, by_length, effective_length, exact, measure, right
+from softlookup.text.vocabulary import EOS, PAD, UNK
 
 
 @pytest.mark.parametrize(

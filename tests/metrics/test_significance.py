@@ -5,9 +5,9 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 
-from softlookup.metrics import significance
-from softlookup.metrics.bootstrap import bleu_band
-from softlookup.metrics.significance import paired
+from softlookup.evaluation.metrics import significance
+from softlookup.evaluation.metrics.bootstrap import bleu_band
+from softlookup.evaluation.metrics.significance import paired
 
 METRICS = {"bleu": BLEU(force=True), "chrf": CHRF(), "bleu_lowercased": BLEU(force=True, lowercase=True)}
 

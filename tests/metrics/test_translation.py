@@ -12,10 +12,10 @@ import pytest
 import sacrebleu
 from sacremoses import MosesTokenizer
 
-from softlookup.languages import splitting
-from softlookup.metrics.bootstrap import bleu_band
-from softlookup.metrics.translation import MOSES, measure, signatures
-from softlookup.words import words
+from softlookup.evaluation.metrics.bootstrap import bleu_band
+from softlookup.evaluation.metrics.translation import MOSES, measure, signatures
+from softlookup.text.languages import splitting
+from softlookup.text.tokenizer_13a import words
 
 ENGLISH = splitting("en")
 MULTI30K = os.environ.get("MULTI30K_DIR")

@@ -11,9 +11,9 @@ import torch
 from choices import WINDOW, node
 from numpy.typing import NDArray
 
-from softlookup.config import build
-from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import BOS
+from softlookup.config.resolve import build
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.text.vocabulary import BOS
 
 Array = NDArray[np.float64]
 Numbers = dict[str, Array]

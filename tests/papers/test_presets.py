@@ -6,10 +6,10 @@ import pytest
 import torch
 from choices import OFFERED
 
-from softlookup.config import composed
-from softlookup.construct import build_model
-from softlookup.cost import parameters
+from softlookup.config.build import build_model
+from softlookup.config.resolve import composed
 from softlookup.errors import UserError
+from softlookup.evaluation.cost import parameters
 
 # What the tests of the papers count and transcribe, term by term, at size=paper: matrices and biases.
 NUMBERS = {

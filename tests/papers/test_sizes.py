@@ -10,8 +10,8 @@ import pytest
 import torch
 from choices import node
 
-from softlookup.config import build
-from softlookup.seq2seq import Seq2Seq
+from softlookup.config.resolve import build
+from softlookup.model.seq2seq import Seq2Seq
 
 
 def counts(vocabularies: tuple[int, int], encoder: dict, decoder: dict, attention: dict) -> tuple[Seq2Seq, int, int]:

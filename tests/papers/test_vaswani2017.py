@@ -7,9 +7,9 @@ import torch
 from choices import node
 from papers import PREVIOUS, SOURCE, Array, Numbers, assert_equal, attending, model, numbers, softmax, two_steps
 
-from softlookup.config import composed
-from softlookup.construct import build_model
-from softlookup.cost import parameters
+from softlookup.config.build import build_model
+from softlookup.config.resolve import composed
+from softlookup.evaluation.cost import parameters
 
 D, FEED, HEADS, LAYERS = 26, 19, 2, 3
 

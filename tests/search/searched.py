@@ -4,8 +4,8 @@ import torch
 from choices import SOURCES, build_seq2seq, encoder_for
 from torch import Tensor
 
-from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import EOS, PAD
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.text.vocabulary import EOS, PAD
 
 LENGTHS = torch.tensor([2, 7, 5, 3, 1])
 B, S = 5, 7

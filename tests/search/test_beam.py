@@ -10,10 +10,10 @@ from choices import OFFERED, SOURCES, build_seq2seq, encoder_for, variants
 from torch import Tensor
 
 from softlookup.errors import UserError
+from softlookup.model.seq2seq import Seq2Seq
 from softlookup.search.beam import Beam
 from softlookup.search.greedy import Greedy
-from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import BOS, EOS, PAD, UNK
+from softlookup.text.vocabulary import BOS, EOS, PAD, UNK
 
 LENGTHS = torch.tensor([5, 2, 3])
 B, S = 3, 5

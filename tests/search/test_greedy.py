@@ -7,9 +7,9 @@ from choices import TARGETS, variants
 from searched import LENGTHS, make, sources
 from torch import Tensor
 
+from softlookup.model.seq2seq import Seq2Seq
 from softlookup.search.greedy import Greedy
-from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import BOS, EOS, PAD
+from softlookup.text.vocabulary import BOS, EOS, PAD
 
 SEARCH = Greedy(3.0, 10)
 

@@ -6,9 +6,9 @@ import torch
 from choices import OFFERED, node, variants
 from searched import LENGTHS, make, sources
 
-from softlookup.config import build
+from softlookup.config.resolve import build
 from softlookup.search.search import Hypothesis, Search
-from softlookup.vocabulary import BOS, EOS, PAD
+from softlookup.text.vocabulary import BOS, EOS, PAD
 
 EVERY = pytest.mark.parametrize("search", OFFERED["search"])
 DECODERS = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)

@@ -16,12 +16,12 @@ from choices import OFFERED, node
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from softlookup import cache
-from softlookup.config import build
+from softlookup.config.resolve import build
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
-from softlookup.form import Form
-from softlookup.vocabulary import (
+from softlookup.system import content_cache
+from softlookup.text.normalize_line import Form
+from softlookup.text.vocabulary import (
     BOS,
     EOS,
     PAD,
@@ -54,7 +54,7 @@ MULTI30K = os.environ.get("MULTI30K_DIR")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield cache.folder()
+        yield content_cache.folder()
 
 
 def made(choice: str, **changed: object) -> Segmentation:
@@ -261,4 +261,4 @@ def test_a_damaged_cache_is_made_anew(choice: str, tmp_path: Path, monkeypatch: 
 def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert cache.kept("x/y.json", lambda: b"made") == b"made"
+    assert content_cache.kept("x/y.json", lambda: b"made") == b"made"

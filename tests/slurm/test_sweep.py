@@ -14,7 +14,7 @@ from pathlib import Path
 import cluster
 import pytest
 
-from softlookup import lock
+from softlookup.system import lock
 
 SOURCE = Path(__file__).parents[2] / "src"
 VALIDATIONS = 6

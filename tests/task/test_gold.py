@@ -7,11 +7,11 @@ import pytest
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
-from softlookup.evaluation import Output, _row
+from softlookup.evaluation.evaluate import Output, _row
 from softlookup.segmentation.word import Word
 from softlookup.task.gold import linked
 from softlookup.task.parallel import Parallel
-from softlookup.vocabulary import EOS
+from softlookup.text.vocabulary import EOS
 
 # Four tokens in three words, and five tokens in four.
 PAIRS = [("Ein Mann schläft.", "A man is sleeping."), ("Ja", "Yes")]

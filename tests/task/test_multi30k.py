@@ -10,10 +10,10 @@ import pytest
 import sacrebleu
 from choices import node
 
-from softlookup.config import build
+from softlookup.config.resolve import build
 from softlookup.task.folder import read_folder
 from softlookup.task.parallel import Parallel
-from softlookup.vocabulary import UNK
+from softlookup.text.vocabulary import UNK
 
 FOLDER = os.environ.get("MULTI30K_DIR")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="MULTI30K_DIR does not point at a folder of Multi30k")

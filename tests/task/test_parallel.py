@@ -15,20 +15,20 @@ import pytest
 import sacrebleu
 import yaml
 
-from softlookup import cache
 from softlookup.contract import Example, Segmentation
 from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
-from softlookup.data import Batching, TrainingStream
+from softlookup.data.training_stream import Batching, TrainingStream
 from softlookup.errors import UserError
-from softlookup.languages import splitting
 from softlookup.segmentation.bpe import Bpe
 from softlookup.segmentation.unigram import Unigram
 from softlookup.segmentation.word import Word
+from softlookup.system import content_cache
 from softlookup.task.judged import FEWEST
 from softlookup.task.parallel import Parallel
-from softlookup.vocabulary import SPECIALS, UNK
+from softlookup.text.languages import splitting
+from softlookup.text.vocabulary import SPECIALS, UNK
 
 Lines = list[tuple[str, str]]
 CONFIG = Path(__file__).parents[2] / "conf" / "task" / "multi30k.yaml"
@@ -429,7 +429,7 @@ def test_made_once_and_made_anew_where_it_is_damaged(tmp_path: Path, monkeypatch
         return [*islice(stream, 7), task.notes(), task.source_vocabulary.tokens, task.lengths]
 
     first = given(parallel(tmp_path, TRAIN))
-    folder = cache.folder() / "text"
+    folder = content_cache.folder() / "text"
     encoded, described = sorted(folder.iterdir())
     for file in (encoded, described):
         whole = file.read_bytes()

@@ -21,7 +21,7 @@ from softlookup.task.shift import Shift
 from softlookup.task.sort import Sort
 from softlookup.task.swap import Swap
 from softlookup.task.synthetic import Strings, Synthetic, Uniforms, letters
-from softlookup.vocabulary import UNK
+from softlookup.text.vocabulary import UNK
 
 CONF = Path(__file__).parents[2] / "conf" / "task"
 COPIES = ("copy", "reverse", "sort", "shift", "swap", "select", "fertility", "recall")

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from softlookup.attention.location import Location
 from softlookup.attention.soft import SoftAttention
-from softlookup.config import build
+from softlookup.config.resolve import build
 from softlookup.contract import Annotations, View, Widths, Window
 from softlookup.errors import UserError
 from softlookup.normalizer.sigmoid import Sigmoid
 from softlookup.normalizer.softmax import Softmax
 from softlookup.window.local_m import LocalM
 from softlookup.window.local_p import LocalP
-from softlookup.window.whole import Global
+from softlookup.window.unrestricted import Global
 
 B, T, S, Q, K = 3, 5, 7, 11, 13
 LENGTHS = (7, 3, 0)

@@ -19,13 +19,13 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from hydra_plugins.softlookup_launcher import _queue
 from hydra_plugins.softlookup_launcher._queue import Run
-from softlookup import durable
-from softlookup.board import Board
 from softlookup.errors import Stopped, UserError
-from softlookup.record import RunFolder, object_at
-from softlookup.stop import Stop
-from softlookup.timing import Order, report
-from softlookup.worker import ONE_THREAD, talk_to
+from softlookup.runs.run_folder import RunFolder, object_at
+from softlookup.sweep.progress_table import Board
+from softlookup.sweep.worker import ONE_THREAD, talk_to
+from softlookup.system import atomic_files
+from softlookup.system.signals import Stop
+from softlookup.timing.plan import Order, report
 
 _JOBS = "jobs.json"  # beside what submitit keeps: the folder of the run of each job
 _TIMING = "timing"  # a folder in there: what submitit keeps of the job that times
@@ -52,7 +52,7 @@ class Clock(submitit.helpers.Checkpointable):
     """Time a step of each variant, in a job of its own."""
 
     def __call__(self, order: Order) -> None:
-        from softlookup.stopwatch import record
+        from softlookup.timing.stopwatch import record
 
         record(order, lambda share: print(f"{share:.0%}", flush=True))
 
@@ -151,7 +151,7 @@ class Cluster:
                 raise UserError(f"Slurm takes no job: {' '.join(str(error).split())}") from error
             jobs |= {job.job_id: run for job, run in zip(made, array, strict=True)}
             named = waiting | {job_id: folder.path for job_id, (folder, _) in jobs.items()}
-            durable.write(self.folder / _JOBS, json.dumps(named, default=str).encode())
+            atomic_files.write(self.folder / _JOBS, json.dumps(named, default=str).encode())
 
     def _executor(self, arrays: int, folder: Path) -> submitit.AutoExecutor:
         """Make the executor for Slurm, its files in `folder`; each of so many arrays has its share of the jobs that

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from softlookup.config import groups, resolve, with_data
+from softlookup.config.resolve import groups, resolve, with_data
 from softlookup.errors import UserError
 
 # Hydra's node holds what was chosen, the same for all jobs that share a base, and more, which is not.

@@ -14,9 +14,9 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf import DictConfig
 
 from hydra_plugins.softlookup_launcher._jobs import Job, compose
-from softlookup.config import explain
+from softlookup.config.resolve import explain
 from softlookup.errors import Stopped, UserError, typed
-from softlookup.timing import Order
+from softlookup.timing.plan import Order
 
 UNASKED = 1000  # runs that a sweep may have without being asked whether it is meant
 _ENOUGH = 100  # finished runs that are timed for an estimate
@@ -59,7 +59,7 @@ def launch(
 def _confirm(master: DictConfig, count: int, workers: int) -> None:
     if count <= UNASKED or master.get("confirm") is True:
         return
-    from softlookup.board import duration
+    from softlookup.sweep.progress_table import duration
 
     seconds = list(_timed(Path(master.runs_dir) / master.experiment_name))
     if seconds:
@@ -84,7 +84,7 @@ def _timed(experiment: Path) -> Iterator[float]:
 
 def _tell_equals(configs: Sequence[dict[str, Any]]) -> None:
     """Say where several combinations are one run, since what they differ in is used by none of its parts."""
-    from softlookup.identity import run_id
+    from softlookup.runs.run_id import run_id
 
     runs = len({run_id(config) for config in configs})
     if runs < len(configs):
@@ -94,7 +94,7 @@ def _tell_equals(configs: Sequence[dict[str, Any]]) -> None:
 @contextmanager
 def _alone(configs: Sequence[dict[str, Any]]) -> Iterator[None]:
     """Hold every experiment of the sweep: another sweep of it has to wait."""
-    from softlookup.lock import hold
+    from softlookup.system.lock import hold
 
     folders = {Path(config["runs_dir"]).absolute() / config["experiment_name"] for config in configs}
     with ExitStack() as held:
@@ -105,8 +105,8 @@ def _alone(configs: Sequence[dict[str, Any]]) -> Iterator[None]:
 
 def _plan(jobs: Sequence[Job]) -> None:
     """Write the plan of each experiment. Sweeps without an experiment file write none: all that is run counts."""
-    from softlookup.identity import run_id
-    from softlookup.plan import write_plan
+    from softlookup.runs.experiment_plan import write_plan
+    from softlookup.runs.run_id import run_id
 
     experiments: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for config in (job.config for job in jobs if job.planned):
@@ -121,7 +121,7 @@ def _time(
     configs: Sequence[dict[str, Any]], clock: Callable[[Order], None], machine: dict[str, Any] | None
 ) -> Stopped | None:
     """Have timed what is to be timed; the signal that ended it, if one did: what the runs came to is still told."""
-    from softlookup.timing import due
+    from softlookup.timing.plan import due
 
     experiments: dict[Path, list[dict[str, Any]]] = {}
     for config in configs:
@@ -143,11 +143,12 @@ def _report(experiments: set[tuple[str, str]]) -> None:
 
     What cannot be read or written is told in one line: it changes nothing about how the runs ended.
     """
-    from softlookup import page, report, results
+    from softlookup.analysis import load, terminal_report
+    from softlookup.dashboard import page
 
     for runs_dir, name in sorted(experiments):
         with _told("report"):
-            report.compare(results.read(Path(runs_dir), name))
+            terminal_report.compare(load.read(Path(runs_dir), name))
     for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
         with _told("report"):
             print(f"dashboard  {typed(page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html'))}")

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from softlookup.board import Board, Ended
 from softlookup.errors import UserError
-from softlookup.record import RunFolder, State
+from softlookup.runs.run_folder import RunFolder, State
+from softlookup.sweep.progress_table import Board, Ended
 
 _TICK = 5.0  # seconds between two questions to Slurm: one question for all jobs, whatever their number
 _ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
@@ -86,7 +86,7 @@ def conclude(folder: RunFolder, job_id: str, slurm: str) -> tuple[State, str | N
 
     A run that is killed says nothing: it stays queued or running in its folder.
     """
-    from softlookup import lock
+    from softlookup.system import lock
 
     freshen(folder.path)
     state, reason = folder.state(), folder.reason()

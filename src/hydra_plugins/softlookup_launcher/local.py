@@ -1,4 +1,4 @@
-"""What Hydra's -m does here: it composes every job, then hands all of them to `softlookup.sweep`."""
+"""What Hydra's -m does here: it composes every job, then hands all of them to `softlookup.sweep.scheduler`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
         """Raises UserError for a mistake in the config of any job, before the first one starts."""
         from hydra_plugins.softlookup_launcher._launch import launch
-        from softlookup import provenance, timing
-        from softlookup.sweep import Sweep, cores
+        from softlookup.runs import provenance
+        from softlookup.sweep.scheduler import Sweep, cores
+        from softlookup.timing import plan
 
         workers = self.config.workers or cores(self.config.threads)
         return launch(
@@ -41,6 +42,6 @@ class LocalLauncher(Launcher):
             job_overrides,
             workers,
             lambda configs: Sweep(configs, configs[0]["workers"]).run(),
-            timing.here,
+            plan.here,
             provenance.machine(),
         )

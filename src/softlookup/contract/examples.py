@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softlookup.pharaoh import Gold
+from softlookup.text.pharaoh import Gold
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from softlookup.contract.examples import Example
-from softlookup.languages import Splitting
-from softlookup.vocabulary import Vocabulary
+from softlookup.text.languages import Splitting
+from softlookup.text.vocabulary import Vocabulary
 
 
 class Examples(Iterator[Example], ABC):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Widths
-from softlookup.vocabulary import PAD
+from softlookup.text.vocabulary import PAD
 
 
 class Bahdanau(Decoder):

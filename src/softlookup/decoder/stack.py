@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Reading, Widths
 from softlookup.errors import UserError
-from softlookup.vocabulary import PAD
+from softlookup.text.vocabulary import PAD
 
 
 class StackedDecoder(Decoder):

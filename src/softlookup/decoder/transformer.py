@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Widths
 from softlookup.errors import UserError
-from softlookup.positions import sinusoids
-from softlookup.self_attention import FeedForward, SelfAttention, Sublayers, embedding
-from softlookup.vocabulary import PAD
+from softlookup.layers.positional_encoding import sinusoids
+from softlookup.layers.self_attention import FeedForward, SelfAttention, Sublayers, embedding
+from softlookup.text.vocabulary import PAD
 
 
 @dataclass(frozen=True)

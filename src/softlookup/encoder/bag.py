@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Encoder
-from softlookup.positions import sinusoids
-from softlookup.vocabulary import PAD
+from softlookup.layers.positional_encoding import sinusoids
+from softlookup.text.vocabulary import PAD
 
 
 class Bag(Encoder):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from softlookup.contract import Encoder
 from softlookup.encoder.order import backwards
-from softlookup.vocabulary import PAD
+from softlookup.text.vocabulary import PAD
 
 
 class GatedEncoder(Encoder):

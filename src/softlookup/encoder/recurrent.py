@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from softlookup.contract import Annotations, Encoder
-from softlookup.vocabulary import PAD
+from softlookup.text.vocabulary import PAD
 
 
 class RecurrentEncoder(Encoder):

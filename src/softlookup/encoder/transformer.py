@@ -5,9 +5,9 @@ import math
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Encoder
-from softlookup.positions import sinusoids
-from softlookup.self_attention import FeedForward, SelfAttention, Sublayers, embedding
-from softlookup.vocabulary import PAD
+from softlookup.layers.positional_encoding import sinusoids
+from softlookup.layers.self_attention import FeedForward, SelfAttention, Sublayers, embedding
+from softlookup.text.vocabulary import PAD
 
 
 class Layer(nn.Module):

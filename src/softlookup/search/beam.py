@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from softlookup.errors import UserError
+from softlookup.model.seq2seq import Seq2Seq
 from softlookup.search.endings import Endings, Step
 from softlookup.search.search import Hypothesis, Search, log_normalizer
-from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import BOS, EOS
+from softlookup.text.vocabulary import BOS, EOS
 
 # What a source position counts as that no weight has touched: its logarithm keeps scores finite.
 UNTOUCHED = 1e-9

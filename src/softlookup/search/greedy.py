@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from softlookup.model.seq2seq import Seq2Seq
 from softlookup.search.search import Hypothesis, Search, log_normalizer
-from softlookup.seq2seq import Seq2Seq
-from softlookup.vocabulary import BOS, EOS
+from softlookup.text.vocabulary import BOS, EOS
 
 
 class Greedy(Search):

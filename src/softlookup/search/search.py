@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from softlookup.seq2seq import Seq2Seq
+from softlookup.model.seq2seq import Seq2Seq
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from softlookup.contract import Segmentation
-from softlookup.vocabulary import Vocabulary, restored
+from softlookup.text.vocabulary import Vocabulary, restored
 
 
 class Kept(Segmentation):

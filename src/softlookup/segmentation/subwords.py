@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from softlookup import cache
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
-from softlookup.form import Form
-from softlookup.vocabulary import SPECIALS, SubwordVocabulary
+from softlookup.system import content_cache
+from softlookup.text.normalize_line import Form
+from softlookup.text.vocabulary import SPECIALS, SubwordVocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -86,7 +86,7 @@ class Subwords(Segmentation):
         for line in lines():
             content = line.encode()
             digest.update(b"%d:" % len(content) + content)
-        model = cache.kept(f"segmentation/{digest.hexdigest()}.json", make)
+        model = content_cache.kept(f"segmentation/{digest.hexdigest()}.json", make)
         return SubwordVocabulary(model.decode(), form)
 
 

@@ -6,9 +6,9 @@ from sys import intern
 
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
-from softlookup.form import Form
-from softlookup.vocabulary import SPECIALS, WordVocabulary
-from softlookup.words import words
+from softlookup.text.normalize_line import Form
+from softlookup.text.tokenizer_13a import words
+from softlookup.text.vocabulary import SPECIALS, WordVocabulary
 
 
 class Word(Segmentation):

@@ -12,13 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from softlookup import cache
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
-from softlookup.languages import length, unit
+from softlookup.system import content_cache
 from softlookup.task.encoded import Encoded, Ids, write
 from softlookup.task.split import Pair, Split
-from softlookup.vocabulary import UNK, Vocabulary, restored
+from softlookup.text.languages import length, unit
+from softlookup.text.vocabulary import UNK, Vocabulary, restored
 
 _VERSION = 4  # another number makes all that is kept anew
 JUDGED = ("validation", "test")
@@ -60,7 +60,7 @@ def prepared(splits: dict[str, Split], segmentation: Segmentation, longest: int,
     }
     key |= {"version": _VERSION, **{package: version(package) for package in ("tokenizers", "sacrebleu")}}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    told, examples = cache.kept_file(
+    told, examples = content_cache.kept_file(
         f"text/{digest}.arrow", lambda path: _make(path, splits, segmentation, longest, concatenate), Encoded
     )
     source = restored(told["vocabularies"][0])

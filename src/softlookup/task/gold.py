@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from softlookup import lifting, pharaoh
 from softlookup.contract import Example, WordLinks
 from softlookup.errors import UserError
-from softlookup.pharaoh import Gold
-from softlookup.vocabulary import Vocabulary
+from softlookup.text import pharaoh, word_alignment
+from softlookup.text.pharaoh import Gold
+from softlookup.text.vocabulary import Vocabulary
 
 
 def linked(
@@ -20,7 +20,7 @@ def linked(
     files: tuple[str | None, str | None],
 ) -> list[Example]:
     """The examples of `pairs` of text with the links of two Pharaoh files, gold (task.alignment) and silver
-    (task.silver), of which either may be None. Links are between words as blanks cut them (`softlookup.lifting`).
+    (task.silver), of which either may be None. Links are between words as blanks cut them (`text.word_alignment`).
 
     Raises UserError for a file that cannot be read, with another number of lines, or with a link outside its pair.
     """
@@ -29,7 +29,7 @@ def linked(
     known = [None if file is None else _read(Path(file).expanduser(), pairs) for file in files]
     found = []
     for place, (example, pair) in enumerate(zip(examples, pairs, strict=True)):
-        source, target = (lifting.of_read(v, text) for v, text in zip(vocabularies, pair, strict=True))
+        source, target = (word_alignment.of_read(v, text) for v, text in zip(vocabularies, pair, strict=True))
         gold, silver = (None if rows is None else rows[place] for rows in known)
         found.append(replace(example, links=WordLinks(source, target, gold, silver)))
     return found
@@ -40,5 +40,7 @@ def _read(path: Path, pairs: Sequence[tuple[str, str]]) -> list[Gold]:
     if len(rows) != len(pairs):
         raise UserError(f"{path} has {len(rows)} lines, and the test set {len(pairs)} pairs; one line of links a pair")
     for number, (gold, (source, target)) in enumerate(zip(rows, pairs, strict=True), start=1):
-        pharaoh.check(gold, len(lifting.split(source)), len(lifting.split(target)), f"{path}, line {number}")
+        pharaoh.check(
+            gold, len(word_alignment.split(source)), len(word_alignment.split(target)), f"{path}, line {number}"
+        )
     return rows

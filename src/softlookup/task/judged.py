@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
-from softlookup.languages import CHARACTERS, WORDS, length, unit
 from softlookup.task.corpus import joined, tidied
 from softlookup.task.gold import linked
 from softlookup.task.split import Pair, Split
-from softlookup.vocabulary import Vocabulary
+from softlookup.text.languages import CHARACTERS, WORDS, length, unit
+from softlookup.text.vocabulary import Vocabulary
 
 FEWEST = 20  # test sentences in a bucket
 # Where buckets of single sentences end: of words, and of characters, which are as many more as a word has in Chinese.

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import IO
 
 from softlookup.errors import UserError
-from softlookup.stream import line_of
 from softlookup.task.split import Pair
+from softlookup.text.utf8_lines import line_of
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -7,14 +7,14 @@ import numpy as np
 
 from softlookup.contract import Example, Examples, Segmentation, Task
 from softlookup.errors import UserError
-from softlookup.languages import splitting, unit
 from softlookup.task import reading
 from softlookup.task.corpus import dropped, prepared
 from softlookup.task.judged import exam_set, joins, judged, overlong
 from softlookup.task.passes import Passes
 from softlookup.task.split import Split
-from softlookup.vocabulary import UNK
-from softlookup.words import forget
+from softlookup.text.languages import splitting, unit
+from softlookup.text.tokenizer_13a import forget
+from softlookup.text.vocabulary import UNK
 
 
 class Parallel(Task):

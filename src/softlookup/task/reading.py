@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from softlookup.errors import UserError
-from softlookup.languages import splitting
 from softlookup.task.folder import read_folder
 from softlookup.task.hub import DATASET, read_hub
 from softlookup.task.split import Split
+from softlookup.text.languages import splitting
 
 LINKS = ("alignment", "silver")
 

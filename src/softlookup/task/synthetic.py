@@ -15,8 +15,8 @@ import numpy as np
 
 from softlookup.contract import Example, Examples, Task
 from softlookup.errors import UserError
-from softlookup.languages import Splitting
-from softlookup.vocabulary import SPECIALS, Vocabulary
+from softlookup.text.languages import Splitting
+from softlookup.text.vocabulary import SPECIALS, Vocabulary
 
 Uniform = Callable[[], float]
 

@@ -1,0 +1,234 @@
+"""Run folders to tidy tables. Reads files only: no torch, nothing written.
+
+A **cell** is one planned run: a task, a variant and a seed. A **variant** is all that counts of a run but the seed:
+runs that differ in anything else are two variants, named by what tells them apart. A cell counts in means when its run
+is finished and planned; every other cell keeps its row, with the reason. Runs of another version of the code keep a
+row too, with a status of their own, and count nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from softlookup.analysis import step_timing
+from softlookup.analysis.variant_labels import DATA, Variant, labels
+from softlookup.errors import UserError
+from softlookup.runs import validated_files
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_id import DIGITS, VERSION
+from softlookup.runs.validated_files import BOUNDS, Alignment, BrokenError
+
+CELL = ["experiment", "task", "variant"]
+FOREIGN = ("older code", "newer code")
+STARTED = ("state.json", "result.json")  # a folder with one of them is a run
+
+
+def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
+    """One row for each cell under `runs_dir`, or of one experiment there, finished or not: planned cells, and runs that
+    no plan names.
+
+    Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings), data
+    (digests by name), fixed, seed, status, reason, planned, counted, early (patience ended it), longest (source length
+    of training), unit (of lengths), by_length and validations (lists of dicts), untimed (why its step was not timed),
+    folder, and one column for each metric, cost and timing, NaN where absent. A run with a broken file keeps its row,
+    and the reason names the file; one whose result is broken is missing. Raises UserError where there is no run at all,
+    or a plan that cannot be read.
+    """
+    chosen = [folder for folder in _folders(runs_dir) if experiment in (None, folder.name)]
+    cells = [cell for folder in chosen for cell in _experiment(folder)]
+    if not cells:
+        raise UserError(f"no runs in {runs_dir}: expected folders {runs_dir}/EXPERIMENT/RUN; type: make sweep")
+    metrics = sorted({name for cell in cells for name in cell["values"]})
+    rows = pd.DataFrame([{k: v for k, v in cell.items() if k != "values"} for cell in cells])
+    values = pd.DataFrame([cell["values"] for cell in cells], columns=metrics, dtype=float)
+    return pd.concat([rows, values], axis=1)
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders within a folder by name; none where it cannot be looked into."""
+    try:
+        return sorted(inside for inside in path.iterdir() if os.path.isdir(inside))
+    except OSError:
+        return []
+
+
+def _experiment(folder: Path) -> list[dict[str, Any]]:
+    planned = _planned(folder / "plan.json")
+    runs = [run for run in _folders(folder) if any(os.path.lexists(run / name) for name in STARTED)]
+    names = [*(planned or {}), *(run.name for run in runs if run.name not in (planned or {}))]
+    cells = [_cell(folder / name, planned) for name in names]
+    tasks: dict[tuple[str, str], dict[str, Variant]] = {}
+    for cell in cells:
+        made = Variant(cell["choices"], cell["settings"])
+        cell["task"] = str(made.choices.get("task", "unknown"))
+        cell["fixed"] = str(made.choices.get("attention", "")).startswith("fixed_")
+        place, key = _place(cell)
+        known = tasks.setdefault(place, {})
+        # One variant may have been asked for in several ways, with defaults told and untold.
+        known[key] = min(known.get(key, made), made, key=lambda way: (len(way.choices), repr(way.choices)))
+    named = {place: labels(known) for place, known in tasks.items()}
+    for cell in cells:
+        place, key = _place(cell)
+        cell["variant"] = named[place][key]
+        del cell["choices"]
+    step_timing.add(cells, folder / "timing.json")
+    return cells
+
+
+def _place(cell: dict[str, Any]) -> tuple[tuple[str, str], str]:
+    """Among which variants one is named, and as which of them; those of other code among themselves, by choices."""
+    foreign = cell["status"] if cell["status"] in FOREIGN else ""
+    return (cell["task"], foreign), cell["variant_key"] or repr(sorted(cell["choices"].items(), key=repr))
+
+
+def _planned(path: Path) -> dict[str, dict[str, Any]] | None:
+    """The planned cells by id; None where there is no plan, or one of another version of the code."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        cells = validated_files.plan(path)
+    except BrokenError as error:
+        raise UserError(f"{path} cannot be read ({error}): run the sweep again to write it, or delete it") from error
+    return None if cells is None else {cell["id"]: {**cell, "version": VERSION} for cell in cells}
+
+
+def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, Any]:
+    status, reason, result = _ended(folder)
+    in_plan = planned is None or folder.name in planned
+    known = (planned or {}).get(folder.name) or result or _config(folder)
+    foreign = _other_code((result or known).get("version", 0)) if known else ""
+    if foreign:
+        status, reason, result, in_plan = foreign, f"made by {foreign}: counts in no mean", {}, False
+        known = {"choices": known["choices"], "seed": known["seed"]}
+    validations, fault = validated_files.validations(folder / "metrics.jsonl") if result else ([], "")
+    early = result.get("ended") == "patience"
+    tokens = result.get("metrics", {}).get("train/tokens")
+    ended = f"ended by patience after {tokens:,} target tokens" if early and isinstance(tokens, int) else ""
+    said = ["" if in_plan or foreign else "not in the plan: not in the means", reason, ended, fault]
+    values = {**result.get("metrics", {}), **result.get("cost", {})}
+    settings = known.get("settings", {})
+    return {
+        "experiment": _text(folder.parent.name),
+        "id": _text(folder.name),
+        "choices": known.get("choices", {}),
+        "seed": known.get("seed", -1),
+        "variant_key": known.get("variant_key", ""),
+        "settings": settings,
+        "tuned": known.get("tuned", []),
+        "data": {name.removeprefix(DATA): str(settings[name])[:DIGITS] for name in settings if name.startswith(DATA)},
+        "status": status,
+        "reason": "; ".join(filter(None, said)),
+        "planned": in_plan,
+        "counted": in_plan and status == "finished",
+        "early": early,
+        "longest": result.get("longest") or np.nan,
+        "unit": result.get("length_unit", "tokens"),
+        "by_length": result.get("by_length", []),
+        "validations": validations,
+        "folder": folder,
+        "values": {name: value for name, value in values.items() if not isinstance(value, str)},
+    }
+
+
+def _other_code(version: object) -> str:
+    """The status of what another version of the code made; nothing for this one's."""
+    if version == VERSION:
+        return ""
+    newer = isinstance(version, int) and version > VERSION
+    return FOREIGN[newer]
+
+
+def _ended(folder: Path) -> tuple[str, str, dict[str, Any]]:
+    """Status, reason and result row of a run; the row is empty unless the run is finished."""
+    if not os.path.isdir(folder):
+        return "missing", "planned, never started", {}
+    state, reason = RunFolder(folder).status()
+    if state is None:
+        return "missing", "state.json is absent or cannot be read", {}
+    if state != "finished":
+        return state, _text(reason or ""), {}
+    try:
+        return state, _text(reason or ""), validated_files.result(folder / "result.json")
+    except BrokenError as error:
+        return "missing", str(error), {}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """What a run that did not finish, and that no plan names, was about."""
+    try:
+        return validated_files.config(folder / "config.yaml")
+    except BrokenError:
+        return {}
+
+
+def _text(told: object) -> str:
+    """Text that can be written anywhere: names of folders and reasons may hold bytes that are none."""
+    return str(told).encode("utf-8", "backslashreplace").decode()
+
+
+def by_length(rows: pd.DataFrame) -> pd.DataFrame:
+    """Counted runs by source length, long: the cell, seed, longest, low, high, count, length (the
+    middle of low and high), unit (of lengths), measure, value, band_low, band_high.
+
+    The last two are the bounds that the run itself gave for the value (`bleu_low` and `bleu_high` of `bleu`), NaN where
+    it gave none. A measure that is absent from a run (an alignment without weights) has no row.
+    """
+    found = []
+    for row in rows[rows["counted"]].to_dict("records"):
+        cell = [row[key] for key in (*CELL, "seed", "longest")]
+        for bucket in row["by_length"]:
+            place = [*cell, *(bucket[key] for key in BOUNDS), (bucket["low"] + bucket["high"]) / 2, row["unit"]]
+            bounds = {f"{name}_{end}" for name in bucket for end in ("low", "high")}
+            found += [
+                [*place, k, v, bucket.get(f"{k}_low"), bucket.get(f"{k}_high")]
+                for k, v in bucket.items()
+                if k not in BOUNDS and k not in bounds and v is not None
+            ]
+    columns = [*CELL, "seed", "longest", *BOUNDS, "length", "unit", "measure", "value", "band_low", "band_high"]
+    return pd.DataFrame(found, columns=columns).astype({"band_low": float, "band_high": float})
+
+
+def curves(rows: pd.DataFrame) -> pd.DataFrame:
+    """Validation and curriculum of every counted run, long: the cell, seed, step, tokens, measure, value.
+
+    The curriculum's length is kept where it changes, and at the end.
+    """
+    found = []
+    for row in rows[rows["counted"]].to_dict("records"):
+        cell = [row[key] for key in (*CELL, "seed")]
+        found += [[*cell, *point] for point in _points(row["validations"])]
+    return pd.DataFrame(found, columns=[*CELL, "seed", "step", "tokens", "measure", "value"])
+
+
+def _points(records: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    length, last = None, None
+    for logged in records:
+        at = (logged["step"], logged["tokens"])
+        for measure, value in logged.items():
+            if measure.startswith("validation/") and value is not None:
+                yield (*at, measure, value)
+        limit = logged.get("curriculum/length")
+        if limit is not None:
+            last = (*at, "curriculum/length", limit)
+            if limit != length:
+                length = limit
+                yield last
+    if last:
+        yield last
+
+
+def alignments(folder: Path) -> list[Alignment]:
+    """The examples kept by a run; none where it has no weights. Raises UserError for a file that cannot be read."""
+    path = folder / "alignments.npz"
+    if not os.path.lexists(path):
+        return []
+    try:
+        return validated_files.alignments(path)
+    except BrokenError as error:
+        raise UserError(f"{path.parent.name}: {error}") from error

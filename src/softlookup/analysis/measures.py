@@ -1,0 +1,23 @@
+"""Name the measures of a result row, and tell shares from numbers. No torch."""
+
+UP_TO = "up to the first difference"
+GOLD = ("alignment_accuracy", "gold_mass", "aer", "best_offset_accuracy")  # measures of weights against gold ones
+
+
+def percent(measure: str) -> bool:
+    """Whether a measure is a share between 0 and 1 (BLEU and chrF run to 100, entropy is in nats)."""
+    return any(word in measure for word in ("accuracy", "match", "mass", "aer", "area"))
+
+
+def title(measure: str) -> str:
+    """Name a metric as people say it: `test/forced/token_accuracy` → token accuracy (teacher forcing).
+
+    Of free decoding, what is compared with gold alignments is compared up to the first difference from the reference.
+    """
+    words = measure.removeprefix("test/").removeprefix("validation/")
+    forced = words.startswith(("forced/", "forced_"))
+    words = words.removeprefix("forced/").removeprefix("forced_").replace("_", " ")
+    words = words.replace("bleu", "BLEU").replace("chrf", "chrF").replace("aer", "AER")
+    if measure.rpartition("/")[2] in GOLD and not forced:
+        return f"{words} (free decoding, {UP_TO})"
+    return f"{words} (teacher forcing)" if forced else words

@@ -1,0 +1,156 @@
+"""Tables as people read them: cells of text, for the page and for the terminal. No torch."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from softlookup.analysis.load import FOREIGN
+from softlookup.analysis.measures import percent, title
+from softlookup.analysis.pairs import against_fixed
+from softlookup.analysis.statistics import QUALITY, SUMMARY, summary
+from softlookup.analysis.step_timing import COLUMNS, MEDIAN, RATIO
+from softlookup.errors import typed
+
+WALL = "cost/seconds_per_step"
+SHARED = "wall time, shared machine"
+TIMED = (*COLUMNS.values(), RATIO)
+MOST_FOLDERS = 4
+COSTS = {
+    "cost/peak_bytes": ("peak memory", 1e6, "MB"),
+    MEDIAN: ("step, timed alone (quartiles; × cheapest fixed context)", 1e-3, "ms"),
+    WALL: (f"step ({SHARED})", 1e-3, "ms"),
+    "cost/seconds": (f"whole run ({SHARED})", 1.0, "s"),
+    "cost/parameters": ("parameters", 1e3, "k"),
+}
+RUN_METRICS = (*(name for name in SUMMARY if name != MEDIAN), "cost/seconds", "cost/parameters")
+
+
+def heading(metric: str) -> str:
+    """A metric's name for a column."""
+    return COSTS[metric][0] if metric in COSTS else title(metric)
+
+
+def shown(metric: str, value: float, spread: float = math.nan) -> str:
+    """A value with its unit, and ± its spread where there is one. NaN is `absent`, never 0.
+
+    >>> shown("test/token_accuracy", 0.9312, 0.01)
+    '93.1 ± 1.0 %'
+    """
+    if math.isnan(value):
+        return "absent"
+    scale, unit = (0.01, " %") if percent(metric) else (1.0, "")
+    if metric in COSTS:
+        _, scale, name = COSTS[metric]
+        unit = f" {name}"
+    plus_minus = "" if math.isnan(spread) else f" ± {spread / scale:,.1f}"
+    return f"{value / scale:,.1f}{plus_minus}{unit}"
+
+
+def summary_table(rows: pd.DataFrame, metric: str = QUALITY) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows of text: by task and variant n of planned, mean ± standard deviation of each metric, and
+    the gain in `metric` over a fixed context that differs in nothing else (named; or why there is none), with its
+    sign-flip p and the smallest p that the design reaches.
+
+    A step's time is that of the step timed alone (median, quartiles, ratio to the cheapest fixed context); a wall time
+    of runs that may have shared a machine stands there only where no step was timed.
+    """
+    table = summary(rows, (*SUMMARY, *TIMED))
+    gains = against_fixed(rows, metric).set_index(["experiment", "task", "variant"])
+    metrics = [name for name in SUMMARY if name in table and table[name].notna().any()]
+    if MEDIAN in metrics:
+        metrics.remove(WALL)
+    columns = ["task", "variant", "seeds", *(heading(name) for name in metrics)]
+    columns += [f"{title(metric)} gain", "p", "smallest p"] if len(gains) else []
+    lines = []
+    for row in table.to_dict("records"):
+        seeds = f"{row['n']}" if row["n"] == row["planned"] else f"{row['n']} of {row['planned']}"
+        values = [_mean(name, row) if row["n"] else "–" for name in metrics]
+        place = (row["experiment"], row["task"], row["variant"])
+        gain = _gain(gains.loc[[place]].iloc[0], metric) if place in gains.index else [""] * 3
+        lines.append([row["task"], row["variant"], seeds, *values, *(gain if len(gains) else [])])
+    return columns, lines
+
+
+def _mean(name: str, row: dict[Any, Any]) -> str:
+    if name != MEDIAN or math.isnan(row[MEDIAN]):
+        return shown(name, row[name], row[f"{name}/std"])
+    _, scale, unit = COSTS[MEDIAN]
+    low, high = (row[COLUMNS[end]] / scale for end in ("q1", "q3"))
+    ratio = "" if math.isnan(row.get(RATIO, math.nan)) else f", × {row[RATIO]:.2f}"
+    return f"{row[MEDIAN] / scale:,.1f} {unit} ({low:,.1f} to {high:,.1f}){ratio}"
+
+
+def _gain(row: pd.Series, metric: str) -> list[str]:
+    if row["unpaired"]:
+        return [row["unpaired"], "", ""]
+    difference = f"{100 * row['difference']:+.1f} points" if percent(metric) else f"{row['difference']:+.2f}"
+    return [f"{difference} ({row['baseline']})", f"{row['p']:.2g}", f"{row['smallest_p']:.2g}"]
+
+
+def data_lines(rows: pd.DataFrame) -> list[str]:
+    """Name the data of each task by short digests: a line for each different data that its planned runs read."""
+    return [
+        f"{task}: {told} ({len(cells)} run{'s' if len(cells) > 1 else ''})"
+        for (task, told), cells in rows[rows["planned"]]
+        .assign(told=rows["data"].map(data_told))
+        .groupby(["task", "told"])
+        if told
+    ]
+
+
+def data_told(data: dict[str, str]) -> str:
+    """Digests of data in one line.
+
+    >>> data_told({"train": "1f9c2a0b57de", "test": "0a1b2c3d4e5f"})
+    'train 1f9c2a0b57de, test 0a1b2c3d4e5f'
+    """
+    return ", ".join(f"{name} {digest}" for name, digest in data.items())
+
+
+def other_code(rows: pd.DataFrame) -> list[str]:
+    """Say how many runs another version of the code made, and what to do about them; nothing where there are none."""
+    lines = []
+    for status in FOREIGN:
+        cells = rows[rows["status"] == status]
+        if len(cells):
+            folders = _folders_of(cells, rows)
+            what = "1 run was" if len(cells) == 1 else f"{len(cells)} runs were"
+            lines.append(
+                f"{what} made by {status}, whose figures mean something else: in no mean, compared with nothing. "
+                f"To have them anew: run the same sweep again. To delete them: rm -r {folders}"
+            )
+    return lines
+
+
+def _folders_of(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """What to delete: the whole experiment where all of it is to go, else folder by folder."""
+    found: list[str] = []
+    for experiment, own in cells.groupby("experiment"):
+        folders = [Path(folder) for folder in own["folder"]]
+        whole = len(own) == (rows["experiment"] == experiment).sum()
+        found += [typed(path) for path in ([folders[0].parent] if whole else folders)]
+    more = f" (and {len(found) - MOST_FOLDERS} more, with that status in the table of runs)"
+    return " ".join(found[:MOST_FOLDERS]) + (more if found[MOST_FOLDERS:] else "")
+
+
+def runs_table(rows: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, object]]]]:
+    """Return columns and rows of (text, value to sort by): every cell with its status, reason and data, unfinished ones
+    first."""
+    metrics = [name for name in RUN_METRICS if name in rows and rows[name].notna().any()]
+    words = ["status", *(["reason"] if rows["reason"].any() else []), "task", "variant"]
+    known = rows["data"].map(bool).any()
+    columns = [*words, "seed", *(heading(name) for name in metrics), *(["data"] if known else []), "run"]
+    lines = []
+    for row in rows.sort_values("counted", kind="stable").to_dict("records"):
+        cells: list[tuple[str, object]] = [(str(row[key]), str(row[key])) for key in words]
+        cells.append((str(row["seed"]), int(row["seed"])) if row["seed"] >= 0 else ("unknown", None))
+        for name in metrics:
+            text = shown(name, row[name]) if row["status"] == "finished" else "–"
+            cells.append((text, None if math.isnan(row[name]) else row[name]))
+        told = data_told(row["data"])
+        lines.append([*cells, *([(told, told)] if known else []), (row["id"], row["id"])])
+    return columns, lines

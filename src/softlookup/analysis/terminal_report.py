@@ -1,0 +1,113 @@
+"""What a person sees at the end of one run: a short table, an alignment, and what to type next."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from softlookup.analysis.measures import UP_TO
+from softlookup.analysis.tables import SHARED, data_lines, data_told, other_code, summary_table
+from softlookup.analysis.tables import shown as with_unit
+from softlookup.errors import typed
+
+_SHADES = " ░▒▓█"
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "absent" if value is None else format(value, form)
+
+
+def _by_length(rows: list[dict[str, Any]], unit: str) -> Table:
+    names = ("token_accuracy", "exact_match", "forced/alignment_accuracy")
+    columns = (f"source length ({unit})", "token accuracy", "exact match", "alignment, forced", "BLEU lowercased")
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        span = str(row["low"]) if row["low"] == row["high"] else f"{row['low']}–{row['high']}"
+        cells = [_figure(row[name], ".1%") for name in names]
+        table.add_row(span, *cells, _figure(row["bleu_lowercased"], ".1f"))
+    return table
+
+
+def _summary(row: dict[str, Any]) -> Table:
+    metrics, cost = row["metrics"], row["cost"]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    quality = [
+        ("token accuracy", _figure(metrics["test/token_accuracy"], ".1%")),
+        ("… forced", _figure(metrics["test/forced/token_accuracy"], ".1%")),
+        ("exact match", _figure(metrics["test/exact_match"], ".1%")),
+        ("BLEU lowercased", _figure(metrics["test/bleu_lowercased"], ".1f")),
+    ]
+    alignment = [
+        ("accuracy, forced", _figure(metrics["test/forced/alignment_accuracy"], ".1%")),
+        (f"… free, {UP_TO}", _figure(metrics["test/alignment_accuracy"], ".1%")),
+        ("gold mass, forced", _figure(metrics["test/forced/gold_mass"], ".1%")),
+        ("AER, forced", _figure(metrics["test/forced/aer"], ".2f")),
+    ]
+    price = [
+        ("parameters", f"{cost['cost/parameters']:,}"),
+        ("peak of a step", with_unit("cost/peak_bytes", cost["cost/peak_bytes"])),
+        ("tokens/s *", f"{cost['cost/tokens_per_second']:,.0f}"),
+        ("seconds *", f"{cost['cost/seconds']:.0f}"),
+    ]
+    table.add_row("[bold]quality", "", "[bold]alignment", "", "[bold]cost", "")
+    for one, two, three in zip(quality, alignment, price, strict=True):
+        table.add_row(*one, *two, *three)
+    return table
+
+
+def picture(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
+    """Weights (T, S) as shaded cells: a target token per row, the source along the top, darker is heavier.
+
+    Of a target that went on without end, the rows are drawn that a right one could fill.
+    """
+    target = target[: 2 * len(source)]
+    width = max(map(len, target))
+    wide = max(1, min(6, 100 // max(1, len(source)) - 1))
+    lines = [" " * (width + 1) + " ".join(token[:wide].center(wide) for token in source)]
+    for token, row in zip(target, weights, strict=False):
+        shades = (_SHADES[min(len(_SHADES) - 1, int(weight * len(_SHADES)))] for weight in row)
+        lines.append(token.rjust(width) + " " + " ".join(shade * wide for shade in shades))
+    return Text("\n".join(lines), no_wrap=True)
+
+
+def compare(rows: pd.DataFrame) -> None:
+    """Print every variant's mean ± standard deviation over seeds, and its gain over a fixed context equal in all else;
+    then the data, and how many runs of other code there are."""
+    columns, lines = summary_table(rows)
+    table = Table(*columns, box=None, pad_edge=False)
+    for line in lines:
+        table.add_row(*(cell.replace(" ± ", "±") for cell in line))
+    # Wider than a narrow terminal rather than broken into pieces within it.
+    console = Console(width=max(150, Console().width), highlight=False, soft_wrap=True)
+    console.print(table)
+    for told in [*(f"data  {line}" for line in data_lines(rows)), *other_code(rows)]:
+        console.print(Text(told))
+
+
+def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
+    """Print the result row of one run; `shown` is the folder as the person would type it."""
+    console = Console()
+    parts: list[Any] = [_summary(row), Text(f"* {SHARED}: ranks nothing", style="dim"), Text()]
+    parts.append(_by_length(row["by_length"], row.get("length_unit", "tokens")))
+    if row.get("data"):
+        parts += [Text(), Text(f"data  {data_told(row['data'])}")]
+    arrays = folder / "alignments.npz"
+    choices = row["choices"]
+    if arrays.exists():
+        with np.load(arrays, allow_pickle=False) as stored:
+            drawn = picture(stored["weights_0"], list(stored["source_0"]), list(stored["target_0"]))
+        parts += [Text(), drawn]
+    else:
+        parts += [Text(), Text(f"{choices['attention']} reads one fixed context: there is no alignment to draw")]
+    console.print(Panel(Group(*parts), title=row["id"], expand=False))
+    other = "general" if choices["attention"] != "general" else "fixed_final"
+    console.print(f"run      {typed(shown)}", soft_wrap=True, highlight=False)
+    if (folder / "alignment.png").exists():
+        console.print(f"picture  {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
+    console.print(f"next     the same command with attention={other}", soft_wrap=True, highlight=False)
+    console.print("         make dashboard (all runs side by side), make sweep (the main comparison)", soft_wrap=True)

@@ -1,0 +1,176 @@
+"""What the files of conf/ offer, and that they hold choices and nothing else. Read before Hydra reads them.
+
+Hydra builds what its own node names (callbacks, launcher, sweeper, logging handlers), before any run starts, from
+whatever file is composed. Here it may name the launchers and sweepers of two plugins, and a few plain values.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from softlookup.errors import UserError, nearest, told
+
+CONF = Path(__file__).parents[3] / "conf"
+GLOBAL = "# @package _global_"
+# Folders whose files set the choices of other groups.
+PRESETS = ("paper", "experiment")
+# Keys that values are taken from while a config is composed; none of them is in the config of a run.
+SCAFFOLDING = frozenset({"tuned", "size", "sizes", "published", *PRESETS})
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# What may stand in Hydra's node, of files and of the command line alike; below the last two any plain value.
+_HYDRA = ("mode", "output_subdir", "job.chdir", "run.dir", "sweep.dir", "sweep.subdir", "sweeper.max_batch_size")
+_HYDRA_BELOW = ("sweeper.params", "launcher")
+_PLUGIN = re.compile(r"hydra_plugins\.(softlookup_launcher|hydra_submitit_launcher)\.[\w.]+")
+_OURS = re.compile(r"softlookup\.[\w.]+")
+_INNERMOST = re.compile(r"\$\{(hydra:)?[\w./-]+\}")
+_ENTRY = re.compile(r"((override|optional) )*/?\w+(/\w+)*")
+_NAME = re.compile(r"[\w-]+")
+# What Hydra takes for an order how to build, and not for an argument.
+ORDERS = frozenset({"_target_", "_args_", "_recursive_", "_convert_"})
+
+
+def groups() -> dict[str, list[str]]:
+    """Every group of choices, and what it offers."""
+    found = {}
+    for folder in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
+        files = sorted(folder.glob("*.yaml"))
+        if folder.name in PRESETS:  # files of other programs may lie there too
+            files = [file for file in files if file.read_bytes().startswith(GLOBAL.encode())]
+        found[folder.name] = [file.stem for file in files]
+    return found
+
+
+def launchers() -> list[str]:
+    """What hydra/launcher= offers: ours, and Hydra's own that runs one job after the other."""
+    return sorted({"basic", *(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))})
+
+
+def no_such_key(path: str) -> UserError:
+    """Names the choices of the group that do have the key, or the nearest keys of any of them."""
+    group, _, key = path.partition(".")
+    files = (CONF / group).glob("*.yaml")
+    has = {file.stem: set(_keys(yaml.load(file.read_bytes(), _LOADER) or {})) for file in files}
+    others = sorted(choice for choice, keys in has.items() if key in keys)
+    if others:
+        return UserError(
+            f"{told(path)}: the chosen {group} has no such key; {', '.join(others)} {'do' if others[1:] else 'does'}, "
+            f"as in {group}={others[0]}"
+        )
+    keys = set().union(*has.values())
+    return UserError(f"{told(path)}: no such key; {nearest(key, keys) if keys else f'{told(group)} takes no keys'}")
+
+
+def keys_of(group: str) -> set[str]:
+    """Every key that a choice of a group has, as in score.width; none of a group that is not there."""
+    return {key for file in (CONF / group).glob("*.yaml") for key in _keys(yaml.load(file.read_bytes(), _LOADER) or {})}
+
+
+def _keys(content: dict[str, Any]) -> Iterator[str]:
+    """Every key of a choice that can be changed, as in score.width."""
+    for key, value in content.items():
+        if not key.startswith("_"):
+            yield key
+            if isinstance(value, dict):
+                yield from (f"{key}.{below}" for below in _keys(value))
+
+
+def check_files() -> None:
+    """Raises UserError for the first file below conf/ that asks Hydra for more than choices and plain values."""
+    for file in sorted(path for folder in (CONF, *CONF.iterdir()) for path in _files(folder, folder != CONF)):
+        status = file.stat()
+        _check_file(file, status.st_mtime_ns, status.st_size)
+
+
+def _files(folder: Path, deep: bool) -> Iterator[Path]:
+    # conf/experiment is a link, which a search from above it would not follow.
+    return folder.rglob("*.yaml") if deep else folder.glob("*.yaml")
+
+
+@lru_cache(maxsize=1024)
+def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - they tell one content from the next
+    place = file.relative_to(CONF)
+    name = f"conf/{place.as_posix()}"
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = yaml.load(text, _LOADER)
+    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{name}: {told(' '.join(str(error).split()))}") from error
+    preset = place.parts[0] in PRESETS
+    group = "" if preset else ".".join(place.parts[:-1])
+    for line in text.splitlines():
+        if re.match(r"\s*#\s*@", line) and not (line.strip() == GLOBAL and preset):
+            raise UserError(f"{name}: {told(line.strip())}: a file of {group or 'conf'} stays in its own place")
+    if content is None:
+        return
+    if not isinstance(content, dict):
+        raise UserError(f"{name}: expected keys with values, got {type(content).__name__}")
+    _check_defaults(name, content.pop("defaults", []))
+    for path, value in leaves(content, group):
+        check_leaf(f"{name}: {told(path)}={told(value)}", path, value)
+
+
+def _check_defaults(name: str, defaults: Any) -> None:
+    """Names of files of conf/ alone: a path would leave the folder, a package would leave the file's place."""
+    for entry in defaults if isinstance(defaults, list) else [None]:
+        if isinstance(entry, dict) and len(entry) == 1:
+            ((group, chosen),) = entry.items()
+            names = [each for each in (chosen if isinstance(chosen, list) else [chosen]) if each is not None]
+        else:  # the name of a file beside this one
+            group, names = "_", [entry]
+        plain = all(isinstance(each, str) and _NAME.fullmatch(each) for each in names)
+        if not plain or not (isinstance(group, str) and _ENTRY.fullmatch(group)):
+            raise UserError(f"{name}: defaults: {told(entry)}: expected the names of choices, as in - task: copy")
+
+
+def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every value that holds no others, with its dotted path; that of a list's items ends in `[]`."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from leaves(below, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and value:
+        for item in value:
+            yield from leaves(item, f"{path}[]")
+    else:
+        yield path, value
+
+
+def check_leaf(given: str, path: str, value: Any) -> None:
+    """One value of a file or of the command line, as it was `given`. What is built by us, `config.resolve` checks.
+
+    Raises UserError for a key of Hydra's own node that could run something, for a `_target_` that is not ours, and
+    for an interpolation that does more than refer.
+    """
+    if re.match(r"hydra\b", path):
+        _check_hydra(given, path.removeprefix("hydra."), value)
+    elif path.endswith("_target_") and not _OURS.fullmatch(str(value)):
+        raise UserError(f"{given}: only what softlookup itself defines can be built")
+    if isinstance(value, str):
+        check_interpolations(given, value)
+
+
+def _check_hydra(given: str, path: str, value: Any) -> None:
+    if path in ("launcher._target_", "sweeper._target_") and _PLUGIN.fullmatch(str(value)):
+        return
+    known = path in _HYDRA or any(path.startswith(f"{node}.") for node in _HYDRA_BELOW)
+    known = known or (path == "sweeper.params" and value is None)
+    # Every key of the sweeper's params becomes an override of each job.
+    plain = re.fullmatch(r"[\w.\[\]]+", path) and not {"hydra", *ORDERS} & set(re.split(r"[.\[]", path))
+    if not (known and plain):
+        raise UserError(
+            f"{given}: Hydra would act on this by itself; of its own keys, those of hydra.launcher and "
+            f"hydra.sweeper.params can be set, but none that name what is built"
+        )
+
+
+def check_interpolations(given: str, text: str) -> None:
+    """`${key}` and `${hydra:key}` refer; anything else, such as ${oc.env:…} and ${oc.decode:…}, computes."""
+    rest, found = text, 1
+    while found:
+        rest, found = _INNERMOST.subn("x", rest)
+    if "${" in rest:
+        raise UserError(f"{given}: a config refers to its own keys alone, as in ${{seed}}")

@@ -1,0 +1,184 @@
+"""The words of a command line: flags and key=value. Mistakes are found here, before Hydra reads a file."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+from softlookup.config.catalog import (
+    SCAFFOLDING,
+    check_files,
+    check_interpolations,
+    check_leaf,
+    groups,
+    launchers,
+    leaves,
+)
+from softlookup.config.settings import SETTINGS, settled
+from softlookup.errors import UserError, nearest, told, typed
+
+# The flags of Hydra that stay, by their short names too. Those that would read configs from elsewhere, or objects
+# from a file, are not among them.
+_SHORT = {"-m": "--multirun", "-c": "--cfg", "-p": "--package", "-h": "--help"}
+_FLAGS = ("--multirun", "--cfg", "--package", "--resolve", "--help", "--hydra-help")
+_SHOWN = ("job", "hydra", "all")
+BOOKKEEPING = SCAFFOLDING | {"choices"}
+# Keys whose values are places in the file system, or names of files: all that a shell passes as one word is one.
+PATHS = ("runs_dir", "init_from", "continue_from", "task.path", "task.alignment", "task.silver")
+_NAMES = ("task.train", "task.validation", "task.test")
+_FUNCTION = re.compile(r"\w+\(.*\)")  # choice(A,B) and the like, which Hydra expands
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The flags (each with its value behind it) and the overrides, wherever they stand, as Hydra reads them: paths are
+    quoted. Raises UserError."""
+    flags: dict[str, str | None] = {}
+    overrides: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        word, equals, value = argument.partition("=")
+        flag = _SHORT.get(word, word)
+        if flag not in _FLAGS:
+            raise UserError(f"{told(argument)}: no such flag; {nearest(flag, _FLAGS)}")
+        takes = flag in ("--cfg", "--package")
+        if equals and not takes:
+            raise UserError(f"{told(argument)}: {flag} takes no value")
+        flags[flag] = None if not takes else value if equals else next(rest, "")
+    _check_flags(flags)
+    several = "--multirun" in flags or any(word.lstrip("+").startswith("experiment=") for word in overrides)
+    words = [word for flag, value in flags.items() for word in (flag, value) if word is not None]
+    return words, [_quoted(override, several) for override in overrides]
+
+
+def _quoted(override: str, several: bool) -> str:
+    """A path in Hydra's quotes, with ~ as the home folder. Of `several` runs a comma stands between two paths, unless
+    the whole is one that exists. What is null, quoted already, or a function of Hydra's stays."""
+    key, equals, value = override.partition("=")
+    there = os.path.lexists(os.path.expanduser(value))
+    if key.lstrip("+") not in (*PATHS, *_NAMES) or value.lower() in ("", "null"):
+        return override
+    if value[0] in "'\"" and not there:
+        return override
+    pieces = [value]
+    if several and not there:
+        if _FUNCTION.fullmatch(value):
+            return override
+        parts = [part.strip() for part in value.split(",")]
+        pieces = parts if all(parts) else pieces
+    quoted = (QuotedString(os.path.expanduser(piece), Quote.single).with_quotes() for piece in pieces)
+    return f"{key}{equals}{','.join(quoted)}"
+
+
+def _check_flags(flags: dict[str, str | None]) -> None:
+    shown = flags.get("--cfg")
+    if shown is not None and shown not in _SHOWN:
+        raise UserError(f"--cfg {told(shown)}: expected what to show; valid: {', '.join(_SHOWN)}")
+    if shown is not None and "--multirun" in flags:
+        raise UserError("--cfg shows the config of one run; leave -m out")
+    if shown is None and ("--resolve" in flags or "--package" in flags):
+        raise UserError("--resolve and --package say how --cfg shows a config; give --cfg job with them")
+
+
+def check_overrides(arguments: Sequence[str]) -> None:
+    """Refuse a mistyped flag, choice or key of the command line, with the nearest valid ones, and files in conf/ that
+    would have Hydra run something.
+
+    Raises UserError. Keys below a group (`attention.heads`) are checked by `resolve` against what is built from them.
+    """
+    flags, overrides = split(arguments)
+    check_files()
+    offered = groups()
+    asked = list(parsed(overrides))
+    several = "--multirun" in flags or any(override.key_or_group == "experiment" for _, override in asked)
+    for given, override in asked:
+        _check_key(given, override, offered)
+        check_interpolations(given, str(override.input_line))
+        if override.is_sweep_override() and not several:
+            raise UserError(f"{given} asks for several runs; add -m, as in: python src/train.py -m {typed(given)}")
+
+
+def _check_key(given: str, override: Override, offered: dict[str, list[str]]) -> None:
+    name = override.key_or_group
+    head = re.split(r"[./]", name)[0]
+    if override.package is not None:
+        raise UserError(f"{given}: every group has one place; write {name}=CHOICE without @{told(override.package)}")
+    if head == "hydra":
+        _check_hydra(given, override)
+        return
+    if head == "choices":
+        raise UserError(f"{given}: choices only tells what was chosen; choose as in attention=additive")
+    if head not in offered and head not in SETTINGS and head not in BOOKKEEPING:
+        raise UserError(f"{given}: no choice or key is named {head!r}; {nearest(head, [*offered, *SETTINGS])}")
+    if override.is_delete():
+        raise UserError(f"{given}: nothing can be left out; write {name}=VALUE to change it")
+    if name in offered:
+        for choice in _choices(override):
+            if choice not in offered[name]:
+                raise UserError(f"{given}: {name} has no choice {told(choice)!r}; {nearest(choice, offered[name])}")
+
+
+def _check_hydra(given: str, override: Override) -> None:
+    """A launcher by its name, and plain values of what Hydra may be told."""
+    name = override.key_or_group
+    if name == "hydra/launcher" and not override.is_delete():
+        for choice in _choices(override):
+            if choice not in launchers():
+                raise UserError(f"{given}: {name} has no choice {told(choice)!r}; {nearest(choice, launchers())}")
+        return
+    if "/" in name or override.is_delete() or override.is_sweep_override() or name.endswith("_target_"):
+        raise UserError(f"{given}: of Hydra's own parts only the launcher can be chosen: hydra/launcher=NAME")
+    for path, value in leaves(override.value(), name):
+        check_leaf(given, path, value)
+
+
+def parsed(arguments: Sequence[str]) -> Iterator[tuple[str, Override]]:
+    """Each override with the text to name it by. Raises UserError for one that is not key=value."""
+    parser = OverridesParser.create()
+    for argument in arguments:
+        try:
+            yield told(argument), parser.parse_override(argument)
+        # A number of more digits than Python reads, brackets deeper than it follows.
+        except (HydraException, ValueError, RecursionError) as error:
+            raise UserError(f"{told(argument)}: expected key=value, as in attention=additive or seed=2") from error
+
+
+def _choices(override: Override) -> list[str]:
+    """The words that an override picks from a group; globs and ranges, which only Hydra can expand, are left to it."""
+    value = override.value()
+    if override.is_sweep_override() and not isinstance(value, ChoiceSweep):
+        return []
+    options: list[Any] = (value.list or []) if isinstance(value, ChoiceSweep) else [value]
+    words = (option.text if isinstance(option, QuotedString) else option for option in options)
+    return ["null" if word is None else str(word) for word in words]
+
+
+def value_of(key: str, text: str) -> Any:
+    """Parse the value of key=text by the grammar that all command lines share. Raises UserError for none, and for
+    several."""
+    ((given, override),) = parsed([f"{key}={text}"])
+    if override.is_sweep_override():
+        raise UserError(f"{given}: expected one value")
+    return override.value()
+
+
+def whole(key: str, text: str, least: int, most: int) -> int:
+    """The whole number of key=text, also where it is written as 1e3. Raises UserError for another value."""
+    value = settled(value_of(key, text), int)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise UserError(f"{key}={told(text)}: expected a whole number from {least:,} to {most:,}")
+    return value
+
+
+def truth(key: str, text: str) -> bool:
+    """Parse key=text as true or false. Raises UserError for another value."""
+    value = value_of(key, text)
+    if not isinstance(value, bool):
+        raise UserError(f"{key}={told(text)}: expected true or false")
+    return value

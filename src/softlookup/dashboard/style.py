@@ -1,0 +1,70 @@
+"""How variants look wherever they are drawn: colour, marker, dash, and names that cannot be markup.
+
+Attention is drawn solid and filled, a fixed context dashed and open. No torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+# Okabe & Ito 2008, told apart by colour-blind eyes; their yellow is too faint on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GLYPHS = {"circle": "●○", "square": "■□", "diamond": "◆◇", "triangle-up": "▲△"}  # filled and open
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a variant is drawn, everywhere."""
+
+    color: str
+    symbol: str
+    fixed: bool
+
+    @property
+    def line(self) -> dict[str, Any]:
+        return {"color": self.color, "dash": "dash" if self.fixed else "solid", "width": 2.5}
+
+    @property
+    def marker(self) -> dict[str, Any]:
+        symbol = f"{self.symbol}-open" if self.fixed else self.symbol
+        return {"color": self.color, "symbol": symbol, "size": 8, "line": {"width": 2, "color": self.color}}
+
+    def faint(self, opacity: float) -> str:
+        red, green, blue = (int(self.color[i : i + 2], 16) for i in (1, 3, 5))
+        return f"rgba({red},{green},{blue},{opacity})"
+
+
+Styles = dict[str, Style]
+
+
+def styles(rows: pd.DataFrame) -> dict[str, Styles]:
+    """Experiment → variant → style. A variant keeps its style from one experiment to the next unless another one of
+    the same experiment has taken it; after 28 variants in one experiment styles repeat."""
+    looks = [(color, symbol) for symbol in GLYPHS for color in COLORS]
+    known: dict[str, tuple[str, str]] = {}
+    found: dict[str, Styles] = {}
+    for experiment, cells in rows.groupby("experiment"):
+        fixed = cells.groupby("variant")["fixed"].any()
+        order = sorted(fixed.index, key=lambda name: (name not in known, not fixed[name], name))
+        taken: list[tuple[str, str]] = []
+        for variant in order:
+            others = taken[len(taken) // len(looks) * len(looks) :]
+            free = [look for look in looks if look not in others]
+            look = known[variant] if known.get(variant) in free else free[0]
+            known.setdefault(variant, look)
+            taken.append(look)
+        chosen = dict(zip(order, taken, strict=True))
+        order.sort(key=lambda name: (not fixed[name], name))
+        found[str(experiment)] = {name: Style(chosen[name][0], chosen[name][1], bool(fixed[name])) for name in order}
+    return found
+
+
+def literal(text: object, limit: int = 40) -> str:
+    """Text as plotly will show it letter by letter: no markup, no `%{…}` of templates, at most `limit` letters."""
+    words = " ".join(str(text).split())
+    words = words if len(words) <= limit else words[: limit - 1] + "…"
+    return escape(words, quote=False).replace("{", "&#123;")

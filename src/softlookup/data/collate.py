@@ -1,0 +1,60 @@
+"""Examples to batches: the one way in which a task's examples reach a model."""
+
+from collections.abc import Sequence
+
+import torch
+
+from softlookup.contract import Batch, Example
+from softlookup.text.vocabulary import BOS, EOS, PAD
+
+EVALUATION_BATCH = 64
+# Rows times the square of the longest side. 64 rows of 79 tokens have as many; a hidden layer of 128 for each pair of
+# positions then takes 205 MB.
+EVALUATION_BOUND = 400_000
+
+
+def _pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Rows of ids to one (B, longest) tensor with PAD behind the shorter ones."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Examples as one batch. Gold stays with the examples, where the metrics read it."""
+    source = _pad([(*example.source, EOS) for example in examples])
+    target = _pad([(*example.target, EOS) for example in examples])
+    inputs = _pad([(BOS, *example.target) for example in examples])
+    return Batch(
+        source=source,
+        source_mask=source != PAD,
+        inputs=inputs,
+        target=target,
+        target_mask=target != PAD,
+        examples=tuple(examples),
+    )
+
+
+def evaluation_batches(examples: Sequence[Example]) -> list[Batch]:
+    """All examples, sorted by source length, in batches of up to 64 rows (`packed`)."""
+    sizes = [(len(example.source), len(example.target)) for example in examples]
+    return [collate([examples[place] for place in places]) for places in packed(sizes, EVALUATION_BATCH)]
+
+
+def packed(sizes: Sequence[tuple[int, int]], most: int) -> list[list[int]]:
+    """The places of all examples with these numbers of source and target tokens, sorted by them, in batches of up to
+    `most` rows: every one in exactly one batch.
+
+    A batch has fewer rows where rows · longest² would exceed `EVALUATION_BOUND`, longest being that of its padded
+    source or target, whichever is longer: lookups and self-attention take memory by such squares. One example is a
+    batch whatever its length.
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for place in sorted(range(len(sizes)), key=sizes.__getitem__):
+        longest = max(longest, *(size + 1 for size in sizes[place]))
+        rows = len(batches[-1]) + 1 if batches else 0
+        if not 0 < rows <= most or rows * longest**2 > EVALUATION_BOUND:
+            batches.append([])
+            longest = max(sizes[place]) + 1
+        batches[-1].append(place)
+    return batches

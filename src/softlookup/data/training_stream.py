@@ -1,0 +1,235 @@
+"""Which examples training sees, in which batches, and the place in them that a run goes on from."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from softlookup.contract import Batch, Curriculum, Example, Task
+from softlookup.data.budget_shares import Cadence
+from softlookup.data.collate import collate, evaluation_batches
+from softlookup.errors import UserError
+from softlookup.system.ranks import ALONE, Processes
+
+
+def share(examples: Sequence[Example], processes: Processes) -> Batch:
+    """The rows of a batch that are this process's own. Where it has none it gets one that is all padding: it takes
+    part in the step, and adds nothing to it."""
+    own = processes.share(examples)
+    if own:
+        return collate(own)
+    idle = collate(examples[:1])
+    return replace(idle, target_mask=torch.zeros_like(idle.target_mask))
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How large a batch is: about `tokens` target tokens (EOS counted, padding not), or `sentences`, one of the two.
+
+    Examples are drawn for `pool` batches at once and sorted by length, which leaves little padding: Bahdanau et al.
+    2014, appendix B.2, take batches of 80 sentences from pools of 20. Raises UserError for both sizes, or none.
+    """
+
+    tokens: int | None = 1024
+    sentences: int | None = None
+    pool: int = 16
+
+    def __post_init__(self) -> None:
+        if (self.tokens is None) == (self.sentences is None):
+            raise UserError(
+                f"batch_tokens={self.tokens}, batch_sentences={self.sentences}: a batch has one size; set one of them, "
+                "and the other to null"
+            )
+
+    def full(self, sentences: int, tokens: float, batches: int = 1) -> bool:
+        """Whether so many sentences with so many target tokens fill that many batches."""
+        if self.tokens is not None:
+            return tokens >= self.tokens * batches
+        assert self.sentences is not None
+        return sentences >= self.sentences * batches
+
+    def target_tokens(self, examples: Sequence[Example]) -> float:
+        """About how many target tokens a batch of such examples has."""
+        if self.tokens is not None:
+            return self.tokens
+        assert self.sentences is not None
+        return self.sentences * float(np.mean([len(example.target) + 1 for example in examples]))
+
+
+class TrainingStream(IterableDataset):
+    """Batches until `budget` target tokens (EOS counted, padding not) were given.
+
+    The curriculum is asked for its limit at the share of the budget that is spent, when a pool of batches is drawn:
+    what is shown follows the limit with that delay. The last batch is shorter, so
+    that every run with one budget sees the same number of target tokens to within one sentence. All randomness
+    comes from `seed`: what is drawn depends on no model.
+
+    A pool ends where a pass over a corpus ends, so that its batches give every sentence once before any of them again,
+    pass after pass. Passes so small that several fit a batch (of a small corpus, or under a low limit) share a pool, as
+    many whole ones as fill a batch: otherwise a few sentences would make a step of their own again and again.
+
+    What is given are groups of `accumulate` batches, each of them one step; the last may have fewer. An iteration ends
+    behind the step that crosses the end of one of `validations` equal shares of the budget, or of several, and
+    the next one goes on from there. `state_dict` is the place behind a number of steps, for those who prefetch too. Of
+    several `processes`, each is given its own rows of every batch.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        curriculum: Curriculum,
+        seed: int,
+        budget: int,
+        batching: Batching,
+        validations: int = 1,
+        processes: Processes = ALONE,
+        accumulate: int = 1,
+    ) -> None:
+        self.curriculum = curriculum
+        self.budget = budget
+        self.batching = batching
+        self.cadence = Cadence(budget, validations)
+        self.processes = processes
+        self.accumulate = accumulate
+        self._generator = np.random.default_rng(seed)
+        self._limit = 0
+        self._examples = task.training(self._generator, lambda: self._limit)
+        self._given = 0
+        self._batches = 0
+        self._pool: list[list[Example]] = []
+        self._next = 0
+        # Where pools were drawn, from that of the first batch of the step that was given last: it may be prefetched.
+        self._places: list[dict[str, Any]] = []
+        self._short: int | None = None  # batches ahead of the pool that the end of the budget made smaller
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        while self._given < self.budget:
+            before = self.cadence.passed(self._given)
+            behind = [place for place in self._places if place["batches"] <= self._batches]
+            self._places = self._places[max(0, len(behind) - 1) :]
+            group = [self._batch()]
+            while len(group) < self.accumulate and self._given < self.budget:
+                group.append(self._batch())
+            yield group
+            if self.cadence.passed(self._given) > before:
+                return
+
+    @property
+    def lasting(self) -> int | None:
+        """The number of first steps that a larger budget would begin with as well; None as long as it is not known."""
+        if self._short is None and self._given < self.budget:
+            return None
+        return (self._batches if self._short is None else self._short) // self.accumulate
+
+    def _batch(self) -> Batch:
+        if self._next == len(self._pool):
+            self._draw_pool(self.curriculum.length(self._given / self.budget))
+        batch = self._pool[self._next]
+        self._next += 1
+        self._batches += 1
+        self._given += sum(len(example.target) + 1 for example in batch)
+        return share(batch, self.processes)
+
+    def state_dict(self, steps: int) -> dict[str, Any]:
+        """The place behind the first `steps`, which are those given or the prefetched one less: plain values."""
+        batches = min(steps * self.accumulate, self._batches)  # only the last step of all has fewer
+        place = [place for place in self._places if place["batches"] <= batches][-1:]
+        return {"place": place[0] if place else None, "batches": batches}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a place; the curriculum must be as it was there, and the budget may be larger. Raises UserError
+        where other examples are drawn there now."""
+        place = state["place"]
+        if place is None:
+            return
+        self._generator.bit_generator.state = place["generator"]
+        self._examples.load_state_dict(place["examples"])
+        self._batches, self._given = place["batches"], place["given"]
+        if _digest(self._draw_pool(place["limit"])[: place["count"]]) != place["digest"]:
+            raise UserError(
+                "the training examples are not those that the checkpoint was made with; delete the run's folder"
+            )
+        for batch in self._pool[: state["batches"] - place["batches"]]:
+            self._given += sum(len(example.target) + 1 for example in batch)
+        self._batches = state["batches"]
+        self._next = state["batches"] - place["batches"]
+
+    def _draw_pool(self, limit: int) -> list[Example]:
+        """Draw the next pool, and return its examples as they came: under a larger budget others follow them."""
+        self._limit = limit
+        place: dict[str, Any] = {"batches": self._batches, "given": self._given, "limit": limit}
+        place |= {"generator": dict(self._generator.bit_generator.state), "examples": self._examples.state_dict()}
+        self._places.append(place)
+        pool, cut = self._drawn(self.budget - self._given)
+        self._short = self._batches if cut else None
+        place |= {"count": len(pool), "digest": _digest(pool)}
+        self._pool = self._cut(pool)
+        self._generator.shuffle(self._pool)
+        self._next = 0
+        return pool
+
+    def _drawn(self, left: int) -> tuple[list[Example], bool]:
+        """The examples of a pool, with `left` target tokens or a sentence's more where those end first, and whether
+        they did."""
+        pool: list[Example] = []
+        tokens = 0
+        whole = self._examples.between_passes()
+        first: tuple[int, int] | None = None
+        while tokens < left and not self.batching.full(len(pool), tokens, self.batching.pool):
+            pool.append(next(self._examples))
+            tokens += len(pool[-1].target) + 1
+            if self._examples.between_passes():
+                # The limit stays, so the next pass would have as much as the first one of this pool.
+                first = first or (len(pool), tokens)
+                if not whole or self.batching.full(len(pool) + first[0], tokens + first[1]):
+                    return pool, False
+        return pool, not self.batching.full(len(pool), tokens, self.batching.pool)
+
+    def _cut(self, pool: list[Example]) -> list[list[Example]]:
+        """Sorted by length and cut where a batch is full."""
+        batches: list[list[Example]] = []
+        tokens = 0
+        # By target length first: a decoder steps through padding, a packed encoder does not.
+        for example in sorted(pool, key=lambda example: (len(example.target), len(example.source))):
+            if not batches or self.batching.full(len(batches[-1]), tokens):
+                batches.append([])
+                tokens = 0
+            batches[-1].append(example)
+            tokens += len(example.target) + 1
+        return batches
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    return hashlib.sha256(repr([(example.source, example.target) for example in examples]).encode()).hexdigest()
+
+
+class Data(pl.LightningDataModule):
+    """The one data module: an endless task cut to a budget, a group of batches for each step, and its fixed validation
+    set.
+
+    Of several processes, each has its own rows of a training batch and its own batches of validation.
+    """
+
+    def __init__(self, stream: TrainingStream, validation: Sequence[Example]) -> None:
+        super().__init__()
+        self.stream = stream
+        self.validation = stream.processes.share(evaluation_batches(validation))
+
+    def transfer_batch_to_device(
+        self,
+        batch: Batch | list[Batch],
+        device: torch.device,
+        dataloader_idx: int,  # noqa: ARG002
+    ) -> Batch | list[Batch]:
+        return [one.to(device) for one in batch] if isinstance(batch, list) else batch.to(device)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self.stream, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.validation, batch_size=None)  # type: ignore[arg-type]

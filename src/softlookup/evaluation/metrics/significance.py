@@ -1,0 +1,58 @@
+"""Whether two systems differ on one test set: sacrebleu's paired tests, over sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sacrebleu.metrics.base import Metric
+from sacrebleu.significance import PairedTest, Result
+
+from softlookup.evaluation.metrics.bootstrap import SEED, seeded
+
+TESTS = {"bootstrap": ("bs", 1_000), "randomization": ("ar", 10_000)}
+
+
+def paired(
+    baseline: Sequence[str], system: Sequence[str], references: Sequence[Sequence[str]], metrics: Mapping[str, Metric]
+) -> dict[str, dict[str, Any]]:
+    """Compare two systems' outputs for one test set by each metric.
+
+    `references` are streams, each with a line for every hypothesis. A row has the scores of both, and a p-value each of
+    paired bootstrap resampling (Koehn 2004; 1,000 resamples) and of paired approximate randomization (Riezler and
+    Maxwell 2005; 10,000 trials), both two-sided, drawn from one fixed seed. They hold the chance in the choice of
+    sentences, and not that of another seed of training.
+
+    `differing` is how many sentences count differently for the metric. With d of them there are 2^d ways to exchange
+    outputs, two of which have the difference that was found: randomization can give no p below 2^(1 − d). sacrebleu
+    counts greater differences alone and would give 0.0001 for one differing sentence, and for two equal systems by
+    either test; here p is raised to that bound, and is 1 where nothing differs. Raises ValueError when the counts of
+    lines differ.
+    """
+    if len({len(baseline), len(system), *map(len, references)}) != 1:
+        raise ValueError(f"got {len(baseline)}, {len(system)} and {[*map(len, references)]} lines")
+    rows = {}
+    for name, metric in metrics.items():
+        sides = [metric._extract_corpus_statistics(list(side), references) for side in (baseline, system)]
+        differing = sum(list(one) != list(other) for one, other in zip(*sides, strict=True))
+        bounds = {"bootstrap": 0.0 if differing else 1.0, "randomization": min(1.0, 2.0 ** (1 - differing))}
+        row: dict[str, Any] = {"differing": differing}
+        for test, (kind, samples) in TESTS.items():
+            first, second = _results(baseline, system, references, metric, kind, samples)
+            row |= {"baseline": first.score, "system": second.score}
+            assert second.p_value is not None
+            row[test] = {"p": max(second.p_value, bounds[test]), "samples": samples, "seed": SEED}
+        rows[name] = row
+    return rows
+
+
+def _results(
+    baseline: Sequence[str], system: Sequence[str], references: Sequence[Sequence[str]], metric: Metric, kind: str,
+    samples: int,
+) -> list[Result]:  # fmt: skip
+    # A test of its own for each metric: PairedTest tells metrics by name, and BLEU of either case has the same.
+    with seeded():
+        test = PairedTest([("baseline", baseline), ("system", system)], {"metric": metric}, references, kind, samples)
+        _, scores = test()
+    (found,) = (results for name, results in scores.items() if name != "System")
+    return [result for result in found if isinstance(result, Result)]

@@ -1,0 +1,97 @@
+"""Start a run from the weights of a finished one, with its vocabularies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from softlookup.config.lineage import weights_digest
+from softlookup.config.resolve import build
+from softlookup.contract import Task
+from softlookup.errors import UserError
+from softlookup.inference.trained_run import Trained, load
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.segmentation.kept import Kept
+from softlookup.text.vocabulary import Vocabulary
+
+_SHOWN = 8  # names of weights in a line; the row has all of them
+
+
+@dataclass(frozen=True)
+class Started:
+    """What of a model came from a finished run: names of weights that were taken, those that the run has not (`new`),
+    and those of the run that the model has no place for (`left`)."""
+
+    run: str
+    taken: list[str]
+    new: list[str]
+    left: list[str]
+
+    def row(self) -> dict[str, Any]:
+        """Return what the result row holds of it."""
+        return {"run": self.run, "taken": len(self.taken), "new": self.new, "left": self.left}
+
+    def note(self) -> str:
+        """Tell a person what was taken and what was not."""
+        told = f"init_from: {len(self.taken)} weights of {self.run}, with its vocabularies"
+        for what, names in (("drawn anew", self.new), ("not used", self.left)):
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            told += f"; {what}: {', '.join(names[:_SHOWN])}{more}" if names else ""
+        return told
+
+
+def origin_of(config: dict[str, Any]) -> Trained | None:
+    """Return the finished run that a config starts from. Raises UserError for one that has changed since."""
+    if config.get("init_from") is None:
+        return None
+    path = Path(config["init_from"])
+    if weights_digest(path) != config["data"]["init_from"]:
+        raise UserError(f"init_from={path} was trained again since this run was asked for; type the command again")
+    return load(path)
+
+
+def task_of(config: dict[str, Any], origin: Trained | None) -> Task:
+    """Build the task of a config, with the vocabularies of the run that it starts from.
+
+    Raises UserError for a task whose tokens are others.
+    """
+    if origin is None or origin.config["task"].get("target") is None:
+        task: Task = build(config["task"])
+    else:
+        task = build({**config["task"], "_partial_": True})(
+            segmentation=Kept(origin.source.state(), origin.target.state())
+        )
+    if origin is not None:
+        for side, own, other in (
+            ("source", task.source_vocabulary, origin.source),
+            ("target", task.target_vocabulary, origin.target),
+        ):
+            _check_vocabulary(side, own, other, origin.path)
+    return task
+
+
+def _check_vocabulary(side: str, own: Vocabulary, other: Vocabulary, path: Path) -> None:
+    if own.state() == other.state():
+        return
+    places = zip(own.tokens, other.tokens, strict=False)
+    first = next((f"{one} here, {two} there" for one, two in places if one != two), "one has more than the other")
+    raise UserError(
+        f"init_from={path}: its {side} tokens are others ({len(other)} there, {len(own)} here; {first}), and its "
+        "weights belong to them; take a task with the same tokens"
+    )
+
+
+@torch.no_grad()
+def start_from(model: Seq2Seq, origin: Trained) -> Started:
+    """Give a model the weights of a finished run, by name, wherever the shapes agree."""
+    theirs, own = origin.model.state_dict(), model.state_dict()
+    fitting = {name: weight for name, weight in theirs.items() if name in own and own[name].shape == weight.shape}
+    model.load_state_dict(fitting, strict=False)
+    # Of two weights that are one here and were two there, one was lost.
+    now = model.state_dict()
+    taken = [name for name, weight in fitting.items() if torch.equal(now[name].cpu(), weight)]
+    new, left = (sorted(names.keys() - set(taken)) for names in (own, theirs))
+    return Started(origin.path.name, taken, new, left)

@@ -1,0 +1,36 @@
+"""The search of a run that is used again, and what a command line changes in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from softlookup.config.catalog import no_such_key
+from softlookup.config.command_line import value_of
+from softlookup.config.components import check_part, part_of
+from softlookup.config.resolve import build, composed
+from softlookup.search.search import Search
+
+
+def search_of(config: dict[str, Any], asked: dict[str, str]) -> Search:
+    """Build the search of a run's config, with what `asked` changes. Raises UserError as `chosen` does."""
+    search: Search = build(chosen(config, asked))
+    return search
+
+
+def chosen(config: dict[str, Any], asked: dict[str, str]) -> dict[str, Any]:
+    """Return the search of a run's config as a part, with what `asked` (search=NAME, search.KEY=VALUE) changes.
+
+    Raises UserError for another search than there is, a key that it does not have, and a value that does not fit.
+    """
+    name = asked.get("search")
+    node = (
+        composed([f"search={name}"] if name else [])["search"] if name or "search" not in config else config["search"]
+    )
+    node = dict(node)
+    for key, value in asked.items():
+        if key != "search":
+            if key.partition(".")[2] not in node:
+                raise no_such_key(key)
+            node[key.partition(".")[2]] = value_of(key, value)
+    check_part("search", node, part_of("search"))
+    return node

@@ -1,0 +1,234 @@
+"""What a finished run is tested on, beyond its own test set: files, one split of a folder, sources of given lengths."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from softlookup.config.resolve import build
+from softlookup.contract import Exam, Example
+from softlookup.errors import UserError, told
+from softlookup.inference.trained_run import Trained
+from softlookup.task.folder import read_split
+from softlookup.task.hub import DATASET, read_hub
+from softlookup.task.judged import exam_set
+from softlookup.task.lines import aligned, read_lines
+from softlookup.task.reading import LINKS, digest_of
+from softlookup.task.split import STEMS, Split, examined
+from softlookup.task.synthetic import Synthetic
+from softlookup.text.languages import Splitting, splitting, unit
+from softlookup.text.vocabulary import Vocabulary
+
+PER_LENGTH = 64  # test examples of a length
+
+
+class Material(Protocol):
+    """A test set before a model reads it: `kind` and `told` say what it is, `digests` what is in it."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def told(self) -> dict[str, Any]: ...
+    @property
+    def digests(self) -> dict[str, str]: ...
+
+    def exam(self, trained: Trained) -> Exam:
+        """Return the test set with the ids of a run's vocabularies. Raises UserError where these do not fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(Exam):
+    """Examples that are there, and how to tell of them."""
+
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    lengths: tuple[int, int]
+    buckets: tuple[tuple[int, int], ...]
+    length_unit: str
+    splitting: Splitting
+    examples: list[Example]
+
+    def test(self) -> list[Example]:
+        return list(self.examples)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Sentence pairs, more references beside the first, and links from files; `language` is that of the target."""
+
+    kind: str
+    told: dict[str, Any]
+    split: Split
+    language: str
+    further: list[list[str]] = field(default_factory=list)
+    links: tuple[str | None, str | None] = (None, None)
+    concatenate: int = 1
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of the pairs, of each further reference, and of the files of links."""
+        found = {"pairs": self.split.digest}
+        for number, lines in enumerate(self.further, start=2):
+            found[f"reference {number}"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        links = zip(LINKS, self.links, strict=True)
+        return found | {name: digest_of(name, file) for name, file in links if file is not None}
+
+    def exam(self, trained: Trained) -> Exam:
+        """Read the text as the run read its own. Raises UserError for a side without words, and for another target
+        language."""
+        own = trained.config["task"].get("target", self.language)
+        if own != self.language:
+            raise UserError(f"run={trained.path} writes {told(own)}, and this text is translated to {self.language}")
+        sides = trained.source, trained.target
+        examples, buckets = exam_set(self.split, sides, self.concatenate, self.links, self.further)
+        lengths = [len(example.source) for example in examples]
+        return Given(
+            source_vocabulary=trained.source,
+            target_vocabulary=trained.target,
+            lengths=(min(lengths), max(lengths)),
+            buckets=buckets,
+            length_unit=unit(next(iter(self.split.names))),
+            splitting=splitting(self.language, trained.config["task"].get("tokenizer")),
+            examples=examples,
+        )
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Examples of a synthetic task, whole with gold, in its own ids."""
+
+    kind: str
+    told: dict[str, Any]
+    task: Synthetic
+    buckets: tuple[tuple[int, int], ...]
+    examples: list[Example]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of sources and targets."""
+        content = repr([(example.source, example.target) for example in self.examples])
+        return {"examples": hashlib.sha256(content.encode()).hexdigest()}
+
+    def exam(self, trained: Trained) -> Exam:
+        """Return the examples. Raises UserError for a run of another task, whose ids mean something else."""
+        task = self.task
+        sides = task.source_vocabulary, task.target_vocabulary
+        if [side.tokens for side in sides] != [trained.source.tokens, trained.target.tokens]:
+            raise UserError(f"run={trained.path} has other vocabularies than the task of these examples")
+        return Given(
+            source_vocabulary=task.source_vocabulary,
+            target_vocabulary=task.target_vocabulary,
+            lengths=task.lengths,
+            buckets=self.buckets,
+            length_unit=task.length_unit,
+            splitting=task.splitting,
+            examples=self.examples,
+        )
+
+
+def own(trained: Trained, split: str | None = None) -> Material:
+    """Take the run's own test set, or of text another split of its own, where its config says that it lies.
+
+    Raises UserError where it is not what the run was made with.
+    """
+    task = trained.config["task"]
+    if not _is_text(trained):
+        if split is not None:
+            raise UserError(f"split={told(split)}: run={trained.path} has no text; leave it out, or give lengths=")
+        built = _synthetic(trained)
+        return Sampled("own", {"split": "test"}, built, built.buckets, built.test())
+    name = split or "test"
+    if name not in STEMS:
+        raise UserError(
+            f"split={told(name)}: the run has {', '.join(STEMS)}; give path=DIR for a split by its file name"
+        )
+    links = (task.get("alignment"), task.get("silver")) if name == "test" else (None, None)
+    read = _text(trained, "own", task.get("path"), name, task.get(name), task.get("columns"), links)
+    kept = trained.config.get("data", {})
+    found = {name: read.digests["pairs"]} | {key: value for key, value in read.digests.items() if key != "pairs"}
+    changed = [key for key, digest in found.items() if kept.get(key, digest) != digest]
+    if changed:
+        raise UserError(
+            f"run={trained.path}: {', '.join(changed)} is not what the run was made with; path=DIR split={name} takes "
+            "what is there now"
+        )
+    return read
+
+
+def split_of(
+    trained: Trained, folder: Path, split: str, columns: str | None, links: tuple[str | None, str | None]
+) -> Material:
+    """Take one split of a folder, read as in training: `train`, `validation` or `test` by their usual names, any other
+    by the name of its files. Raises UserError for a run without text, and as `read_split` does."""
+    if not folder.is_dir():
+        raise UserError(f"path={folder} is not a folder")
+    if not _is_text(trained):
+        raise UserError(f"path={folder}: run={trained.path} knows no languages; give source=FILE target=FILE")
+    own_name = None if split in STEMS else split
+    return _text(trained, "split", str(folder), split, own_name, columns, links)
+
+
+def files(trained: Trained, source: Path, targets: Sequence[Path], links: tuple[str | None, str | None]) -> Material:
+    """Take line-aligned files, the first target as the reference and the rest as more of them.
+
+    Raises UserError for files that cannot be read, and for unequal counts of lines.
+    """
+    task = trained.config["task"]
+    names = {task.get("source", "source"): str(source), task.get("target", "target"): str(targets[0])}
+    pairs = examined(names, partial(aligned, source, targets[0]))
+    further = [list(read_lines(path)) for path in targets[1:]]
+    for path, lines in zip(targets[1:], further, strict=True):
+        if len(lines) != len(pairs):
+            raise UserError(f"{source} has {len(pairs)} lines and {path} has {len(lines)} lines; one reference a line")
+    where = {"source": str(source), "target": [str(path) for path in targets]}
+    return Text("files", where, pairs, task.get("target", "en"), further, links)
+
+
+def of_lengths(trained: Trained, lengths: Sequence[int]) -> Material:
+    """Take sources of these lengths that training cannot have shown (`Synthetic.unseen`), `PER_LENGTH` of each.
+
+    Raises UserError for a run on text, and for lengths that its task does not have.
+    """
+    if _is_text(trained):
+        raise UserError(
+            f"lengths= samples a synthetic task, and run={trained.path} was trained on text; give source=FILE "
+            "target=FILE, or path=DIR"
+        )
+    task = _synthetic(trained)
+    examples = [example for length in lengths for example in task.unseen(length, PER_LENGTH)]
+    buckets = tuple((length, length) for length in lengths)
+    held_out = [length for length in lengths if length <= task.lengths[1]]
+    where = {"lengths": list(lengths), "from the run's held-out examples": held_out}
+    return Sampled("lengths", where, task, buckets, examples)
+
+
+def _text(
+    trained: Trained, kind: str, path: str | None, split: str, own_name: str | None, columns: str | None,
+    links: tuple[str | None, str | None],
+) -> Text:  # fmt: skip
+    task = trained.config["task"]
+    languages = (task["source"], task["target"])
+    if path is None:
+        names = {name: task.get(name) for name in STEMS}
+        read = read_hub(task.get("dataset") or DATASET, *languages, names)[split]
+    else:
+        stems = STEMS[split] if own_name is None else (own_name,)
+        read = read_split(Path(path).expanduser(), split, stems, languages, columns)
+        if kind == "split" and columns is not None and not any(".tsv" in name for name in read.names.values()):
+            raise UserError(f"columns={columns} names the columns of a TSV file, and {split} is none; leave it out")
+    where = {"split": split, "source": read.names[languages[0]], "target": [read.names[languages[1]]]}
+    return Text(kind, where, read, languages[1], links=links, concatenate=task.get("concatenate", 1))
+
+
+def _is_text(trained: Trained) -> bool:
+    return "source" in trained.config["task"]
+
+
+def _synthetic(trained: Trained) -> Synthetic:
+    task = build(trained.config["task"])
+    assert isinstance(task, Synthetic)
+    return task

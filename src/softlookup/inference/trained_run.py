@@ -1,0 +1,76 @@
+"""A finished run as something to use: what it leaves for that, and how it is taken up again, checked.
+
+RUN/checkpoints/final.pt      the weights that the result was measured with
+RUN/vocabularies.json         both vocabularies as plain values: using a run needs no corpus
+RUN/result.json               under `files` the bytes and the SHA-256 of both
+
+The config is checked against the name of the folder, which ends with its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softlookup.config.build import build_model
+from softlookup.config.components import check_part, part_of
+from softlookup.contract import Task
+from softlookup.errors import UserError
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.runs.finished_run import VOCABULARIES, WEIGHTS, finished, vouched
+from softlookup.system import atomic_files
+from softlookup.text.vocabulary import Vocabulary, restored
+from softlookup.training.checkpoints import plain, serialized
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The model of a finished run, ready to be used, with its vocabularies and its config."""
+
+    path: Path
+    config: dict[str, Any]
+    model: Seq2Seq
+    source: Vocabulary
+    target: Vocabulary
+
+
+def keep(folder: Path, model: Seq2Seq, task: Task) -> list[dict[str, Any]]:
+    """Write what `load` needs, and return the rows that vouch for it: file, bytes, sha256."""
+    vocabularies = {"source": task.source_vocabulary.state(), "target": task.target_vocabulary.state()}
+    contents = {
+        WEIGHTS: serialized(model.state_dict()),
+        VOCABULARIES: json.dumps(vocabularies, ensure_ascii=False).encode() + b"\n",
+    }
+    for name, data in contents.items():
+        atomic_files.write(folder / name, data)
+    return [
+        {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in contents.items()
+    ]
+
+
+def load(path: Path) -> Trained:
+    """The run in a folder, ready to be used; its weights are on the CPU.
+
+    Raises UserError for a run that is not finished, one that was made before vocabularies were kept, and for a file
+    that is missing, is not as it was when the run ended, or does not fit the others.
+    """
+    config, row = finished(path)
+    for group in ("encoder", "attention", "decoder"):
+        check_part(group, config.get(group), part_of(group))
+    files = vouched(path, row, WEIGHTS, VOCABULARIES)
+    vocabularies = json.loads(files[VOCABULARIES])
+    source, target = restored(vocabularies["source"]), restored(vocabularies["target"])
+    model = build_model(config, len(source), len(target))
+    weights = plain(path / WEIGHTS, files[WEIGHTS])
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"{path / WEIGHTS} has other weights than the model that this version builds of config.yaml; use the "
+            "version that result.json names under provenance"
+        ) from error
+    return Trained(path, config, model.eval(), source, target)

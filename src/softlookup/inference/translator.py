@@ -1,0 +1,195 @@
+"""Lines of text through a trained model: translated by its search, or aligned with a translation that is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from softlookup.contract import Batch, Example
+from softlookup.data.collate import collate, packed
+from softlookup.errors import UserError
+from softlookup.evaluation.metrics import links as hard_links
+from softlookup.inference.trained_run import Trained
+from softlookup.inference.weights_file import of_heads
+from softlookup.search.search import Hypothesis, Search
+from softlookup.text import word_alignment
+from softlookup.text.pharaoh import Links
+from softlookup.text.vocabulary import EOS, UNK, SubwordVocabulary, Vocabulary
+
+LONGEST = 2_000  # tokens of a line: self-attention and weights grow with its square
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Weights (T, S) to draw, EOS among T and S, with the tokens of both sides and gold (T, S) to outline; those of
+    each head (H, T, S) where they were asked for and there are heads."""
+
+    weights: np.ndarray
+    gold: np.ndarray
+    source: list[str]
+    target: list[str]
+    heads: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One line in the other language, with what its search thinks of it.
+
+    `score` is what the search ranks by, `log_probability` is log p(target | source) in nats. `links` are Luong's hard
+    links, from words of the source line to words of `text`; None where there was no weight to make them from.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    links: Links | None = None
+    lookup: Lookup | None = None
+
+
+class Translator:
+    """A trained model and a search. Every call's result depends on its arguments alone."""
+
+    def __init__(self, trained: Trained, search: Search, device: torch.device) -> None:
+        self.trained = trained
+        self.search = search
+        self.device = device
+        self.model = trained.model.to(device).eval()
+
+    @property
+    def source(self) -> Vocabulary:
+        return self.trained.source
+
+    @property
+    def target(self) -> Vocabulary:
+        return self.trained.target
+
+    @torch.no_grad()
+    def aligns(self) -> bool:
+        """Whether the model has weights: a fixed context has none."""
+        return self.model(self._batch([((), ())]))[1] is not None
+
+    def refuse_fixed(self, what: str) -> None:
+        """Raises UserError where there is nothing to `what` (align, draw)."""
+        if not self.aligns():
+            attention = self.trained.config["choices"]["attention"]
+            raise UserError(
+                f"run={self.trained.path}: attention={attention} reads one fixed context for every word: there is no "
+                f"alignment to {what}; take a run with another attention"
+            )
+
+    def refuse_known(self) -> None:
+        """Raises UserError where nothing is unknown, and so nothing to replace."""
+        if isinstance(self.target, SubwordVocabulary):
+            raise UserError(
+                f"replace_unknown=true: run={self.trained.path} writes subwords, of which none is unknown; leave it out"
+            )
+
+    @torch.no_grad()
+    def translate(
+        self, lines: Sequence[str], align: bool = False, heads: bool = False, copy: bool = False
+    ) -> list[list[Translation]]:
+        """The translations of each line, best first; none of a line without tokens.
+
+        With `heads` the lookup of the best has those of each head. With `copy` an unknown word is written as the source
+        word that it looks at most. Memory grows with the square of a line's tokens: `LONGEST` are meant to be the most.
+        """
+        sources = [self.source.read(line) for line in lines]
+        found: list[list[Translation]] = [[] for _ in lines]
+        worded = [place for place, ids in enumerate(sources) if ids]
+        for rows in packed([(len(sources[place]), 0) for place in worded], len(worded)):
+            places = [worded[row] for row in rows]
+            batch = self._batch([(sources[place], ()) for place in places])
+            searched = self.search(self.model, batch.source, batch.source_mask, align or copy)
+            best = [(sources[place], _unended(own[0].ids)) for place, own in zip(places, searched, strict=True)]
+            by_head = self._by_head(best) if heads else [None] * len(places)
+            for place, hypotheses, looked in zip(places, searched, by_head, strict=True):
+                found[place] = [
+                    self._translation(lines[place], sources[place], one, looked if rank == 0 else None, align, copy)
+                    for rank, one in enumerate(hypotheses)
+                ]
+        return found
+
+    @torch.no_grad()
+    def align(self, pairs: Sequence[tuple[str, str]], heads: bool = False) -> list[Translation]:
+        """Each given translation as if the model had written it (Luong 2015, section 5.4): its log probability under
+        teacher forcing, links and weights. A pair with a side without tokens has probability one and no links."""
+        read = [(self.source.read(source), self.target.read(target)) for source, target in pairs]
+        found = [Translation(target, 0.0, 0.0, frozenset()) for _, target in pairs]
+        worded = [place for place, sides in enumerate(read) if all(sides)]
+        for rows in packed([(len(read[place][0]), len(read[place][1])) for place in worded], len(worded)):
+            places = [worded[row] for row in rows]
+            batch = self._batch([read[place] for place in places])
+            logits, weights = self.model(batch)
+            sums = self._log_probabilities(logits, batch)
+            by_head = self._by_head([read[place] for place in places]) if heads else [None] * len(places)
+            for row, place in enumerate(places):
+                source, target = read[place]
+                own = None if weights is None else weights[row, : len(target) + 1, : len(source) + 1].cpu().numpy()
+                line, text = pairs[place]
+                cut, ids = word_alignment.of_read(self.target, text), [*target, EOS]
+                found[place] = self._aligned(line, text, source, ids, cut, sums[row], sums[row], own, by_head[row])
+        return found
+
+    def _by_head(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Sequence[np.ndarray | None]:
+        found = of_heads(self.model, pairs)
+        return [None] * len(pairs) if found is None else found
+
+    def _log_probabilities(self, logits: Tensor, batch: Batch) -> list[float]:
+        """log p of each target, EOS among it; logits (N, V) of unpadded positions."""
+        told = -torch.nn.functional.cross_entropy(logits, batch.target[batch.target_mask], reduction="none").double()
+        sums = torch.zeros(batch.target_mask.shape, dtype=torch.float64, device=told.device)
+        sums[batch.target_mask] = told
+        return sums.sum(1).tolist()
+
+    def _translation(
+        self, line: str, source: tuple[int, ...], found: Hypothesis, heads: np.ndarray | None, align: bool, copy: bool
+    ) -> Translation:
+        written = _unended(found.ids)
+        text = self.target.write(written)
+        if copy and UNK in written:
+            text = self._copied(line, source, written, found.weights)
+        if not align:
+            return Translation(_one_line(text), found.score, found.log_probability)
+        cut = word_alignment.of_written(self.target, written)
+        heads = None if heads is None else heads[:, : len(found.ids)]
+        return self._aligned(
+            line, _one_line(text), source, found.ids, cut, found.score, found.log_probability, found.weights, heads
+        )
+
+    def _copied(self, line: str, source: tuple[int, ...], written: Sequence[int], weights: np.ndarray | None) -> str:
+        """What was written, each unknown word of it replaced by the source word of its hard link."""
+        assert weights is not None
+        looked = {t: s for s, t in hard_links.hard(weights[: len(written), : len(source)])}
+        words = self.source.spelled(line).split(" ")
+        return " ".join(
+            words[looked[t]] if index == UNK and t in looked else self.target.write([index])
+            for t, index in enumerate(written)
+        )
+
+    def _aligned(
+        self, line: str, text: str, source: tuple[int, ...], ids: Sequence[int], cut: tuple[int, ...], score: float,
+        log_probability: float, weights: np.ndarray | None, heads: np.ndarray | None,
+    ) -> Translation:  # fmt: skip
+        if weights is None:
+            return Translation(text, score, log_probability)
+        tokens = hard_links.hard(weights[: len(cut), : len(source)])
+        links = hard_links.lifted(tokens, word_alignment.of_read(self.source, line), cut)
+        labels = [self.source.tokens[i] for i in (*source, EOS)], [self.target.tokens[i] for i in ids]
+        lookup = Lookup(weights, np.zeros(weights.shape, dtype=bool), *labels, heads)
+        return Translation(text, score, log_probability, links, lookup)
+
+    def _batch(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Batch:
+        return collate([Example(source, target) for source, target in pairs]).to(self.device)
+
+
+def _unended(ids: Sequence[int]) -> tuple[int, ...]:
+    return tuple(ids[:-1] if ids[-1:] == [EOS] else ids)
+
+
+def _one_line(text: str) -> str:
+    """Pieces may spell what would break a line or a column; it becomes a blank."""
+    return text.translate({ord(mark): " " for mark in "\t\n\r\v\f\0"})

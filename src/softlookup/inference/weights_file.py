@@ -1,0 +1,128 @@
+"""What a model looked at, sentence by sentence, in a file: weights, the tokens of both sides, and each head's own.
+
+FILE.npz     for sentence n the arrays source_n (S,) and target_n (T,) of text, weights_n (T, S) and, where the
+             attention has heads, heads_n (H, T, S), of which weights_n are the mean; float32; loads without pickle
+FILE.jsonl   a line for each sentence: {"line": n, "source": [S], "target": [T], "weights": [T][S], "heads": [H][T][S]}
+
+Rows are target tokens, columns source tokens, the end of sentence among both. A sentence without tokens is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from softlookup.contract import Attention, Batch, Example, Reading
+from softlookup.data.collate import collate
+from softlookup.errors import UserError, told
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.system import atomic_files
+
+KINDS = (".npz", ".jsonl")
+
+
+class Looked(Protocol):
+    """Weights (T, S) with the tokens of both sides, and those of each head (H, T, S), None without heads."""
+
+    @property
+    def weights(self) -> np.ndarray: ...
+    @property
+    def source(self) -> Sequence[str]: ...
+    @property
+    def target(self) -> Sequence[str]: ...
+    @property
+    def heads(self) -> np.ndarray | None: ...
+
+
+def check(path: Path) -> None:
+    """Raises UserError for a name that ends otherwise, and where there is no folder to write it to."""
+    if path.suffix not in KINDS:
+        raise UserError(f"weights={told(path)}: expected a name that ends with {' or '.join(KINDS)}")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"weights={told(path)}: there is no folder {path.absolute().parent}")
+
+
+class File:
+    """A file that is written while it grows: sentences are not held."""
+
+    def __init__(self, aside: Path, kind: str, opened: ExitStack) -> None:
+        self.count = 0
+        if kind == ".npz":
+            self._archive: zipfile.ZipFile | None = opened.enter_context(
+                zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED)
+            )
+        else:
+            self._archive = None
+            self._lines = opened.enter_context(aside.open("w", encoding="utf-8", newline="\n"))
+
+    def add(self, number: int, looked: Looked) -> None:
+        """One sentence, by its number, which comes once."""
+        self.count += 1
+        arrays = {"weights": looked.weights} | ({} if looked.heads is None else {"heads": looked.heads})
+        rounded = {name: np.asarray(values, dtype=np.float32) for name, values in arrays.items()}
+        sides = {"source": list(looked.source), "target": list(looked.target)}
+        if self._archive is None:
+            row = {"line": number, **sides, **{name: values.tolist() for name, values in rounded.items()}}
+            self._lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+            return
+        for name, values in {
+            **{side: np.asarray(tokens, dtype=str) for side, tokens in sides.items()},
+            **rounded,
+        }.items():
+            with self._archive.open(f"{name}_{number}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, values, allow_pickle=False)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[File]:
+    """The file to add sentences to; it is there, whole, when the block has ended, and not at all where it raised.
+
+    Raises what `check` raises, and OSError with the path.
+    """
+    check(path)
+    with atomic_files.written(path) as aside, ExitStack() as opened:
+        yield File(aside, path.suffix, opened)
+
+
+@torch.no_grad()
+def by_head(model: Seq2Seq, batch: Batch) -> Tensor | None:
+    """The weights (B, H, T, S) of each head under teacher forcing, whose mean over H the model returns as its weights.
+
+    They are those of the decoder's last lookup: of a transformer, its last layer's. None without heads.
+    """
+    lookups = [module for module in model.decoder.modules() if isinstance(module, Attention)]
+    found: list[Tensor] = []
+
+    def keep(_: torch.nn.Module, __: tuple[Tensor, ...], reading: Reading) -> None:
+        if reading.heads is not None:
+            found.append(reading.heads)
+
+    handle = lookups[-1].register_forward_hook(keep)
+    try:
+        model(batch)
+    finally:
+        handle.remove()
+    return torch.cat(found, 2) if found else None
+
+
+def of_heads(model: Seq2Seq, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[np.ndarray] | None:
+    """The weights (H, T, S) of each head for each pair of ids, both without EOS: T and S count it. None without heads.
+
+    The batch is as it is given: whoever calls bounds its size.
+    """
+    device = model.output.weight.device
+    read = by_head(model, collate([Example(tuple(source), tuple(target)) for source, target in pairs]).to(device))
+    if read is None:
+        return None
+    return [
+        own[:, : len(target) + 1, : len(source) + 1].cpu().numpy()
+        for own, (source, target) in zip(read, pairs, strict=True)
+    ]

@@ -1,0 +1,49 @@
+"""Encoder, attention and decoder as one model."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from softlookup.contract import Batch, Decoder, Encoder, History, Memory
+from softlookup.text.vocabulary import BOS, PAD
+
+
+class Seq2Seq(nn.Module):
+    """p(y_t | y_<t, x) = softmax(W readout_t + b), with the readout of a decoder that reads an encoded source.
+
+    `encoder` is called with the source vocabulary's size, `decoder` with the target vocabulary's, the width of the
+    annotations and that of the final state: no width is stated twice.
+    """
+
+    def __init__(
+        self,
+        encoder: Callable[[int], Encoder],
+        decoder: Callable[[int, int, int], Decoder],
+        source_vocabulary: int,
+        target_vocabulary: int,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder(source_vocabulary)
+        self.decoder = decoder(target_vocabulary, self.encoder.width, self.encoder.final_width)
+        self.output = nn.Linear(self.decoder.width, target_vocabulary)
+
+    def encode(self, source: Tensor, mask: Tensor) -> tuple[Memory, History]:
+        """source (B, S), mask (B, S) → what the decoder reads, and its first state."""
+        return self.decoder.prepare(self.encoder(source, mask))
+
+    def step(self, inputs: Tensor, memory: Memory, state: History) -> tuple[Tensor, Tensor | None, History]:
+        """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. PAD and BOS are never written."""
+        decoded = self.decoder(inputs, memory, state)
+        logits = self.output(decoded.readout[:, -1])
+        logits[:, PAD] = logits[:, BOS] = -torch.inf
+        return logits, decoded.weights, decoded.state
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """logits (N, V) of the N unpadded target positions in row-major order, and weights (B, T, S) or None.
+
+        The output layer is the widest of all: it runs once, and on no padding.
+        """
+        memory, state = self.encode(batch.source, batch.source_mask)
+        decoded = self.decoder(batch.inputs, memory, state)
+        return self.output(decoded.readout[batch.target_mask]), decoded.weights

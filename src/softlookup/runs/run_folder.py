@@ -1,0 +1,249 @@
+"""The run folder: what a run leaves behind, and the state that it is in. No torch.
+
+    RUNS_DIR/EXPERIMENT/plan.json                 what the experiment's last sweep asked for
+    RUNS_DIR/EXPERIMENT/ID/config.yaml            the resolved config
+                          /state.json             state, reason, time
+                          /metrics.jsonl          one line per validation, appended: the truth about training
+                          /result.json            one row, there only when everything was measured
+                          /alignments.npz         a few lookups to draw; absent for a fixed context
+                          /vocabularies.json      both vocabularies: what using the run needs besides its weights
+                          /log.txt                stdout and stderr of a run of a sweep
+                          /checkpoints/           what a run that was stopped goes on from; in the end final.pt, and
+                                                  with keep_state=true state.pt
+                          /checkpoints.json       the checkpoints there must be, with their SHA-256
+                          /.lock                  held by the process that works here
+
+Whole files are written aside and renamed: a file that has its name is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import yaml
+
+from softlookup.errors import Stopped, UserError, typed
+from softlookup.runs.run_id import run_id
+from softlookup.system import atomic_files, lock, memory
+
+State = Literal["queued", "running", "finished", "failed", "diverged", "out_of_memory", "preempted"]
+
+# What torch says of memory that it did not get, on CUDA and on the CPU (there as a plain RuntimeError).
+_OUT_OF_MEMORY = ("OutOfMemoryError", "can't allocate memory", "not enough memory")
+
+
+def state_of(error: BaseException, limit: int | None = None) -> tuple[State, str]:
+    """The state in which an exception leaves a run, and the reason in one line; `limit` in MB is that of its memory."""
+    message = " ".join(str(error).split())
+    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        return "preempted", message or "stopped by Ctrl-C"
+    if isinstance(error, FloatingPointError):
+        return "diverged", message
+    if isinstance(error, MemoryError) or any(word in f"{type(error).__name__} {message}" for word in _OUT_OF_MEMORY):
+        return "out_of_memory", f"{told}; {memory.told(limit)}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return "failed", f"{error.filename}: {error.strerror}"
+    return "failed", message if isinstance(error, UserError) else told
+
+
+class RunFolder:
+    """The files of one run. `id` is the name of the folder, which is made when something is first written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.id = path.name
+        self.log_path = self.path / "log.txt"
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.manifest_path = self.path / "checkpoints.json"
+        self._logged: int | None = None
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> RunFolder:
+        """The folder that belongs to a resolved config."""
+        return cls(Path(config["runs_dir"]) / config["experiment_name"] / run_id(config))
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Make the folder ready for an attempt, and write its config: what a stopped attempt left to go on from is kept
+        (checkpoints and metrics), everything else is deleted. Whoever calls this is the only one to work here.
+
+        Raises UserError where there are weights, and nothing that says what they are worth.
+        """
+        kept = {lock.NAME, "log.txt"}
+        if self.manifest_path.exists():
+            kept |= {self.manifest_path.name, self.checkpoints.name, self.metrics_path.name, "wandb"}
+        elif any(self.checkpoints.glob("*.pt")):
+            raise UserError(
+                f"{self.checkpoints} holds what an earlier attempt came to; {self.manifest_path.name} or result.json, "
+                f"which vouch for it, are gone or broken; restore them, or to start anew: rm -r {typed(self.path)}"
+            )
+        self._sweep_up()
+        for path in self.path.iterdir() if self.path.exists() else ():
+            if path.name not in kept:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        self.write_config(config)
+
+    def _sweep_up(self) -> None:
+        """Delete what saves that were killed have left aside."""
+        for aside in self.checkpoints.glob(".*"):
+            aside.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Delete the folder, of a run that never began."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def state(self) -> State | None:
+        """The state last written; None where there is none that can be read."""
+        found = object_at(self.path / "state.json").get("state")
+        return found if found in get_args(State) else None
+
+    def status(self) -> tuple[State | None, str | None]:
+        """State and reason as they are now: a run that says it is running, and whose process is gone, is preempted."""
+        state, reason = self.state(), self.reason()
+        if state == "running" and not lock.holder(self.path) and not lock.holder(self.path.parent):
+            return "preempted", "its process is gone without a word; the same command goes on with it"
+        return state, reason
+
+    def reason(self) -> str | None:
+        """Why the run is in its state, where that needs a reason."""
+        return object_at(self.path / "state.json").get("reason")
+
+    def set_state(self, state: State, reason: str | None = None) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        atomic_files.write(self.path / "state.json", json_of({"state": state, "reason": reason, "time": now}))
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        atomic_files.write(
+            self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode()
+        )
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one flat record to metrics.jsonl, on disk when this returns.
+
+        JSON has no NaN and no infinity: they become null, and the reason of the state says what diverged.
+        Raises OSError or RuntimeError where the file is gone, or is not as this object left it.
+        """
+        plain = {key: None if _broken(value) else value for key, value in record.items()}
+        if self._logged is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.metrics_path.touch()
+            self._logged = self.metrics_path.stat().st_size
+        line = json.dumps(plain, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        self._logged = atomic_files.append(self.metrics_path, line, self._logged)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The whole records of metrics.jsonl; a line torn by a kill, or that is no record, ends them."""
+        found = []
+        for line in self.metrics_path.read_bytes().split(b"\n")[:-1] if self.metrics_path.exists() else ():
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                break
+            if not isinstance(record, dict):
+                break
+            found.append(record)
+        return found
+
+    def rewind(self, count: int, digest: str | None = None) -> list[dict[str, Any]]:
+        """Cut metrics.jsonl back to its first `count` records, and return them: what came after a checkpoint comes
+        again. Raises UserError where there are fewer, or where they have not the SHA-256 that the checkpoint knows."""
+        kept = self.records()[:count]
+        if len(kept) < count:
+            raise UserError(
+                f"{self.metrics_path} has {len(kept)} whole records, and the checkpoint was made after {count}: "
+                f"what was measured is lost; to start anew: rm -r {typed(self.path)}"
+            )
+        lines = self.metrics_path.read_bytes().split(b"\n")[:count] if count else []
+        content = b"".join(line + b"\n" for line in lines)
+        if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+            raise UserError(
+                f"{self.metrics_path} is not as it was when the checkpoint was made; restore it, or to start anew: "
+                f"rm -r {typed(self.path)}"
+            )
+        atomic_files.write(self.metrics_path, content)
+        self._logged = len(content)
+        return kept
+
+    def last_record(self) -> dict[str, Any]:
+        """The last whole record of metrics.jsonl; empty where there is none."""
+        try:
+            return (self.records() or [{}])[-1]
+        except OSError:
+            return {}
+
+    def write_result(self, row: dict[str, Any]) -> None:
+        """Write the result row. What is absent is None; NaN or infinity raises FloatingPointError with its place."""
+        broken = _first_broken(row, "")
+        if broken:
+            raise FloatingPointError(f"{broken} is not a finite number in the result")
+        atomic_files.write(self.path / "result.json", json_of(row))
+
+    def result(self) -> dict[str, Any] | None:
+        """The row of a finished run: its state says so, and its result can be read and is its own. Else None."""
+        return self._row() if self.state() == "finished" else None
+
+    def done(self) -> bool:
+        """Whether there is nothing left to do: a run whose result was written, and whose parent was killed before it
+        said so, is finished now."""
+        return self.result() is not None or self.finish()
+
+    def finish(self) -> bool:
+        """Set the state to finished where there is a result row of this run, and say whether there is.
+
+        The result is written last and whole: no checkpoint is needed any more.
+        """
+        complete = self._row() is not None
+        if complete:
+            self.set_state("finished")
+            self.manifest_path.unlink(missing_ok=True)
+            for checkpoint in self.checkpoints.glob("step-*.pt"):
+                checkpoint.unlink(missing_ok=True)
+            self._sweep_up()
+        return complete
+
+    def write_alignments(self, arrays: dict[str, np.ndarray]) -> None:
+        """Write alignments.npz, which loads without pickle; no arrays, no file."""
+        if arrays:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **arrays)
+            atomic_files.write(self.path / "alignments.npz", buffer.getvalue())
+
+    def _row(self) -> dict[str, Any] | None:
+        row = object_at(self.path / "result.json")
+        return row if row.get("id") == self.id else None
+
+
+def json_of(content: dict[str, Any]) -> bytes:
+    """The bytes of a JSON file, as all of the project's are written."""
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def object_at(path: Path) -> dict[str, Any]:
+    """What a JSON file holds; nothing where it is gone, broken, or holds no object."""
+    try:
+        content = json.loads(atomic_files.content(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _broken(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _first_broken(value: Any, place: str) -> str | None:
+    """Where in nested dicts and lists the first number stands that is not finite."""
+    if _broken(value):
+        return place
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inside = (_first_broken(item, f"{place}.{key}" if place else str(key)) for key, item in items)
+    return next((found for found in inside if found), None)

@@ -1,0 +1,250 @@
+"""The files that a run left, read with suspicion: whole and of the right shape, or `BrokenError` with the file's name.
+
+Any of them may be cut short, overwritten, of another shape, or gone from one moment to the next. No torch.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from softlookup.runs.run_id import DIGITS, VERSION, names_seed, run_id, settings, variant_key
+from softlookup.system import atomic_files
+
+# Beyond any measurement, and the sum of a thousand squares of it is still a number.
+LARGEST = 1e100
+BOUNDS = ("low", "high", "count")
+WORDS = ("source", "target", "reference")
+UNITS = ("tokens", "words", "characters")  # in which the lengths of by_length are counted
+_KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
+_MOST_VALUES = 10_000  # of a config; a few lines of YAML can stand for billions
+
+
+class BrokenError(Exception):
+    """A file that is not what it should be: its name, the place in it, and what was expected there."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One example's lookup: weights (T, S), gold (T, S) booleans, and the words of source, output and reference."""
+
+    weights: np.ndarray
+    gold: np.ndarray
+    source: list[str]
+    target: list[str]
+    reference: list[str]
+
+
+def plan(path: Path) -> list[dict[str, Any]] | None:
+    """Read the cells of a plan.json, each with id (a plain name), choices, seed, variant_key, settings and tuned.
+
+    None for a plan of another version of the code, whose runs have other names: it plans nothing any more.
+    """
+    content = _mapping(_json(path), f"{path.name} is")
+    if "planned" in content and content.get("version") != VERSION:
+        return None
+    cells = content.get("planned")
+    _expect(isinstance(cells, list), f"{path.name}: planned", "a list")
+    for place, cell in enumerate(cells or []):
+        where = f"{path.name}: planned[{place}]"
+        name = _mapping(cell, f"{where} is").get("id")
+        _expect(isinstance(name, str) and _plain(name), f"{where}.id", "the name of a run")
+        _identity(cell, where)
+        _variant(cell, where)
+    runs = {cell["id"]: (cell["variant_key"], cell["seed"]) for cell in cells or []}
+    _expect(len(set(runs.values())) == len(runs), f"{path.name}: planned", "of different variants and seeds")
+    return cells or []
+
+
+def result(path: Path) -> dict[str, Any]:
+    """Read the row of a result.json: its own (by the folder's name) and finished, with numbers where numbers belong.
+
+    Of a row of another version of the code only id, choices and seed are what this one means by them.
+    """
+    row = _mapping(_json(path), f"{path.name} is")
+    _expect(row.get("status") == "finished", f"{path.name}: status", "finished")
+    _expect(row.get("id") == path.parent.name, f"{path.name}: id", "the name of its folder")
+    _identity(row, path.name)
+    if row.get("version") != VERSION:
+        return row
+    _variant(row, path.name)
+    _expect(row.get("length_unit", UNITS[0]) in UNITS, f"{path.name}: length_unit", f"one of {', '.join(UNITS)}")
+    named = all(isinstance(row["choices"].get(key), str) for key in ("task", "attention"))
+    _expect(named, f"{path.name}: choices", "with a task and an attention")
+    _expect(names_seed(row["id"], row["seed"]), f"{path.name}: seed", "the one in the name of its folder")
+    for part in ("metrics", "cost"):
+        for name, value in _mapping(row.get(part, {}), f"{path.name}: {part} is").items():
+            _expect("/" in name, f"{path.name}: {part}.{name}", "a measure, as in test/bleu")
+            _expect(isinstance(value, str) or _number_or_none(value), f"{path.name}: {part}.{name}", "a number or null")
+    _expect(_number_or_none(row.get("longest")), f"{path.name}: longest", "a number or null")
+    buckets = row.get("by_length", [])
+    _expect(isinstance(buckets, list), f"{path.name}: by_length", "a list")
+    for place, bucket in enumerate(buckets):
+        where = f"{path.name}: by_length[{place}]"
+        _expect(all(_number(_mapping(bucket, f"{where} is").get(key)) for key in BOUNDS), where, "low, high and count")
+        wrong = next((name for name, value in bucket.items() if not _number_or_none(value)), None)
+        _expect(wrong is None, f"{where}.{wrong}", "a number or null")
+    different = {(bucket["low"], bucket["high"]) for bucket in buckets}
+    _expect(len(different) == len(buckets), f"{path.name}: by_length", "of different lengths")
+    return row
+
+
+def config(path: Path) -> dict[str, Any]:
+    """Read choices and seed of a config.yaml; where this code gives its folder that name, its variant too."""
+    try:
+        content = yaml.safe_load(atomic_files.content(path).decode())
+    except Exception as error:  # PyYAML's constructors raise whatever they stumble over
+        raise BrokenError(f"{path.name} cannot be read") from error
+    found = _mapping(content, f"{path.name} is")
+    _identity(found, path.name)
+    # A few lines of YAML can stand for billions of values: none but plain ones is looked at.
+    plain = all(value is None or isinstance(value, str) or _number(value) for value in found["choices"].values())
+    _expect(plain, f"{path.name}: choices", "plain values")
+    known = {"choices": found["choices"], "seed": found["seed"]}
+    try:
+        if _bounded(found) and run_id(found) == path.parent.name:
+            known |= {"version": VERSION, "variant_key": variant_key(found), "settings": settings(found)}
+            known["tuned"] = found.get("tuned", [])
+            _variant(known, path.name)
+    except (KeyError, TypeError, ValueError, RecursionError):  # no config as this version of the code writes it
+        pass
+    return known
+
+
+def timing(path: Path) -> dict[str, Any]:
+    """Read a timing.json: under `steps` by variant_key seconds as median, q1 and q3; under `left_out` reasons."""
+    content = _mapping(_json(path), f"{path.name} is")
+    _expect(content.get("version") == VERSION, f"{path.name}: version", "that of this code")
+    steps = _mapping(content.get("steps"), f"{path.name}: steps is")
+    for key, step in steps.items():
+        told = [_mapping(step, f"{path.name}: steps.{key} is").get(name) or 0 for name in ("q1", "median", "q3")]
+        good = all(map(_number, told)) and told[0] > 0 and told == sorted(told)
+        _expect(good, f"{path.name}: steps.{key}", "0 < q1 ≤ median ≤ q3")
+    reasons = _mapping(content.get("left_out", {}), f"{path.name}: left_out is").values()
+    _expect(all(isinstance(reason, str) for reason in reasons), f"{path.name}: left_out", "reasons")
+    return content
+
+
+def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """The records of a metrics.jsonl up to the first that is broken, and what is wrong with it.
+
+    A last line without its end was torn by a kill, and nothing is wrong with that.
+    """
+    records: list[dict[str, Any]] = []
+    try:
+        lines = atomic_files.content(path).split(b"\n")[:-1]
+        for place, line in enumerate(lines, start=1):
+            where = f"{path.name}, line {place}"
+            record = _mapping(_decoded(line, where), f"{where} is")
+            _expect(_number(record.get("step")) and _number(record.get("tokens")), where, "with step and tokens")
+            drawn = (k for k in record if k.startswith("validation/") or k == "curriculum/length")
+            wrong = next((name for name in drawn if not _number_or_none(record[name])), None)
+            _expect(wrong is None, f"{where}: {wrong}", "a number or null")
+            records.append(record)
+    except OSError as error:
+        return [], f"{path.name} cannot be read ({error.strerror}): no learning curve"
+    except BrokenError as error:
+        return records, f"{error}: the learning curve ends there"
+    return records, ""
+
+
+def alignments(path: Path) -> list[Alignment]:
+    """The examples of an alignments.npz."""
+    try:
+        # Read here: of a file that is no archive, NumPy keeps what it opened.
+        with io.BytesIO(atomic_files.content(path)) as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        count = sum(name.startswith("weights_") for name in arrays)
+        found = [
+            Alignment(arrays[f"weights_{i}"], arrays[f"gold_{i}"], *(arrays[f"{name}_{i}"].tolist() for name in WORDS))
+            for i in range(count)
+        ]
+    except Exception as error:  # zipfile, zlib and NumPy have dozens of errors between them
+        raise BrokenError(f"{path.name} cannot be read") from error
+    for place, one in enumerate(found):
+        where = f"{path.name}: example {place}"
+        for words in (one.source, one.target, one.reference):
+            _expect(isinstance(words, list) and all(isinstance(word, str) for word in words), where, "made of words")
+        _expect(one.weights.dtype.kind == "f" and one.gold.dtype.kind == "b", where, "weights and gold")
+        shape = (len(one.target), len(one.source))
+        _expect(one.weights.shape == one.gold.shape == shape, where, f"of shape {shape}, as its words are")
+    return found
+
+
+def _json(path: Path) -> Any:
+    try:
+        return _decoded(atomic_files.content(path), path.name)
+    except OSError as error:
+        raise BrokenError(f"{path.name} is absent or cannot be read ({error.strerror})") from error
+
+
+def _decoded(content: bytes, where: str) -> Any:
+    try:
+        found = json.loads(content.decode())
+        if b"\\u" in content:  # half of a surrogate pair is JSON, and no text
+            json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise BrokenError(f"{where} is no JSON") from error
+    return found
+
+
+def _plain(name: str) -> bool:
+    """Whether a folder can have the name; one with a slash would lie elsewhere."""
+    return name not in ("", ".", "..") and not set(name) & set("/\0") and len(name.encode()) < 256
+
+
+def _identity(found: dict[str, Any], where: str) -> None:
+    choices = _mapping(found.get("choices"), f"{where}: choices is")
+    _expect(all(isinstance(key, str) for key in choices), f"{where}: choices", "named")
+    seed = found.get("seed")
+    _expect(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63, f"{where}: seed", "a seed")
+
+
+def _variant(found: dict[str, Any], where: str) -> None:
+    """What tells a variant from others, and what of it was tuned."""
+    key = found.get("variant_key")
+    _expect(isinstance(key, str) and bool(_KEY.fullmatch(key)), f"{where}: variant_key", f"{DIGITS} hex digits")
+    own = _mapping(found.get("settings"), f"{where}: settings is")
+    inside = (value for each in own.values() for value in (each if isinstance(each, list) else [each]))
+    plain = all(value is None or isinstance(value, str | bool) or _number(value) for value in inside)
+    _expect(plain and all(isinstance(name, str) for name in own), f"{where}: settings", "plain values by name")
+    tuned = found.get("tuned")
+    _expect(isinstance(tuned, list) and all(isinstance(name, str) for name in tuned), f"{where}: tuned", "names")
+
+
+def _bounded(value: Any) -> bool:
+    """Whether nested dicts and lists hold so few values that all of them can be looked at."""
+    waiting, seen = [value], 0
+    while waiting and seen <= _MOST_VALUES:
+        inside = waiting.pop()
+        seen += 1
+        if isinstance(inside, dict | list):
+            waiting += list(inside.values() if isinstance(inside, dict) else inside)[: _MOST_VALUES + 1]
+    return not waiting
+
+
+def _mapping(value: Any, where: str) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise BrokenError(f"{where} not a mapping")
+    return value
+
+
+def _expect(holds: bool, where: str, expected: str) -> None:
+    if not holds:
+        raise BrokenError(f"{where} is not {expected}")
+
+
+def _number(value: Any) -> bool:
+    """Neither NaN nor infinite nor a boolean; whole numbers may be of any size in JSON."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
+def _number_or_none(value: Any) -> bool:
+    return value is None or _number(value)

@@ -1,0 +1,130 @@
+"""Many runs, a few at a time, each in a process of its own. No torch, no Hydra."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection
+from typing import Any
+
+from softlookup.errors import Stopped, UserError
+from softlookup.runs.run_folder import RunFolder, state_of
+from softlookup.sweep.progress_table import Board, Ended
+from softlookup.sweep.worker import Worker, start_server
+from softlookup.system import lock
+
+JOB = "softlookup.run:execute"
+_TICK = 0.5  # seconds between two looks at the runs, and the longest that Ctrl-C waits for an answer
+_GRACE = 10.0  # seconds between asking a run to stop, which then writes a checkpoint, and ending it
+
+
+def cores(threads: int) -> int:
+    """How many runs of that many threads this process may run at a time."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, allowed // threads)
+
+
+class Sweep:
+    """Runs to be done: one for each different run among `configs`, those that are finished left out.
+
+    `job` names a function of a config, a RunFolder and a Stop that writes the result row of the run to the folder.
+    `workers` is how many run at a time; None: one per core.
+    """
+
+    def __init__(self, configs: Sequence[dict[str, Any]], workers: int | None, job: str = JOB) -> None:
+        jobs = {folder.path: (folder, config) for config in configs for folder in [RunFolder.of(config)]}
+        unfinished = [folder for folder, _ in jobs.values() if folder.state() != "finished"]
+        self.job = job
+        self.queue = deque(pair for pair in jobs.values() if not pair[0].done())
+        self.workers = workers or cores(configs[0]["threads"])
+        self.board = Board(len(jobs), len(jobs) - len(self.queue), self.workers)
+        self.running: dict[int, Worker] = {}
+        self.stopped: int | None = None
+        # Killed when the result was written and W&B was not told yet.
+        self.taken_up = sum(folder.state() == "finished" for folder in unfinished)
+
+    def run(self) -> bool:
+        """Do the runs and print what became of them; whether all of them are finished.
+
+        A run that fails stops no other. SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the sweep: runs under way write a
+        checkpoint and become preempted, and Stopped is raised when they have ended. The same sweep, run again, does
+        what is left.
+        """
+        for folder, config in self.queue:
+            # Where a parent was killed it says running still; where someone else runs it, it is theirs.
+            if folder.state() in (None, "running") and not lock.holder(folder.path):
+                with suppress(NotADirectoryError, FileExistsError):  # told when its turn comes
+                    folder.write_config(config)
+                    folder.set_state("queued")
+        if self.taken_up:
+            print(f"{self.taken_up} had their result when they were killed; for their W&B files: make resync")
+        if self.queue:
+            start_server(self.job)
+        with self._interruptible(), self.board:
+            try:
+                self._work()
+            finally:
+                self._stop()
+        self.board.summary()
+        if self.stopped is not None:
+            raise Stopped(self.stopped)
+        return all(ended.state == "finished" for ended in self.board.ended)
+
+    def _work(self) -> None:
+        while (self.queue or self.running) and self.stopped is None:
+            while self.queue and len(self.running) < self.workers and self.stopped is None:
+                self._start(*self.queue.popleft())
+            for sentinel in connection.wait(list(self.running), timeout=_TICK):
+                self._collect(sentinel)
+            for worker in self.running.values():
+                worker.watch()
+            self.board.refresh()
+
+    def _start(self, folder: RunFolder, config: dict[str, Any]) -> None:
+        self.board.start(folder, config)
+        try:
+            worker = Worker(self.job, config, folder)
+        except (UserError, OSError) as error:
+            _, reason = state_of(error)
+            self.board.end(Ended(folder, "failed", reason, 0.0))
+        else:
+            self.running[worker.sentinel] = worker
+
+    def _collect(self, sentinel: Any, stopped: int | None = None) -> None:
+        worker = self.running.pop(sentinel)
+        state, reason = worker.conclude(stopped)
+        self.board.end(Ended(worker.folder, state, reason, time.monotonic() - worker.started))
+
+    def _stop(self) -> None:
+        """End what still runs: asked first, then made to."""
+        for worker in self.running.values():
+            worker.end(signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE
+        while self.running and time.monotonic() < deadline:
+            for sentinel in connection.wait(list(self.running), timeout=_TICK):
+                self._collect(sentinel, self.stopped)
+        for worker in self.running.values():
+            worker.end(signal.SIGKILL)
+        for sentinel in list(self.running):
+            self._collect(sentinel, self.stopped)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """A signal only sets `stopped`: an exception at any line could lose sight of a process just started."""
+
+        def stop(number: int, frame: object) -> None:  # noqa: ARG001
+            self.stopped = number
+
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN or number != signal.SIGHUP:  # nohup ignores it
+                signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

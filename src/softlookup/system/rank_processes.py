@@ -1,0 +1,95 @@
+"""Several processes for one run: they are started here, and none of them outlives the one that leads."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import connection, parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from softlookup.errors import UserError
+from softlookup.system.entry_point import keep_talking
+from softlookup.system.ranks import ALONE, Processes
+
+Follow = Callable[[dict[str, Any], Path, Processes], None]
+_FOR_A_CORE = 4  # processes that a core may be given; more only wait for each other
+_LAST_WORD = 10.0  # seconds in which the others end by themselves when the leader has
+
+
+@contextmanager
+def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Processes]:
+    """This process as number 0 of `processes`; the others run `follow`. They are gone when this ends.
+
+    They find each other through the variables that Lightning's own environment reads (MASTER_ADDR, MASTER_PORT,
+    LOCAL_RANK), as under torchrun. Raises UserError, before any is started, for more than the machine has use for.
+    """
+    count, most = config["processes"], _FOR_A_CORE * (os.cpu_count() or 1)
+    if count > most:
+        raise UserError(f"processes={count}: at most {most} share a run on this machine, {_FOR_A_CORE} for each core")
+    if count == 1:
+        yield ALONE
+        return
+    import torch.multiprocessing
+
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "NODE_RANK": "0"}
+    context = torch.multiprocessing.get_context("spawn")
+    before = dict(os.environ)
+    ended = threading.Event()
+    others = [
+        context.Process(target=_run, args=(config, path, Processes(rank, count), place, follow))
+        for rank in range(1, count)
+    ]
+    os.environ.update(place, LOCAL_RANK="0")
+    try:
+        for process in others:
+            process.start()
+        threading.Thread(target=_end_with_any, args=(others, ended), daemon=True).start()
+        yield Processes(0, count)
+        for process in others:
+            process.join(_LAST_WORD)
+    finally:
+        ended.set()
+        for process in others:
+            if process.is_alive():
+                process.kill()
+        os.environ.clear()
+        os.environ.update(before)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _run(config: dict[str, Any], path: Path, processes: Processes, place: dict[str, str], follow: Follow) -> None:
+    keep_talking()
+    threading.Thread(target=_end_with_leader, daemon=True).start()
+    os.environ.update(place, LOCAL_RANK=str(processes.rank))
+    follow(config, path, processes)
+
+
+def _end_with_any(others: Sequence[BaseProcess], ended: threading.Event) -> None:
+    """A process that fails takes the run along: the others would wait for it without end, and hear no signal there."""
+    left = list(others)
+    while left and not ended.is_set():
+        for sentinel in connection.wait([process.sentinel for process in left], timeout=0.5):
+            process = next(process for process in left if process.sentinel == sentinel)
+            left.remove(process)
+            process.join()
+            if process.exitcode and not ended.wait(_LAST_WORD):
+                number = others.index(process) + 1
+                print(f"process {number} of this run ended with {process.exitcode}; the run ends with it", flush=True)
+                os._exit(1)
+
+
+def _end_with_leader() -> None:
+    leader = parent_process()
+    assert leader is not None
+    connection.wait([leader.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,0 +1,119 @@
+"""What a training step of each variant of an experiment takes: when it is to be timed, and where. No torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from softlookup.runs import provenance
+from softlookup.runs.run_folder import RunFolder, object_at
+from softlookup.runs.run_id import VERSION, run_id, variant_key
+from softlookup.sweep.progress_table import duration
+from softlookup.sweep.worker import called
+from softlookup.system import atomic_files
+from softlookup.system.signals import Stop
+
+NAME = "timing.json"
+JOB = "softlookup.timing.stopwatch:record"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Steps to be timed: a config of each variant by its variant_key, the file that is written, and under `origin` what
+    the file says of the code and of where it was made."""
+
+    path: Path
+    configs: dict[str, dict[str, Any]]
+    origin: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"a training step of {len(self.configs)} variants, in turn and alone"
+
+
+def due(experiment: Path, configs: Sequence[dict[str, Any]], machine: dict[str, Any] | None) -> Order | None:
+    """Return what is to be timed in the folder of an experiment after a sweep of `configs`, None where nothing is.
+
+    Timed is every variant with a finished run: of the plan, or of the whole folder where there is no plan. What was
+    timed holds as long as no variant is new, and neither the code nor the machine has changed; None stands for any
+    machine, where a cluster has many.
+    """
+    swept = {variant_key(config): config for config in configs}
+    own = {key: configs[0][key] for key in ("threads", "device")}
+    wanted = {key: {**config, **own} for key, config in _finished(experiment, swept).items()}
+    origin = {"version": VERSION, **provenance.code(), "torch": version("torch"), **own}
+    if machine is not None:
+        origin["machine"] = machine
+    path = experiment / NAME
+    found = object_at(path)
+    steps = found.get("steps")
+    held = isinstance(steps, dict) and wanted.keys() <= steps.keys()
+    if not wanted or (held and all(found.get(name) == value for name, value in origin.items())):
+        return None
+    return Order(path, wanted, origin)
+
+
+def _finished(experiment: Path, swept: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """A config for each variant that has a finished run of this version, by variant_key."""
+    cells = object_at(experiment / "plan.json").get("planned")
+    planned = {str(cell.get("id")) for cell in cells if isinstance(cell, dict)} if isinstance(cells, list) else None
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(path.parent for path in experiment.glob("*/result.json")):
+        row = RunFolder(path).result() if planned is None or path.name in planned else None
+        key = str(row.get("variant_key")) if row and row.get("version") == VERSION else None
+        config = None if key is None or key in found else swept.get(key) or _config(path)
+        if key is not None and config is not None:
+            found[key] = config
+    return found
+
+
+def _config(path: Path) -> dict[str, Any] | None:
+    """The config of a run, where it is the one that the run is named by."""
+    try:
+        config = yaml.safe_load(atomic_files.content(path / "config.yaml"))
+        return config if run_id(config) == path.name else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, RecursionError):
+        return None
+
+
+def here(order: Order) -> None:
+    """Time on this machine, in a process of its own, and tell how far it is.
+
+    Raises UserError where that process fails, and Stopped after a signal; what was there before is left as it is.
+    """
+    console = Console(highlight=False)
+    began = time.monotonic()
+    status = console.status(f"timing {order}")
+    with Stop().listening(), closing(called(JOB, order)) as shares:
+        if console.is_terminal:
+            status.start()
+        try:
+            for share in shares:
+                status.update(f"timing {order}: {share:.0%}")
+        finally:
+            status.stop()
+    report(order, time.monotonic() - began)
+
+
+def report(order: Order, seconds: float) -> None:
+    """Print what was timed, and what was not."""
+    console = Console(highlight=False)
+    found = object_at(order.path)
+    lines = [f"timed {order}: {found.get('rounds')} rounds ({duration(seconds)})"]
+    lines += [f"not timed  {reason}" for reason in found.get("left_out", {}).values()]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def now() -> str:
+    """Return the time of day in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

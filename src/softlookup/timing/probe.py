@@ -1,0 +1,56 @@
+"""One training step of a config on a fixed batch, to be taken again and again while somebody measures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from softlookup.config.build import plan_of
+from softlookup.contract import Batch, Task
+from softlookup.data.collate import collate
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.model.training_step import update
+
+SENTENCES = 32
+
+
+@dataclass(frozen=True)
+class Probe:
+    """`step` makes one whole training step and returns when the device has made it; `tokens` are the target tokens
+    that it sees."""
+
+    step: Callable[[], None]
+    optimizer: torch.optim.Optimizer
+    tokens: int
+
+
+def fixed_batch(task: Task) -> Batch:
+    """The batch that variants are measured with: the 32 longest validation sources that training may show.
+
+    A longer one would measure a step that training never takes. Where training may show none of them it is the
+    shortest.
+    """
+    examples = sorted(task.validation(), key=lambda example: -len(example.source))
+    return collate([example for example in examples if task.may_show(example)][:SENTENCES] or examples[-SENTENCES:])
+
+
+def probe(config: dict[str, Any], task: Task, model: Seq2Seq) -> Probe:
+    """The training step of a config, with the fixed batch in place of each that makes a step.
+
+    Clipping, smoothing, mean of the loss and rate are those of its first step.
+
+    Its calls change `model`, which is put into training mode: pass a copy of one that matters.
+    """
+    device = model.output.weight.device
+    batch = fixed_batch(task).to(device)
+    plan = plan_of(config)
+    optimizer = plan.optimizer.build(model.parameters())
+    model.train()
+
+    def step() -> None:
+        update(model, optimizer, plan, [batch] * config["accumulate"], config["budget"])
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return Probe(step, optimizer, config["accumulate"] * int(batch.target_mask.sum()))

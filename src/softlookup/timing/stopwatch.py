@@ -1,0 +1,115 @@
+"""Training steps of several variants, timed in turn and alone."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from softlookup.config.build import build_model, device_of
+from softlookup.contract import Task
+from softlookup.inference.initial_weights import origin_of, task_of
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.runs.run_folder import json_of, state_of
+from softlookup.runs.run_id import run_id
+from softlookup.system import atomic_files
+from softlookup.timing.plan import Order, now
+from softlookup.timing.probe import SENTENCES, Probe, probe
+
+SECONDS = 10.0  # what the rounds of all variants may take together, where that leaves LEAST of them
+WARM_UP = 2  # first rounds, which allocate and fill caches, and are not counted
+LEAST, MOST = 5, 31
+
+
+def prepared(config: dict[str, Any], task: Task) -> tuple[Probe, Seq2Seq]:
+    """Build the model of a config, and its training step. Raises UserError for parts that do not fit together."""
+    model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device_of(config))
+    return probe(config, task, model), model
+
+
+def in_turn(
+    steps: Mapping[str, Callable[[], None]],
+    seconds: float = SECONDS,
+    tell: Callable[[float], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Take one step after the other, round after round, and return the seconds of each step in every counted round.
+
+    What disturbs the machine for a while disturbs all of them alike. As many rounds are counted as fit into `seconds`,
+    at least 5 and at most 31. `tell` hears the share that is done. A step whose loss is not finite is left out.
+    """
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    turn, rounds = 0, WARM_UP + MOST
+    while turn < rounds:
+        began = clock()
+        for name in list(found):
+            start = clock()
+            try:
+                steps[name]()
+            except FloatingPointError:
+                del found[name]
+                continue
+            found[name].append(clock() - start)
+        turn += 1
+        if turn == WARM_UP:
+            rounds = WARM_UP + max(LEAST, min(MOST, int(seconds / max(clock() - began, 1e-9))))
+        if tell is not None:
+            tell(turn / rounds)
+    return {name: taken[WARM_UP:] for name, taken in found.items()}
+
+
+def summary(seconds: Sequence[float]) -> dict[str, float]:
+    """Return the median and both quartiles, as statistics.quantiles interpolates them between what was measured."""
+    q1, median, q3 = statistics.quantiles(seconds, n=4, method="inclusive")
+    return {"median": median, "q1": q1, "q3": q3}
+
+
+def record(order: Order, tell: Callable[[float], None]) -> None:
+    """Time a step of each variant of an order and write its timing.json; `tell` hears the share that is done.
+
+    Variants of one task take turns, so that their models alone are in memory together. A variant that cannot be built,
+    or whose step fails, is left out: the reason stands in the file.
+    """
+    torch.set_num_threads(order.origin["threads"])
+    tasks: dict[str, list[str]] = {}
+    for key, config in order.configs.items():
+        tasks.setdefault(json.dumps([config["task"], config.get("init_from")], sort_keys=True), []).append(key)
+    steps: dict[str, dict[str, float]] = {}
+    reasons: dict[str, str] = {}
+    for keys in tasks.values():
+        share, done = len(keys) / len(order.configs), (len(steps) + len(reasons)) / len(order.configs)
+        own = {key: order.configs[key] for key in keys}
+        timed, failed = _timed(own, SECONDS * share, lambda part: tell(done + share * part))  # noqa: B023 - used at once
+        steps |= timed
+        reasons |= {key: f"{run_id(own[key])}: {reason}" for key, reason in failed.items()}
+    content = {
+        **order.origin,
+        "made": now(),
+        "rounds": min((step["rounds"] for step in steps.values()), default=0),
+        "batch": SENTENCES,
+        "steps": steps,
+        "left_out": reasons,
+    }
+    atomic_files.write(order.path, json_of(content))
+
+
+def _timed(
+    configs: dict[str, dict[str, Any]], seconds: float, tell: Callable[[float], None]
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """The steps of the variants of one task, and why some are left out."""
+    probes: dict[str, Probe] = {}
+    reasons: dict[str, str] = {}
+    task: Task | None = None
+    for key, config in configs.items():
+        try:
+            task = task or task_of(config, origin_of(config))
+            probes[key] = prepared(config, task)[0]
+        except Exception as error:
+            reasons[key] = str(state_of(error)[1])
+    found = in_turn({key: made.step for key, made in probes.items()}, seconds, tell) if probes else {}
+    reasons |= dict.fromkeys(probes.keys() - found.keys(), "the loss of its step is not finite")
+    return {
+        key: {**summary(taken), "tokens": probes[key].tokens, "rounds": len(taken)} for key, taken in found.items()
+    }, reasons

@@ -1,0 +1,240 @@
+"""Training from its first step or from a checkpoint to the end of its budget."""
+
+import hashlib
+import logging
+import signal
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+
+from softlookup.config.build import device_of, plan_of
+from softlookup.config.lineage import LONGER
+from softlookup.config.resolve import build
+from softlookup.contract import Curriculum, Example, Task
+from softlookup.data.training_stream import Batching, Data, TrainingStream
+from softlookup.errors import Stopped, UserError
+from softlookup.evaluation.validation_bleu import Excerpt
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.runs.run_id import flat, hashed
+from softlookup.search.greedy import Greedy
+from softlookup.system import atomic_files
+from softlookup.system.ranks import Processes
+from softlookup.system.seeds import derived_seed
+from softlookup.system.signals import Stop
+from softlookup.training import continuation
+from softlookup.training.callbacks import Progress, Signals
+from softlookup.training.checkpoints import Checkpoints
+from softlookup.training.early_stopping import Watch
+from softlookup.training.module import Training
+
+# What is not hashed into a run's name, and may still change the last bits of a result.
+BITS = ("threads", "processes", "device")
+
+
+class Fit:
+    """One model trained on one task, to be told to stop at any time and to go on from there to the same bits.
+
+    `records` are those of metrics.jsonl that a checkpoint counts on, `digest` is their SHA-256, and `seconds` the time
+    that led to it. `notes` are what a person should know of the plan before the first step.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        task: Task,
+        model: Seq2Seq,
+        checkpoints: Checkpoints,
+        stop: Stop,
+        processes: Processes,
+    ) -> None:
+        self.config = config
+        self.checkpoints = checkpoints
+        self.stop = stop
+        self.processes = processes
+        self.model = model
+        self.curriculum: Curriculum = build(config["curriculum"])(task)
+        budget, seed = config["budget"], config["seed"]
+        self.validation = task.validation()
+        batching = Batching(config["batch_tokens"], config["batch_sentences"], config["pool"])
+        steps = max(1, int(budget // (batching.target_tokens(self.validation) * config["accumulate"])))
+        data_seed = derived_seed(seed, "data")
+        # One epoch of Lightning's is what lies between two validations.
+        parts = config["validations"], processes, config["accumulate"]
+        self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, *parts)
+        plan = plan_of(config)
+        self.notes = plan.schedule.notes(budget, steps)
+        self.watch = Watch(f"validation/{config['watch']}", config["keep"] == "best", config["patience"])
+        measured = config["validations"], config["average"], self.watch, self._further(task)
+        self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, *measured)
+        self.training.quiet = self._quiet
+        self.state = continuation.KeptState(checkpoints.run, config["keep_state"] and processes.rank == 0)
+        self.records = 0
+        self.digest: str | None = None
+        self.held_out = _digest([*self.validation, *task.test()])
+        self.seconds = 0.0
+        self._emit_further: Callable[[dict[str, Any]], None] | None = None
+        self._saved_at = self._began = time.perf_counter()
+
+    def resume(self) -> bool:
+        """Take up the newest good checkpoint, or the state of the run that this one goes on with; say whether there was
+        one.
+
+        Raises UserError for one that is lost, for one that another config made, with the difference, and where the
+        other run was another than this one from its first steps on.
+        """
+        content = self.checkpoints.load()
+        if content is not None:
+            _refuse_another(content["config"], self._config())
+            self._take(content)
+            return True
+        if self.config.get("continue_from") is None:
+            return False
+        continuation.check(self.config, self.training, self.curriculum)
+        content = continuation.taken_up(self.config)
+        if content is None:
+            return False
+        _refuse_another(content["config"], self._config(), but=LONGER)
+        self._take(content)
+        if self.config["average"]:
+            continuation.reset_average(self.config, self.training)
+        if self.processes.rank == 0:
+            atomic_files.write(self.checkpoints.run / "metrics.jsonl", continuation.records(self.config, content))
+        return True
+
+    def _take(self, content: dict[str, Any]) -> None:
+        self.model.load_state_dict(content["model"])
+        self.training.load_run_state(content["training"])
+        self.stream.load_state_dict(content["stream"])
+        self.records, self.digest, self.seconds = content["records"], content["digest"], content["seconds"]
+        self.state.hold(self.training.steps, content)
+
+    def run(self, emit: Callable[[dict[str, Any]], None] | None = None) -> Training:
+        """Fit to the end of the budget; what was measured on the way stays on the returned module, and goes to `emit`.
+        Raises Stopped after a checkpoint was written, FloatingPointError when training diverges."""
+        self._emit_further = emit
+        self._saved_at = time.perf_counter()
+        data = Data(self.stream, self.validation)
+        if len(self.validation) and not data.validation:
+            raise UserError(f"processes={self.processes.count}: more than there are batches of validation")
+        # Lightning tells of every device that is not there; what it warns of still comes through.
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        trainer, training = self._trainer(), self.training
+        with warnings.catch_warnings(), self.stop.deferred():
+            for advice in (
+                ".*LeafSpec.*is deprecated.*",
+                ".*`srun` command is available.*",
+                ".*does not have many work.*",
+            ):
+                warnings.filterwarnings("ignore", message=advice)
+            if training.due:  # the checkpoint lies between the last step of a share and its validation
+                trainer.validate(training, datamodule=data, verbose=False)
+            if not training.over:
+                trainer.fit(training, datamodule=data)
+            if training.average.count:  # of its weights nothing was measured yet
+                training.average.into(training.model)
+                training.settled = True
+                trainer.validate(training, datamodule=data, verbose=False)
+        if self.watch.keep and self.watch.best:
+            self.watch.into(training.model)
+            training.last_validation = self.watch.best["values"]
+        return training
+
+    def _further(self, task: Task) -> Callable[[Seq2Seq], dict[str, float]]:
+        """What a validation measures besides loss and token accuracy."""
+        if self.config["watch"] != "bleu":
+            return lambda _: {}
+        limits = self.config["search"]["longest_ratio"], self.config["search"]["longest_extra"]
+        excerpt = Excerpt(task, self.config["watch_sentences"], Greedy(*limits), self.processes)
+        return lambda model: {"bleu": excerpt.bleu(model)}
+
+    def _trainer(self) -> pl.Trainer:
+        many = self.processes.count > 1
+        strategy: str | Strategy = DDPStrategy(forward_sync_buffers=False) if many else "auto"
+        return pl.Trainer(
+            accelerator="gpu" if device_of(self.config).type == "cuda" else "cpu",
+            devices=self.processes.count,
+            strategy=strategy,
+            # Where a cluster runs this, its own signals and ranks are not Lightning's business.
+            plugins=[LightningEnvironment()],
+            max_epochs=-1,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            # A validation that comes before the first step must leave metrics that training can go on with.
+            inference_mode=False,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[Signals(self.stop), *([Progress()] if self.processes.rank == 0 else [])],
+        )
+
+    def _emit(self, record: dict[str, Any]) -> None:
+        if self._emit_further is not None:
+            self._emit_further(record)
+        self.records += 1
+
+    def _quiet(self, training: Training) -> None:
+        """A moment at which nothing is half done: save if it is time, stop if that was asked for."""
+        late = time.perf_counter() - self._saved_at >= self.config["checkpoint_seconds"]
+        ended = training.over and training.validated_at == training.tokens
+        training.trainer.should_stop = ended
+        paused = training.validated_at == training.tokens
+        self.state.hear(training.steps, paused, self.stream.lasting, self._content)
+        stopping = self._all_stop()
+        if self.processes.rank == 0 and (late or ended or stopping):
+            self.save()
+        if stopping:
+            raise Stopped(self.stop.number or signal.SIGTERM)
+
+    def _all_stop(self) -> bool:
+        """Whether to stop here. Several processes decide it together, by what each had heard when it was asked: a
+        signal to one stops all of them at the same step."""
+        heard = self.stop.number is not None
+        if self.processes.count == 1:
+            return heard
+        (wanted,) = self.processes.total(float(heard), device=self.training.device)
+        return wanted > 0
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        self.checkpoints.save(self._content(), self.training.steps)
+        self._saved_at = time.perf_counter()
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "config": self._config(),
+            "model": self.model.state_dict(),
+            "training": self.training.run_state(),
+            "stream": self.stream.state_dict(self.training.steps),
+            "records": self.records,
+            "digest": hashlib.sha256((self.checkpoints.run / "metrics.jsonl").read_bytes()).hexdigest(),
+            "seconds": self.seconds + time.perf_counter() - self._began,
+        }
+
+    def _config(self) -> dict[str, Any]:
+        own = {key: self.config[key] for key in BITS}
+        return {
+            **hashed(self.config),
+            **own,
+            "torch": str(torch.__version__),
+            "validation and test data": self.held_out,
+        }
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    told = [(example.source, example.target, example.reference) for example in examples]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _refuse_another(made: dict[str, Any], asked: dict[str, Any], but: frozenset[str] = frozenset()) -> None:
+    before, now = (dict(flat({k: v for k, v in each.items() if k not in but})) for each in (made, asked))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        told = ", ".join(f"{key}={before.get(key)} became {now.get(key)}" for key in changed)
+        raise UserError(f"the checkpoint is of another config: {told}; take that back, or delete the run's folder")

@@ -1,0 +1,237 @@
+"""The one LightningModule: loss, optimizer, validation, and what is written down on the way."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.strategies import ParallelStrategy
+from torch import Tensor
+from torchmetrics import MeanMetric, MetricCollection
+
+from softlookup.contract import Batch, Curriculum
+from softlookup.data.budget_shares import Cadence
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.model.training_step import Plan, update
+from softlookup.system.ranks import ALONE, Processes
+from softlookup.system.seeds import derived_seed, seed_everything
+from softlookup.text.vocabulary import UNK
+from softlookup.training.early_stopping import Watch
+from softlookup.training.weight_averaging import Average
+
+
+def _mean() -> MeanMetric:
+    """Every process counts everything: nothing is left to add up when the mean is asked for."""
+    return MeanMetric(sync_on_compute=False)
+
+
+def nothing(training: "Training") -> None:
+    """What is done at a quiet moment, unless something is."""
+
+
+class Training(pl.LightningModule):
+    """Maximum likelihood under teacher forcing: loss = −Σ log p(y_t | y_<t, x) over unpadded target positions, divided
+    by their number or by that of sentences and smoothed, as the plan says. What is logged is the mean per token.
+
+    `budget` is the number of target tokens to see; learning rate and curriculum follow the share of it that is
+    spent. The random numbers of a step follow from `seed` and the number of
+    the step alone. `emit` receives one flat record (JSON scalars alone) per validation. `quiet` is called after every
+    step and after every validation, when nothing is half done: what `run_state` then gives is all that
+    training needs to go on from there. A loss that is not finite raises FloatingPointError with the step. `average`
+    is what the weights at the last of the `validations` equal shares of the budget are gathered in. Steps are
+    `update`'s; a batch of Lightning's is the group of batches of one. `watch` hears every validation, and may end the
+    run ahead of its budget; `further` measures more of a model than loss and accuracy, under `validation/…`.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        plan: Plan,
+        curriculum: Curriculum,
+        budget: int,
+        emit: Callable[[dict[str, Any]], None],
+        seed: int = 0,
+        processes: Processes = ALONE,
+        validations: int = 1,
+        average: int = 0,
+        watch: Watch | None = None,
+        further: Callable[[Seq2Seq], dict[str, float]] = lambda _: {},
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # a whole step is made by `update`, whoever takes it
+        self.model = model
+        self.plan = plan
+        self.cadence = Cadence(budget, validations)
+        self.average = Average(average, validations)
+        self.watch = watch or Watch()
+        self.further = further
+        self.settled = False  # whether what is validated are the final weights, behind all steps
+        self.curriculum = curriculum
+        self.budget = budget
+        self.emit = emit
+        self.seed = seed
+        self.processes = processes
+        self.quiet: Callable[[Training], None] = nothing
+        self.steps = 0
+        self.tokens = 0
+        self.padding = 0
+        self.limit = curriculum.length(0.0)
+        self.lengths: list[dict[str, int]] = [{"length": self.limit, "step": 0, "tokens": 0}]
+        self.step_seconds: list[float] = []
+        self.step_tokens: list[int] = []
+        self.last_loss = math.nan
+        self.running_loss = _mean()
+        self.running_loss.persistent(True)
+        self.validation = MetricCollection({"loss": _mean(), "token_accuracy": _mean()})
+        self.by_length: dict[int, MeanMetric] = {}
+        self.last_validation: dict[str, float] = {}
+        self.validations = 0
+        self.validated_at = 0
+        self._measured: list[tuple[float, list[int], list[Tensor]]] = []
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._resumed: dict[str, Any] | None = None
+        self._began = time.perf_counter()
+        self._started = self._began
+
+    @property
+    def due(self) -> bool:
+        """Whether a share of the budget has ended since the last validation."""
+        return self.cadence.passed(self.tokens) > self.cadence.passed(self.validated_at)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no step left: the budget is spent, or patience has ended."""
+        return self.tokens >= self.budget or self.watch.over
+
+    @property
+    def progress_share(self) -> float:
+        """The share of the budget that is spent."""
+        return min(1.0, self.tokens / self.budget)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        self._optimizer = self.plan.optimizer.build(self.model.parameters())
+        if self._resumed is not None:
+            self._optimizer.load_state_dict(self._resumed)
+        return self._optimizer
+
+    def on_train_batch_start(self, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
+        self._started = time.perf_counter()
+        # Each process drops out units of its own rows.
+        rank = f" of process {self.processes.rank}" if self.processes.rank else ""
+        seed_everything(derived_seed(self.seed, f"step {self.steps}{rank}"))
+
+    def training_step(self, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
+        assert self._optimizer is not None
+        before = self.tokens, self.steps
+        made = update(
+            self.model, self._optimizer, self.plan, batch, self.budget, *before, self.processes, self._backward
+        )
+        self.tokens += made.tokens
+        self.padding += made.padding
+        self.step_tokens.append(made.tokens)
+        self.last_loss = made.loss
+        self.running_loss.update(made.loss, made.tokens)
+
+    def _backward(self, loss: Tensor, last: bool) -> None:
+        """Lightning's DDP takes the mean of the gradients of all processes, once they are whole."""
+        strategy = self.trainer.strategy
+        waits = isinstance(strategy, ParallelStrategy) and not last
+        with cast(ParallelStrategy, strategy).block_backward_sync() if waits else nullcontext():
+            self.manual_backward(loss)
+
+    def on_train_batch_end(self, outputs: Any, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
+        self.steps += 1
+        self.step_seconds.append(time.perf_counter() - self._started)
+        self._follow_curriculum()
+        self.quiet(self)
+
+    def _follow_curriculum(self) -> None:
+        limit = self.curriculum.length(self.progress_share)
+        if limit != self.limit:
+            self.limit = limit
+            self.lengths.append({"length": limit, "step": self.steps, "tokens": self.tokens})
+
+    def on_validation_epoch_start(self) -> None:
+        seed_everything(derived_seed(self.seed, f"validation {self.steps}"))
+        self.validation.reset()
+        self.by_length = {}
+        self._measured = []
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        logits, _ = self.model(batch)
+        target = batch.target[batch.target_mask]
+        right = ((logits.argmax(-1) == target) & (target != UNK)).float().cpu()  # as metrics.sequence.right
+        lengths = [len(example.source) for example in batch.examples]
+        loss = F.cross_entropy(logits, target).item()
+        self._measured.append((loss, lengths, list(right.split(batch.target_mask.sum(1).tolist()))))
+
+    def on_validation_epoch_end(self) -> None:
+        # In the order of one process, whatever their number: sums of floats depend on it.
+        for loss, lengths, right in self.processes.gathered(self._measured):
+            self.validation["loss"].update(loss, sum(map(len, right)))
+            self.validation["token_accuracy"].update(torch.cat(right).to(self.device))
+            for length, own in zip(lengths, right, strict=True):
+                self.by_length.setdefault(length, _mean()).update(own)
+        # Rounded, since a float32 mean of 0.9 is a hair below the threshold 0.9.
+        accuracy = {length: round(metric.compute().item(), 6) for length, metric in sorted(self.by_length.items())}
+        measured = {name: value.item() for name, value in self.validation.compute().items()} | self.further(self.model)
+        values = {f"validation/{name}": value for name, value in measured.items()}
+        self.last_validation = values
+        if self.settled:
+            return
+        self.average.take(self.cadence.passed(self.validated_at), self.cadence.passed(self.tokens), self.model)
+        self.watch.hear(values, self.steps, self.tokens, self.model)
+        self.validations += 1
+        self.validated_at = self.tokens
+        self.emit(
+            {
+                "step": self.steps,
+                "tokens": self.tokens,
+                "seconds": time.perf_counter() - self._began,
+                "train/loss": self.running_loss.compute().item(),
+                **values,
+                "curriculum/length": self.limit,
+            }
+        )
+        self.running_loss.reset()
+        self.curriculum.observe(self.progress_share, accuracy)
+        self._follow_curriculum()
+        self.quiet(self)
+
+    def run_state(self) -> dict[str, Any]:
+        """All that training goes on from, but for the model's weights and the stream's place: tensors and plain
+        values."""
+        optimizer = self._resumed if self._optimizer is None else self._optimizer.state_dict()
+        assert optimizer is not None, "there is nothing to go on from before the first step"
+        return {
+            "optimizer": optimizer,
+            "curriculum": self.curriculum.state_dict(),
+            "running_loss": self.running_loss.state_dict(),
+            "average": self.average.state_dict(),
+            "watch": self.watch.state_dict(),
+            "step_seconds": torch.tensor(self.step_seconds, dtype=torch.float64),
+            "step_tokens": torch.tensor(self.step_tokens),
+            "seconds": time.perf_counter() - self._began,
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+
+    def load_run_state(self, state: dict[str, Any]) -> None:
+        """Take up what `run_state` gave, before the fit."""
+        self._resumed = state["optimizer"]
+        self.curriculum.load_state_dict(state["curriculum"])
+        self.running_loss.load_state_dict(state["running_loss"])
+        self.average.load_state_dict(state["average"])
+        self.watch.load_state_dict(state["watch"])
+        self.running_loss.update(0.0, 0.0)  # of no weight: torchmetrics warns of a mean that it has not seen updated
+        self.step_seconds = state["step_seconds"].tolist()
+        self.step_tokens = state["step_tokens"].tolist()
+        self._began = time.perf_counter() - state["seconds"]
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+
+
+_PLAIN = ("steps", "tokens", "padding", "limit", "lengths", "last_validation", "validations", "validated_at")
