@@ -1,13 +1,25 @@
 """What every decoder of conf/decoder/ promises, with every attention of conf/attention/."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 import torch
-from choices import DECODER, TARGETS, build_decoder, by_place, readers, variants
+from choices import DECODER, OFFERED, TARGETS, build_decoder, by_place, node, readers, variants
 from torch import Tensor
 
-from softlookup.contract import Annotations, Decoder
+from softlookup.config.resolve import build
+from softlookup.contract import (
+    Annotations,
+    Attention,
+    Decoder,
+    DecoderState,
+    History,
+    Memory,
+    Reading,
+    Widths,
+)  # fmt: skip
+from softlookup.errors import UserError
 
 B, S, T, ANNOTATION, FINAL = 3, 5, 7, 22, 17
 LENGTHS = torch.tensor([5, 3, 1])
@@ -38,6 +50,10 @@ def make(choice: tuple) -> Case:
     return Case(decoder, source, torch.randint(4, TARGETS, (B, T)))
 
 
+def tensors(state: DecoderState) -> dict[str, Tensor]:
+    return {f"{part}: {name}": value for part, held in vars(state).items() for name, value in held.items()}
+
+
 @EVERY
 def test_shapes_are_those_of_the_contract(choice: tuple) -> None:
     case = make(choice)
@@ -51,11 +67,12 @@ def test_shapes_are_those_of_the_contract(choice: tuple) -> None:
         # A window takes of the weight, or lies behind the source.
         assert (sums <= 1 + 1e-5).all()
         assert torch.allclose(sums, torch.ones(B, T), atol=1e-5) or choice[3] != "global"
-    for name, tensor in {**state, **decoded.state}.items():
+    for name, tensor in {**tensors(state), **tensors(decoded.state)}.items():
         assert len(tensor) == B, name
-    # A mechanism's history begins with the first step; from then on nothing comes and nothing goes.
-    assert state.keys() <= decoded.state.keys()
-    assert decoded.state.keys() == case.decoder(case.inputs, memory, decoded.state).state.keys()
+    # An attention's history begins with the first step; from then on nothing comes and nothing goes.
+    assert tensors(state).keys() <= tensors(decoded.state).keys()
+    following = case.decoder(case.inputs, memory, decoded.state).state
+    assert tensors(decoded.state).keys() == tensors(following).keys()
 
 
 @EVERY
@@ -70,8 +87,8 @@ def test_step_by_step_writes_the_same_as_all_at_once(choice: tuple) -> None:
     assert torch.allclose(torch.cat([step.readout for step in steps], 1), at_once.readout, rtol=0, atol=1e-5)
     if at_once.weights is not None:
         assert torch.allclose(torch.cat([step.weights for step in steps], 1), at_once.weights, rtol=0, atol=1e-5)
-    for name, tensor in at_once.state.items():
-        assert torch.allclose(state[name], tensor, rtol=0, atol=1e-5), name
+    for name, tensor in tensors(at_once.state).items():
+        assert torch.allclose(tensors(state)[name], tensor, rtol=0, atol=1e-5), name
 
 
 @EVERY
@@ -91,9 +108,7 @@ def test_rows_follow_their_state_and_memory_when_a_search_reorders_them(choice: 
     memory, state = case.decoder.prepare(case.source)
     state = case.decoder(case.inputs[:, :3], memory, state).state
     expected = case.decoder(case.inputs[:, 3:4], memory, state).readout[order]
-    found = case.decoder(
-        case.inputs[order, 3:4], memory.rows(order), {name: value[order] for name, value in state.items()}
-    )
+    found = case.decoder(case.inputs[order, 3:4], memory.rows(order), state.rows(order))
     assert torch.allclose(found.readout, expected, rtol=0, atol=1e-5)
 
 
@@ -108,3 +123,41 @@ def test_gradients_are_finite_and_reach_every_parameter(choice: tuple) -> None:
         else:
             # A fixed context hears no query, nor what only a query is made with; a score by place hears no keys.
             assert decoded.weights is None or (by_place(case.decoder) and "attention.keys" in name), name
+
+
+class Counting(Attention):
+    """A toy whose history has the names that decoders give their own tensors; its context is the number of the step."""
+
+    NAMES = ("state", "hidden", "cell", "fed", "past")
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        self.width = widths.annotation
+        self.read: list[float] = []
+
+    def prepare(self, annotations: Annotations) -> Memory:
+        return Memory(annotations.states, annotations.states, annotations.mask)
+
+    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:  # noqa: ARG002
+        first = {name: query.new_zeros(len(query), 1) for name in self.NAMES}
+        following = {name: value + query.size(1) for name, value in (history or first).items()}
+        assert following.keys() == set(self.NAMES)
+        steps = torch.arange(query.size(1)) + 1 + (history or first)["state"]
+        self.read += steps[0].tolist()
+        return Reading(steps.unsqueeze(-1).expand(-1, -1, self.width), None, following)
+
+
+@pytest.mark.parametrize("name", OFFERED["decoder"])
+def test_an_attention_keeps_its_history_whatever_it_calls_it(name: str) -> None:
+    factory = build(node("decoder", name, **DECODER))
+    for final in (FINAL, 2 * DECODER["width"]):
+        with suppress(UserError):
+            decoder: Decoder = factory(TARGETS, ANNOTATION, final, Counting)
+            break
+    source = Annotations(torch.randn(B, S, ANNOTATION), torch.ones(B, S, dtype=torch.bool), torch.randn(B, final))
+    memory, state = decoder.prepare(source)
+    for t in range(T):
+        state = decoder(torch.full((B, 1), 4 + t), memory, state).state
+    toys = [module for module in decoder.modules() if isinstance(module, Counting)]
+    assert [toy.read for toy in toys] == [list(range(1, T + 1))] * len(toys)
+    assert toys

@@ -112,6 +112,6 @@ def test_the_final_state_starts_the_decoder(name: str, first: str) -> None:
     decoder = make()
     memory, state = decoder.prepare(source)
     assert memory.values.size(-1) == 0
-    assert not torch.equal(state[first][0], state[first][1])
+    assert not torch.equal(state.own[first][0], state.own[first][1])
     decoded = decoder(torch.full((2, T), 4), memory, state)
     assert (decoded.readout[0] != decoded.readout[1]).any(-1).all()

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-# What a mechanism or a decoder carries from one target step to the next; every tensor is batch-first, so
-# that a search can reorder hypotheses by indexing dimension 0 without knowing what is inside. For a mechanism an
-# empty history is that of the first step.
+# Tensors that an attention or a decoder carries from one target step to the next, by name. Every tensor is
+# batch-first: a search reorders hypotheses by indexing dimension 0. An attention's history is empty at the first step.
 History = dict[str, Tensor]
 
 
@@ -87,12 +86,26 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class DecoderState:
+    """Carry a decoder's own tensors and its attention's history to the next step, apart: names never meet."""
+
+    own: History
+    attention: History = field(default_factory=dict)
+
+    def rows(self, index: Tensor) -> DecoderState:
+        """Return the state of these rows (N,), in this order."""
+        return DecoderState(
+            *({name: value[index] for name, value in part.items()} for part in (self.own, self.attention))
+        )
+
+
+@dataclass(frozen=True)
 class Decoded:
     """Decoder output: readout (B, T, R) ahead of the output layer, weights (B, T, S) or None, next state."""
 
     readout: Tensor
     weights: Tensor | None
-    state: History
+    state: DecoderState
 
 
 class Score(nn.Module, ABC):
@@ -190,11 +203,11 @@ class Decoder(nn.Module, ABC):
     width: int
 
     @abstractmethod
-    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
-        """The memory that its attention reads, and the state before the first step."""
+    def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
+        """Return the memory that its attention reads, and the state before the first step."""
 
     @abstractmethod
-    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         """inputs (B, T) ids of the previous tokens, from BOS on. T may be one step or the whole target."""
 
     def recurrent_blocks(self) -> Iterator[Tensor]:

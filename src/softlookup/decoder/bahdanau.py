@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Widths
+from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, Memory, Widths
 from softlookup.text.vocabulary import PAD
 
 
@@ -53,14 +53,13 @@ class Bahdanau(Decoder):
         self.readout_from_context = nn.Parameter(torch.empty(2 * readout, context).uniform_(-1, 1) * width**-0.5)
         self.dropout = nn.Dropout(dropout)
 
-    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
-        return self.attention.prepare(annotations), {"state": torch.tanh(self.initial(annotations.final))}
+    def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
+        return self.attention.prepare(annotations), DecoderState({"state": torch.tanh(self.initial(annotations.final))})
 
-    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         embedded = self.dropout(self.embedding(inputs))
         from_input = self.gates_from_input(embedded)
-        history, hidden = dict(state), state["state"]
-        del history["state"]
+        history, hidden = state.attention, state.own["state"]
         states, contexts, weights = [], [], []
         for step in from_input.unbind(1):
             reading = self.attention(hidden.unsqueeze(1), memory, history)
@@ -73,7 +72,7 @@ class Bahdanau(Decoder):
         before_maxout = before_maxout + F.linear(torch.stack(contexts, 1), self.readout_from_context)
         readout = before_maxout.unflatten(-1, (-1, 2)).amax(-1)
         joined = None if weights[0] is None else torch.cat(weights, 1)
-        return Decoded(self.dropout(readout), joined, {**history, "state": hidden})
+        return Decoded(self.dropout(readout), joined, DecoderState({"state": hidden}, history))
 
     def _shown(self, before: Tensor, after: Tensor) -> Tensor:  # noqa: ARG002
         """Which of the states before and after a step its readout sees."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Reading, Widths
+from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, History, Memory, Reading, Widths
 from softlookup.errors import UserError
 from softlookup.text.vocabulary import PAD
 
@@ -59,37 +59,35 @@ class StackedDecoder(Decoder):
     def read_out(self, context: Tensor, top: Tensor) -> Tensor:
         """context (B, T, D) and the top layer's hidden (B, T, width) → readout (B, T, width)."""
 
-    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
+    def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
         hidden, cell = self.start(annotations.final)
         state = {"hidden": hidden, "cell": cell}
         if self.input_feeding:
             state["fed"] = torch.zeros_like(hidden[:, 0])
-        return self.attention.prepare(annotations), state
+        return self.attention.prepare(annotations), DecoderState(state)
 
-    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         bottom = cast(nn.LSTMCell, self.cells[0])
         embedded = self.dropout(self.embedding(inputs))
         from_input = F.linear(embedded, bottom.weight_ih[:, : embedded.size(-1)], bottom.bias_ih + bottom.bias_hh)
-        own = ("hidden", "cell", "fed")
-        history = {name: value for name, value in state.items() if name not in own}
-        now = {name: value for name, value in state.items() if name in own}
+        now, history = state.own, state.attention
         if not self.input_feeding:
             tops = []
             for step in from_input.unbind(1):
                 now = self._step(step, now)
                 tops.append(now["hidden"][:, -1])
             reading, readout = self._read(torch.stack(tops, 1), memory, history)
-            return Decoded(self.dropout(readout), reading.weights, {**reading.history, **now})
+            return Decoded(self.dropout(readout), reading.weights, DecoderState(now, reading.history))
         readouts: list[Tensor] = []
         weights: list[Tensor | None] = []
         for step in from_input.unbind(1):
             now = self._step(step + F.linear(now["fed"], bottom.weight_ih[:, embedded.size(-1) :]), now)
             reading, readout = self._read(now["hidden"][:, -1:], memory, history)
-            history, now["fed"] = reading.history, readout.squeeze(1)
+            history, now = reading.history, {**now, "fed": readout.squeeze(1)}
             readouts.append(readout)
             weights.append(reading.weights)
         joined = None if weights[0] is None else torch.cat(cast(list[Tensor], weights), 1)
-        return Decoded(self.dropout(torch.cat(readouts, 1)), joined, {**history, **now})
+        return Decoded(self.dropout(torch.cat(readouts, 1)), joined, DecoderState(now, history))
 
     def _read(self, top: Tensor, memory: Memory, history: History) -> tuple[Reading, Tensor]:
         reading = self.attention(top, memory, history)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from softlookup.contract import Annotations, Attention, Decoded, Decoder, History, Memory, Widths
+from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, History, Memory, Widths
 from softlookup.errors import UserError
 from softlookup.layers.positional_encoding import sinusoids
 from softlookup.layers.self_attention import FeedForward, SelfAttention, Sublayers, embedding
@@ -119,21 +119,23 @@ class Transformer(Decoder):
             if isinstance(layer.context, nn.Linear):
                 layer.context.reset_parameters()
 
-    def prepare(self, annotations: Annotations) -> tuple[Memory, History]:
+    def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
         prepared = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]
         empty = annotations.final.new_zeros(len(annotations.final), 0, 2, self.heads, self.width // self.heads)
-        return memories(prepared), {f"{i}/past": empty for i in range(len(self.layers))}
+        return memories(prepared), DecoderState({f"{i}/past": empty for i in range(len(self.layers))})
 
-    def forward(self, inputs: Tensor, memory: Memory, state: History) -> Decoded:
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         assert isinstance(memory, Memories)
-        known = state["0/past"].size(1)
+        known = state.own["0/past"].size(1)
         embedded = self.embedding(inputs) * math.sqrt(self.width)
         stream = self.dropout(embedded + sinusoids(known, inputs.size(1), self.width, embedded))
-        following: History = {}
+        pasts: History = {}
+        histories: History = {}
         weights = None
         for i, (layer, read) in enumerate(zip(self.layers, memory.layers, strict=True)):
-            own = {name.removeprefix(f"{i}/"): value for name, value in state.items() if name.startswith(f"{i}/")}
-            past = own.pop("past")
-            stream, weights, past, history = layer(stream, read, past, own)
-            following |= {f"{i}/{name}": value for name, value in {"past": past, **history}.items()}
-        return Decoded(self.norm(stream), weights, following)
+            prefix = f"{i}/"
+            before = {name.removeprefix(prefix): v for name, v in state.attention.items() if name.startswith(prefix)}
+            stream, weights, past, history = layer(stream, read, state.own[f"{prefix}past"], before)
+            pasts[f"{prefix}past"] = past
+            histories |= {f"{prefix}{name}": value for name, value in history.items()}
+        return Decoded(self.norm(stream), weights, DecoderState(pasts, histories))

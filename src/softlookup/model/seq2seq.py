@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from softlookup.contract import Batch, Decoder, Encoder, History, Memory
+from softlookup.contract import Batch, Decoder, DecoderState, Encoder, Memory
 from softlookup.text.vocabulary import BOS, PAD
 
 
@@ -28,11 +28,11 @@ class Seq2Seq(nn.Module):
         self.decoder = decoder(target_vocabulary, self.encoder.width, self.encoder.final_width)
         self.output = nn.Linear(self.decoder.width, target_vocabulary)
 
-    def encode(self, source: Tensor, mask: Tensor) -> tuple[Memory, History]:
+    def encode(self, source: Tensor, mask: Tensor) -> tuple[Memory, DecoderState]:
         """source (B, S), mask (B, S) → what the decoder reads, and its first state."""
         return self.decoder.prepare(self.encoder(source, mask))
 
-    def step(self, inputs: Tensor, memory: Memory, state: History) -> tuple[Tensor, Tensor | None, History]:
+    def step(self, inputs: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor, Tensor | None, DecoderState]:
         """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. PAD and BOS are never written."""
         decoded = self.decoder(inputs, memory, state)
         logits = self.output(decoded.readout[:, -1])

@@ -107,7 +107,7 @@ class Beam(Search):
                 kept = store[length - 1, : len(own)]
                 kept[:] = own
             endings.steps.append(Step(kept, parents.tolist(), rows.token.tolist()))
-            state = {name: value[parents] for name, value in state.items()}
+            state = state.rows(parents)
             if not torch.equal(rows.sentence, before):
                 memory = encoded.rows(rows.sentence)
         return endings.hypotheses(mask.sum(1).tolist())
