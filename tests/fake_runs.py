@@ -111,6 +111,11 @@ def key_of(settings: dict) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def kind_of(cell: dict) -> str:
+    """The kind of attention that a cell's choice stands for."""
+    return "fixed" if str(cell["choices"]["attention"]).startswith("fixed_") else "lookup"
+
+
 def write_plan(folder: Path, cells: Sequence[dict]) -> None:
     """Write plan.json."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +128,7 @@ def finish(folder: Path, cell: dict, metrics: dict, **more: object) -> None:
     (folder / cell["id"]).mkdir(parents=True)
     (folder / cell["id"] / "state.json").write_text('{"state": "finished"}')
     row = {**cell, "experiment": folder.name, "status": "finished", "version": VERSION, "metrics": metrics}
-    row |= {"cost": {}, "by_length": [], **more}
+    row |= {"kind": kind_of(cell), "cost": {}, "by_length": [], **more}
     (folder / cell["id"] / "result.json").write_text(json.dumps(row))
 
 
@@ -153,7 +158,7 @@ def _run(folder: Path, cell: dict, rank: int, text: bool, failed: bool) -> None:
     (folder / "state.json").write_text(json.dumps(state))
     if failed:
         return
-    seed, fixed = cell["seed"], str(cell["choices"]["attention"]).startswith("fixed_")
+    seed, fixed = cell["seed"], kind_of(cell) == "fixed"
     value, aligned = accuracy(rank, seed), None if fixed else min(0.98, 0.3 * rank + 0.01 * (seed % 10))
     metrics = {
         "test/token_accuracy": value, "test/exact_match": value**2, "test/alignment_accuracy": aligned,
@@ -166,6 +171,7 @@ def _run(folder: Path, cell: dict, rank: int, text: bool, failed: bool) -> None:
         "cost/seconds_per_step": 0.01 * (1 + (rank * 3) % 5) + 0.0003 * seed, "cost/seconds": 9.5 + rank,
     }  # fmt: skip
     result = {**cell, "experiment": folder.parent.name, "status": "finished", "version": VERSION, "data": {}}
+    result |= {"kind": kind_of(cell)}
     result |= {"metrics": metrics, "cost": cost, "by_length": buckets, "longest": LONGEST, "provenance": {}}
     (folder / "result.json").write_text(json.dumps(result))
     points = [_point(step, rank, seed) for step in range(0, 1001, 100)]

@@ -332,7 +332,7 @@ def test_lengths_are_told_in_the_unit_that_they_were_counted_in(tmp_path, monkey
         "source length (tokens)", "source length (words)",
     ]  # fmt: skip
     saved = []
-    monkeypatch.setattr(static_figure.durable, "write", lambda *_: None)
+    monkeypatch.setattr(static_figure.atomic_files, "write", lambda *_: None)
     monkeypatch.setattr(static_figure.Figure, "savefig", lambda self, *_, **__: saved.append(self))
     readme_picture(rows, "bottleneck", tmp_path / "a.png")
     assert {axes.get_title(loc="left"): axes.get_xlabel() for axes in saved[0].axes} == {

@@ -45,7 +45,7 @@ def test_a_failed_run_outside_a_plan_keeps_its_task_variant_and_seed(tmp_path: P
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         (folder / "state.json").write_text(json.dumps({"state": state, "reason": "killed by signal 9"}))
         told = {"variant_key": variant_key(config), "settings": settings(config), "tuned": [], "version": VERSION}
-        row = {"id": folder.name, "status": "finished", "metrics": {}, "cost": {}, **config, **told}
+        row = {"id": folder.name, "status": "finished", "metrics": {}, "cost": {}, "kind": "lookup", **config, **told}
         if state == "finished":
             (folder / "result.json").write_text(json.dumps(row))
     rows = load.read(tmp_path).set_index("seed")

@@ -46,6 +46,8 @@ def corpus(folder: Path) -> Path:
 class Known(nn.Module):
     """A model with the weights that `row(batch, b, t)` puts on one source position of each target position."""
 
+    kind = "lookup"
+
     def __init__(self, vocabulary: int, row: Any) -> None:
         super().__init__()
         self.vocabulary = vocabulary

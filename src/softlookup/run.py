@@ -171,6 +171,7 @@ def _row(config: dict[str, Any], folder: RunFolder, task: Task, fit: Fit, measur
         "variant_key": variant_key(config),
         "settings": settings(config),
         "tuned": config.get("tuned", []),
+        "kind": fit.training.model.kind,
         "data": short(config.get("data", {})),
         "metrics": {
             "train/tokens": training.tokens,

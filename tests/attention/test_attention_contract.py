@@ -46,9 +46,13 @@ def test_shapes_are_those_of_the_contract(choice: tuple) -> None:
     case = make(choice)
     reading = case.read()
     assert reading.context.shape == (len(LENGTHS), T, case.attention.width)
-    assert reading.weights is None or reading.weights.shape == (len(LENGTHS), T, S)
+    kind = case.attention.kind
+    assert kind != "lookup" or reading.weights.shape == (len(LENGTHS), T, S)
+    same = torch.equal(reading.context, reading.context[:, :1].expand_as(reading.context))
+    assert same == (kind == "fixed")
     memory = case.attention.prepare(case.source)
-    assert all(len(tensor) == len(LENGTHS) for tensor in (memory.keys, memory.values, memory.mask))
+    assert memory.bytes == sum(value.numel() * value.element_size() for value in vars(memory).values())
+    assert all(len(tensor) == len(LENGTHS) for tensor in vars(memory).values())
 
 
 @EVERY
@@ -70,7 +74,6 @@ def test_weights_lie_on_real_positions_and_sum_to_what_the_normalizer_says(choic
     case = make(choice)
     reading = case.read()
     if reading.weights is None:
-        assert torch.equal(reading.context, reading.context[:, :1].expand_as(reading.context))
         return
     assert (reading.weights >= 0).all()
     assert not reading.weights.masked_select(~case.source.mask.unsqueeze(1)).any()

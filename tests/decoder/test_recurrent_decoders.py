@@ -111,7 +111,7 @@ def test_the_final_state_starts_the_decoder(name: str, first: str) -> None:
     source = Annotations(torch.randn(2, S, ANNOTATION), torch.ones(2, S, dtype=torch.bool), torch.randn(2, FINAL))
     decoder = make()
     memory, state = decoder.prepare(source)
-    assert memory.values.size(-1) == 0
+    assert memory.context.size(-1) == 0
     assert not torch.equal(state.own[first][0], state.own[first][1])
     decoded = decoder(torch.full((2, T), 4), memory, state)
     assert (decoded.readout[0] != decoded.readout[1]).any(-1).all()

@@ -67,15 +67,17 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
     for cell in cells:
         made = Variant(cell["choices"], cell["settings"])
         cell["task"] = str(made.choices.get("task", "unknown"))
-        cell["fixed"] = str(made.choices.get("attention", "")).startswith("fixed_")
         place, key = _place(cell)
         known = tasks.setdefault(place, {})
         # One variant may have been asked for in several ways, with defaults told and untold.
         known[key] = min(known.get(key, made), made, key=lambda way: (len(way.choices), repr(way.choices)))
     named = {place: labels(known) for place, known in tasks.items()}
+    kinds = {_place(cell): cell["kind"] for cell in cells if cell["kind"]}
     for cell in cells:
         place, key = _place(cell)
         cell["variant"] = named[place][key]
+        cell["kind"] = kinds.get((place, key), "")  # of a variant without a finished run it is not known
+        cell["fixed"] = cell["kind"] == "fixed"
         del cell["choices"]
     step_timing.add(cells, folder / "timing.json")
     return cells
@@ -121,6 +123,7 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
         "variant_key": known.get("variant_key", ""),
         "settings": settings,
         "tuned": known.get("tuned", []),
+        "kind": result.get("kind", ""),
         "data": {name.removeprefix(DATA): str(settings[name])[:DIGITS] for name in settings if name.startswith(DATA)},
         "status": status,
         "reason": "; ".join(filter(None, said)),

@@ -103,9 +103,10 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
             drawn = picture(stored["weights_0"], list(stored["source_0"]), list(stored["target_0"]))
         parts += [Text(), drawn]
     else:
-        parts += [Text(), Text(f"{choices['attention']} reads one fixed context: there is no alignment to draw")]
+        read = "reads one fixed context" if row["kind"] == "fixed" else "reads without weights"
+        parts += [Text(), Text(f"{choices['attention']} {read}: there is no alignment to draw")]
     console.print(Panel(Group(*parts), title=row["id"], expand=False))
-    other = "general" if choices["attention"] != "general" else "fixed_final"
+    other = "fixed_final" if row["kind"] != "fixed" else "general"
     console.print(f"run      {typed(shown)}", soft_wrap=True, highlight=False)
     if (folder / "alignment.png").exists():
         console.print(f"picture  {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)

@@ -6,7 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.attention.soft import SoftAttention, look_up
-from softlookup.contract import Annotations, Attention, History, Memory, Normalizer, Reading, Score, Widths, Window
+from softlookup.contract import (
+    Annotations,
+    Attention,
+    History,
+    KeysAndValues,
+    Memory,
+    Normalizer,
+    Reading,
+    Score,
+    Widths,
+    Window,
+)
 from softlookup.errors import UserError
 
 
@@ -34,6 +45,7 @@ class MultiHead(Attention):
     Raises UserError when `heads` is not positive or does not divide the width of the query.
     """
 
+    kind = "lookup"
     merges = True
 
     def __init__(
@@ -74,13 +86,14 @@ class MultiHead(Attention):
             return self.scores[0](query, keys)
         return torch.stack([score(query[:, h], keys[:, h]) for h, score in enumerate(self.scores)], dim=1)
 
-    def prepare(self, annotations: Annotations) -> Memory:
+    def prepare(self, annotations: Annotations) -> KeysAndValues:
         keys = self._split(self.keys(annotations.states))
         prepared = torch.stack([score.prepare(keys[:, h]) for h, score in enumerate(self.scores)], dim=1)  # type: ignore[operator]
         values = self._split(self.values(annotations.states)).contiguous()  # or every step would copy them
-        return Memory(prepared, values, self.scores[0].reached(annotations.mask))  # type: ignore[operator]
+        return KeysAndValues(prepared, values, self.scores[0].reached(annotations.mask))  # type: ignore[operator]
 
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+        assert isinstance(memory, KeysAndValues)
         view = self.window(query, memory.mask, history)
         split = self._split(self.query(query))
         context, weights = look_up(self._score, self.normalizer, split, memory, view.for_heads())

@@ -8,6 +8,7 @@ from softlookup.contract import (
     Annotations,
     Attention,
     History,
+    KeysAndValues,
     Memory,
     Normalizer,
     Reading,
@@ -19,7 +20,7 @@ from softlookup.contract import (
 
 
 def look_up(
-    score: Callable[[Tensor, Tensor], Tensor], normalizer: Normalizer, query: Tensor, memory: Memory, view: View
+    score: Callable[[Tensor, Tensor], Tensor], normalizer: Normalizer, query: Tensor, memory: KeysAndValues, view: View
 ) -> tuple[Tensor, Tensor]:
     """context (..., T, D) and weights (..., T, S) of a query (..., T, Q) that sees what its window lets it see."""
     scores = score(query, memory.keys)
@@ -35,6 +36,8 @@ class SoftAttention(Attention):
     annotations as they are, 2n wide behind a bidirectional encoder.
     """
 
+    kind = "lookup"
+
     def __init__(
         self,
         widths: Widths,
@@ -48,11 +51,12 @@ class SoftAttention(Attention):
         self.normalizer = normalizer
         self.window = window(widths.query)
 
-    def prepare(self, annotations: Annotations) -> Memory:
+    def prepare(self, annotations: Annotations) -> KeysAndValues:
         keys = self.score.prepare(annotations.states)
-        return Memory(keys, annotations.states, self.score.reached(annotations.mask))
+        return KeysAndValues(keys, annotations.states, self.score.reached(annotations.mask))
 
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+        assert isinstance(memory, KeysAndValues)
         view = self.window(query, memory.mask, history)
         context, weights = look_up(self.score, self.normalizer, query, memory, view)
         return Reading(context, weights, view.history)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,10 @@ from torch import Tensor, nn
 # Tensors that an attention or a decoder carries from one target step to the next, by name. Every tensor is
 # batch-first: a search reorders hypotheses by indexing dimension 0. An attention's history is empty at the first step.
 History = dict[str, Tensor]
+
+# fixed: the same context at every target step, and no weights; lookup: weights over the source positions; weightless: a
+# context that follows the query, with no weights over the source positions.
+Kind = Literal["fixed", "lookup", "weightless"]
 
 
 @dataclass(frozen=True)
@@ -34,19 +39,43 @@ class Widths:
 
 @dataclass(frozen=True)
 class Memory:
-    """What attention reads, made once per source.
+    """Hold what an attention reads, made once per source. Nobody but that attention knows what is inside.
 
-    keys (B, S, K), values (B, S, D), mask (B, S) true on real positions; with several heads keys and
-    values are (B, H, S, ·). A fixed context is a memory of one position.
+    Each kind is a frozen dataclass of batch-first tensors, of memories, and of tuples of either.
+    """
+
+    def rows(self, index: Tensor) -> Self:
+        """Return the memory of these rows (N,), in this order: a search asks for it when its hypotheses change."""
+        return replace(self, **{name: _rows(value, index) for name, value in vars(self).items()})
+
+    @property
+    def bytes(self) -> int:
+        """Return how many bytes its tensors hold."""
+        return sum(map(_bytes, vars(self).values()))
+
+
+def _rows(value: Any, index: Tensor) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_rows(part, index) for part in value)
+    return value.rows(index) if isinstance(value, Memory) else value[index]
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, tuple):
+        return sum(map(_bytes, value))
+    return value.bytes if isinstance(value, Memory) else value.numel() * value.element_size()
+
+
+@dataclass(frozen=True)
+class KeysAndValues(Memory):
+    """Hold keys (B, S, K), values (B, S, D) and mask (B, S), true on real positions, for a lookup.
+
+    With several heads keys and values are (B, H, S, ·).
     """
 
     keys: Tensor
     values: Tensor
     mask: Tensor
-
-    def rows(self, index: Tensor) -> Memory:
-        """The memory of these rows (N,), in this order: what a search asks for when its hypotheses change."""
-        return replace(self, **{name: value[index] for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -74,9 +103,11 @@ class View:
 
 @dataclass(frozen=True)
 class Reading:
-    """One lookup: context (B, T, D); weights (B, T, S), or None where no weights exist; the next history.
+    """Return one read: context (B, T, D), weights (B, T, S) of a lookup, and the next history.
 
-    `heads` (B, H, T, S) are the weights of each head, of which `weights` are the mean; None where there are no heads.
+    `weights` is None where there are none, and may be over something else than source positions where the attention's
+    `kind` is not "lookup": then nobody but a test looks at them. `heads` (B, H, T, S) are the weights of each head, of
+    which `weights` are the mean; None where there are no heads.
     """
 
     context: Tensor
@@ -162,11 +193,13 @@ class Window(nn.Module, ABC):
 
 
 class Attention(nn.Module, ABC):
-    """A way to read a source: soft lookups and fixed contexts alike. `width` is the width of its context.
+    """Read a source: soft lookups, fixed contexts and whatever lies between. `width` is the width of its context.
 
-    `merges` says that its context has been through an output projection of its own, and is as wide as the query.
+    `kind` says which of them it is: tables, tests and programs go by it, and by no name. `merges` says that its context
+    has been through an output projection of its own, and is as wide as the query.
     """
 
+    kind: Kind
     width: int
     merges: bool = False
 

@@ -18,20 +18,9 @@ from softlookup.text.vocabulary import PAD
 
 @dataclass(frozen=True)
 class Memories(Memory):
-    """What each layer reads, in tensors of its own: a slice of one large tensor would be copied at every step.
-
-    Its own keys and values are those of the first layer.
-    """
+    """Hold what each layer reads, in tensors of its own: a slice of one large tensor would be copied at every step."""
 
     layers: tuple[Memory, ...]
-
-    def rows(self, index: Tensor) -> Memories:
-        return memories([layer.rows(index) for layer in self.layers])
-
-
-def memories(layers: list[Memory]) -> Memories:
-    """The layers' memories as one."""
-    return Memories(layers[0].keys, layers[0].values, layers[0].mask, tuple(layers))
 
 
 class Layer(nn.Module):
@@ -120,9 +109,9 @@ class Transformer(Decoder):
                 layer.context.reset_parameters()
 
     def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
-        prepared = [layer.attention.prepare(annotations) for layer in self.layers]  # type: ignore[union-attr, operator]
+        prepared = tuple(layer.attention.prepare(annotations) for layer in self.layers)  # type: ignore[union-attr, operator]
         empty = annotations.final.new_zeros(len(annotations.final), 0, 2, self.heads, self.width // self.heads)
-        return memories(prepared), DecoderState({f"{i}/past": empty for i in range(len(self.layers))})
+        return Memories(prepared), DecoderState({f"{i}/past": empty for i in range(len(self.layers))})
 
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         assert isinstance(memory, Memories)

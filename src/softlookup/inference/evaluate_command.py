@@ -15,7 +15,6 @@ import torch
 from softlookup.config.build import device_of
 from softlookup.config.resolve import build
 from softlookup.contract import Exam, Example
-from softlookup.data.collate import collate
 from softlookup.errors import UserError
 from softlookup.evaluation.evaluate import Output, measured, run_test, texts
 from softlookup.evaluation.metrics import significance, translation
@@ -90,7 +89,7 @@ def evaluate(asked: Asked) -> Done:
         raise UserError(f"against={asked.against}: sacrebleu compares text, and these examples have none; leave it out")
     other_exam = material.exam(other) if other else None
     if asked.weights:
-        _refuse_fixed(trained, exam, asked.weights)
+        trained.require_weights(f"weights={asked.weights}", "there are no weights to write")
     node, outputs = _taken(trained, exam, asked)
     found = measured(outputs, exam)
     row: dict[str, Any] = {
@@ -190,16 +189,6 @@ def _compared(exam: Exam, outputs: list[Output], other: Trained, other_exam: Exa
         "search": node,
         "tests": significance.paired(baseline, hypotheses, references, metrics),
     }
-
-
-@torch.no_grad()
-def _refuse_fixed(trained: Trained, exam: Exam, path: Path) -> None:
-    if trained.model(collate(exam.test()[:1]))[1] is None:
-        attention = trained.config["choices"]["attention"]
-        raise UserError(
-            f"weights={path}: attention={attention} reads one fixed context for every word: there are no weights to "
-            "write; take a run with another attention"
-        )
 
 
 def _write_weights(trained: Trained, exam: Exam, outputs: list[Output], path: Path) -> None:

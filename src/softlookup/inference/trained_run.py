@@ -36,6 +36,15 @@ class Trained:
     source: Vocabulary
     target: Vocabulary
 
+    def require_weights(self, given: str, missing: str) -> None:
+        """Raise UserError, which begins with what was `given`, where the model has no weights over the source."""
+        if self.model.kind != "lookup":
+            attention = self.config["choices"]["attention"]
+            reads = "one fixed context for every word" if self.model.kind == "fixed" else "without weights"
+            raise UserError(
+                f"{given}: attention={attention} reads {reads}: {missing}; take a run with another attention"
+            )
+
 
 def keep(folder: Path, model: Seq2Seq, task: Task) -> list[dict[str, Any]]:
     """Write what `load` needs, and return the rows that vouch for it: file, bytes, sha256."""

@@ -64,17 +64,17 @@ class Verb:
         self.forward = self._translator(trained)
         self.backward: Translator | None = None
         if asked.alignment or asked.target or asked.weights:
-            self.forward.refuse_fixed("write")
+            self.forward.require_weights("write")
         if asked.plot:
-            self.forward.refuse_fixed("draw")
+            self.forward.require_weights("draw")
         if asked.replace_unknown:
-            self.forward.refuse_fixed("take a word from")
+            self.forward.require_weights("take a word from")
             self.forward.refuse_known()
         if asked.reverse:
             backward = load(find(asked.reverse, asked.runs_dir))
             _refuse_one_way(trained, backward)
             self.backward = self._translator(backward)
-            self.backward.refuse_fixed("write")
+            self.backward.require_weights("write")
         self.lookups: list[tuple[str, Lookup]] = []
         self.file: weights_file.File | None = None
         self.count = self.refused = 0

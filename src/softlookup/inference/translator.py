@@ -67,19 +67,9 @@ class Translator:
     def target(self) -> Vocabulary:
         return self.trained.target
 
-    @torch.no_grad()
-    def aligns(self) -> bool:
-        """Whether the model has weights: a fixed context has none."""
-        return self.model(self._batch([((), ())]))[1] is not None
-
-    def refuse_fixed(self, what: str) -> None:
-        """Raises UserError where there is nothing to `what` (align, draw)."""
-        if not self.aligns():
-            attention = self.trained.config["choices"]["attention"]
-            raise UserError(
-                f"run={self.trained.path}: attention={attention} reads one fixed context for every word: there is no "
-                f"alignment to {what}; take a run with another attention"
-            )
+    def require_weights(self, what: str) -> None:
+        """Raise UserError where the model has no weights over the source to `what` (write, draw)."""
+        self.trained.require_weights(f"run={self.trained.path}", f"there is no alignment to {what}")
 
     def refuse_known(self) -> None:
         """Raises UserError where nothing is unknown, and so nothing to replace."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from softlookup.contract import Batch, Decoder, DecoderState, Encoder, Memory
+from softlookup.contract import Attention, Batch, Decoder, DecoderState, Encoder, Kind, Memory
 from softlookup.text.vocabulary import BOS, PAD
 
 
@@ -26,6 +26,8 @@ class Seq2Seq(nn.Module):
         super().__init__()
         self.encoder = encoder(source_vocabulary)
         self.decoder = decoder(target_vocabulary, self.encoder.width, self.encoder.final_width)
+        # That of the attention which the decoder reads the source with.
+        self.kind: Kind = next(module.kind for module in self.decoder.modules() if isinstance(module, Attention))
         self.output = nn.Linear(self.decoder.width, target_vocabulary)
 
     def encode(self, source: Tensor, mask: Tensor) -> tuple[Memory, DecoderState]:
@@ -37,7 +39,7 @@ class Seq2Seq(nn.Module):
         decoded = self.decoder(inputs, memory, state)
         logits = self.output(decoded.readout[:, -1])
         logits[:, PAD] = logits[:, BOS] = -torch.inf
-        return logits, decoded.weights, decoded.state
+        return logits, self._aligned(decoded.weights), decoded.state
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """logits (N, V) of the N unpadded target positions in row-major order, and weights (B, T, S) or None.
@@ -46,4 +48,8 @@ class Seq2Seq(nn.Module):
         """
         memory, state = self.encode(batch.source, batch.source_mask)
         decoded = self.decoder(batch.inputs, memory, state)
-        return self.output(decoded.readout[batch.target_mask]), decoded.weights
+        return self.output(decoded.readout[batch.target_mask]), self._aligned(decoded.weights)
+
+    def _aligned(self, weights: Tensor | None) -> Tensor | None:
+        """Return weights only where they are over source positions."""
+        return weights if self.kind == "lookup" else None

@@ -10,7 +10,7 @@ from typing import Any
 
 # Counts what a run's figures mean. Raise it with every change that moves them: runs of another version have other
 # names, are shown as older code, and are compared with nothing.
-VERSION = 2
+VERSION = 3
 # Says where and how a run is kept, watched or computed, and not which run it is. `choices` are the names of parts that
 # are hashed by their content; a normalizer, a window and a segmentation are hashed where an attention or a task uses
 # them; of the run that another starts from the digest of its weights counts, under `data`, and of one that is gone on

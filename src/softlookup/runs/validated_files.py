@@ -22,6 +22,7 @@ from softlookup.system import atomic_files
 LARGEST = 1e100
 BOUNDS = ("low", "high", "count")
 WORDS = ("source", "target", "reference")
+KINDS = ("fixed", "lookup", "weightless")  # of attention, as `contract.Kind` has them
 UNITS = ("tokens", "words", "characters")  # in which the lengths of by_length are counted
 _KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 _MOST_VALUES = 10_000  # of a config; a few lines of YAML can stand for billions
@@ -78,6 +79,7 @@ def result(path: Path) -> dict[str, Any]:
     _expect(row.get("length_unit", UNITS[0]) in UNITS, f"{path.name}: length_unit", f"one of {', '.join(UNITS)}")
     named = all(isinstance(row["choices"].get(key), str) for key in ("task", "attention"))
     _expect(named, f"{path.name}: choices", "with a task and an attention")
+    _expect(row.get("kind") in KINDS, f"{path.name}: kind", f"one of {', '.join(KINDS)}")
     _expect(names_seed(row["id"], row["seed"]), f"{path.name}: seed", "the one in the name of its folder")
     for part in ("metrics", "cost"):
         for name, value in _mapping(row.get(part, {}), f"{path.name}: {part} is").items():
