@@ -72,6 +72,8 @@ class Fit:
         measured = config["validations"], config["average"], self.watch, self._further(task)
         self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, *measured)
         self.training.quiet = self._quiet
+        if config["keep_state"]:
+            going_on.check(config, self.training, self.curriculum)
         self.state = going_on.KeptState(checkpoints.run, config["keep_state"] and processes.rank == 0)
         self.records = 0
         self.digest: str | None = None
@@ -94,7 +96,6 @@ class Fit:
             return True
         if self.config.get("continue_from") is None:
             return False
-        going_on.check(self.config, self.training, self.curriculum)
         content = going_on.taken_up(self.config)
         if content is None:
             return False
