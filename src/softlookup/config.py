@@ -135,8 +135,8 @@ def with_data(config: dict[str, Any]) -> dict[str, Any]:
         )
         raise UserError(
             f"continue_from={whole['continue_from']}: {', '.join(changed)} is not what that run was trained on; "
-            f"restore the data (task={whole['choices']['task']} task.path=DIR says where it is now), or start a new run with "
-            "init_from"
+            f"restore the data (task={whole['choices']['task']} task.path=DIR says where it is now), or start a new "
+            "run with init_from"
         )
     return whole | {"data": data}
 
