@@ -101,6 +101,10 @@ def _check_written(chosen: dict[str, Any]) -> None:
     out = chosen.get("out")
     if out and not os.path.isdir(out.absolute().parent):
         raise UserError(f"out={told(out)}: there is no folder {out.absolute().parent}")
+    if out and os.path.isdir(out):
+        raise UserError(f"out={told(out)} is a folder; give the name of a file")
+    if out and "weights" in chosen and os.path.realpath(out) == os.path.realpath(chosen["weights"]):
+        raise UserError(f"out={told(out)} and weights= are one file; the row and the weights need one each")
     if "weights" in chosen:
         from softlookup.inference.weights_file import check  # imports torch, which takes seconds
 

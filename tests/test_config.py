@@ -138,7 +138,7 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("average=13", "average=13: expected at most validations=12"),
         ("average=2 keep=best", "takes the weights of the budget's last shares, whatever was best; set average=0"),
         ("average=2 patience=2", "set average=0, or keep=last and patience=null"),
-        ("patience=11", "patience=11: with validations=12 no run can end early; expected at most 10"),
+        ("patience=11", "with validations=12 no run can end early; set validations=13 or more, or patience=10 or less"),
         ("average=1", "average=1: the mean of one is the last weights; set average=0, or 2 or more"),
         ("watch=bleu", "watch=bleu: nothing heeds it; set keep=best or patience=N"),
         ("keep=best validations=1", "with validations=1 the best weights are the last ones"),

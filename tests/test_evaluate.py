@@ -16,6 +16,7 @@ import evaluate as verb
 from softlookup.config.resolve import composed, with_data
 from softlookup.errors import UserError
 from softlookup.evaluation.metrics import significance
+from softlookup.inference.search_overrides import chosen
 from softlookup.run import start
 from softlookup.runs.run_folder import RunFolder
 from softlookup.system import entry_point
@@ -102,6 +103,22 @@ def test_another_search_is_used_and_told(made: dict[str, Path]) -> None:
     row = asked(f"run={made['plain']}", "search=beam", "search.size=3", "search.longest_extra=2")
     assert (row["search"]["size"], row["search"]["longest_extra"]) == (3, 2)
     assert figures(row)["metrics"].keys() == figures(own(made["plain"]))["metrics"].keys()
+
+
+def test_the_runs_own_search_keeps_its_settings() -> None:
+    config = composed(["search=beam", "search.size=2", "search.longest_ratio=5"])
+    assert chosen(config, {"search": "beam", "search.size": "4"}) == config["search"] | {"size": 4}
+    assert chosen(config, {"search": "greedy"}) == composed(["search=greedy"])["search"]
+
+
+def test_pairs_that_the_run_joins_are_another_test_set_as_they_are(made: dict[str, Path]) -> None:
+    text = made["text"]
+    files = asked(f"run={made['heads']}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}")
+    folder = asked(f"run={made['heads']}", f"path={text}")
+    assert (files["evaluated"]["concatenate"], files["same_as"]) == (1, [])
+    assert (folder["evaluated"]["concatenate"], folder["same_as"]) == (2, ["test"])
+    assert files["examples"] != folder["examples"]
+    assert files["evaluated"]["source"] == str(text / "test.src")
 
 
 def test_several_references_are_sacrebleus(made: dict[str, Path], tmp_path: Path) -> None:
@@ -279,6 +296,8 @@ def test_a_runs_own_data_that_changed_is_no_more_its_own(
         (["run=x", "device=gpu"], "device=gpu: did you mean cpu"),
         (["run=x", "search.n_best=3"], "expected KEY=VALUE"),
         (["run=x", "out=/no/such/row.json"], "there is no folder /no/such"),
+        (["run=x", "out=."], "out=. is a folder; give the name of a file"),
+        (["run=x", "out=a.jsonl", "weights=./a.jsonl"], "out=a.jsonl and weights= are one file"),
         (["run=x", "weights=a.png"], "ends with .npz or .jsonl"),
         (["run=no-such-run"], "no folder of that name"),
     ],

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import used_runs
 from choices import OFFERED, node
 from hydra.core.hydra_config import HydraConfig
 from test_resume import attempt, outcome
@@ -12,7 +13,7 @@ from softlookup import run
 from softlookup.config.resolve import build, composed, with_data
 from softlookup.errors import Stopped, UserError
 from softlookup.runs.run_folder import RunFolder
-from softlookup.runs.run_id import variant_key
+from softlookup.runs.run_id import run_id, variant_key
 from softlookup.training.fit import Fit
 
 # 500 of 1,500 tokens, a third of the validations: about 11 steps of 31, pools of four batches.
@@ -123,8 +124,11 @@ def test_seeds_of_one_variant_stay_one_when_all_of_them_go_on(first: RunFolder, 
     [
         (["budget=500"], "budget=500: .* was asked for 500 target tokens; continue_from needs a larger budget, as in"),
         ([], "continue_from needs a larger budget, as in budget=1000"),
-        (["budget=900", "encoder.width=11"], r"encoder\.width=7 there, 11 here; .*or start a new run with init_from"),
-        (["budget=900", "seed=3"], "seed=1 there, 3 here"),
+        (
+            ["budget=900", "encoder.width=11"],
+            r"others: encoder\.width=11 \(7 there\); .* or start a new run with",
+        ),
+        (["budget=900", "seed=3"], r"others: seed=3 \(1 there\); leave"),
         (["budget=900", "init_from=x"], "init_from starts a new run and continue_from goes on with an old one"),
     ],
 )
@@ -152,14 +156,33 @@ def test_a_damaged_state_is_refused_by_name(first: RunFolder, tmp_path: Path) ->
         state.write_bytes(data)
 
 
+def test_its_own_settings_may_be_typed_again_and_its_data_may_lie_elsewhere(
+    first: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = asked(f"continue_from={first.path}", "budget=900", "keep_state=true", "encoder.width=7", "seed=1")
+    assert run_id(going) == run_id(asked(f"continue_from={first.path}", "budget=900"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    text = [*("task=multi30k", "task.source=src", "task.target=tgt"), f"task.path={used_runs.corpus(tmp_path / 'a')}"]
+    made = asked(*(word for word in TINY if "task" not in word), *text, *FIRST, f"runs_dir={tmp_path / 'runs'}")
+    run.supervise(made, RunFolder.of(made))
+    wanted = [f"continue_from={RunFolder.of(made).path}", "budget=900", f"runs_dir={tmp_path / 'runs'}"]
+    there = asked(*wanted)
+    (tmp_path / "a").rename(tmp_path / "b")
+    wanted += ["task=multi30k", f"task.path={tmp_path / 'b'}"]
+    moved = asked(*wanted)
+    assert (moved["task"]["path"], run_id(moved)) == (str(tmp_path / "b"), run_id(there))
+    (tmp_path / "b" / "train.tgt").write_text("a\n" * 101)
+    with pytest.raises(UserError, match="train is not what that run was trained on; restore the data"):
+        asked(*wanted)
+
+
 @pytest.mark.parametrize("part", ["schedule=linear", "curriculum=linear"])
 def test_what_follows_the_budget_does_not_go_on(part: str, tmp_path: Path) -> None:
+    """Said before the first step, and not when it is to be gone on with."""
     made = asked(*TINY, part, "budget=300", "validations=1", "keep_state=true", f"runs_dir={tmp_path}")
-    run.supervise(made, RunFolder.of(made))
-    going = asked(f"continue_from={RunFolder.of(made).path}", "budget=900", f"runs_dir={tmp_path}")
-    with pytest.raises(UserError, match=f"continue_from: {part} follows the share of the budget"):
-        run.supervise(going, RunFolder.of(going))
-    assert not RunFolder.of(going).path.exists()
+    with pytest.raises(UserError, match=f"{part} follows the share of the budget: .*or leave keep_state out"):
+        run.supervise(made, RunFolder.of(made))
+    assert not RunFolder.of(made).path.exists()
 
 
 @pytest.mark.parametrize("choice", OFFERED["schedule"])

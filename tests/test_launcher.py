@@ -88,7 +88,7 @@ def started(code: str, *arguments: str) -> subprocess.Popen:
 
 SWEEP = """
 import json, signal, sys
-from softlookup import sweep
+from softlookup.sweep import scheduler as sweep
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup and the like have it ignored, and children inherit that
 sweep._GRACE = 1.0
 sweep.Sweep(json.loads(sys.argv[1]), workers=2, job="fake_jobs:act").run()
@@ -216,7 +216,7 @@ def test_a_server_that_is_killed_under_its_runs_takes_no_sweep_along(tmp_path: P
 ENTRY = """
 import runpy, sys
 from functools import partial
-from softlookup import sweep
+from softlookup.sweep import scheduler as sweep
 sweep.Sweep = partial(sweep.Sweep, job="fake_jobs:act")
 program = sys.argv.pop(1)
 runpy.run_path(program, run_name="__main__")

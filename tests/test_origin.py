@@ -137,11 +137,29 @@ def test_what_a_run_starts_from_counts_by_its_content(made: dict[str, Path], tmp
         origin_of(config)
 
 
+def test_what_comes_from_the_other_run_is_refused_or_leaves_no_trace(made: dict[str, Path], tmp_path: Path) -> None:
+    """The size of a vocabulary that is kept, and the first weights where every weight is taken."""
+    text = ["task=multi30k", corpus(tmp_path / "text"), f"init_from={made['text']}"]
+    with pytest.raises(UserError, match=r"sizes\.words=5: init_from keeps the vocabularies"):
+        asked(*text, "sizes.words=5")
+    with pytest.raises(UserError, match="initialization: init_from takes every weight from"):
+        asked(*text, "initialization=uniform")
+    assert asked(*text, "attention=general", "initialization=uniform")["choices"]["initialization"] == "uniform"
+
+
+def test_a_yes_or_no_of_the_command_line_makes_no_run_useless(tmp_path: Path) -> None:
+    config = asked("task=copy", "task.longest=4", "encoder.bidirectional=false", f"runs_dir={tmp_path}")
+    run.supervise(config, RunFolder.of(config))
+    taken = asked("task=copy", "task.longest=4", "seed=2", f"init_from={RunFolder.of(config).path}")
+    assert config["choices"]["encoder.bidirectional"] is False
+    assert set(taken["data"]) == {"init_from"}
+
+
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("text", ["segmentation=bpe"], "segmentation: init_from keeps the vocabularies of .*, and with them its"),
-        ("text", ["segmentation.lowercase=false"], r"segmentation\.lowercase: init_from keeps the vocabularies"),
+        ("text", ["segmentation=bpe"], "segmentation=bpe: init_from keeps the vocabularies of .*, and with them its"),
+        ("text", ["segmentation.lowercase=false"], r"segmentation\.lowercase=False: init_from keeps the vocabularies"),
         ("nowhere", [], "init_from=.*: no folder of that name, and no run below"),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_run_goes_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
 
 SAID = """
 import os, sys
-from softlookup import entry
+from softlookup.system import entry_point as entry
 def main(arguments):
     for word in arguments:
         print("é─" * 50_000, flush=word == "flush")

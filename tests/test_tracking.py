@@ -28,7 +28,7 @@ import json, os, resource, shutil, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
-from softlookup import tracking
+from softlookup.tracking import wandb_tracker as tracking
 from softlookup.runs.run_folder import RunFolder
 from softlookup.tracking.wandb_tracker import Tracker
 

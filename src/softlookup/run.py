@@ -210,6 +210,8 @@ def start(config: dict[str, Any]) -> None:
     row = folder.result()
     if row is not None:
         print(f"finished before ({row['provenance']['finished']}); to run it again: rm -r {typed(shown)}")
+        if config["keep_state"] and row.get("state") is None:
+            print("keep_state=true: it has kept no state, as nothing asked for it then; run it again to keep one")
     else:
         row = supervise(config, folder)
     terminal_report.show(row, folder.path, shown)

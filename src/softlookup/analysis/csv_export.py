@@ -29,7 +29,7 @@ import pandas as pd
 from softlookup.analysis.load import CELL, by_length, curves, read
 from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import counts, summary
-from softlookup.analysis.tables import data_told
+from softlookup.analysis.tables import data_told, kept_told
 from softlookup.errors import UserError, nearest
 from softlookup.system import atomic_files
 
@@ -60,12 +60,14 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     times = [name for name in measured if TIMES.match(name)]
     lasting = [name for name in measured if name not in times]
     rows["data"] = rows["data"].map(data_told)
+    rows["kept"] = [kept_told(kept) if kept else "" for kept in rows["kept"]]
+    origin = ["kept", "init_from", "continue_from"]
     cell = ["experiment", "id", "task", "variant", "variant_key", "seed"]
     place = [*CELL, "seed"]
     own = [f"{folder.absolute()}/" for folder in rows["folder"]]
     rows["reason"] = [reason.replace(path, "") for reason, path in zip(rows["reason"], own, strict=True)]
     return {
-        "runs.csv": rows[[*cell, "status", "reason", "planned", "counted", "data", "longest", *lasting]],
+        "runs.csv": rows[[*cell, "status", "reason", "planned", "counted", "data", *origin, "longest", *lasting]],
         "by_length.csv": by_length(rows).sort_values([*place, "low", "high", "measure"], kind="stable"),
         "curves.csv": curves(rows).sort_values([*place, "measure", "step"], kind="stable"),
         "summary.csv": summary(rows, lasting).merge(against_fixed(rows), how="left", on=CELL),

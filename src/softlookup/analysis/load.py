@@ -33,12 +33,13 @@ def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
     """One row for each cell under `runs_dir`, or of one experiment there, finished or not: planned cells, and runs that
     no plan names.
 
-    Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings), data
-    (digests by name), fixed, seed, status, reason, planned, counted, early (patience ended it), longest (source length
-    of training), unit (of lengths), by_length and validations (lists of dicts), untimed (why its step was not timed),
-    folder, and one column for each metric, cost and timing, NaN where absent. A run with a broken file keeps its row,
-    and the reason names the file; one whose result is broken is missing. Raises UserError where there is no run at all,
-    or a plan that cannot be read.
+    Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings),
+    data (digests by name), fixed, seed, status, reason, planned, counted, early (patience ended it), kept (which
+    weights), init_from and continue_from (ids of runs), longest (source length of training), unit (of lengths),
+    by_length and validations (lists of dicts), untimed (why its step was not timed), folder, and one column for
+    each metric, cost and timing, NaN where absent. A run with a broken file keeps its row, and the reason names the
+    file; one whose result is broken is missing. Raises UserError where there is no run at all, or a plan that
+    cannot be read.
     """
     chosen = [folder for folder in _folders(runs_dir) if experiment in (None, folder.name)]
     cells = [cell for folder in chosen for cell in _experiment(folder)]
@@ -130,6 +131,9 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
         "planned": in_plan,
         "counted": in_plan and status == "finished",
         "early": early,
+        "kept": result.get("kept") or {},
+        "init_from": _text((result.get("init_from") or {}).get("run", "")),
+        "continue_from": _text((result.get("continued") or {}).get("run", "")),
         "longest": result.get("longest") or np.nan,
         "unit": result.get("length_unit", "tokens"),
         "by_length": result.get("by_length", []),

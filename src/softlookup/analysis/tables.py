@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,19 @@ def data_lines(rows: pd.DataFrame) -> list[str]:
         .groupby(["task", "told"])
         if told
     ]
+
+
+def kept_told(kept: Mapping[str, Any]) -> str:
+    """Tell which weights of a run were kept, and are the measured ones.
+
+    >>> kept_told({"weights": "best", "metric": "validation/loss", "value": 0.4127, "step": 12, "tokens": 3000})
+    'the best weights, by validation/loss 0.4127 after 3,000 target tokens'
+    >>> kept_told({"weights": "average", "of": 4, "different": 3})
+    'the mean of 4 weights'
+    """
+    if kept.get("weights") == "best":
+        return f"the best weights, by {kept['metric']} {kept['value']:.4g} after {kept['tokens']:,} target tokens"
+    return f"the mean of {kept['of']} weights" if kept.get("weights") == "average" else "the last weights"
 
 
 def data_told(data: dict[str, str]) -> str:

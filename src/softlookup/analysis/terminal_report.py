@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from softlookup.analysis.measures import UP_TO
-from softlookup.analysis.tables import SHARED, data_lines, data_told, other_code, summary_table
+from softlookup.analysis.tables import SHARED, data_lines, data_told, kept_told, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
 from softlookup.errors import typed
 
@@ -94,6 +94,8 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     console = Console()
     parts: list[Any] = [_summary(row), Text(f"* {SHARED}: ranks nothing", style="dim"), Text()]
     parts.append(_by_length(row["by_length"], row.get("length_unit", "tokens")))
+    if row.get("kept", {}).get("weights", "last") != "last":
+        parts += [Text(), Text(f"kept  {kept_told(row['kept'])}")]
     if row.get("data"):
         parts += [Text(), Text(f"data  {data_told(row['data'])}")]
     arrays = folder / "alignments.npz"
@@ -110,5 +112,6 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     console.print(f"run      {typed(shown)}", soft_wrap=True, highlight=False)
     if (folder / "alignment.png").exists():
         console.print(f"picture  {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
-    console.print(f"next     the same command with attention={other}", soft_wrap=True, highlight=False)
+    if "continued" not in row:  # which takes all from the run that it went on from
+        console.print(f"next     the same command with attention={other}", soft_wrap=True, highlight=False)
     console.print("         make dashboard (all runs side by side), make sweep (the main comparison)", soft_wrap=True)

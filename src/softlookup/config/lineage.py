@@ -11,12 +11,14 @@ from softlookup.config.settings import check_settings
 from softlookup.errors import UserError
 from softlookup.errors import typed as quoted
 from softlookup.runs.finished_run import STATE, VOCABULARIES, WEIGHTS, find, finished
-from softlookup.runs.run_id import UNHASHED, flat, hashed
+from softlookup.runs.run_id import LOCATIONS, UNHASHED, flat
 
 # Says where and how a run is kept and computed: one that goes on may be told anew.
-_OWN = UNHASHED - {"choices", "tuned", "normalizer", "window", "segmentation", "init_from", "keep_state"}
+_OWN = UNHASHED - {"choices", "tuned", "normalizer", "window", "segmentation", "init_from"}
 # What a run that goes on has of its own besides.
 LONGER = frozenset({"budget", "validations", "continued"})
+# What says which weights a model has.
+_DRAWN = ("encoder", "attention", "decoder", "tying")
 
 
 def inherited(config: dict[str, Any], typed: Iterable[str]) -> dict[str, Any]:
@@ -61,14 +63,18 @@ def same_cadence(config: dict[str, Any]) -> bool:
 
 def _started(config: dict[str, Any], typed: Iterable[str]) -> dict[str, Any]:
     path = find(config["init_from"], Path(config["runs_dir"]), "init_from").absolute()
-    finished(path)
-    for key in typed:
-        if key.removeprefix("task.").partition(".")[0] == "segmentation":
-            raise UserError(f"{key}: init_from keeps the vocabularies of {path}, and with them its segmentation")
+    base, _ = finished(path)
     kept = {key: value for key, value in config.items() if key != "segmentation"}
     kept["init_from"] = str(path)
     for part in ("task", "choices"):
         kept[part] = {key: value for key, value in config[part].items() if key.partition(".")[0] != "segmentation"}
+    if all(config.get(key) == base.get(key) for key in _DRAWN):
+        # Every weight is taken over, so none that is drawn is left.
+        for key in typed:
+            if key.partition(".")[0] == "initialization":
+                raise UserError(f"{key}: init_from takes every weight from {path}, and none is drawn; leave it out")
+        kept["initialization"] = base["initialization"]
+        kept["choices"]["initialization"] = base["choices"]["initialization"]
     return kept
 
 
@@ -81,11 +87,14 @@ def _continued(config: dict[str, Any], typed: set[str]) -> dict[str, Any]:
             f"larger budget, as in budget={2 * base['budget']}"
         )
     _check_state(path, base, row)
-    if any(key.partition(".")[0] not in _OWN | LONGER for key in typed):
-        _refuse_other_settings(path, base, config)
+    located = {key for key in typed if key.partition(".")[0] == "task" and key.partition(".")[2] in LOCATIONS}
+    _refuse_other_settings(path, base, config, typed - located)
     heads = {key.partition(".")[0] for key in typed} | {"runs_dir", "experiment_name"}
     kept = base | {key: config[key] for key in _OWN & heads if key in config}
     kept |= {"budget": config["budget"], "continue_from": str(path)}
+    # The same data may lie elsewhere now: its content is compared when it is read.
+    places = {key.partition(".")[2] for key in located}
+    kept["task"] = base["task"] | {name: config["task"][name] for name in places if name in config["task"]}
     kept["validations"] = config["validations"] if "validations" in typed else _scaled(base, config["budget"])
     named = {"budget", "validations"} & (typed | base["choices"].keys())
     kept["choices"] = base["choices"] | {key: kept[key] for key in named}
@@ -104,20 +113,22 @@ def _check_state(path: Path, base: dict[str, Any], row: dict[str, Any]) -> None:
         raise UserError(f"{path} was ended by patience={base['patience']}, ahead of its budget: init_from starts anew")
     if row.get("state") is None:
         raise UserError(
-            f"{path} has kept no {STATE}: only a run that was trained with keep_state=true can be gone on with; "
-            f"init_from={quoted(path)} starts a new one from its weights"
+            f"{path} has kept no {STATE}: only a run that was trained with keep_state=true can be gone on with (rm -r "
+            f"{quoted(path)}, and its command with keep_state=true); init_from={quoted(path)} starts a new one from "
+            "its weights"
         )
 
 
-def _refuse_other_settings(path: Path, base: dict[str, Any], config: dict[str, Any]) -> None:
-    own, others = (dict(flat(hashed({k: v for k, v in one.items() if k != "data"}))) for one in (config, base))
+def _refuse_other_settings(path: Path, base: dict[str, Any], config: dict[str, Any], typed: set[str]) -> None:
+    """Raise UserError for keys of the command line whose value is not that of the run which is gone on with."""
+    own, others = (dict(flat(one)) | one["choices"] for one in (config, base))
     changed = [
-        f"{key}={others.get(key)} there, {own.get(key)} here"
-        for key in sorted(own.keys() | others.keys())
-        if own.get(key) != others.get(key) and key.partition(".")[0] not in LONGER
+        f"{key}={own.get(key)} ({others.get(key, 'not typed')} there)"
+        for key in sorted(typed)
+        if key.partition(".")[0] not in _OWN | LONGER and own.get(key) != others.get(key)
     ]
     if changed:
         raise UserError(
-            f"continue_from has its settings from {path}: {'; '.join(changed)}; leave those out, or start a new run "
-            "with init_from"
+            f"continue_from takes its settings from {path}, and these are others: {', '.join(changed)}; leave them "
+            "out, or start a new run with init_from"
         )

@@ -78,9 +78,12 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> dic
         kept["choices"] |= {"paper": chosen["paper"], "size": plain["size"]}
     elif plain["size"] != "small":
         raise UserError(f"size={told(plain['size'])}: sizes are those of a paper; choose one, as in paper=bahdanau2014")
-    references = References(_unresolved(config), plain["choices"])
+    raw = _unresolved(config)
+    references = References(raw, plain["choices"])
     given = _given(plain, HydraConfig.get().overrides.task)
     doing_nothing = {key: references.refusal(key, value) for key, value in given.items() if not references.uses(key)}
+    if plain["init_from"] is not None:
+        doing_nothing |= _without_segmentation(raw, plain["choices"], references, given)
     if idle is None and doing_nothing:
         raise next(iter(doing_nothing.values()))
     if idle is not None:
@@ -99,6 +102,23 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> dic
     return kept
 
 
+def _without_segmentation(
+    raw: dict[str, Any], choices: dict[str, Any], references: References, given: dict[str, Any]
+) -> dict[str, UserError]:
+    """Find keys that only the segmentation uses, of a run that takes its vocabularies from another one."""
+    task = {key: value for key, value in raw["task"].items() if key != "segmentation"}
+    others = References(raw | {"task": task}, choices)
+    return {
+        key: UserError(
+            f"{key}={told(value)}: init_from keeps the vocabularies of {told(raw['init_from'])}, and with them its "
+            "segmentation; leave it out"
+        )
+        for key, value in given.items()
+        if key.removeprefix("task.").partition(".")[0] == "segmentation"
+        or (references.uses(key) and not others.uses(key))
+    }
+
+
 def with_data(config: dict[str, Any]) -> dict[str, Any]:
     """Add `data`: the SHA-256 of everything that the task of a resolved config reads, by name, and of the weights that
     it starts from. Reads all of it. What a run takes over from another (`init_from`, `continue_from`) is settled here.
@@ -114,8 +134,9 @@ def with_data(config: dict[str, Any]) -> dict[str, Any]:
             name for name in data.keys() | whole["data"].keys() if data.get(name) != whole["data"].get(name)
         )
         raise UserError(
-            f"continue_from={whole['continue_from']}: {', '.join(changed)} changed since that run was trained; restore "
-            "the data, or start a new run with init_from"
+            f"continue_from={whole['continue_from']}: {', '.join(changed)} is not what that run was trained on; "
+            f"restore the data (task={whole['choices']['task']} task.path=DIR says where it is now), or start a new "
+            "run with init_from"
         )
     return whole | {"data": data}
 

@@ -98,8 +98,8 @@ def _check_final_weights(config: dict[str, Any]) -> None:
         )
     if patience is not None and patience > validations - 2:
         raise UserError(
-            f"patience={patience}: with validations={validations} no run can end early; expected at most "
-            f"{validations - 2}, or more validations"
+            f"patience={patience}: with validations={validations} no run can end early; set validations="
+            f"{patience + 2} or more{f', or patience={validations - 2} or less' if validations > 2 else ''}"
         )
     if config["watch"] != "loss" and not watches:
         raise UserError(f"watch={config['watch']}: nothing heeds it; set keep=best or patience=N")

@@ -85,8 +85,8 @@ class References:
             f"{group}.{name}={told(value)}"
             for group, part in self._raw.items()
             if isinstance(part, Mapping) and group in groups() and group not in HOSTS
-            for name in part
-            if name == last and group not in PRESETS
+            for name, held in part.items()
+            if name == last and group not in PRESETS and _alike(held, value)
         ]
         others = [] if head == "tuned" else _referring(key)
         if same:
@@ -94,6 +94,12 @@ class References:
         if others:
             return UserError(f"{given}: no chosen part uses it; these do: {', '.join(others)}")
         return UserError(f"{given}: nothing refers to it here; leave it out")
+
+
+def _alike(held: Any, value: Any) -> bool:
+    """Say whether a key that holds one value could hold the other: a file's name is no width."""
+    number = isinstance(value, int | float)
+    return isinstance(held, int | float) == number or (isinstance(held, str) and (not number or held[:2] == "${"))
 
 
 def _referring(path: str, *hosts: str) -> list[str]:

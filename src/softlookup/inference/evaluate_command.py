@@ -82,7 +82,7 @@ def evaluate(asked: Asked) -> Done:
     found or read amiss.
     """
     trained = load(find(asked.run, asked.runs_dir))
-    other = load(find(asked.against, asked.runs_dir)) if asked.against else None
+    other = load(find(asked.against, asked.runs_dir, "against")) if asked.against else None
     material = _material(trained, asked)
     exam = material.exam(trained)
     if other is not None and exam.test()[0].reference is None:
@@ -96,7 +96,7 @@ def evaluate(asked: Asked) -> Done:
         **_of_run(trained),
         "evaluated": {"kind": material.kind, **material.told},
         "data": short(material.digests),
-        "same_as": _same_as(trained, material.digests),
+        "same_as": _same_as(trained, material),
         "search": node,
         "examples": len(outputs),
         "unknown": {
@@ -153,9 +153,14 @@ def _of_run(trained: Trained) -> dict[str, Any]:
     }
 
 
-def _same_as(trained: Trained, digests: dict[str, str]) -> list[str]:
-    """Return which of the run's own splits have the very pairs of this text: what it was trained on is no test."""
-    return [name for name, digest in trained.config.get("data", {}).items() if digest == digests.get("pairs")]
+def _same_as(trained: Trained, material: test_sets.Material) -> list[str]:
+    """Return which of the run's own splits have the very pairs of this text: what it was trained on is no test.
+
+    Pairs that are joined otherwise than the run's own (`task.concatenate`) are another test set.
+    """
+    same = [key for key, digest in trained.config.get("data", {}).items() if digest == material.digests.get("pairs")]
+    joined = trained.config["task"].get("concatenate", 1)
+    return same if material.told.get("concatenate", joined) == joined else [key for key in same if key == "train"]
 
 
 def _unknown(sentences: list[tuple[int, ...]]) -> float | None:

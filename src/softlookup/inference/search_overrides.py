@@ -20,13 +20,12 @@ def search_of(config: dict[str, Any], asked: dict[str, str]) -> Search:
 def chosen(config: dict[str, Any], asked: dict[str, str]) -> dict[str, Any]:
     """Return the search of a run's config as a part, with what `asked` (search=NAME, search.KEY=VALUE) changes.
 
+    Of the search that the run has by itself the run's other settings stay; another search has its defaults.
     Raises UserError for another search than there is, a key that it does not have, and a value that does not fit.
     """
     name = asked.get("search")
-    node = (
-        composed([f"search={name}"] if name else [])["search"] if name or "search" not in config else config["search"]
-    )
-    node = dict(node)
+    own = "search" in config and name in (None, config["choices"].get("search"))
+    node = dict(config["search"] if own else composed([f"search={name}"] if name else [])["search"])
     for key, value in asked.items():
         if key != "search":
             if key.partition(".")[2] not in node:

@@ -13,7 +13,7 @@ from softlookup.config.resolve import build
 from softlookup.contract import Exam, Example
 from softlookup.errors import UserError, told
 from softlookup.inference.trained_run import Trained
-from softlookup.task.folder import read_split
+from softlookup.task.folder import NAME, read_split
 from softlookup.task.hub import DATASET, read_hub
 from softlookup.task.judged import exam_set
 from softlookup.task.lines import aligned, read_lines
@@ -184,8 +184,8 @@ def files(trained: Trained, source: Path, targets: Sequence[Path], links: tuple[
     for path, lines in zip(targets[1:], further, strict=True):
         if len(lines) != len(pairs):
             raise UserError(f"{source} has {len(pairs)} lines and {path} has {len(lines)} lines; one reference a line")
-    where = {"source": str(source), "target": [str(path) for path in targets]}
-    return Text("files", where, pairs, task.get("target", "en"), further, links)
+    where = {"source": str(source.absolute()), "target": [str(path.absolute()) for path in targets]}
+    return Text("files", where | {"concatenate": 1}, pairs, task.get("target", "en"), further, links)
 
 
 def of_lengths(trained: Trained, lengths: Sequence[int]) -> Material:
@@ -217,11 +217,19 @@ def _text(
         read = read_hub(task.get("dataset") or DATASET, *languages, names)[split]
     else:
         stems = STEMS[split] if own_name is None else (own_name,)
-        read = read_split(Path(path).expanduser(), split, stems, languages, columns)
+        folder = Path(path).expanduser()
+        if not folder.is_dir():
+            raise UserError(
+                f"run={trained.path}: its data was in {folder}, which is no folder now; take it from another with "
+                f"path=DIR split={split}"
+            )
+        other = f"split={NAME}" if kind == "split" else f"task.{split}={NAME}"
+        read = read_split(folder, split, stems, languages, columns, other)
         if kind == "split" and columns is not None and not any(".tsv" in name for name in read.names.values()):
             raise UserError(f"columns={columns} names the columns of a TSV file, and {split} is none; leave it out")
     where = {"split": split, "source": read.names[languages[0]], "target": [read.names[languages[1]]]}
-    return Text(kind, where, read, languages[1], links=links, concatenate=task.get("concatenate", 1))
+    joined = task.get("concatenate", 1)
+    return Text(kind, where | {"concatenate": joined}, read, languages[1], links=links, concatenate=joined)
 
 
 def _is_text(trained: Trained) -> bool:

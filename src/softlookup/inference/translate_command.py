@@ -71,7 +71,7 @@ class Verb:
             self.forward.require_weights("take a word from")
             self.forward.refuse_known()
         if asked.reverse:
-            backward = load(find(asked.reverse, asked.runs_dir))
+            backward = load(find(asked.reverse, asked.runs_dir, "reverse"))
             _refuse_one_way(trained, backward)
             self.backward = self._translator(backward)
             self.backward.require_weights("write")

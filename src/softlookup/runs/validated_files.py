@@ -85,6 +85,10 @@ def result(path: Path) -> dict[str, Any]:
         for name, value in _mapping(row.get(part, {}), f"{path.name}: {part} is").items():
             _expect("/" in name, f"{path.name}: {part}.{name}", "a measure, as in test/bleu")
             _expect(isinstance(value, str) or _number_or_none(value), f"{path.name}: {part}.{name}", "a number or null")
+    for name in ("init_from", "continued"):
+        run = _mapping(row.get(name) or {"run": ""}, f"{path.name}: {name} is").get("run")
+        _expect(isinstance(run, str), f"{path.name}: {name}.run", "the id of a run")
+    _kept(_mapping(row.get("kept") or {}, f"{path.name}: kept is"), f"{path.name}: kept")
     _expect(_number_or_none(row.get("longest")), f"{path.name}: longest", "a number or null")
     buckets = row.get("by_length", [])
     _expect(isinstance(buckets, list), f"{path.name}: by_length", "a list")
@@ -107,7 +111,7 @@ def config(path: Path) -> dict[str, Any]:
     found = _mapping(content, f"{path.name} is")
     _identity(found, path.name)
     # A few lines of YAML can stand for billions of values: none but plain ones is looked at.
-    plain = all(value is None or isinstance(value, str) or _number(value) for value in found["choices"].values())
+    plain = all(value is None or isinstance(value, str | bool) or _number(value) for value in found["choices"].values())
     _expect(plain, f"{path.name}: choices", "plain values")
     known = {"choices": found["choices"], "seed": found["seed"]}
     try:
@@ -219,6 +223,12 @@ def _variant(found: dict[str, Any], where: str) -> None:
     _expect(plain and all(isinstance(name, str) for name in own), f"{where}: settings", "plain values by name")
     tuned = found.get("tuned")
     _expect(isinstance(tuned, list) and all(isinstance(name, str) for name in tuned), f"{where}: tuned", "names")
+
+
+def _kept(kept: dict[Any, Any], where: str) -> None:
+    """Which weights a run kept, as `outcome.kept` tells it."""
+    numbers = {"best": ("value", "tokens"), "average": ("of",)}.get(str(kept.get("weights")), ())
+    _expect(all(_number(kept.get(name)) for name in numbers), where, "with the numbers of its kind")
 
 
 def _bounded(value: Any) -> bool:

@@ -10,6 +10,7 @@ from softlookup.task.records import jsonl, parquet, tsv
 from softlookup.task.split import STEMS, Pair, Split, examined
 
 TABLES = ("tsv", "tsv.gz", "jsonl", "jsonl.gz", "parquet")
+NAME = "NAME"
 Found = tuple[str, str]  # the stem of a file's name, and what follows its dot
 
 
@@ -40,15 +41,21 @@ def read_folder(
 
 
 def read_split(
-    folder: Path, split: str, stems: tuple[str, ...], languages: tuple[str, str], columns: str | None = None
+    folder: Path,
+    split: str,
+    stems: tuple[str, ...],
+    languages: tuple[str, str],
+    columns: str | None = None,
+    renaming: str | None = None,
 ) -> Split:
     """Read one split of a folder, from the files that one of `stems` begins.
 
     It is a pair of line-aligned files `train.de` and `train.en`, plain or `.gz`, or one table `train.tsv`,
     `train.jsonl` (both plain or `.gz`) or `train.parquet` with a column for each language, or (JSONL and parquet) a
     column `translation` that holds both; exactly one of these. `columns` has the names of the columns, with blanks
-    between them, for TSV files that do not begin with them. A changed file is read anew. Raises UserError for a missing
-    or an ambiguous file and for what is wrong within one.
+    between them, for TSV files that do not begin with them. `renaming` is what one types to have files of another name
+    read. A changed file is read anew. Raises UserError for a missing or an ambiguous file and for what is wrong within
+    one.
     """
     tables = _found(folder, stems, TABLES)
     sides = [_found(folder, stems, (language, f"{language}.gz")) for language in languages]
@@ -60,7 +67,7 @@ def read_split(
         return _table(folder / ".".join(tables[0]), tables[0][1], languages, columns)
     for language, side in zip(languages, sides, strict=True):
         if not side:
-            raise _missing(folder, split, stems, language)
+            raise _missing(folder, stems, language, renaming or f"task.{split}={NAME}")
     one, other = (folder / ".".join(side[0]) for side in sides)
     if sides[0][0][0] != sides[1][0][0]:
         raise UserError(f"{one} and {other} are not two sides of one text")
@@ -80,11 +87,11 @@ def _table(path: Path, ending: str, languages: tuple[str, str], columns: str | N
     return examined(names, partial(rows, path, languages))
 
 
-def _missing(folder: Path, split: str, stems: tuple[str, ...], language: str) -> UserError:
+def _missing(folder: Path, stems: tuple[str, ...], language: str, other: str) -> UserError:
     there = sorted(path.name for path in folder.iterdir())
     shown = ", ".join(there[:12]) + (", …" if len(there) > 12 else "")
     return UserError(
         f"{folder} has no {' or '.join(f'{stem}.{language}' for stem in stems)} (plain or .gz); it holds: "
         f"{shown or 'nothing'} (a table of both languages is {stems[0]}.tsv, {stems[0]}.jsonl or {stems[0]}.parquet; "
-        f"task.{split}=NAME is another name, without the ending)"
+        f"{other} is another name, without the ending)"
     )

@@ -60,13 +60,14 @@ class KeptState:
 
 
 def check(config: dict[str, Any], training: Training, curriculum: Curriculum) -> None:
-    """Raises UserError where the run that is gone on with was another from its first steps on than one that is asked
-    for the larger budget at once."""
-    for key, part in (("schedule", training.plan.schedule), ("curriculum", curriculum)):
+    """Raise UserError for a run that no run of a larger budget can go on with: asked for that budget at once, it would
+    have been another from its first steps on."""
+    for key, part, other in (("schedule", training.plan.schedule, "constant"), ("curriculum", curriculum, "fixed")):
         if part.follows_budget:
             raise UserError(
-                f"continue_from: {key}={config['choices'].get(key)} follows the share of the budget, so with a larger "
-                "one the first steps would have been others; init_from starts a new run from the weights"
+                f"keep_state=true keeps what continue_from goes on from, but {key}={config['choices'].get(key)} "
+                "follows the share of the budget: with a larger one the first steps would have been others; set "
+                f"{key}={other}, or leave keep_state out (init_from starts a new run from the weights)"
             )
 
 

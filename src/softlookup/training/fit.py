@@ -73,6 +73,8 @@ class Fit:
         measured = config["validations"], config["average"], self.watch, self._further(task)
         self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, *measured)
         self.training.quiet = self._quiet
+        if config["keep_state"]:
+            continuation.check(config, self.training, self.curriculum)
         self.state = continuation.KeptState(checkpoints.run, config["keep_state"] and processes.rank == 0)
         self.records = 0
         self.digest: str | None = None
@@ -95,7 +97,6 @@ class Fit:
             return True
         if self.config.get("continue_from") is None:
             return False
-        continuation.check(self.config, self.training, self.curriculum)
         content = continuation.taken_up(self.config)
         if content is None:
             return False
