@@ -99,11 +99,12 @@ test-slurm: setup  ## run a sweep on a real Slurm of one node, started for it: a
 torture: setup  ## a sweep under 50 random kill -9, against the same sweep left alone: make torture ARGS="kills=100"
 	@$(PY) tests/torture.py $(ARGS)
 
-check: setup  ## format, lint, types and import directions
+check: setup  ## format, lint, types, the order of the packages, the list of choices
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 	@$(PY) -m pytest -p no:xdist tests/test_imports.py
+	@$(PY) src/menu.py check=conf/README.md
 
 bench: setup  ## time a training step of every attention, side by side
 	@$(PY) src/bench.py $(ARGS)
@@ -118,8 +119,8 @@ $(PEERS)/%/.ready: src/peers/%.lock requirements-torch.lock
 bench-peers: setup $(PEERS)/joeynmt/.ready $(PEERS)/opennmt-py/.ready  ## decoding beside JoeyNMT and OpenNMT-py, in turn: make bench-peers ARGS="rounds=9"
 	@$(PY) src/bench_peers.py $(ARGS)
 
-menu: setup  ## list every choice, and put the list into the README
-	@$(PY) src/menu.py write=README.md && $(PY) src/menu.py
+menu: setup  ## list every choice, and put the list into conf/README.md
+	@$(PY) src/menu.py write=conf/README.md && $(PY) src/menu.py
 
 clean:  ## remove the environments and caches; runs stay
 	rm -rf .venv .peers .tools .mypy_cache .ruff_cache .pytest_cache

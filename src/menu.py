@@ -1,9 +1,10 @@
 """The choices on offer, from the first line of prose of each file in conf/.
 
-python src/menu.py                  print them
-python src/menu.py write=README.md  put them between the README's menu marks
+python src/menu.py                       print them
+python src/menu.py write=conf/README.md  put them between the menu marks of a file
+python src/menu.py check=conf/README.md  fail where the file has others
 
-write=FILE          a file that has the marks <!-- menu --> and <!-- /menu -->
+write=FILE check=FILE   a file that has the marks <!-- menu --> and <!-- /menu -->
 """
 
 import re
@@ -37,17 +38,21 @@ def table() -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Raises UserError for an unknown argument or a file without the marks."""
+    """Raise UserError for an unknown argument, a file without the marks, and one whose list is not the present one."""
     if not arguments:
         print(table(), end="")
         return
     key, _, value = arguments[0].partition("=")
-    if key != "write" or len(arguments) > 1 or not Path(value).is_file():
-        raise UserError(f"{' '.join(arguments)}: expected nothing, or write=FILE with an existing file")
+    if key not in ("write", "check") or len(arguments) > 1 or not Path(value).is_file():
+        raise UserError(f"{' '.join(arguments)}: expected nothing, or write=FILE or check=FILE with an existing file")
     text = Path(value).read_text(encoding="utf-8")
     if not MARKS.search(text):
         raise UserError(f"{value} has no <!-- menu --> and <!-- /menu --> to write between")
-    Path(value).write_text(MARKS.sub(lambda marks: marks[1] + table() + marks[2], text), encoding="utf-8")
+    present = MARKS.sub(lambda marks: marks[1] + table() + marks[2], text)
+    if key == "write":
+        Path(value).write_text(present, encoding="utf-8")
+    elif present != text:
+        raise UserError(f"{value} lists other choices than conf/ holds; type: make menu")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is offered is what can be chosen, and the README lists it."""
+"""What is offered is what can be chosen; the list in conf/README.md is checked by `make check`."""
 
 import shutil
 from pathlib import Path
@@ -9,8 +9,6 @@ import menu
 from softlookup.config import catalog
 from softlookup.config.components import part_of
 from softlookup.errors import UserError
-
-README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.fixture
@@ -63,11 +61,20 @@ def test_the_menu_has_a_phrase_for_every_choice() -> None:
             assert menu.phrase(group, choice), f"conf/{group}/{choice}.yaml begins with no line of prose"
 
 
-def test_the_readme_has_the_menu() -> None:
-    assert menu.table() in README.read_text(encoding="utf-8")
+def test_a_list_that_is_not_the_present_one_is_told_and_can_be_written(conf: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "README.md"
+    listing.write_text("before\n<!-- menu -->\nold\n<!-- /menu -->\nbehind\n")
+    with pytest.raises(UserError, match="lists other choices than conf/ holds; type: make menu"):
+        menu.main([f"check={listing}"])
+    menu.main([f"write={listing}"])
+    menu.main([f"check={listing}"])
+    assert listing.read_text() == f"before\n<!-- menu -->\n{menu.table()}<!-- /menu -->\nbehind\n"
+    (conf / "task" / "new.yaml").write_text("# The newest of tasks.\n_target_: softlookup.task.copy.Copy\n")
+    with pytest.raises(UserError, match="type: make menu"):
+        menu.main([f"check={listing}"])
 
 
 @pytest.mark.parametrize("typed", [["write"], ["write=nowhere.md"], ["wrote=README.md"], ["write=README.md", "x"]])
 def test_a_mistake_is_told(typed: list[str]) -> None:
-    with pytest.raises(UserError, match="expected nothing, or write=FILE"):
+    with pytest.raises(UserError, match="expected nothing, or write=FILE or check=FILE"):
         menu.main(typed)

@@ -1,4 +1,4 @@
-"""The commands under "Using a trained model" do what they say, as they are written there."""
+"""The commands of the documents: those that train are composed, those for finished runs are run as they stand."""
 
 import json
 import re
@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from string import Template
 
 import numpy as np
 import pytest
@@ -19,18 +20,53 @@ from softlookup.run import start
 from softlookup.runs.run_folder import RunFolder
 from softlookup.system import entry_point
 
-README = Path(__file__).parents[1] / "README.md"
+HOUSE = Path(__file__).parents[1]
+PROGRAMS = HOUSE / "src" / "README.md"
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "conf/README.md", "experiments/README.md", "src/README.md")
 SMALL = ["encoder.width=7", "decoder.width=14", "batch_tokens=200", "tracking=disabled", "device=cpu"]
 TEXT = ["task=multi30k", "task.path=text", "task.source=src", "task.target=tgt", "budget=500", "validations=1", *SMALL]
 COPY = ["task=copy", "task.longest=3", "budget=600", "validations=6", *SMALL, "batch_tokens=50"]
 
 
+def indented(document: str) -> list[str]:
+    """The lines of code of a document, without comments, with the shell variables that it sets filled in."""
+    text = (HOUSE / document).read_text(encoding="utf-8")
+    lines = [line.split("   #")[0].strip() for line in text.splitlines() if line.startswith("    ")]
+    names: dict[str, str] = {}
+    for line in lines:
+        if re.match(r"[A-Z_0-9]+=", line):
+            name, value = shlex.split(Template(line).safe_substitute(names))[0].split("=", 1)
+            names[name] = value
+    return [Template(line).safe_substitute(names) for line in lines]
+
+
+def composed_by(line: str) -> list[str] | None:
+    """The words that a line of the shell gives to Hydra; None for a line that trains nothing."""
+    words = shlex.split(line)
+    if words[:2] == ["python", "src/train.py"]:
+        return [word for word in words[2:] if word != "-m"]
+    if words[:2] == ["make", "sweep"]:
+        given = dict(word.split("=", 1) for word in words[2:])
+        return [f"experiment={given.get('EXPERIMENT', 'bottleneck')}", *shlex.split(given.get("ARGS", ""))]
+    return None
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_that_trains_is_composed(document: str) -> None:
+    """A sweep by the first of its values; the score that the README adds by one that is there."""
+    found = [words for line in indented(document) if (words := composed_by(line)) is not None]
+    assert found
+    for words in found:
+        first = [re.sub(r"^([\w./]+=)([^,\[]*),.*$", r"\1\2", word) for word in words]
+        composed([word.replace("=distance", "=dot") for word in first if not word.startswith("hydra")])
+
+
 def commands(program: str) -> list[str]:
     """The indented lines of the section that call a program, without their comments."""
-    section = README.read_text(encoding="utf-8").split("## Using a trained model\n")[1].split("\n## ")[0]
+    section = PROGRAMS.read_text(encoding="utf-8").split("## Using a trained model\n")[1].split("\n## ")[0]
     lines = [line.split("   #")[0].strip() for line in section.splitlines() if line.startswith("    ")]
     found = [line for line in lines if f"python src/{program}.py" in line]
-    assert found, f"the README has no line that calls {program}.py"
+    assert found, f"{PROGRAMS} has no line that calls {program}.py"
     return found
 
 
