@@ -115,7 +115,7 @@ def lengths(count: int, generator: np.random.Generator) -> tuple[list[int], str]
 
 
 def prepared(batches: int, threads: int) -> tuple[dict[str, Any], str]:
-    """The work that every system gets: sizes, and batches of random words; and where the lengths come from."""
+    """Return the work that every system gets: sizes, and batches of random words; and where the lengths come from."""
     work: dict[str, Any] = {**SIZES, "threads": threads}
     generator = np.random.default_rng(1)
     drawn, origin = lengths(batches * BATCH, generator)

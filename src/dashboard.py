@@ -19,7 +19,7 @@ KEYS = ("runs_dir", "output", "picture", "experiment", "measure")
 
 
 def made(arguments: list[str]) -> Path:
-    """The path that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
+    """Return the path that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
     given = key_values(arguments, KEYS)
     runs_dir = Path(given.get("runs_dir", "runs")).expanduser()
     if "picture" in given:

@@ -28,7 +28,7 @@ from typing import Any
 from softlookup.config.catalog import keys_of
 from softlookup.config.command_line import value_of
 from softlookup.config.settings import settled
-from softlookup.errors import UserError, key_values, nearest, told
+from softlookup.errors import UserError, key_values, nearest, quote
 from softlookup.system import atomic_files, entry_point
 
 KEYS = ("run", "runs_dir", "source", "target", "path", "split", "columns", "lengths", "alignment", "silver", "against",
@@ -37,8 +37,8 @@ SHORTEST, LONGEST = 1, 2_000  # tokens of a length: weights grow with its square
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """The fields of `Asked`. Raises UserError for a word that is not KEY=VALUE with a known key and a fit value, and
-    for words that do not go together."""
+    """Return the fields of `Asked`. Raises UserError for a word that is not KEY=VALUE with a known key and a fit value,
+    and for words that do not go together."""
     searched = sorted(keys_of("search") - {"n_best"})
     given = key_values(arguments, [*KEYS, *(f"search.{key}" for key in searched)])
     if "run" not in given:
@@ -52,7 +52,7 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
             chosen[key] = _files(value)
         elif key == "device":
             if value not in ("auto", "cpu", "cuda"):
-                raise UserError(f"device={told(value)}: {nearest(value, ('auto', 'cpu', 'cuda'))}")
+                raise UserError(f"device={quote(value)}: {nearest(value, ('auto', 'cpu', 'cuda'))}")
             chosen[key] = value
         elif key in ("source", "path", "weights", "out", "runs_dir"):
             chosen[key] = Path(value).expanduser()
@@ -65,18 +65,18 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
 def _check_together(given: dict[str, str]) -> None:
     for one, other in (("source", "target"), ("target", "source")):
         if one in given and other not in given:
-            raise UserError(f"{one}={told(given[one])} is one side of a text; give {other}=FILE with it")
+            raise UserError(f"{one}={quote(given[one])} is one side of a text; give {other}=FILE with it")
     kinds = [key for key in ("source", "path", "lengths") if key in given]
     if len(kinds) > 1:
         raise UserError(f"{' and '.join(kinds)}: one test set at a time; leave one of them out")
     if "split" in given and kinds not in ([], ["path"]):
-        raise UserError(f"split={told(given['split'])} is one of path=DIR, or the run's own; leave it out")
+        raise UserError(f"split={quote(given['split'])} is one of path=DIR, or the run's own; leave it out")
     if "columns" in given and kinds != ["path"]:
-        raise UserError(f"columns={told(given['columns'])} names the columns of a TSV file of path=DIR; leave it out")
+        raise UserError(f"columns={quote(given['columns'])} names the columns of a TSV file of path=DIR; leave it out")
     for key in ("alignment", "silver"):
         if key in given and kinds not in (["source"], ["path"]):
             raise UserError(
-                f"{key}={told(given[key])} has the links of a text; give source=FILE target=FILE or path=DIR"
+                f"{key}={quote(given[key])} has the links of a text; give source=FILE target=FILE or path=DIR"
             )
 
 
@@ -84,9 +84,9 @@ def _lengths(value: str) -> tuple[int, ...]:
     words = value.removeprefix("[").removesuffix("]").split(",")
     lengths = tuple(settled(value_of("lengths", word), int) for word in words)
     if not all(type(length) is int for length in lengths):
-        raise UserError(f"lengths={told(value)}: expected whole numbers with commas between them, as in 64,128,256")
+        raise UserError(f"lengths={quote(value)}: expected whole numbers with commas between them, as in 64,128,256")
     if min(lengths) < SHORTEST or max(lengths) > LONGEST or len(set(lengths)) < len(lengths):
-        raise UserError(f"lengths={told(value)}: expected different numbers from {SHORTEST} to {LONGEST:,}")
+        raise UserError(f"lengths={quote(value)}: expected different numbers from {SHORTEST} to {LONGEST:,}")
     return lengths
 
 
@@ -97,14 +97,14 @@ def _files(value: str) -> tuple[Path, ...]:
 
 
 def _check_written(chosen: dict[str, Any]) -> None:
-    """Raises UserError where a file could not be written when all is done."""
+    """Raise UserError where a file could not be written when all is done."""
     out = chosen.get("out")
     if out and not os.path.isdir(out.absolute().parent):
-        raise UserError(f"out={told(out)}: there is no folder {out.absolute().parent}")
+        raise UserError(f"out={quote(out)}: there is no folder {out.absolute().parent}")
     if out and os.path.isdir(out):
-        raise UserError(f"out={told(out)} is a folder; give the name of a file")
+        raise UserError(f"out={quote(out)} is a folder; give the name of a file")
     if out and "weights" in chosen and os.path.realpath(out) == os.path.realpath(chosen["weights"]):
-        raise UserError(f"out={told(out)} and weights= are one file; the row and the weights need one each")
+        raise UserError(f"out={quote(out)} and weights= are one file; the row and the weights need one each")
     if "weights" in chosen:
         from softlookup.inference.weights_file import check  # imports torch, which takes seconds
 

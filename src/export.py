@@ -16,7 +16,7 @@ KEYS = ("runs_dir", "experiment", "output")
 
 
 def made(arguments: list[str]) -> Path:
-    """The folder that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
+    """Return the folder that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
     given = key_values(arguments, KEYS)
     from softlookup.analysis.csv_export import write
 

@@ -18,7 +18,7 @@ MARKS = re.compile(r"(<!-- menu -->\n).*?(<!-- /menu -->)", re.DOTALL)
 
 
 def phrase(group: str, choice: str) -> str:
-    """What the file says of itself: its first line of prose, a comment; of an experiment, its question."""
+    """Return what the file says of itself: its first line of prose, a comment; of an experiment, its question."""
     for line in (CONF / group / f"{choice}.yaml").read_text(encoding="utf-8").splitlines():
         words = line.removeprefix("#").strip()
         if not line.startswith("#"):
@@ -29,7 +29,7 @@ def phrase(group: str, choice: str) -> str:
 
 
 def table() -> str:
-    """All groups as one Markdown table."""
+    """Return all groups as one Markdown table."""
     lines = ["| group | choice | |", "|---|---|---|"]
     for group, choices in groups().items():
         for place, choice in enumerate(choices):

@@ -30,7 +30,8 @@ MODES = ("offline", "online")
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """All keys with the values given. Raises UserError for an argument that is not KEY=VALUE with a known key."""
+    """Return all keys with the values given. Raises UserError for an argument that is not KEY=VALUE with a known
+    key."""
     given = KEYS | key_values(arguments, KEYS)
     if given["mode"] not in MODES:
         raise UserError(f"mode={given['mode']}: {nearest(given['mode'], MODES)}")
@@ -38,7 +39,7 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
 
 
 def finished(runs_dir: Path, experiment: str) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
-    """The finished runs with their result rows. Raises UserError where there is no such folder."""
+    """Yield the finished runs with their result rows. Raises UserError where there is no such folder."""
     offered = sorted(path.name for path in runs_dir.iterdir() if path.is_dir()) if runs_dir.is_dir() else []
     if not offered:
         raise UserError(f"no runs in {runs_dir}: expected folders {runs_dir}/EXPERIMENT/RUN; type: make sweep")
@@ -53,7 +54,7 @@ def finished(runs_dir: Path, experiment: str) -> Iterator[tuple[RunFolder, dict[
 
 
 def lost(folder: RunFolder, mode: str) -> bool:
-    """Whether W&B lacks the run: online on its server, offline in its files (unless the server has it)."""
+    """Return whether W&B lacks the run: online on its server, offline in its files (unless the server has it)."""
     logs = wandb_files.logs(folder.path)
     if any(map(wandb_files.uploaded, logs)):
         return False
@@ -72,7 +73,7 @@ def rebuild(folder: RunFolder, row: dict[str, Any], mode: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0 W&B has all of them, 1 something was in the way."""
+    """Return the exit code: 0 W&B has all of them, 1 something was in the way."""
     given = parsed(arguments)
     mode = given["mode"]
     runs = list(finished(Path(given["runs_dir"]).expanduser(), given["experiment"]))

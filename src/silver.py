@@ -22,7 +22,8 @@ KEYS = ("source", "target", "output", "more_source", "more_target", "symmetrize"
 
 
 def made(arguments: list[str]) -> Path:
-    """The file that was written, whole or not at all. Raises UserError for a mistake in what was asked for or read."""
+    """Return the file that was written, whole or not at all. Raises UserError for a mistake in what was asked for or
+    read."""
     given = key_values(arguments, KEYS)
     for key in ("source", "target", "output"):
         if key not in given:

@@ -71,7 +71,8 @@ def _keep(error: Exception) -> None:
 
 
 def main() -> int:
-    """The exit code: 0 done, 1 a run failed, 2 a mistake in what was asked for, 130 or 143 stopped by a signal."""
+    """Return the exit code: 0 done, 1 a run failed, 2 a mistake in what was asked for, 130 or 143 stopped by a
+    signal."""
     arguments = sys.argv[1:]
     debug = any(argument.lstrip("+") == "debug=true" for argument in arguments)
     # Hydra would print errors in its own words and end the process.

@@ -30,7 +30,7 @@ from typing import Any
 
 from softlookup.config.catalog import keys_of
 from softlookup.config.command_line import truth, whole
-from softlookup.errors import UserError, key_values, nearest, told
+from softlookup.errors import UserError, key_values, nearest, quote
 from softlookup.evaluation.metrics.links import SYMMETRIZATIONS
 from softlookup.system import entry_point
 
@@ -40,8 +40,8 @@ ALONE = ("symmetrize", "reverse", "gold")  # of no use without target=FILE
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """The fields of `Asked`. Raises UserError for a word that is not KEY=VALUE with a known key and a fit value, and
-    for words that do not go together."""
+    """Return the fields of `Asked`. Raises UserError for a word that is not KEY=VALUE with a known key and a fit value,
+    and for words that do not go together."""
     given = key_values(arguments, [*KEYS, *(f"search.{key}" for key in keys_of("search"))])
     if "run" not in given:
         raise UserError("run=RUN is missing: the folder of a finished run, or its id below runs_dir=runs")
@@ -66,7 +66,7 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
 def _check_together(given: dict[str, str], chosen: dict[str, Any]) -> None:
     for key in ALONE:
         if key in given and "target" not in given:
-            raise UserError(f"{key}={told(given[key])} is for links of given translations; give target=FILE with it")
+            raise UserError(f"{key}={quote(given[key])} is for links of given translations; give target=FILE with it")
     if "symmetrize" in given and "reverse" not in given:
         raise UserError(f"symmetrize={given['symmetrize']} needs a model of the other direction: reverse=RUN")
     if "target" in given and (chosen["search"] or chosen.get("n_best", 1) > 1 or chosen.get("replace_unknown")):
@@ -80,27 +80,27 @@ def _check_together(given: dict[str, str], chosen: dict[str, Any]) -> None:
         check(chosen["weights"])
     plot = chosen.get("plot")
     if plot and plot.suffix not in (".png", ".html"):
-        raise UserError(f"plot={told(plot)}: expected a name that ends with .png or .html")
+        raise UserError(f"plot={quote(plot)}: expected a name that ends with .png or .html")
     if plot and not os.path.isdir(plot.absolute().parent):
-        raise UserError(f"plot={told(plot)}: there is no folder {plot.absolute().parent}")
+        raise UserError(f"plot={quote(plot)}: there is no folder {plot.absolute().parent}")
     if chosen.get("n_best", 1) > 1:
         chosen["search"] |= {"search.n_best": str(chosen["n_best"])}
 
 
 def _one_of(key: str, value: str, valid: tuple[str, ...]) -> str:
     if value not in valid:
-        raise UserError(f"{key}={told(value)}: {nearest(value, valid)}")
+        raise UserError(f"{key}={quote(value)}: {nearest(value, valid)}")
     return value
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0 done, 3 done but for lines that cannot be used, which are told and left empty; the others are
-    those of every program here (`system.entry_point`): 1 the output cannot be written, 2 a mistake in what was asked
-    for or read, 130 and 141 stopped by Ctrl-C or by a reader that wanted no more."""
+    """Return the exit code: 0 done, 3 done but for lines that cannot be used, which are told and left empty; the others
+    are those of every program here (`system.entry_point`): 1 the output cannot be written, 2 a mistake in what was
+    asked for or read, 130 and 141 stopped by Ctrl-C or by a reader that wanted no more."""
     wanted = parsed(arguments)
-    from softlookup.inference.translate_command import Asked, Verb  # imports torch, which takes seconds
+    from softlookup.inference.translate_command import Asked, Command  # imports torch, which takes seconds
 
-    verb = Verb(Asked(**wanted), sys.stdout.buffer)
+    verb = Command(Asked(**wanted), sys.stdout.buffer)
     verb.run(sys.stdin.buffer, interactive=sys.stdin.isatty())
     return 3 if verb.refused else 0
 

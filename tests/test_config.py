@@ -302,3 +302,9 @@ def test_the_command_line_ends_with_exit_code_2_and_no_traceback(tmp_path: Path,
     assert done.stderr.startswith(said)
     assert "Traceback" not in done.stdout + done.stderr
     assert not list(tmp_path.rglob("state.json"))
+
+
+def test_a_choice_that_an_experiment_did_not_tune_has_the_default_of_its_optimizer() -> None:
+    tuned, other = (composed(["experiment=bottleneck", f"attention={name}"]) for name in ("additive", "dot"))
+    assert (tuned["optimizer"]["rate"], tuned["tuned"]) == (0.006, ["optimizer.rate"])
+    assert (other["optimizer"]["rate"], other["tuned"]) == (composed([])["optimizer"]["rate"], [])

@@ -129,7 +129,7 @@ def test_several_references_are_sacrebleus(made: dict[str, Path], tmp_path: Path
     text = made["text"]
     out = tmp_path / "written, once"
     with (text / "test.src").open("rb") as stream, out.open("wb") as file:
-        translate_command.Verb(translate_command.Asked(**parsed([f"run={made['plain']}"])), file).run(stream)
+        translate_command.Command(translate_command.Asked(**parsed([f"run={made['plain']}"])), file).run(stream)
     given = [f"run={made['plain']}", f"source={text / 'test.src'}"]
     one = asked(*given, f"target={text / 'test.tgt'}")
     shutil.copy(out, tmp_path / "written")

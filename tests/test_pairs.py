@@ -67,6 +67,18 @@ def test_rates_that_an_experiment_tuned_belong_to_the_attention_axis(tmp_path: P
     assert against_fixed(rows, "test/bleu_lowercased").empty
 
 
+def test_a_gain_at_the_default_rate_over_a_tuned_baseline_is_marked(tmp_path: Path) -> None:
+    rate = {"optimizer.rate": 0.024}
+    rows = _rows(
+        tmp_path,
+        {"attention": "fixed_final", "accuracy": 0.2, "settings": rate, "tuned": ["optimizer.rate"]},
+        {"attention": "additive", "accuracy": 0.6},
+    )
+    (row,) = against_fixed(rows).to_dict("records")
+    assert row["untuned"] == "optimizer.rate"
+    assert _gains(rows)["additive"] == "+40.0 points (fixed_final; untuned)"
+
+
 @pytest.mark.parametrize(
     ("settings", "differs"),
     [

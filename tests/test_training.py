@@ -17,7 +17,7 @@ from softlookup.curriculum.linear import Linear
 from softlookup.data.collate import collate, evaluation_batches
 from softlookup.data.training_stream import Batching, Data, TrainingStream
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.model.training_step import Plan
+from softlookup.model.training_step import Recipe
 from softlookup.optimizer.adam import Adam
 from softlookup.schedule.constant import Constant
 from softlookup.schedule.linear import Linear as Warm
@@ -28,10 +28,10 @@ from softlookup.training.weight_averaging import Average
 BUDGET = 997
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "clip": 0.5}
 WARM = Warm(warmup=0.2, final=0.1)
-PLAN = Plan(Adam(rate=0.01, **ADAM), WARM)
+PLAN = Recipe(Adam(rate=0.01, **ADAM), WARM)
 
 
-def make(curriculum: Curriculum | None = None, plan: Plan = PLAN) -> tuple[Training, list[dict[str, Any]]]:
+def make(curriculum: Curriculum | None = None, plan: Recipe = PLAN) -> tuple[Training, list[dict[str, Any]]]:
     encoder = build(node("encoder", "gru", **ENCODER))
     decoder, attention = (
         build(node("decoder", "bahdanau", **DECODER)),
@@ -113,7 +113,7 @@ def test_a_second_validation_starts_from_nothing() -> None:
 
 
 def test_validation_measures_the_plain_loss_whatever_training_smooths() -> None:
-    training, records = make(plan=Plan(PLAN.optimizer, PLAN.schedule, smoothing=0.1))
+    training, records = make(plan=Recipe(PLAN.optimizer, PLAN.schedule, smoothing=0.1))
     batch = collate(Toy().validation())
     with torch.no_grad():
         logits, _ = training.model(batch)
@@ -127,7 +127,7 @@ def test_validation_measures_the_plain_loss_whatever_training_smooths() -> None:
 
 @QUIET
 def test_a_loss_that_is_not_finite_passes_through_lightning() -> None:
-    training, _ = make(plan=Plan(Adam(rate=1e30, **ADAM), Constant()))
+    training, _ = make(plan=Recipe(Adam(rate=1e30, **ADAM), Constant()))
     with pytest.raises(FloatingPointError, match="the loss is"):
         trainer().fit(
             training,

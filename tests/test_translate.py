@@ -37,7 +37,7 @@ SCRIPT = Path(__file__).parents[1] / "src" / "translate.py"
 def call(stdin: bytes, *arguments: str) -> list[str]:
     """What the verb writes, in this process."""
     out = io.BytesIO()
-    translate_command.Verb(translate_command.Asked(**verb.parsed(list(arguments))), out).run(io.BytesIO(stdin))
+    translate_command.Command(translate_command.Asked(**verb.parsed(list(arguments))), out).run(io.BytesIO(stdin))
     return out.getvalue().decode().split("\n")
 
 
@@ -205,7 +205,7 @@ def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str],
     monkeypatch.setattr(translate_command, "find", lambda run, *_: run)
     monkeypatch.setattr(translate_command, "load", lambda *_: next(made))
     out = io.BytesIO()
-    translate_command.Verb(translate_command.Asked(**{"run": "known", "batch": 5, **asked}), out).run(
+    translate_command.Command(translate_command.Asked(**{"run": "known", "batch": 5, **asked}), out).run(
         io.BytesIO("".join(f"{line}\n" for line in lines).encode())
     )
     return out.getvalue().decode().split("\n")[:-1]

@@ -11,12 +11,12 @@ from choices import DECODER, ENCODER, attention_node, node
 from hydra.core.hydra_config import HydraConfig
 from toy import Toy
 
-from softlookup.config.build import build_model, plan_of
+from softlookup.config.build import build_model, recipe_of
 from softlookup.config.resolve import build, composed
 from softlookup.contract import Batch
 from softlookup.data.collate import collate
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.model.training_step import Plan, update
+from softlookup.model.training_step import Recipe, update
 from softlookup.optimizer.adam import Adam
 from softlookup.optimizer.sgd import Sgd
 from softlookup.schedule.constant import Constant
@@ -26,7 +26,7 @@ from softlookup.training.module import Training
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 WARM = Linear(warmup=0.2, final=0.1)
-PLAN = Plan(Sgd(rate=0.01, clip=None), Constant())
+PLAN = Recipe(Sgd(rate=0.01, clip=None), Constant())
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def drawn(*lengths: int) -> Batch:
     return collate([Toy().draw(generator, length) for length in lengths])
 
 
-def gradients(made: Seq2Seq, plan: Plan, *batches: Batch) -> dict[str, torch.Tensor]:
+def gradients(made: Seq2Seq, plan: Recipe, *batches: Batch) -> dict[str, torch.Tensor]:
     """The gradients that a step leaves behind."""
     update(made, plan.optimizer.build(made.parameters()), plan, batches, 997)
     return {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
@@ -81,7 +81,7 @@ def test_the_loss_is_smoothed_as_the_plan_says(smoothing: float) -> None:
         own = log_p[torch.arange(len(logits)), batch.target[batch.target_mask]]
     # (1 − ε) δ + ε/V, in words.
     expected = -((1 - smoothing) * own + smoothing * log_p.mean(-1)).mean()
-    plan = Plan(PLAN.optimizer, PLAN.schedule, smoothing)
+    plan = Recipe(PLAN.optimizer, PLAN.schedule, smoothing)
     found = update(made, plan.optimizer.build(made.parameters()), plan, [batch], 997)
     assert found.loss == pytest.approx(expected.item(), rel=1e-5)
 
@@ -89,7 +89,7 @@ def test_the_loss_is_smoothed_as_the_plan_says(smoothing: float) -> None:
 def test_the_gradient_of_the_mean_per_sentence_is_that_per_token_times_tokens_per_sentence() -> None:
     batch = drawn(2, 3, 5, 7, 13)
     per_token, per_sentence = (
-        gradients(model(), Plan(PLAN.optimizer, PLAN.schedule, 0.1, mean), batch) for mean in ("token", "sentence")
+        gradients(model(), Recipe(PLAN.optimizer, PLAN.schedule, 0.1, mean), batch) for mean in ("token", "sentence")
     )
     scale = (2 + 3 + 5 + 7 + 13 + 5) / 5  # EOS counts
     for name, ours in per_token.items():
@@ -97,7 +97,7 @@ def test_the_gradient_of_the_mean_per_sentence_is_that_per_token_times_tokens_pe
 
 
 def test_rate_and_clipping_follow_the_budget_that_is_spent() -> None:
-    plan = Plan(Adam(rate=0.01, clip=0.05, **ADAM), WARM)
+    plan = Recipe(Adam(rate=0.01, clip=0.05, **ADAM), WARM)
     made, batch = model(), drawn(2, 3, 5)
     optimizer = plan.optimizer.build(made.parameters())
     update(made, optimizer, plan, [batch], 997, seen=598)
@@ -128,7 +128,7 @@ def test_the_step_that_is_measured_is_the_one_that_training_takes() -> None:
     measured = build_model(made, len(task.source_vocabulary), len(task.target_vocabulary))
     trained = copy.deepcopy(measured)
     probe(made, task, measured).step()
-    training = Training(trained, plan_of(made), build(made["curriculum"])(task), made["budget"], lambda _: None)
+    training = Training(trained, recipe_of(made), build(made["curriculum"])(task), made["budget"], lambda _: None)
     training._backward = lambda loss, _: loss.backward()
     training.configure_optimizers()
     training.training_step([fixed_batch(task)], 0)
@@ -154,7 +154,7 @@ def test_a_validation_sentence_longer_than_any_of_training_is_not_measured_with(
 @pytest.mark.parametrize("clip", [None, 0.05])
 def test_several_batches_to_a_step_are_one_so_many_times_as_large(loss_mean: str, clip: float | None) -> None:
     """Batches of unequal numbers of sentences and tokens; gradients and weights, to 1e-6."""
-    plan = Plan(Sgd(rate=0.5, clip=clip), WARM, 0.1, loss_mean)
+    plan = Recipe(Sgd(rate=0.5, clip=clip), WARM, 0.1, loss_mean)
     parts = [drawn(2, 3), drawn(13), drawn(5, 7, 7, 11)]
     together, apart = model(), model()
     joined = collate([example for part in parts for example in part.examples])

@@ -1,4 +1,4 @@
-"""Errors that are for people: what was given, what was expected, what to type next."""
+"""Report mistakes to people: what was given, what was expected, what to type next."""
 
 import shlex
 import signal
@@ -26,10 +26,10 @@ class Stopped(BaseException):
         return f"stopped by {signal.Signals(self.number).name}"
 
 
-def told(value: object) -> str:
-    """A value as it can stand in a message of one line, whatever characters it has.
+def quote(value: object) -> str:
+    """Return a value as it can stand in a message of one line, whatever characters it has.
 
-    >>> told("a\\nb"), told("é")
+    >>> quote("a\\nb"), quote("é")
     ("'a\\\\nb'", 'é')
     """
     text = str(value)
@@ -38,7 +38,7 @@ def told(value: object) -> str:
 
 
 def typed(path: object) -> str:
-    """A path, or another word, as a person types it into a shell.
+    """Return a path, or another word, as a person types it into a shell.
 
     >>> typed("runs/x"), typed("my runs")
     ('runs/x', "'my runs'")
@@ -47,7 +47,7 @@ def typed(path: object) -> str:
 
 
 def nearest(given: str, valid: Iterable[str]) -> str:
-    """A sentence that names the valid words nearest to `given`, or all of them when none is near.
+    """Return a sentence that names the valid words nearest to `given`, or all of them when none is near.
 
     >>> nearest("addditive", ["additive", "dot"])
     'did you mean additive?'
@@ -60,7 +60,8 @@ def nearest(given: str, valid: Iterable[str]) -> str:
 
 
 def key_values(arguments: Iterable[str], keys: Iterable[str]) -> dict[str, str]:
-    """The words of a verb that takes KEY=VALUE alone. Raises UserError for another word, or a key it does not know.
+    """Return the words of a verb that takes KEY=VALUE alone. Raises UserError for another word, or a key it does not
+    know.
 
     >>> key_values(["runs_dir=runs"], ["runs_dir", "output"])
     {'runs_dir': 'runs'}

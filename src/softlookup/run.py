@@ -1,4 +1,4 @@
-"""One run, from config to result row: build, train, test, measure, write."""
+"""Execute one run, from config to result row: build, train, test, measure, write."""
 
 import copy
 import time
@@ -48,7 +48,7 @@ def execute(config: dict[str, Any], folder: RunFolder, stop: Stop) -> dict[str, 
 
 
 def follow(config: dict[str, Any], path: Path, processes: Processes) -> None:
-    """What the other processes of a run do: the same training and evaluation, of which they write nothing."""
+    """Return what the other processes of a run do: the same training and evaluation, of which they write nothing."""
     stop = Stop()
     with stop.listening(), limited(config["memory"]):
         task, device, model, _ = _parts(config, processes)
@@ -76,7 +76,7 @@ def _parts(
 
 
 def _refuse_other_data(config: dict[str, Any], task: Task) -> None:
-    """Raises UserError where the task has read something else than what the run's name stands for."""
+    """Raise UserError where the task has read something else than what the run's name stands for."""
     asked = config.get("data", {})
     changed = sorted(name for name, digest in task.data.items() if asked.get(name) != digest)
     if changed:
@@ -141,7 +141,7 @@ def _lead(config: dict[str, Any], folder: RunFolder, stop: Stop, processes: Proc
 
 
 def _cost(config: dict[str, Any], task: Task, model: Seq2Seq, training: Training, seconds: float) -> dict[str, Any]:
-    """What the run took. Peak memory is that of one training step on a fixed batch of validation sentences.
+    """Return what the run took. Peak memory is that of one training step on a fixed batch of validation sentences.
 
     It is measured on a copy: the run's own weights and random numbers stay as they are. Seconds are those that the
     result took: what a kill destroyed is not among them.
@@ -218,7 +218,7 @@ def start(config: dict[str, Any]) -> None:
 
 
 def supervise(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """A run without a parent that watches it, in a process of its own: at a terminal, or as a job of a cluster.
+    """Return a run without a parent that watches it, in a process of its own: at a terminal, or as a job of a cluster.
 
     Raises what `execute` raises, after the state was written, and UserError where another process runs it.
     """

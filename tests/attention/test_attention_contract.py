@@ -7,15 +7,23 @@ import torch
 from choices import attentions, build_attention, build_normalizer, by_place
 from torch import Tensor, nn
 from torch.func import functional_call
+from toys.coverage import Coverage
+from toys.linear_read import LinearRead
+from toys.slots import SlotRead
 
+from softlookup.attention.multi_head import attention as of_score
 from softlookup.contract import Annotations, Attention, Reading, Widths
+from softlookup.window.unrestricted import Global
 
 T, S = 5, 7
 LENGTHS = (7, 4, 1)
 WIDTHS = Widths(query=22, annotation=13, final=17)
 SMALL = Widths(query=4, annotation=3, final=2)
 
-EVERY = pytest.mark.parametrize("choice", attentions(), ids=lambda choice: "-".join(map(str, choice)))
+# A score that hears the weights of earlier steps, a read without weights, and one with weights over something else.
+TOYS = [("coverage", name, heads, "global") for name in ("softmax", "sparsemax") for heads in (None, 2)]
+TOYS += [("linear_read", "softmax", None, "global"), ("slots", "softmax", None, "global")]
+EVERY = pytest.mark.parametrize("choice", [*attentions(), *TOYS], ids=lambda choice: "-".join(map(str, choice)))
 
 
 @dataclass
@@ -27,11 +35,25 @@ class Case:
     source: Annotations
 
     def read(self, source: Annotations | None = None) -> Reading:
-        return self.attention(self.query, self.attention.prepare(source or self.source), {})
+        return seen(self.attention, self.attention(self.query, self.attention.prepare(source or self.source), {}))
+
+
+def seen(attention: Attention, reading: Reading) -> Reading:
+    """What others see of a reading: weights of a lookup alone, whatever else has weights of its own."""
+    return reading if attention.kind == "lookup" else replace(reading, weights=None)
+
+
+def build_toy(name: str, normalizer: str, heads: int | None, widths: Widths) -> tuple[Attention, Widths]:
+    if name != "coverage":
+        return {"linear_read": LinearRead, "slots": SlotRead}[name](widths), widths
+    equal = replace(widths, annotation=widths.query)
+    return of_score(equal, Coverage, build_normalizer(normalizer), Global, heads), equal
 
 
 def make(choice: tuple, widths: Widths = WIDTHS, lengths: tuple[int, ...] = LENGTHS, steps: int = T) -> Case:
-    attention, widths = build_attention(*choice, widths)
+    name, normalizer, heads, _ = choice
+    built = build_toy(name, normalizer, heads, widths) if choice in TOYS else build_attention(*choice, widths)
+    attention, widths = built
     batch, longest = len(lengths), max(lengths)
     mask = torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)
     states = torch.randn(batch, longest, widths.annotation, dtype=torch.float64)
@@ -105,7 +127,7 @@ def test_step_by_step_reads_the_same_as_all_at_once(choice: tuple) -> None:
     memory = case.attention.prepare(case.source)
     at_once, steps, history = case.read(), [], {}
     for t in range(T):
-        steps.append(case.attention(case.query[:, t : t + 1], memory, history))
+        steps.append(seen(case.attention, case.attention(case.query[:, t : t + 1], memory, history)))
         history = steps[-1].history
     assert torch.allclose(torch.cat([step.context for step in steps], 1), at_once.context, rtol=0, atol=1e-12)
     if at_once.weights is None:
@@ -123,7 +145,8 @@ class Lookup(nn.Module):
         self.mask = mask
 
     def forward(self, query: Tensor, states: Tensor, final: Tensor) -> Tensor:
-        reading = self.attention(query, self.attention.prepare(Annotations(states, self.mask, final)), {})
+        prepared = self.attention.prepare(Annotations(states, self.mask, final))
+        reading = seen(self.attention, self.attention(query, prepared, {}))
         outputs = [reading.context.flatten()]
         if reading.weights is not None:
             outputs.append(reading.weights.flatten())
@@ -153,7 +176,7 @@ def test_a_fully_masked_row_reads_zero_and_leaves_the_gradients_of_others_alone(
         query, states, final = (leaf.clone().requires_grad_() for leaf in leaves)
         case.attention.zero_grad()
         source = Annotations(states, case.source.mask[rows], final)
-        reading = case.attention(query, case.attention.prepare(source), {})
+        reading = seen(case.attention, case.attention(query, case.attention.prepare(source), {}))
         (reading.context.square().sum() + query.sum() + states.sum() + final.sum()).backward()
         found = {name: value.grad for name, value in case.attention.named_parameters() if value.grad is not None}
         # Keys that no score hears are projected for nothing.
@@ -176,3 +199,18 @@ def test_nothing_is_kept_between_two_sources(choice: tuple) -> None:
     before = case.read()
     case.read(replace(case.source, states=torch.randn_like(case.source.states), final=case.source.final + 1))
     assert torch.equal(case.read().context, before.context)
+
+
+@pytest.mark.parametrize("heads", [None, 2])
+def test_a_score_hears_the_final_weights_of_earlier_steps_by_head(heads: int | None) -> None:
+    """With equal queries the second step looks less at what the first one looked at most."""
+    case = make(("coverage", "softmax", heads, "global"), lengths=(7, 7))
+    query = case.query[:, :1].expand(-1, 2, -1)
+    reading = case.attention(query, case.attention.prepare(case.source), {})
+    weights = reading.weights.unsqueeze(1) if heads is None else reading.heads
+    assert weights.shape == (2, heads or 1, 2, S)
+    first, second = weights.unbind(2)
+    ratio = second / first
+    assert torch.equal(first.argmax(-1), ratio.argmin(-1))
+    assert set(reading.history) == {"score/covered"}
+    assert torch.allclose(reading.history["score/covered"].reshape(first.shape), first + second)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from softlookup.attention.additive import Additive
 from softlookup.attention.concat import Concat
@@ -72,7 +73,7 @@ def test_scores_weights_and_context_follow_the_paper(make: Callable[[], Score], 
             for qs, keys in zip(query.numpy(), states.numpy(), strict=True)
         ]
     )
-    assert np.abs(score(query, score.prepare(states)).detach().numpy() - scores).max() < 1e-10
+    assert np.abs(score(query, score.prepare(states), {})[0].detach().numpy() - scores).max() < 1e-10
 
     weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     context = np.zeros((B, T, score.key_width))
@@ -85,19 +86,23 @@ def test_scores_weights_and_context_follow_the_paper(make: Callable[[], Score], 
     assert np.abs(reading.context.detach().numpy() - context).max() < 1e-10
 
 
+def of(score: Score, query: Tensor, states: Tensor) -> Tensor:
+    return score(query, score.prepare(states), {})[0]
+
+
 def test_concat_and_additive_are_one_function_of_the_same_matrix() -> None:
     joint, apart = Concat(Q, K, HIDDEN), Additive(Q, K, HIDDEN)
     with torch.no_grad():
         joint.joint.weight.copy_(torch.cat([apart.query.weight, apart.keys.weight], 1))
         joint.score.weight.copy_(apart.score.weight)
     query, states = torch.randn(B, T, Q), torch.randn(B, S, K)
-    assert torch.allclose(joint(query, joint.prepare(states)), apart(query, apart.prepare(states)), atol=1e-6)
+    assert torch.allclose(of(joint, query, states), of(apart, query, states), atol=1e-6)
 
 
 def test_a_cosine_starts_with_strength_root_of_the_width_and_knows_no_lengths() -> None:
     score, query, keys = Cosine(K, K), torch.randn(B, T, K), torch.randn(B, S, K)
-    assert score(keys, score.prepare(keys)).diagonal(dim1=-2, dim2=-1).sub(math.sqrt(K)).abs().max() < 1e-5
-    assert torch.allclose(score(query, score.prepare(keys)), score(7 * query, score.prepare(3 * keys)), atol=1e-5)
+    assert of(score, keys, keys).diagonal(dim1=-2, dim2=-1).sub(math.sqrt(K)).abs().max() < 1e-5
+    assert torch.allclose(of(score, query, keys), of(score, 7 * query, 3 * keys), atol=1e-5)
 
 
 @pytest.mark.parametrize("score", [Dot, ScaledDot, Cosine])

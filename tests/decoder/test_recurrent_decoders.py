@@ -27,7 +27,7 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
-def look_up(p: dict[str, Array], query: Array, states: Array) -> tuple[Array, Array]:
+def attend(p: dict[str, Array], query: Array, states: Array) -> tuple[Array, Array]:
     scores = np.array([query @ p["attention.score.bilinear.weight"] @ state for state in states])
     weights = np.exp(scores) / np.exp(scores).sum()
     return sum(weight * state for weight, state in zip(weights, states, strict=True)), weights
@@ -56,7 +56,7 @@ def test_bahdanau_follows_appendix_a_2_2() -> None:
     s = np.tanh(p["initial.weight"] @ final + p["initial.bias"])
     for t, token in enumerate(inputs):
         y = p["embedding.weight"][token]
-        context, weights = look_up(p, s, states)
+        context, weights = attend(p, s, states)
         z = sigmoid(w_z @ y + b_z + u_z @ s + c_z @ context)
         r = sigmoid(w_r @ y + b_r + u_r @ s + c_r @ context)
         candidate = np.tanh(w @ y + b + p["candidate_from_state.weight"] @ (r * s) + c @ context)
@@ -83,7 +83,7 @@ def test_luong_follows_sections_3_and_3_3(feeding: bool, layers: int) -> None:
             enter, forget, candidate, leave = np.split(gates, 4)
             cell[i] = sigmoid(forget) * cell[i] + sigmoid(enter) * np.tanh(candidate)
             below = hidden[i] = sigmoid(leave) * np.tanh(cell[i])
-        context, weights = look_up(p, hidden[-1], states)
+        context, weights = attend(p, hidden[-1], states)
         fed = np.tanh(p["readout.weight"] @ np.concatenate([context, hidden[-1]]))
         assert np.abs(all_weights[t] - weights).max() < 1e-10
         assert np.abs(readouts[t] - fed).max() < 1e-10

@@ -60,7 +60,7 @@ def self_attend(p: dict[str, Array], layer: str, prefix: list[Array], before: bo
     return around.leave(prefix[-1], linear(p, f"{layer}.self_attention.merge", np.concatenate(mixed)))
 
 
-def look_up(p: dict[str, Array], layer: str, x: Array, states: Array, before: bool) -> tuple[Array, Array]:
+def attend(p: dict[str, Array], layer: str, x: Array, states: Array, before: bool) -> tuple[Array, Array]:
     around = Around(p, layer, 1, before)
     score = f"{layer}.attention.score"
     query = linear(p, f"{score}.query", around.enter(x))
@@ -94,7 +94,7 @@ def test_every_step_is_a_recomputation_of_its_prefix(norm: str) -> None:
     for i in range(LAYERS):
         layer, following, weights = f"layers.{i}", [], []
         for t in range(T):
-            x, row = look_up(p, layer, self_attend(p, layer, stream[: t + 1], before), states[0].numpy(), before)
+            x, row = attend(p, layer, self_attend(p, layer, stream[: t + 1], before), states[0].numpy(), before)
             following.append(feed_forward(p, layer, x, before))
             weights.append(row)
         stream = following

@@ -10,7 +10,7 @@ import pytest
 from softlookup.errors import UserError
 from softlookup.task.grammar import Grammar
 from softlookup.task.grammar_lexicon import NOUNS
-from softlookup.task.grammar_rules import Derivation, Plan
+from softlookup.task.grammar_rules import ClausePlan, Derivation
 from softlookup.task.grammar_words import Phrase
 from softlookup.task.synthetic import Uniforms
 
@@ -28,17 +28,17 @@ class Wanted(Derivation):
     def __init__(self, words: set[str]) -> None:
         super().__init__(Uniforms(np.random.default_rng(41)).draw)
         self.words = words
-        self.plans: dict[int, Sequence[Plan]] = {}
+        self.plans: dict[int, Sequence[ClausePlan]] = {}
 
     def pick(self, options: Sequence[Any]) -> Any:
-        if isinstance(options[0], Plan):
+        if isinstance(options[0], ClausePlan):
             # Tables of plans live as long as the process, and are long.
             if id(options) not in self.plans:
                 self.plans[id(options)] = [plan for plan in options if self.fits(plan)]
             return super().pick(self.plans[id(options)] or options)
         return super().pick([option for option in options if self.words & strings(option)] or options)
 
-    def fits(self, plan: Plan) -> bool:
+    def fits(self, plan: ClausePlan) -> bool:
         verb = plan.verb
         whole = {verb.particle + form for form in verb.finite}
         forms = {

@@ -32,11 +32,11 @@ _TIMING = "timing"  # a folder in there: what submitit keeps of the job that tim
 _ARRAY = 1000  # jobs in an array; Slurm takes 1001 where nobody changed that
 
 
-class Job(submitit.helpers.Checkpointable):
-    """What a job does. A job that goes back into the queue does the same again, and the run goes on from there."""
+class ClusterJob(submitit.helpers.Checkpointable):
+    """Hold what a job does. A job that goes back into the queue does the same again, and the run goes on from there."""
 
     def __call__(self, config: dict[str, Any], path: str) -> None:
-        """Raises what the run raises, after its state was written; ends with 128 + the signal that stopped it."""
+        """Raise what the run raises, after its state was written; ends with 128 + the signal that stopped it."""
         from softlookup.run import supervise
 
         folder = RunFolder(Path(path))
@@ -124,7 +124,7 @@ class Cluster:
             self.folder.rmdir()
 
     def _waiting(self) -> dict[str, Path]:
-        """The jobs of launchers that are gone, which still wait or run: the folder of the run of each."""
+        """Return the jobs of launchers that are gone, which still wait or run: the folder of the run of each."""
         try:
             known = json.loads((self.folder / _JOBS).read_bytes())
         except (OSError, ValueError):
@@ -146,7 +146,7 @@ class Cluster:
                 folder.set_state("queued")
             configs, paths = [config for _, config in array], [str(folder.path) for folder, _ in array]
             try:
-                made = executor.map_array(Job(), configs, paths)
+                made = executor.map_array(ClusterJob(), configs, paths)
             except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
                 raise UserError(f"Slurm takes no job: {' '.join(str(error).split())}") from error
             jobs |= {job.job_id: run for job, run in zip(made, array, strict=True)}

@@ -23,7 +23,7 @@ _LOOKS_AT_HYDRA = re.compile(r"\$\{hydra[.:](?!runtime\.choices\.)")
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedRun:
     """The config of one run, and whether an experiment file asks for it."""
 
     config: dict[str, Any]
@@ -32,15 +32,15 @@ class Job:
 
 @dataclass(frozen=True)
 class _Base:
-    """What all jobs with the same choices share: the whole composition, and the part of it that is ours."""
+    """Hold what all jobs with the same choices share: the whole composition, and the part of it that is ours."""
 
     composed: DictConfig
     own: DictConfig
     shared: bool
 
 
-def compose(loader: ConfigLoader, master: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Job]:
-    """All jobs of a sweep. Raises UserError for a mistake in any of them, or what Hydra raises for it."""
+def compose(loader: ConfigLoader, master: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[PlannedRun]:
+    """Return all jobs of a sweep. Raises UserError for a mistake in any of them, or what Hydra raises for it."""
     composer = _Composer(loader, master)
     before = HydraConfig.instance().cfg
     try:
@@ -66,8 +66,9 @@ class _Composer:
         self.idle: dict[str, UserError] = {}
         self.used: set[str] = set()
 
-    def job(self, overrides: list[str]) -> Job:
-        """One job. Anything but the name of a choice or a plain value takes Hydra's own way through the files."""
+    def job(self, overrides: list[str]) -> PlannedRun:
+        """Return one job. Anything but the name of a choice or a plain value takes Hydra's own way through the
+        files."""
         values = [override for override in map(_parsed, overrides) if _sets_a_value(override, self.offered)]
         chosen = [given for given in overrides if not _sets_a_value(_parsed(given), self.offered)]
         base = self._base(chosen) if all(_chooses(_parsed(given), self.offered) for given in chosen) else None
@@ -81,7 +82,7 @@ class _Composer:
         config = with_data(resolve(own, idle))
         self.used |= {_parsed(override).key_or_group for override in overrides} - idle.keys()
         self.idle |= idle
-        return Job(config, bool(base.composed.hydra.runtime.choices.get("experiment")))
+        return PlannedRun(config, bool(base.composed.hydra.runtime.choices.get("experiment")))
 
     def _base(self, chosen: list[str]) -> _Base:
         key = tuple(chosen)

@@ -13,7 +13,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf import DictConfig
 
-from hydra_plugins.softlookup_launcher._jobs import Job, compose
+from hydra_plugins.softlookup_launcher._jobs import PlannedRun, compose
 from softlookup.config.resolve import explain
 from softlookup.errors import Stopped, UserError, typed
 from softlookup.timing.plan import Order
@@ -103,7 +103,7 @@ def _alone(configs: Sequence[dict[str, Any]]) -> Iterator[None]:
         yield
 
 
-def _plan(jobs: Sequence[Job]) -> None:
+def _plan(jobs: Sequence[PlannedRun]) -> None:
     """Write the plan of each experiment. Sweeps without an experiment file write none: all that is run counts."""
     from softlookup.runs.experiment_plan import write_plan
     from softlookup.runs.run_id import run_id

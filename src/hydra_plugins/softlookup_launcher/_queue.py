@@ -20,7 +20,8 @@ Run = tuple[RunFolder, dict[str, Any]]
 
 
 def ask(job_ids: list[str]) -> dict[str, str] | None:
-    """The state of each job that Slurm still knows, as in `{"12_0": "RUNNING"}`; None where Slurm does not answer."""
+    """Return the state of each job that Slurm still knows, as in `{"12_0": "RUNNING"}`; None where Slurm does not
+    answer."""
     arrays = sorted({job_id.partition("_")[0] for job_id in job_ids})
     command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--jobs={','.join(arrays)}"]
     try:

@@ -29,7 +29,7 @@ class LocalLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        """Raises UserError for a mistake in the config of any job, before the first one starts."""
+        """Raise UserError for a mistake in the config of any job, before the first one starts."""
         from hydra_plugins.softlookup_launcher._launch import launch
         from softlookup.runs import provenance
         from softlookup.sweep.scheduler import Sweep, cores

@@ -33,7 +33,7 @@ class SlurmLauncher(Submitit):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        """Raises UserError for a mistake in the config of any job or of the cluster, before the first one starts."""
+        """Raise UserError for a mistake in the config of any job or of the cluster, before the first one starts."""
         from hydra_plugins.softlookup_launcher._cluster import Cluster
         from hydra_plugins.softlookup_launcher._launch import launch
 

@@ -1,4 +1,4 @@
-"""Result rows to CSV files for other programs. No torch.
+"""Export result rows as CSV files. No torch.
 
     runs.csv        a row for each cell: what became of it, and every metric and cost that no clock measured
     by_length.csv   counted runs by source length, long: a row for each measure of each bucket, with its own bounds
@@ -54,7 +54,7 @@ def write(runs_dir: Path, folder: Path, experiment: str | None = None) -> Path:
 
 
 def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Every file's name and table. `rows` as `results.read` gives them."""
+    """Return every file's name and table. `rows` as `results.read` gives them."""
     rows = rows.sort_values([*CELL, "seed", "id"], ignore_index=True)
     measured = sorted(name for name in map(str, rows) if "/" in name and rows[name].notna().any())
     times = [name for name in measured if TIMES.match(name)]

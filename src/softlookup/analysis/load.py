@@ -1,4 +1,4 @@
-"""Run folders to tidy tables. Reads files only: no torch, nothing written.
+"""Load run folders into tidy tables. Reads files only: no torch, nothing written.
 
 A **cell** is one planned run: a task, a variant and a seed. A **variant** is all that counts of a run but the seed:
 runs that differ in anything else are two variants, named by what tells them apart. A cell counts in means when its run
@@ -30,8 +30,8 @@ STARTED = ("state.json", "result.json")  # a folder with one of them is a run
 
 
 def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
-    """One row for each cell under `runs_dir`, or of one experiment there, finished or not: planned cells, and runs that
-    no plan names.
+    """Return one row for each cell under `runs_dir`, or of one experiment there, finished or not: planned cells, and
+    runs that no plan names.
 
     Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings),
     data (digests by name), fixed, seed, status, reason, planned, counted, early (patience ended it), kept (which
@@ -52,7 +52,7 @@ def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
 
 
 def _folders(path: Path) -> list[Path]:
-    """The folders within a folder by name; none where it cannot be looked into."""
+    """Return the folders within a folder by name; none where it cannot be looked into."""
     try:
         return sorted(inside for inside in path.iterdir() if os.path.isdir(inside))
     except OSError:
@@ -91,7 +91,7 @@ def _place(cell: dict[str, Any]) -> tuple[tuple[str, str], str]:
 
 
 def _planned(path: Path) -> dict[str, dict[str, Any]] | None:
-    """The planned cells by id; None where there is no plan, or one of another version of the code."""
+    """Return the planned cells by id; None where there is no plan, or one of another version of the code."""
     if not os.path.lexists(path):
         return None
     try:
@@ -144,7 +144,7 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
 
 
 def _other_code(version: object) -> str:
-    """The status of what another version of the code made; nothing for this one's."""
+    """Return the status of what another version of the code made; nothing for this one's."""
     if version == VERSION:
         return ""
     newer = isinstance(version, int) and version > VERSION
@@ -167,7 +167,7 @@ def _ended(folder: Path) -> tuple[str, str, dict[str, Any]]:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """What a run that did not finish, and that no plan names, was about."""
+    """Return what a run that did not finish, and that no plan names, was about."""
     try:
         return validated_files.config(folder / "config.yaml")
     except BrokenError:
@@ -231,7 +231,8 @@ def _points(records: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
 
 
 def alignments(folder: Path) -> list[Alignment]:
-    """The examples kept by a run; none where it has no weights. Raises UserError for a file that cannot be read."""
+    """Return the examples kept by a run; none where it has no weights. Raises UserError for a file that cannot be
+    read."""
     path = folder / "alignments.npz"
     if not os.path.lexists(path):
         return []

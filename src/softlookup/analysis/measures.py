@@ -5,7 +5,7 @@ GOLD = ("alignment_accuracy", "gold_mass", "aer", "best_offset_accuracy")  # mea
 
 
 def percent(measure: str) -> bool:
-    """Whether a measure is a share between 0 and 1 (BLEU and chrF run to 100, entropy is in nats)."""
+    """Return whether a measure is a share between 0 and 1 (BLEU and chrF run to 100, entropy is in nats)."""
     return any(word in measure for word in ("accuracy", "match", "mass", "aer", "area"))
 
 

@@ -1,4 +1,4 @@
-"""Gains of attention over fixed contexts, between runs that differ in nothing but the attention axis. No torch."""
+"""Compute gains of attention over fixed contexts, between runs that differ in the attention alone. No torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
     target tokens: there is no gain where patience ended one run of a pair earlier than the other. Of several such
     fixed contexts the baseline is the one with the lowest mean validation loss: the test set has no part in the choice.
 
-    Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`, unpaired.
+    Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`, unpaired,
+    untuned (keys that the experiment tuned for the baseline, and not for the variant).
     The p are not corrected for the number of variants. Where there is no baseline or no pair, `unpaired` says why, and
     the difference is NaN. A task without `metric` has no rows.
     """
@@ -60,19 +61,22 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
                 baseline, differences = "", pd.Series(dtype=float)
             p, smallest = sign_flip(differences.to_list())
             of_pairs = [len(differences), differences.mean(), p, smallest]
-            found.append([experiment, task, name, baseline, *of_pairs, why])
-    return pd.DataFrame(found, columns=[*CELL, "baseline", "pairs", "difference", "p", "smallest_p", "unpaired"])
+            untuned = sorted({*variants[baseline]["tuned"]} - {*variants[name]["tuned"]}) if baseline else []
+            found.append([experiment, task, name, baseline, *of_pairs, why, ", ".join(untuned)])
+    return pd.DataFrame(
+        found, columns=[*CELL, "baseline", "pairs", "difference", "p", "smallest_p", "unpaired", "untuned"]
+    )
 
 
 def _unequal(cells: pd.DataFrame, name: str, baseline: str) -> bool:
-    """Whether runs of one seed ended early, and not after equally many tokens."""
+    """Return whether runs of one seed ended early, and not after equally many tokens."""
     both = cells[cells["variant"].isin([name, baseline])].reindex(columns=["seed", "early", "train/tokens"])
     early = both[both["seed"].isin(both.loc[both["early"], "seed"])]
     return bool(len(early)) and bool((early.groupby("seed")["train/tokens"].nunique(dropna=False) > 1).any())
 
 
 def _baseline(differences: Mapping[str, Sequence[str]], losses: pd.Series) -> tuple[str, str]:
-    """The fixed context to compare with, or why there is none; `differences` by fixed context."""
+    """Return the fixed context to compare with, or why there is none; `differences` by fixed context."""
     if not differences:
         return "", "no finished fixed context to compare with"
     partners = [name for name, differs in differences.items() if not differs]

@@ -1,4 +1,4 @@
-"""Tables of results to statistics: counts, means over seeds, paired tests, Pareto fronts. No torch."""
+"""Compute statistics of result tables: counts, means over seeds, paired tests, Pareto fronts. No torch."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _resampled(cells: pd.DataFrame) -> pd.Series:
 
 
 def band_note(chosen: pd.DataFrame) -> str:
-    """What the bands around one measure's lines are; `chosen` as `by_length` gives them."""
+    """Return what the bands around one measure's lines are; `chosen` as `by_length` gives them."""
     several = (chosen.groupby("variant")["seed"].nunique() > 1).any()
     seeds = "lowest to highest seed" if several else ""
     resampled = "95 % of 1,000 bootstrap resamples of the test sentences" if _resampled(chosen).any() else ""
@@ -89,7 +89,7 @@ def length_axis(buckets: pd.DataFrame) -> str:
 
 
 def limits(cells: pd.DataFrame) -> list[tuple[float, str]]:
-    """The longest source lengths of training, each with what to write at it: several share the words.
+    """Return the longest source lengths of training, each with what to write at it: several share the words.
 
     >>> limits(pd.DataFrame({"longest": [30, 15, 30]}))
     [(15.0, 'trained to 15'), (30.0, '30')]

@@ -1,4 +1,4 @@
-"""The timing of an experiment, made when nothing else runs, beside its results. No torch."""
+"""Read an experiment's step timing, and add it to the result rows. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as people read them: cells of text, for the page and for the terminal. No torch."""
+"""Format tables for the page and the terminal. No torch."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ RUN_METRICS = (*(name for name in SUMMARY if name != MEDIAN), "cost/seconds", "c
 
 
 def heading(metric: str) -> str:
-    """A metric's name for a column."""
+    """Return a metric's name for a column."""
     return COSTS[metric][0] if metric in COSTS else title(metric)
 
 
 def shown(metric: str, value: float, spread: float = math.nan) -> str:
-    """A value with its unit, and ± its spread where there is one. NaN is `absent`, never 0.
+    """Return a value with its unit, and ± its spread where there is one. NaN is `absent`, never 0.
 
     >>> shown("test/token_accuracy", 0.9312, 0.01)
     '93.1 ± 1.0 %'
@@ -89,7 +89,8 @@ def _gain(row: pd.Series, metric: str) -> list[str]:
     if row["unpaired"]:
         return [row["unpaired"], "", ""]
     difference = f"{100 * row['difference']:+.1f} points" if percent(metric) else f"{row['difference']:+.2f}"
-    return [f"{difference} ({row['baseline']})", f"{row['p']:.2g}", f"{row['smallest_p']:.2g}"]
+    untuned = "; untuned" if row["untuned"] else ""
+    return [f"{difference} ({row['baseline']}{untuned})", f"{row['p']:.2g}", f"{row['smallest_p']:.2g}"]
 
 
 def data_lines(rows: pd.DataFrame) -> list[str]:
@@ -141,7 +142,7 @@ def other_code(rows: pd.DataFrame) -> list[str]:
 
 
 def _folders_of(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """What to delete: the whole experiment where all of it is to go, else folder by folder."""
+    """Return what to delete: the whole experiment where all of it is to go, else folder by folder."""
     found: list[str] = []
     for experiment, own in cells.groupby("experiment"):
         folders = [Path(folder) for folder in own["folder"]]

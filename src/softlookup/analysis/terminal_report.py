@@ -1,4 +1,4 @@
-"""What a person sees at the end of one run: a short table, an alignment, and what to type next."""
+"""Print the result of a run, and the comparison of a sweep, to the terminal."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Name the variants of one task: the shortest words that tell them apart. No torch."""
+"""Label the variants of a task with the fewest words that distinguish them. No torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Variant:
-    """What is known of a variant: the choices that were made, and all settings that count (dotted key to value)."""
+    """Hold what is known of a variant: the choices that were made, and all settings that count (dotted key to
+    value)."""
 
     choices: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -50,7 +51,7 @@ def labels(variants: Mapping[str, Variant]) -> dict[str, str]:
 
 
 def _shown(variants: Sequence[Variant]) -> list[str]:
-    """The choices that names are made of, in the order in which runs give them."""
+    """Return the choices that names are made of, in the order in which runs give them."""
     names = dict.fromkeys(name for variant in variants for name in variant.choices if name != "task")
     groups = [name for name in names if all(_is_group(name, variant) for variant in variants)]
     kept: list[str] = []
@@ -77,7 +78,7 @@ def _told_apart(variants: Iterable[Variant], names: Sequence[str]) -> int:
 
 
 def _coinciding(found: Mapping[str, str]) -> list[list[str]]:
-    """The keys of variants that share their name, by name."""
+    """Return the keys of variants that share their name, by name."""
     several = [name for name, count in Counter(found.values()).items() if count > 1]
     return [[key for key, name in found.items() if name == shared] for shared in several]
 
@@ -112,7 +113,7 @@ def _separating(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _digits(digests: Sequence[str]) -> int:
-    """How many first digits keep digests apart."""
+    """Return how many first digits keep digests apart."""
     longest = max(map(len, digests))
     apart = len(set(digests))
     return next((n for n in range(_FEWEST_DIGITS, longest) if len({own[:n] for own in digests}) == apart), longest)

@@ -1,9 +1,9 @@
-"""A one-layer perceptron as similarity."""
+"""Score with a one-layer perceptron."""
 
 import torch
 from torch import Tensor, nn
 
-from softlookup.contract import Score
+from softlookup.contract import History, Score
 
 
 class Additive(Score):
@@ -21,6 +21,6 @@ class Additive(Score):
     def prepare(self, annotations: Tensor) -> Tensor:
         return self.keys(annotations)
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         hidden = torch.tanh(self.query(query).unsqueeze(-2) + keys.unsqueeze(-3))
-        return self.score(hidden).squeeze(-1)
+        return self.score(hidden).squeeze(-1), history

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softlookup.contract import Score
+from softlookup.contract import History, Score
 
 
 class Concat(Score):
@@ -23,7 +23,7 @@ class Concat(Score):
     def prepare(self, annotations: Tensor) -> Tensor:
         return F.linear(annotations, self.joint.weight[:, self.query_width :])
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         projected = F.linear(query, self.joint.weight[:, : self.query_width])
         hidden = torch.tanh(projected.unsqueeze(-2) + keys.unsqueeze(-3))
-        return self.score(hidden).squeeze(-1)
+        return self.score(hidden).squeeze(-1), history

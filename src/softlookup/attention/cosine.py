@@ -1,4 +1,4 @@
-"""The angle between query and key, sharpened by one learned strength."""
+"""Score with the cosine of query and key, scaled by one learned strength."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.attention.dot import require_equal_widths
-from softlookup.contract import Score
+from softlookup.contract import History, Score
 
 
 class Cosine(Score):
@@ -27,5 +27,5 @@ class Cosine(Score):
     def prepare(self, annotations: Tensor) -> Tensor:
         return F.normalize(annotations, dim=-1)
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
-        return self.log_strength.exp() * (F.normalize(query, dim=-1) @ keys.transpose(-2, -1))
+    def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
+        return self.log_strength.exp() * (F.normalize(query, dim=-1) @ keys.transpose(-2, -1)), history

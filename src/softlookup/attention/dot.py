@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from softlookup.contract import Score
+from softlookup.contract import History, Score
 from softlookup.errors import UserError
 
 
 def require_equal_widths(name: str, query_width: int, key_width: int) -> None:
-    """Raises UserError unless a query can be multiplied with a key, both wider than zero."""
+    """Raise UserError unless a query can be multiplied with a key, both wider than zero."""
     if query_width != key_width or query_width < 1:
         raise UserError(
             f"the {name} score needs queries and keys of one width above zero, got {query_width} and {key_width}; "
@@ -23,5 +23,5 @@ class Dot(Score):
         super().__init__(query_width, key_width)
         require_equal_widths("dot", query_width, key_width)
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
-        return query @ keys.transpose(-2, -1)
+    def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
+        return query @ keys.transpose(-2, -1), history

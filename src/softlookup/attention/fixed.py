@@ -1,4 +1,4 @@
-"""The fixed contexts' common ground: one vector per source, the same at every target step."""
+"""Define the base class of fixed contexts: one vector per source, the same at every target step."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class FixedContext(Attention):
 
     @abstractmethod
     def summarize(self, annotations: Annotations) -> Tensor:
-        """The one context (B, width) of each source."""
+        """Return the one context (B, width) of each source."""
 
     def prepare(self, annotations: Annotations) -> Summary:
         return Summary(self.summarize(annotations))

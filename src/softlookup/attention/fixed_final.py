@@ -1,4 +1,4 @@
-"""The encoder's final state is the context of every step."""
+"""Read the encoder's final state at every step."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""The encoder's final state starts the decoder, and nothing is read after that."""
+"""Start the decoder from the encoder's final state, and read nothing after that."""
 
 from torch import Tensor
 

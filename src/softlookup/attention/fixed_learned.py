@@ -1,4 +1,4 @@
-"""A learned pooling is the context of every step."""
+"""Read a learned pooling of the source at every step."""
 
 import torch
 from torch import Tensor, nn

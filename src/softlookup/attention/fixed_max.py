@@ -1,4 +1,4 @@
-"""The largest value of each unit over the source is the context of every step."""
+"""Read the maximum of each unit over the source at every step."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The mean annotation is the context of every step."""
+"""Read the mean annotation at every step."""
 
 from torch import Tensor
 

@@ -1,8 +1,8 @@
-"""A bilinear form between query and key."""
+"""Score with a bilinear form of query and key."""
 
 from torch import Tensor, nn
 
-from softlookup.contract import Score
+from softlookup.contract import History, Score
 
 
 class General(Score):
@@ -18,5 +18,5 @@ class General(Score):
     def prepare(self, annotations: Tensor) -> Tensor:
         return self.bilinear(annotations)
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
-        return query @ keys.transpose(-2, -1)
+    def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
+        return query @ keys.transpose(-2, -1), history

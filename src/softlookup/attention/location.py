@@ -1,9 +1,9 @@
-"""A number for every place, whatever stands there."""
+"""Score by position alone."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softlookup.contract import Score
+from softlookup.contract import History, Score
 from softlookup.errors import UserError
 
 
@@ -16,6 +16,8 @@ class Location(Score):
     Raises UserError when `longest` is not positive.
     """
 
+    position_dependent = True
+
     def __init__(self, query_width: int, key_width: int, longest: int) -> None:
         super().__init__(query_width, key_width)
         if longest < 1:
@@ -26,7 +28,7 @@ class Location(Score):
     def prepare(self, annotations: Tensor) -> Tensor:
         return annotations[..., :0]
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         length = keys.size(-2)
         scores = F.linear(query, self.places.weight[:length])
-        return F.pad(scores, (0, length - scores.size(-1)))
+        return F.pad(scores, (0, length - scores.size(-1))), history

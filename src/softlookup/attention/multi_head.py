@@ -1,17 +1,17 @@
-"""Several lookups side by side, around any score."""
+"""Attend with several heads, around any score."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from softlookup.attention.soft import SoftAttention, look_up
+from softlookup.attention.soft import Lookup, SoftAttention, attend, under
 from softlookup.contract import (
     Annotations,
     Attention,
     History,
     KeysAndValues,
-    Memory,
     Normalizer,
     Reading,
     Score,
@@ -28,24 +28,23 @@ def attention(
     window: Callable[[int], Window],
     heads: int | None,
 ) -> Attention:
-    """The attention that a config asks for: the bare score without `heads`, `MultiHead` around it with them."""
+    """Return the attention that a config asks for: the bare score without `heads`, `MultiHead` around it with them."""
     if heads is None:
         return SoftAttention(widths, score, normalizer, window)
     return MultiHead(widths, score, normalizer, window, heads)
 
 
-class MultiHead(Attention):
+class MultiHead(Lookup):
     """MultiHead(Q, K, V) = Concat(head_1, …, head_H) Wᴼ with head_i = lookup(Q Wᵢ^Q, K Wᵢ^K, V Wᵢ^V).
 
     Vaswani et al. 2017, section 3.2.2, with any score in place of the scaled dot product; every head has its own
-    parameters, those of its score included. Each head is query width / H wide, and so is its context; the whole
-    context has the width of the query. The weights that are returned are the mean over heads. The heads share one
-    window, which hears the query as it was before they project it.
+    parameters, those of its score included, and its score's own history. Each head is query width / H wide, and so is
+    its context; the whole context has the width of the query. The weights that are returned are the mean over heads.
+    The heads share one window, which hears the query as it was before they project it.
 
     Raises UserError when `heads` is not positive or does not divide the width of the query.
     """
 
-    kind = "lookup"
     merges = True
 
     def __init__(
@@ -73,6 +72,7 @@ class MultiHead(Attention):
         self.scores = nn.ModuleList(score(each, each) for _ in range(heads))
         # Without parameters all heads score alike, and one call scores them all.
         self.alike = not list(self.scores.parameters())
+        self.stepwise = self._of(0).stepwise
         self.normalizer = normalizer
         self.window = window(widths.query)
 
@@ -80,21 +80,35 @@ class MultiHead(Attention):
         """(B, T, D) → (B, H, T, D/H)"""
         return joined.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def _score(self, query: Tensor, keys: Tensor) -> Tensor:
-        """(B, H, T, ·), (B, H, S, ·) → (B, H, T, S), each head by its own score."""
+    def _score(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
+        """(B, H, T, ·), (B, H, S, ·) → (B, H, T, S), each head by its own score and with a history of its own."""
         if self.alike:
-            return self.scores[0](query, keys)
-        return torch.stack([score(query[:, h], keys[:, h]) for h, score in enumerate(self.scores)], dim=1)
+            return self._of(0)(query, keys, history)
+        found = [self._of(h)(query[:, h], keys[:, h], under(str(h), history)) for h in range(self.heads)]
+        return torch.stack([scores for scores, _ in found], dim=1), _by_head([own for _, own in found])
+
+    def _update(self, history: History, weights: Tensor) -> History:
+        if self.alike:
+            return self._of(0).update(history, weights)
+        return _by_head([self._of(h).update(under(str(h), history), weights[:, h]) for h in range(self.heads)])
+
+    def _of(self, head: int) -> Score:
+        return cast(Score, self.scores[head])
 
     def prepare(self, annotations: Annotations) -> KeysAndValues:
         keys = self._split(self.keys(annotations.states))
-        prepared = torch.stack([score.prepare(keys[:, h]) for h, score in enumerate(self.scores)], dim=1)  # type: ignore[operator]
+        prepared = torch.stack([self._of(h).prepare(keys[:, h]) for h in range(self.heads)], dim=1)
         values = self._split(self.values(annotations.states)).contiguous()  # or every step would copy them
-        return KeysAndValues(prepared, values, self.scores[0].reached(annotations.mask))  # type: ignore[operator]
+        return KeysAndValues(prepared, values, self._of(0).reached(annotations.mask))
 
-    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
-        assert isinstance(memory, KeysAndValues)
-        view = self.window(query, memory.mask, history)
+    def read(self, query: Tensor, memory: KeysAndValues, window: History, score: History) -> tuple[Reading, History]:
+        view = self.window(query, memory.mask, window)
         split = self._split(self.query(query))
-        context, weights = look_up(self._score, self.normalizer, split, memory, view.for_heads())
-        return Reading(self.output(context.transpose(1, 2).flatten(-2)), weights.mean(1), view.history, weights)
+        context, weights, score = attend(self._score, self.normalizer, split, memory, view.for_heads(), score)
+        merged = self.output(context.transpose(1, 2).flatten(-2))
+        return Reading(merged, weights.mean(1), view.history, weights), self._update(score, weights)
+
+
+def _by_head(histories: list[History]) -> History:
+    """Return the histories of all heads as one, each under its number."""
+    return {f"{h}/{name}": value for h, own in enumerate(histories) for name, value in own.items()}

@@ -1,9 +1,9 @@
-"""The dot product at unit variance."""
+"""Score with the dot product, scaled to unit variance."""
 
 from torch import Tensor
 
 from softlookup.attention.dot import require_equal_widths
-from softlookup.contract import Score
+from softlookup.contract import History, Score
 
 
 class ScaledDot(Score):
@@ -13,5 +13,5 @@ class ScaledDot(Score):
         super().__init__(query_width, key_width)
         require_equal_widths("scaled_dot", query_width, key_width)
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
-        return query @ keys.transpose(-2, -1) * self.query_width**-0.5
+    def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
+        return query @ keys.transpose(-2, -1) * self.query_width**-0.5, history

@@ -1,7 +1,9 @@
-"""The soft lookup itself: every score and every normalizer passes through these three lines."""
+"""Attend: score, normalize, average. Every score and every normalizer passes through `attend`."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from softlookup.contract import (
@@ -18,25 +20,67 @@ from softlookup.contract import (
     Window,
 )
 
+Scored = Callable[[Tensor, Tensor, History], tuple[Tensor, History]]
 
-def look_up(
-    score: Callable[[Tensor, Tensor], Tensor], normalizer: Normalizer, query: Tensor, memory: KeysAndValues, view: View
-) -> tuple[Tensor, Tensor]:
-    """context (..., T, D) and weights (..., T, S) of a query (..., T, Q) that sees what its window lets it see."""
-    scores = score(query, memory.keys)
+
+def attend(
+    score: Scored, normalizer: Normalizer, query: Tensor, memory: KeysAndValues, view: View, history: History
+) -> tuple[Tensor, Tensor, History]:
+    """Return context (..., T, D), weights (..., T, S) and the score's history, for a query (..., T, Q) that sees what
+    its window lets it see."""
+    scores, history = score(query, memory.keys, history)
     weights = view.narrow(normalizer(scores, view.mask))
     context = weights @ memory.values
-    return context, weights
+    return context, weights, history
 
 
-class SoftAttention(Attention):
+class Lookup(Attention):
+    """Read by weights over the source positions; one step at a time where the score hears the weights of earlier ones.
+
+    The history holds that of the window and that of the score, each under its own prefix.
+    """
+
+    kind = "lookup"
+    stepwise: bool
+
+    @abstractmethod
+    def read(self, query: Tensor, memory: KeysAndValues, window: History, score: History) -> tuple[Reading, History]:
+        """Read once for a query (B, T, Q): the reading with the window's next history, and the score's."""
+
+    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+        assert isinstance(memory, KeysAndValues)
+        if not self.stepwise:
+            return self._read(query, memory, history)
+        readings = []
+        for step in query.split(1, dim=1):
+            readings.append(self._read(step, memory, history))
+            history = readings[-1].history
+        heads = [reading.heads for reading in readings if reading.heads is not None]
+        return Reading(
+            torch.cat([reading.context for reading in readings], 1),
+            torch.cat([reading.weights for reading in readings if reading.weights is not None], 1),
+            history,
+            torch.cat(heads, 2) if heads else None,
+        )
+
+    def _read(self, query: Tensor, memory: KeysAndValues, history: History) -> Reading:
+        reading, score = self.read(query, memory, under("window", history), under("score", history))
+        joined = {f"window/{name}": value for name, value in reading.history.items()}
+        joined |= {f"score/{name}": value for name, value in score.items()}
+        return Reading(reading.context, reading.weights, joined, reading.heads)
+
+
+def under(prefix: str, history: History) -> History:
+    """Return what a history holds under a prefix, as in `window/position`, without it."""
+    return {name.removeprefix(f"{prefix}/"): v for name, v in history.items() if name.startswith(f"{prefix}/")}
+
+
+class SoftAttention(Lookup):
     """context_t = Σ_s normalize(score(query_t, key_s)) · annotation_s: one lookup, nothing projected but by the score.
 
     Bahdanau et al. 2014, eqs. 5 and 6; Luong et al. 2015, eq. 7; through a window, their eq. 10. The values are the
     annotations as they are, 2n wide behind a bidirectional encoder.
     """
-
-    kind = "lookup"
 
     def __init__(
         self,
@@ -48,6 +92,7 @@ class SoftAttention(Attention):
         super().__init__()
         self.width = widths.annotation
         self.score = score(widths.query, widths.annotation)
+        self.stepwise = self.score.stepwise
         self.normalizer = normalizer
         self.window = window(widths.query)
 
@@ -55,8 +100,7 @@ class SoftAttention(Attention):
         keys = self.score.prepare(annotations.states)
         return KeysAndValues(keys, annotations.states, self.score.reached(annotations.mask))
 
-    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
-        assert isinstance(memory, KeysAndValues)
-        view = self.window(query, memory.mask, history)
-        context, weights = look_up(self.score, self.normalizer, query, memory, view)
-        return Reading(context, weights, view.history)
+    def read(self, query: Tensor, memory: KeysAndValues, window: History, score: History) -> tuple[Reading, History]:
+        view = self.window(query, memory.mask, window)
+        context, weights, score = attend(self.score, self.normalizer, query, memory, view, score)
+        return Reading(context, weights, view.history), self.score.update(score, weights)

@@ -1,4 +1,4 @@
-"""From a checked config to the parts that it describes."""
+"""Build the parts that a checked config describes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +11,12 @@ from softlookup.contract import Initialization
 from softlookup.errors import UserError
 from softlookup.model.parameter_roles import weights
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.model.training_step import Plan
+from softlookup.model.training_step import Recipe
 from softlookup.system.seeds import derived_seed
 
 
 def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..., Any]:
-    """The factory with random numbers of its own: what it draws depends on nothing that was built before it."""
+    """Return the factory with random numbers of its own: what it draws depends on nothing that was built before it."""
     calls = 0
 
     def make(*arguments: Any) -> Any:
@@ -30,8 +30,8 @@ def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..
 
 
 def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
-    """The model of a config. For one seed, parts have the same first weights wherever their shapes agree, whatever
-    rule they are drawn by.
+    """Return the model of a config. For one seed, parts have the same first weights wherever their shapes agree,
+    whatever rule they are drawn by.
 
     Raises UserError for parts that do not fit together.
     """
@@ -48,9 +48,9 @@ def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabular
     return model
 
 
-def plan_of(config: dict[str, Any]) -> Plan:
+def recipe_of(config: dict[str, Any]) -> Recipe:
     """Build what a training step needs besides the model: optimizer, schedule, smoothing and mean of the loss."""
-    return Plan(build(config["optimizer"]), build(config["schedule"]), config["label_smoothing"], config["loss_mean"])
+    return Recipe(build(config["optimizer"]), build(config["schedule"]), config["label_smoothing"], config["loss_mean"])
 
 
 def _tie(model: Seq2Seq, source: bool) -> None:
@@ -87,7 +87,8 @@ def initialize(model: Seq2Seq, rule: Initialization, seed: int) -> None:
 
 
 def device_of(config: dict[str, Any]) -> torch.device:
-    """The device that `device=` asks for; auto takes CUDA where there is one. Raises UserError for CUDA without one."""
+    """Return the device that `device=` asks for; auto takes CUDA where there is one. Raises UserError for CUDA without
+    one."""
     wanted = config["device"]
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""What the files of conf/ offer, and that they hold choices and nothing else. Read before Hydra reads them.
+"""List the choices of conf/, and check that its files hold nothing else. Read before Hydra reads them.
 
 Hydra builds what its own node names (callbacks, launcher, sweeper, logging handlers), before any run starts, from
 whatever file is composed. Here it may name the launchers and sweepers of two plugins, and a few plain values.
@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from softlookup.errors import UserError, nearest, told
+from softlookup.errors import UserError, nearest, quote
 
 CONF = Path(__file__).parents[3] / "conf"
 GLOBAL = "# @package _global_"
@@ -35,7 +35,7 @@ ORDERS = frozenset({"_target_", "_args_", "_recursive_", "_convert_"})
 
 
 def groups() -> dict[str, list[str]]:
-    """Every group of choices, and what it offers."""
+    """Return every group of choices, and what it offers."""
     found = {}
     for folder in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
         files = sorted(folder.glob("*.yaml"))
@@ -46,7 +46,7 @@ def groups() -> dict[str, list[str]]:
 
 
 def launchers() -> list[str]:
-    """What hydra/launcher= offers: ours, and Hydra's own that runs one job after the other."""
+    """Return what hydra/launcher= offers: ours, and Hydra's own that runs one job after the other."""
     return sorted({"basic", *(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))})
 
 
@@ -58,20 +58,28 @@ def no_such_key(path: str) -> UserError:
     others = sorted(choice for choice, keys in has.items() if key in keys)
     if others:
         return UserError(
-            f"{told(path)}: the chosen {group} has no such key; {', '.join(others)} {'do' if others[1:] else 'does'}, "
+            f"{quote(path)}: the chosen {group} has no such key; {', '.join(others)} {'do' if others[1:] else 'does'}, "
             f"as in {group}={others[0]}"
         )
     keys = set().union(*has.values())
-    return UserError(f"{told(path)}: no such key; {nearest(key, keys) if keys else f'{told(group)} takes no keys'}")
+    return UserError(f"{quote(path)}: no such key; {nearest(key, keys) if keys else f'{quote(group)} takes no keys'}")
 
 
 def keys_of(group: str) -> set[str]:
-    """Every key that a choice of a group has, as in score.width; none of a group that is not there."""
+    """Return every key that a choice of a group has, as in score.width; none of a group that is not there."""
     return {key for file in (CONF / group).glob("*.yaml") for key in _keys(yaml.load(file.read_bytes(), _LOADER) or {})}
 
 
+def default(group: str, choice: str, key: str) -> Any:
+    """Return what the file of a choice has for a key, as in rate; None where it has none."""
+    value = yaml.load((CONF / group / f"{choice}.yaml").read_bytes(), _LOADER)
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
 def _keys(content: dict[str, Any]) -> Iterator[str]:
-    """Every key of a choice that can be changed, as in score.width."""
+    """Yield every key of a choice that can be changed, as in score.width."""
     for key, value in content.items():
         if not key.startswith("_"):
             yield key
@@ -80,7 +88,7 @@ def _keys(content: dict[str, Any]) -> Iterator[str]:
 
 
 def check_files() -> None:
-    """Raises UserError for the first file below conf/ that asks Hydra for more than choices and plain values."""
+    """Raise UserError for the first file below conf/ that asks Hydra for more than choices and plain values."""
     for file in sorted(path for folder in (CONF, *CONF.iterdir()) for path in _files(folder, folder != CONF)):
         status = file.stat()
         _check_file(file, status.st_mtime_ns, status.st_size)
@@ -99,19 +107,19 @@ def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - 
         text = file.read_text(encoding="utf-8")
         content = yaml.load(text, _LOADER)
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{name}: {told(' '.join(str(error).split()))}") from error
+        raise UserError(f"{name}: {quote(' '.join(str(error).split()))}") from error
     preset = place.parts[0] in PRESETS
     group = "" if preset else ".".join(place.parts[:-1])
     for line in text.splitlines():
         if re.match(r"\s*#\s*@", line) and not (line.strip() == GLOBAL and preset):
-            raise UserError(f"{name}: {told(line.strip())}: a file of {group or 'conf'} stays in its own place")
+            raise UserError(f"{name}: {quote(line.strip())}: a file of {group or 'conf'} stays in its own place")
     if content is None:
         return
     if not isinstance(content, dict):
         raise UserError(f"{name}: expected keys with values, got {type(content).__name__}")
     _check_defaults(name, content.pop("defaults", []))
     for path, value in leaves(content, group):
-        check_leaf(f"{name}: {told(path)}={told(value)}", path, value)
+        check_leaf(f"{name}: {quote(path)}={quote(value)}", path, value)
 
 
 def _check_defaults(name: str, defaults: Any) -> None:
@@ -124,11 +132,11 @@ def _check_defaults(name: str, defaults: Any) -> None:
             group, names = "_", [entry]
         plain = all(isinstance(each, str) and _NAME.fullmatch(each) for each in names)
         if not plain or not (isinstance(group, str) and _ENTRY.fullmatch(group)):
-            raise UserError(f"{name}: defaults: {told(entry)}: expected the names of choices, as in - task: copy")
+            raise UserError(f"{name}: defaults: {quote(entry)}: expected the names of choices, as in - task: copy")
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every value that holds no others, with its dotted path; that of a list's items ends in `[]`."""
+    """Yield every value that holds no others, with its dotted path; that of a list's items ends in `[]`."""
     if isinstance(value, dict):
         for key, below in value.items():
             yield from leaves(below, f"{path}.{key}" if path else str(key))

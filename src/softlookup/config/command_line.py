@@ -1,4 +1,4 @@
-"""The words of a command line: flags and key=value. Mistakes are found here, before Hydra reads a file."""
+"""Check the words of a command line (flags and key=value) before Hydra reads a file."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from softlookup.config.catalog import (
     leaves,
 )
 from softlookup.config.settings import SETTINGS, settled
-from softlookup.errors import UserError, nearest, told, typed
+from softlookup.errors import UserError, nearest, quote, typed
 
 # The flags of Hydra that stay, by their short names too. Those that would read configs from elsewhere, or objects
 # from a file, are not among them.
@@ -34,8 +34,8 @@ _FUNCTION = re.compile(r"\w+\(.*\)")  # choice(A,B) and the like, which Hydra ex
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The flags (each with its value behind it) and the overrides, wherever they stand, as Hydra reads them: paths are
-    quoted. Raises UserError."""
+    """Return the flags (each with its value behind it) and the overrides, wherever they stand, as Hydra reads them:
+    paths are quoted. Raises UserError."""
     flags: dict[str, str | None] = {}
     overrides: list[str] = []
     rest = iter(arguments)
@@ -46,10 +46,10 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         word, equals, value = argument.partition("=")
         flag = _SHORT.get(word, word)
         if flag not in _FLAGS:
-            raise UserError(f"{told(argument)}: no such flag; {nearest(flag, _FLAGS)}")
+            raise UserError(f"{quote(argument)}: no such flag; {nearest(flag, _FLAGS)}")
         takes = flag in ("--cfg", "--package")
         if equals and not takes:
-            raise UserError(f"{told(argument)}: {flag} takes no value")
+            raise UserError(f"{quote(argument)}: {flag} takes no value")
         flags[flag] = None if not takes else value if equals else next(rest, "")
     _check_flags(flags)
     several = "--multirun" in flags or any(word.lstrip("+").startswith("experiment=") for word in overrides)
@@ -58,8 +58,8 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _quoted(override: str, several: bool) -> str:
-    """A path in Hydra's quotes, with ~ as the home folder. Of `several` runs a comma stands between two paths, unless
-    the whole is one that exists. What is null, quoted already, or a function of Hydra's stays."""
+    """Return a path in Hydra's quotes, with ~ as the home folder. Of `several` runs a comma stands between two paths,
+    unless the whole is one that exists. What is null, quoted already, or a function of Hydra's stays."""
     key, equals, value = override.partition("=")
     there = os.path.lexists(os.path.expanduser(value))
     if key.lstrip("+") not in (*PATHS, *_NAMES) or value.lower() in ("", "null"):
@@ -79,7 +79,7 @@ def _quoted(override: str, several: bool) -> str:
 def _check_flags(flags: dict[str, str | None]) -> None:
     shown = flags.get("--cfg")
     if shown is not None and shown not in _SHOWN:
-        raise UserError(f"--cfg {told(shown)}: expected what to show; valid: {', '.join(_SHOWN)}")
+        raise UserError(f"--cfg {quote(shown)}: expected what to show; valid: {', '.join(_SHOWN)}")
     if shown is not None and "--multirun" in flags:
         raise UserError("--cfg shows the config of one run; leave -m out")
     if shown is None and ("--resolve" in flags or "--package" in flags):
@@ -108,7 +108,7 @@ def _check_key(given: str, override: Override, offered: dict[str, list[str]]) ->
     name = override.key_or_group
     head = re.split(r"[./]", name)[0]
     if override.package is not None:
-        raise UserError(f"{given}: every group has one place; write {name}=CHOICE without @{told(override.package)}")
+        raise UserError(f"{given}: every group has one place; write {name}=CHOICE without @{quote(override.package)}")
     if head == "hydra":
         _check_hydra(given, override)
         return
@@ -121,7 +121,7 @@ def _check_key(given: str, override: Override, offered: dict[str, list[str]]) ->
     if name in offered:
         for choice in _choices(override):
             if choice not in offered[name]:
-                raise UserError(f"{given}: {name} has no choice {told(choice)!r}; {nearest(choice, offered[name])}")
+                raise UserError(f"{given}: {name} has no choice {quote(choice)!r}; {nearest(choice, offered[name])}")
 
 
 def _check_hydra(given: str, override: Override) -> None:
@@ -130,7 +130,7 @@ def _check_hydra(given: str, override: Override) -> None:
     if name == "hydra/launcher" and not override.is_delete():
         for choice in _choices(override):
             if choice not in launchers():
-                raise UserError(f"{given}: {name} has no choice {told(choice)!r}; {nearest(choice, launchers())}")
+                raise UserError(f"{given}: {name} has no choice {quote(choice)!r}; {nearest(choice, launchers())}")
         return
     if "/" in name or override.is_delete() or override.is_sweep_override() or name.endswith("_target_"):
         raise UserError(f"{given}: of Hydra's own parts only the launcher can be chosen: hydra/launcher=NAME")
@@ -143,14 +143,15 @@ def parsed(arguments: Sequence[str]) -> Iterator[tuple[str, Override]]:
     parser = OverridesParser.create()
     for argument in arguments:
         try:
-            yield told(argument), parser.parse_override(argument)
+            yield quote(argument), parser.parse_override(argument)
         # A number of more digits than Python reads, brackets deeper than it follows.
         except (HydraException, ValueError, RecursionError) as error:
-            raise UserError(f"{told(argument)}: expected key=value, as in attention=additive or seed=2") from error
+            raise UserError(f"{quote(argument)}: expected key=value, as in attention=additive or seed=2") from error
 
 
 def _choices(override: Override) -> list[str]:
-    """The words that an override picks from a group; globs and ranges, which only Hydra can expand, are left to it."""
+    """Return the words that an override picks from a group; globs and ranges, which only Hydra can expand, are left to
+    it."""
     value = override.value()
     if override.is_sweep_override() and not isinstance(value, ChoiceSweep):
         return []
@@ -169,10 +170,10 @@ def value_of(key: str, text: str) -> Any:
 
 
 def whole(key: str, text: str, least: int, most: int) -> int:
-    """The whole number of key=text, also where it is written as 1e3. Raises UserError for another value."""
+    """Return the whole number of key=text, also where it is written as 1e3. Raises UserError for another value."""
     value = settled(value_of(key, text), int)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise UserError(f"{key}={told(text)}: expected a whole number from {least:,} to {most:,}")
+        raise UserError(f"{key}={quote(text)}: expected a whole number from {least:,} to {most:,}")
     return value
 
 
@@ -180,5 +181,5 @@ def truth(key: str, text: str) -> bool:
     """Parse key=text as true or false. Raises UserError for another value."""
     value = value_of(key, text)
     if not isinstance(value, bool):
-        raise UserError(f"{key}={told(text)}: expected true or false")
+        raise UserError(f"{key}={quote(text)}: expected true or false")
     return value

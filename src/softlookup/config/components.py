@@ -1,4 +1,4 @@
-"""The parts of a config: what may be built, and what for. Nothing is imported before its name was found to be ours.
+"""Check the parts of a config. Nothing is imported before its name is known to be one of the project's.
 
 There is no second list of a part's keys: their names, types and defaults are those of the constructor.
 """
@@ -14,14 +14,14 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from softlookup.config.catalog import no_such_key
 from softlookup.config.settings import check_range, check_value, settled
 from softlookup.config.unused_keys import INSIDE
-from softlookup.errors import UserError, nearest, told
+from softlookup.errors import UserError, nearest, quote
 
 _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 
 
 @cache
 def part_of(group: str) -> Any:
-    """What a group's part of the config makes: an object, or a factory of what it is called with later.
+    """Return what a group's part of the config makes: an object, or a factory of what it is called with later.
 
     Raises UserError for a folder that is no group.
     """
@@ -71,17 +71,17 @@ def check_part(path: str, node: Any, expected: Any) -> None:
     those that it may be taken from.
     """
     if not isinstance(node, dict) or "_target_" not in node:
-        raise UserError(f"{path}={told(node)}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
+        raise UserError(f"{path}={quote(node)}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
     later, promised = _promise(expected)
     group, *inside = path.split(".")
     packages = (group, *INSIDE.get(group, ())) if inside else (group,)
     found = located(path, node["_target_"], packages)
     made = found if inspect.isclass(found) else get_type_hints(found).get("return")
     if not (inspect.isclass(made) and issubclass(made, promised)) or inspect.isabstract(found):
-        raise UserError(f"{path}._target_={told(node['_target_'])}: expected what makes a {promised.__name__}")
+        raise UserError(f"{path}._target_={quote(node['_target_'])}: expected what makes a {promised.__name__}")
     partial = node.get("_partial_", False)
     if partial is not (later is not None):
-        raise UserError(f"{path}._partial_={told(partial)}: expected {'false' if later is None else 'true'}")
+        raise UserError(f"{path}._partial_={quote(partial)}: expected {'false' if later is None else 'true'}")
     takes = dict(list(signature(found).items())[later or 0 :])
     for key, value in node.items():
         if key in ("_target_", "_partial_"):
@@ -104,7 +104,7 @@ def _check_argument(path: str, value: Any, expected: Any) -> None:
 
 
 def _promise(expected: Any) -> tuple[int | None, Any]:
-    """How many arguments a factory is called with later (None: it is no factory), and the class of what is made.
+    """Return how many arguments a factory is called with later (None: it is no factory), and the class of what is made.
 
     The class is None where no part is expected but a plain value.
     """
@@ -115,18 +115,18 @@ def _promise(expected: Any) -> tuple[int | None, Any]:
 
 
 def located(path: str, target: Any, packages: tuple[str, ...]) -> Callable[..., Any]:
-    """The class or function of the package that a `_target_` names, defined where it says. Raises UserError."""
+    """Return the class or function of the package that a `_target_` names, defined where it says. Raises UserError."""
     named = _TARGET.fullmatch(target) if isinstance(target, str) else None
     if named is None or named[1] not in packages:
         homes = " or ".join(f"softlookup.{package}" for package in packages)
-        raise UserError(f"{path}._target_={told(target)}: only what {homes} defines can be built here")
+        raise UserError(f"{path}._target_={quote(target)}: only what {homes} defines can be built here")
     module, _, name = target.rpartition(".")
     try:
         found = vars(importlib.import_module(module))[name]
     except (ImportError, KeyError) as error:
-        raise UserError(f"{path}._target_={told(target)}: there is no such class") from error
+        raise UserError(f"{path}._target_={quote(target)}: there is no such class") from error
     if not (inspect.isclass(found) or inspect.isfunction(found)) or found.__module__ != module:
-        raise UserError(f"{path}._target_={told(target)}: there is no such class")
+        raise UserError(f"{path}._target_={quote(target)}: there is no such class")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a run takes over from a finished one, and what of that is part of its identity. No torch."""
+"""Resolve `init_from` and `continue_from`: what a run takes over from a finished one. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the command line to one checked, plain config: every mistake is found here, before anything is built."""
+"""Resolve a command line to one plain config, and report every mistake before anything is built."""
 
 import re
 from collections.abc import Container, Sequence
@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from softlookup.config import lineage
-from softlookup.config.catalog import CONF, PRESETS, SCAFFOLDING, groups, no_such_key
+from softlookup.config.catalog import CONF, PRESETS, SCAFFOLDING, default, groups, leaves, no_such_key
 from softlookup.config.command_line import BOOKKEEPING, PATHS, check_overrides, parsed, split
 from softlookup.config.components import check_part, located, part_of
 from softlookup.config.settings import SETTINGS, check_settings, settled
 from softlookup.config.unused_keys import HOSTS, References
-from softlookup.errors import UserError, nearest, told
+from softlookup.errors import UserError, nearest, quote
 from softlookup.runs.run_id import LOCATIONS, UNHASHED
 
 # Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
@@ -28,7 +28,7 @@ SIZES = ("small", "paper")
 
 
 def explain(error: BaseException) -> UserError | None:
-    """The mistake behind an error of Hydra or OmegaConf, in words for people; None when there is none."""
+    """Return the mistake behind an error of Hydra or OmegaConf, in words for people; None when there is none."""
     chain: list[BaseException] = []
     step: BaseException | None = error
     while step is not None and step not in chain:
@@ -43,7 +43,7 @@ def explain(error: BaseException) -> UserError | None:
     if isinstance(error, OSError) and error.filename is not None:
         return UserError(f"{error.filename}: {error.strerror}; runs_dir=DIR moves the runs, debug=true shows where")
     if isinstance(error, HydraException | OmegaConfBaseException | yaml.YAMLError | RecursionError):
-        return UserError(told(" ".join(str(error).split())))
+        return UserError(quote(" ".join(str(error).split())))
     return None
 
 
@@ -58,13 +58,14 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> dic
     own, and a key that does nothing.
     """
     if config.get("size") not in SIZES:
-        raise UserError(f"size={told(config.get('size'))}: expected {' or '.join(SIZES)}")
+        raise UserError(f"size={quote(config.get('size'))}: expected {' or '.join(SIZES)}")
+    _default_where_untuned(config)
     plain = _plain(config)
     offered = groups()
     for key in plain:
         if key not in offered and key not in SETTINGS and key not in BOOKKEEPING:
             raise UserError(
-                f"{told(key)}: no choice or key is named {told(key)!r}; {nearest(key, [*offered, *SETTINGS])}"
+                f"{quote(key)}: no choice or key is named {quote(key)!r}; {nearest(key, [*offered, *SETTINGS])}"
             )
     check_settings(plain)
     kept = {key: value for key, value in plain.items() if key not in SCAFFOLDING}
@@ -73,11 +74,15 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> dic
             check_part(group, kept.get(group), part_of(group))
     chosen = HydraConfig.get().runtime.choices
     if kept["choices"] != {group: chosen.get(group) for group in offered if group not in _UNCHOSEN - {*HOSTS}}:
-        raise UserError(f"choices={told(kept['choices'])}: only tells what was chosen; choose as in attention=additive")
+        raise UserError(
+            f"choices={quote(kept['choices'])}: only tells what was chosen; choose as in attention=additive"
+        )
     if chosen.get("paper") is not None:
         kept["choices"] |= {"paper": chosen["paper"], "size": plain["size"]}
     elif plain["size"] != "small":
-        raise UserError(f"size={told(plain['size'])}: sizes are those of a paper; choose one, as in paper=bahdanau2014")
+        raise UserError(
+            f"size={quote(plain['size'])}: sizes are those of a paper; choose one, as in paper=bahdanau2014"
+        )
     raw = _unresolved(config)
     references = References(raw, plain["choices"])
     given = _given(plain, HydraConfig.get().overrides.task)
@@ -110,7 +115,7 @@ def _without_segmentation(
     others = References(raw | {"task": task}, choices)
     return {
         key: UserError(
-            f"{key}={told(value)}: init_from keeps the vocabularies of {told(raw['init_from'])}, and with them its "
+            f"{key}={quote(value)}: init_from keeps the vocabularies of {quote(raw['init_from'])}, and with them its "
             "segmentation; leave it out"
         )
         for key, value in given.items()
@@ -148,6 +153,18 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items() if key != "hydra"}
 
 
+def _default_where_untuned(config: DictConfig) -> None:
+    """Give the default of its choice to a key that an experiment tuned for other choices, and not for this one."""
+    raw, chosen = _unresolved(config), HydraConfig.get().runtime.choices
+    for group in (group for group in groups() if group in raw and group not in PRESETS):
+        for path, leaf in leaves(raw[group], group):
+            if isinstance(leaf, str) and leaf.startswith("${tuned."):
+                try:
+                    OmegaConf.select(config, path)
+                except InterpolationKeyError:
+                    OmegaConf.update(config, path, default(group, str(chosen[group]), path.partition(".")[2]))
+
+
 def _plain(config: DictConfig) -> dict[str, Any]:
     # Hydra's own node, where it is still there, holds values that cannot be resolved in one piece.
     try:
@@ -158,13 +175,8 @@ def _plain(config: DictConfig) -> dict[str, Any]:
             for key in config
             if key != "hydra"
         }
-    except InterpolationKeyError as error:
-        raise UserError(
-            f"{error.full_key}: {str(error).splitlines()[0]}; if an experiment has no tuned value for this choice, "
-            f"give one: {error.full_key}=VALUE"
-        ) from error
     except (OmegaConfBaseException, RecursionError) as error:
-        raise UserError(told(" ".join(str(error).split()))) from error
+        raise UserError(quote(" ".join(str(error).split()))) from error
 
 
 def _given(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -189,7 +201,7 @@ def _makes_a_variant(key: str, offered: Container[str], config: dict[str, Any]) 
 
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """The checked config of a command line, for the verbs that train nothing.
+    """Return the checked config of a command line, for the verbs that train nothing.
 
     Raises UserError as `check_overrides` and `resolve` do.
     """
@@ -205,7 +217,7 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def build(node: dict[str, Any]) -> Any:
-    """The object, or the factory behind `_partial_`, that a checked part of the config describes.
+    """Return the object, or the factory behind `_partial_`, that a checked part of the config describes.
 
     Raises UserError with what the constructor had to say, and for a `_target_` outside the groups' packages.
     """

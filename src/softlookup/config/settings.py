@@ -1,4 +1,4 @@
-"""What a config's values may be: the settings of the menu, and the types and ranges of any value."""
+"""Declare the settings of a run, and check types and ranges of values."""
 
 import math
 import re
@@ -6,11 +6,12 @@ import types
 import unicodedata
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
-from softlookup.errors import UserError, told
+from softlookup.errors import UserError, quote
 
 
 class Setting(NamedTuple):
-    """What a key of the menu must be, the least and the most that it may be, and the only words where it is text."""
+    """Hold what a key of the menu must be, the least and the most that it may be, and the only words where it is
+    text."""
 
     expected: Any
     least: float = 0
@@ -75,14 +76,15 @@ def check_settings(config: dict[str, Any]) -> None:
         check_value(key, value, setting.expected)
         if setting.words and not re.fullmatch(setting.words, value):
             words = " or ".join(setting.words.split("|")) if "|" in setting.words else "a plain folder name"
-            raise UserError(f"{key}={told(value)}: expected {words}")
+            raise UserError(f"{key}={quote(value)}: expected {words}")
         if setting.most and value is not None:
             _check_bounds(key, value, setting.least, setting.most)
     _check_final_weights(config)
 
 
 def _check_final_weights(config: dict[str, Any]) -> None:
-    """What says which weights are the final ones: settings that contradict each other, and those that do nothing."""
+    """Return what says which weights are the final ones: settings that contradict each other, and those that do
+    nothing."""
     average, validations, patience = config["average"], config["validations"], config["patience"]
     watches = config["keep"] == "best" or patience is not None
     if average == 1:
@@ -110,7 +112,7 @@ def _check_final_weights(config: dict[str, Any]) -> None:
 
 
 def settled(value: Any, expected: Any) -> Any:
-    """The value, as a whole number where one is expected and it is written as another, as in 1e4."""
+    """Return the value, as a whole number where one is expected and it is written as another, as in 1e4."""
     options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
     if isinstance(value, float) and value.is_integer() and int in options and float not in options:
         return int(value)
@@ -118,18 +120,19 @@ def settled(value: Any, expected: Any) -> Any:
 
 
 def check_value(path: str, value: Any, expected: Any) -> None:
-    """Raises UserError for a value of another type, for text that no file could be named by, and for a number that
-    is none."""
+    """Raise UserError for a value of another type, for text that no file could be named by, and for a number that is
+    none."""
     if not _conforms(value, expected):
         raise UserError(
-            f"{path}={told(value)}: expected {_described(expected)}, got {type(value).__name__} {told(repr(value))}"
+            f"{path}={quote(value)}: expected {_described(expected)}, got {type(value).__name__} {quote(repr(value))}"
         )
     if isinstance(value, str) and any(unicodedata.category(character) in _UNFIT for character in value):
-        raise UserError(f"{path}={told(value)}: expected text of one line, without control characters")
+        raise UserError(f"{path}={quote(value)}: expected text of one line, without control characters")
 
 
 def check_range(path: str, value: Any) -> None:
-    """What torch would refuse later, and less plainly; sizes above what any of this project's models could use."""
+    """Return what torch would refuse later, and less plainly; sizes above what any of this project's models could
+    use."""
     key = path.rpartition(".")[2]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
@@ -143,7 +146,7 @@ def check_range(path: str, value: Any) -> None:
 def _check_bounds(path: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:  # in these words nan is out of every range
         bound = f"at least {least:,}" if value < least else f"at most {most:,}"
-        raise UserError(f"{path}={told(value)}: expected {bound}")
+        raise UserError(f"{path}={quote(value)}: expected {bound}")
 
 
 def _conforms(value: Any, expected: Any) -> bool:

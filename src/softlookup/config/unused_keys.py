@@ -1,4 +1,4 @@
-"""Find what of a config no chosen part uses, and which values come from an experiment's `tuned` table.
+"""Find keys that no chosen part uses, and values that come from an experiment's `tuned` table.
 
 A part refers to values that are kept elsewhere, as in `width: ${sizes.alignment}`. A key that nothing refers to does
 nothing: it is refused, or leaves no trace in a sweep in which other runs use it.
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from softlookup.config.catalog import CONF, PRESETS, SCAFFOLDING, groups, leaves
-from softlookup.errors import UserError, told
+from softlookup.errors import UserError, quote
 
 # Groups whose choice a run does not read itself: a part of another group refers to it.
 INSIDE = {"attention": ("normalizer", "window"), "task": ("segmentation",)}
@@ -21,8 +21,8 @@ _NAMES = {"choices"}  # refers to every group, and uses none
 
 
 class References:
-    """What the parts of a composed config refer to. `raw` is the config with its interpolations, `choices` the names of
-    its choices."""
+    """Hold what the parts of a composed config refer to. `raw` is the config with its interpolations, `choices` the
+    names of its choices."""
 
     def __init__(self, raw: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
         self._raw = raw
@@ -72,7 +72,7 @@ class References:
 
     def refusal(self, key: str, value: Any) -> UserError:
         """Explain that a key does nothing here, and name the keys and choices that would."""
-        given = f"{key}={told(value)}"
+        given = f"{key}={quote(value)}"
         head, _, last = key.rpartition(".")
         if key.partition(".")[0] in HOSTS:
             group = key.partition(".")[0]
@@ -82,7 +82,7 @@ class References:
                 f"{' or '.join(_referring(group, host)[:3])}"
             )
         same = [
-            f"{group}.{name}={told(value)}"
+            f"{group}.{name}={quote(value)}"
             for group, part in self._raw.items()
             if isinstance(part, Mapping) and group in groups() and group not in HOSTS
             for name, held in part.items()

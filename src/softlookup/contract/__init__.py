@@ -1,4 +1,4 @@
-"""What the parts of the house promise each other. Read this first.
+"""Define the interfaces between the parts of the project. Read this first.
 
 Shapes, one legend for the whole project:
 **B** batch, **T** target length, **S** source length, **D** width, **H** heads, **V** vocabulary.

@@ -1,4 +1,4 @@
-"""What a model is shown: one example, and many of them as tensors."""
+"""Define examples and batches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Example:
 
     @property
     def length(self) -> int:
-        """The source length that results are told by: in the task's `length_unit`."""
+        """Return the source length that results are told by: in the task's `length_unit`."""
         return len(self.source) if self.units is None else self.units
 
 
@@ -66,6 +66,6 @@ class Batch:
     examples: tuple[Example, ...]
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch with its tensors on `device`."""
+        """Return the same batch with its tensors on `device`."""
         moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)

@@ -1,4 +1,4 @@
-"""How a model begins and how it learns."""
+"""Define the interfaces of initialization, optimizer and schedule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Role(Enum):
-    """What a weight does in a model, as far as the papers draw their first weights by it.
+    """Name what a weight does in a model, as far as the papers draw their first weights by it.
 
     A recurrent one is a square block by which a state reaches its next. Those of alignment are a score's: matrices, and
     the vector that makes a number of a hidden layer. Every other weight is an embedding, a bias or a matrix.
@@ -34,8 +34,8 @@ class Initialization(ABC):
 
 
 class Optimizer(ABC):
-    """How a gradient becomes a step: `rate` is the learning rate where a schedule's factor is 1, and gradients are
-    clipped to the norm `clip` (None: not at all)."""
+    """Define how a gradient becomes a step: `rate` is the learning rate where a schedule's factor is 1, and gradients
+    are clipped to the norm `clip` (None: not at all)."""
 
     rate: float
     clip: float | None
@@ -46,7 +46,7 @@ class Optimizer(ABC):
 
 
 class Schedule(ABC):
-    """How the learning rate moves as the run goes on: rate · factor.
+    """Define how the learning rate moves as the run goes on: rate · factor.
 
     `follows_budget` says that a factor depends on the share of the budget, and not on the step alone.
     """
@@ -55,8 +55,10 @@ class Schedule(ABC):
 
     @abstractmethod
     def factor(self, progress: float, step: int) -> float:
-        """The share of the rate for update `step` (1 for the first), with the share `progress` of the budget seen."""
+        """Return the share of the rate for update `step` (1 for the first), with the share `progress` of the budget
+        seen."""
 
     def notes(self, budget: int, steps: int) -> list[str]:  # noqa: ARG002 - most fit any run
-        """What a person should know of it before a run of `budget` target tokens, which takes about so many steps."""
+        """Return what a person should know of it before a run of `budget` target tokens, which takes about so many
+        steps."""
         return []

@@ -1,4 +1,4 @@
-"""What the parts of a model promise each other."""
+"""Define the interfaces of the parts of a model, and the tensors that pass between them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Kind = Literal["fixed", "lookup", "weightless"]
 
 @dataclass(frozen=True)
 class Annotations:
-    """What an encoder made of a source: states (B, S, D), mask (B, S) true on real positions, final (B, F)."""
+    """Hold the output of an encoder: states (B, S, D), mask (B, S) true on real positions, final (B, F)."""
 
     states: Tensor
     mask: Tensor
@@ -30,7 +30,7 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Widths:
-    """What an attention is built for: the widths of the queries, of the annotations and of the final state."""
+    """Hold the widths that an attention is built for: of the queries, of the annotations and of the final state."""
 
     query: int
     annotation: int
@@ -80,7 +80,7 @@ class KeysAndValues(Memory):
 
 @dataclass(frozen=True)
 class View:
-    """What a window lets queries see.
+    """Hold the positions that a window lets queries see.
 
     mask (B, T or 1, S), true where a query may look; factor (B, T, S), the share that each weight keeps, None where
     all of them keep all; the next history.
@@ -91,11 +91,11 @@ class View:
     history: History = field(default_factory=dict)
 
     def narrow(self, weights: Tensor) -> Tensor:
-        """The weights (..., T, S), each times its factor."""
+        """Return the weights (..., T, S), each times its factor."""
         return weights if self.factor is None else weights * self.factor
 
     def for_heads(self) -> View:
-        """The same view for every head: mask and factor are (B, 1, ·, S)."""
+        """Return the same view for every head: mask and factor are (B, 1, ·, S)."""
         return replace(
             self, mask=self.mask.unsqueeze(1), factor=None if self.factor is None else self.factor.unsqueeze(1)
         )
@@ -140,12 +140,16 @@ class Decoded:
 
 
 class Score(nn.Module, ABC):
-    """Similarity of queries and keys. Built with the widths of both; `prepare` projects keys once per source.
+    """Compare queries with keys. Built with the widths of both; `prepare` projects keys once per source.
 
-    `reach` is None for a score that looks at content alone: permuting the keys permutes its scores. A score that tells
-    positions apart by their place has numbers for so many of them; what stands behind gets no weight.
+    `position_dependent` says that a score hears where a key stands, so that permuting the keys does more than permute
+    its scores; `reach` is then the number of positions that it supports (None: any number), and later ones are masked.
+    `stepwise` says that it hears the weights of earlier steps: an attention then goes one step at a time, and hands the
+    final weights of each to `update`.
     """
 
+    position_dependent: bool = False
+    stepwise: bool = False
     reach: int | None = None
 
     def __init__(self, query_width: int, key_width: int) -> None:
@@ -154,18 +158,25 @@ class Score(nn.Module, ABC):
         self.key_width = key_width
 
     def prepare(self, annotations: Tensor) -> Tensor:
-        """Annotations (..., S, D) to keys (..., S, K); the identity unless a score projects them."""
+        """Project annotations (..., S, D) to keys (..., S, K); the identity unless a score overrides it."""
         return annotations
 
     def reached(self, mask: Tensor) -> Tensor:
-        """mask (B, S) true on real positions → true on those that this score has numbers for."""
+        """Return where mask (B, S), true on real positions, is true and this score supports the position."""
         if self.reach is None:
             return mask
         return mask & (torch.arange(mask.size(-1), device=mask.device) < self.reach)
 
     @abstractmethod
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
-        """query (..., T, Q), keys (..., S, K) → scores (..., T, S)."""
+    def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
+        """Score query (..., T, Q) against keys (..., S, K): scores (..., T, S), and the history for `update`.
+
+        The history is empty at the first step, and is returned as it is by a score that keeps none.
+        """
+
+    def update(self, history: History, weights: Tensor) -> History:  # noqa: ARG002
+        """Return the history for the next step's `forward`, given the final weights (..., T, S) of this one."""
+        return history
 
 
 class Normalizer(nn.Module, ABC):
@@ -182,7 +193,7 @@ class Normalizer(nn.Module, ABC):
 
 
 class Window(nn.Module, ABC):
-    """Which positions each query may look at, and what share of its weight each of them keeps.
+    """Decide which positions each query may look at, and what share of its weight each of them keeps.
 
     Built with the width of the queries. All heads of an attention look through one window.
     """
@@ -205,7 +216,7 @@ class Attention(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, annotations: Annotations) -> Memory:
-        """What `forward` reads, made once per source."""
+        """Prepare what `forward` reads, once per source."""
 
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
@@ -224,8 +235,8 @@ class Encoder(nn.Module, ABC):
         """source (B, S) ids, mask (B, S) true on real positions. Padding changes nothing on real positions."""
 
     def recurrent_blocks(self) -> Iterator[Tensor]:
-        """The square matrices by which its states reach their next, one per gate, layer and direction; views of its
-        weights. None unless it is recurrent."""
+        """Yield the square matrices by which its states reach their next, one per gate, layer and direction; views of
+        its weights. None unless it is recurrent."""
         yield from ()
 
 
@@ -244,5 +255,5 @@ class Decoder(nn.Module, ABC):
         """inputs (B, T) ids of the previous tokens, from BOS on. T may be one step or the whole target."""
 
     def recurrent_blocks(self) -> Iterator[Tensor]:
-        """The square matrices by which its states reach their next, as those of an encoder."""
+        """Yield the square matrices by which its states reach their next, as those of an encoder."""
         yield from ()

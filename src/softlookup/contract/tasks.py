@@ -1,4 +1,4 @@
-"""Where examples come from, in which pieces, and how long they may be."""
+"""Define the interfaces of tasks, segmentations and curricula."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Examples(Iterator[Example], ABC):
     """
 
     def between_passes(self) -> bool:
-        """Whether the next example begins a pass over a corpus: it is the first, or all that are short enough for the
-        present limit were given since the pass began. Never where there is no corpus to pass over."""
+        """Return whether the next example begins a pass over a corpus: it is the first, or all that are short enough
+        for the present limit were given since the pass began. Never where there is no corpus to pass over."""
         return False
 
     @abstractmethod
@@ -34,7 +34,7 @@ class Examples(Iterator[Example], ABC):
 
 
 class Exam(ABC):
-    """What a model is tested on. Source lengths count tokens without EOS.
+    """Provide the examples that a model is tested on. Source lengths count tokens without EOS.
 
     `lengths` are the shortest and the longest source length of its training; `buckets` are the inclusive ranges of
     `Example.length` by which test results are reported. They are in `length_unit`: tokens, words or
@@ -61,15 +61,15 @@ class Exam(ABC):
 
 
 class Task(Exam):
-    """Where examples come from: those of training, without end, and those held out from it."""
+    """Provide examples: those of training, without end, and those held out from it."""
 
     @property
     def trained(self) -> int:
-        """The longest source of training as `Example.length` counts."""
+        """Return the longest source of training as `Example.length` counts."""
         return self.lengths[1]
 
     def may_show(self, example: Example) -> bool:
-        """Whether training may show an example of such lengths."""
+        """Return whether training may show an example of such lengths."""
         return len(example.source) <= self.lengths[1]
 
     @abstractmethod
@@ -79,18 +79,18 @@ class Task(Exam):
 
     @abstractmethod
     def validation(self) -> list[Example]:
-        """The fixed validation set: training lengths, the same for every seed of a run."""
+        """Return the fixed validation set: training lengths, the same for every seed of a run."""
 
     @abstractmethod
     def test(self) -> list[Example]:
-        """The fixed test set: every bucket, the same for every seed of a run."""
+        """Return the fixed test set: every bucket, the same for every seed of a run."""
 
     def notes(self) -> list[str]:
-        """What a person should know of the data before training: counts, sentences dropped, overlap."""
+        """Return what a person should know of the data before training: counts, sentences dropped, overlap."""
         return []
 
     def quantile(self, share: float) -> int:
-        """The source length that `share` (0 to 1) of the training examples do not exceed.
+        """Return the source length that `share` (0 to 1) of the training examples do not exceed.
 
         Lengths are taken as uniform unless a task knows better.
         """
@@ -99,13 +99,13 @@ class Task(Exam):
 
 
 class Segmentation(ABC):
-    """How the text of two languages becomes tokens."""
+    """Segment the text of two languages into tokens."""
 
     @abstractmethod
     def learn(
         self, pairs: Iterable[tuple[str, str]], names: tuple[str, str], longest: int
     ) -> tuple[Vocabulary, Vocabulary]:
-        """The vocabularies of both sides, from the training pairs, which can be gone through more than once.
+        """Return the vocabularies of both sides, from the training pairs, which can be gone through more than once.
 
         `names` say where the sides come from, for errors. Training will use pairs of 1 to `longest` tokens a side; a
         segmentation that knows its tokens beforehand learns from those alone. Raises UserError for text without any
@@ -127,13 +127,13 @@ class Curriculum(ABC):
 
     @abstractmethod
     def length(self, progress: float) -> int:
-        """The limit at `progress`, the share of the target-token budget that was seen (0 to 1)."""
+        """Return the limit at `progress`, the share of the target-token budget that was seen (0 to 1)."""
 
     def observe(self, progress: float, accuracy: dict[int, float]) -> None:  # noqa: B027 - most do not listen
         """Hear the validation token accuracy by source length, measured at `progress`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What `observe` has changed, as plain values; nothing for those that do not listen."""
+        """Return what `observe` has changed, as plain values; nothing for those that do not listen."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027

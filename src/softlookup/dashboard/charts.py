@@ -1,4 +1,4 @@
-"""Tables to figures, as plotly's JSON with NumPy arrays where the numbers are. No torch.
+"""Draw the dashboard's charts as plotly's JSON. No torch.
 
 Plain dicts and no `go.Figure`, which checks every name and value: that takes minutes where variants are many, and the
 tests do it. Each trace says in `meta` whose it is and whether it is a mean, a band or single seeds: the page can hide
@@ -112,7 +112,8 @@ def _line(table: pd.DataFrame, seeds: pd.DataFrame, x: str, name: str, style: St
 
 
 def _with_gaps(frame: pd.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:
-    """The lines of all seeds as one, with NaN after each. Four bytes a number: a page holds many, and none is read."""
+    """Return the lines of all seeds as one, with NaN after each. Four bytes a number: a page holds many, and none is
+    read."""
     last = np.flatnonzero(np.diff(frame["seed"].to_numpy(), append=-1)) + 1
     xs, ys = (np.insert(frame[column].to_numpy(dtype=np.float32), last, np.nan) for column in (x, "value"))
     return xs, ys
@@ -138,7 +139,7 @@ def quality_by_length(buckets: pd.DataFrame, measure: str, looks: Styles) -> Fig
 
 
 def _points(cells: pd.DataFrame, x: str, y: str, name: str, style: Style, scale: float = 1.0) -> list[Trace]:
-    """Every seed as a faint point, their mean as a full one. Hover shows both axes as they are labelled."""
+    """Return every seed as a faint point, their mean as a full one. Hover shows both axes as they are labelled."""
     faint = {**style.marker, "size": 6, "opacity": 0.45, "line": {"width": 1, "color": style.color}}
     xs = cells[x].to_numpy() / scale
     show_x = "%{x:.1%}" if percent(x) else "%{x:.4~g}"
@@ -219,7 +220,7 @@ def learning_curves(points: pd.DataFrame, looks: Styles) -> Figure:
 
 
 def _steps(points: pd.DataFrame, looks: Styles) -> list[Trace]:
-    """The curriculum of each variant, every seed of it."""
+    """Return the curriculum of each variant, every seed of it."""
     traces = []
     chosen = dict(list(points.sort_values(["seed", "step"], kind="stable").groupby("variant")))
     for name in (name for name in looks if name in chosen):

@@ -1,4 +1,4 @@
-"""One lookup to a figure of the dashboard, as plotly's JSON. No torch."""
+"""Draw one alignment as a figure of the dashboard, as plotly's JSON. No torch."""
 
 from __future__ import annotations
 

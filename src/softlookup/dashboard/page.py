@@ -1,4 +1,4 @@
-"""The dashboard: results to one self-contained HTML file that opens without a server or a network. No torch.
+"""Render the dashboard as one HTML file that opens without a server or a network. No torch.
 
 What comes from runs (names, tokens, reasons) reaches the page as JSON and is set as text, never as markup; the page's
 content security policy refuses every script but its own, and every request.
@@ -50,7 +50,7 @@ def write(runs_dir: Path, path: Path) -> Path:
 
 
 def render(rows: pd.DataFrame) -> str:
-    """The page as text. `rows` as `results.read` gives them."""
+    """Return the page as text. `rows` as `results.read` gives them."""
     data = json.dumps(payload(rows), default=_typed, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "data": data,
@@ -63,7 +63,7 @@ def render(rows: pd.DataFrame) -> str:
 
 
 def _typed(array: np.ndarray | np.generic) -> Any:
-    """An array as plotly's typed arrays: exact, a third of the size of its digits, and NaN is a gap."""
+    """Return an array as plotly's typed arrays: exact, a third of the size of its digits, and NaN is a gap."""
     if isinstance(array, np.generic):  # which is no array to plotly
         return array.item()
     encoded = {
@@ -160,7 +160,7 @@ def _variants(rows: pd.DataFrame, looks: Styles) -> list[dict[str, Any]]:
 
 
 def _heat(rows: pd.DataFrame) -> dict[str, Any]:
-    """The maps of the first seeds of each variant, and a note of what is left out or broken."""
+    """Return the maps of the first seeds of each variant, and a note of what is left out or broken."""
     runs, notes = [], []
     kept = rows[rows["counted"]].sort_values(["variant", "seed"]).groupby("variant").head(MAPPED_SEEDS)
     if len(kept) < rows["counted"].sum():

@@ -1,4 +1,4 @@
-"""One static picture for a README: quality by source length, a panel for each task. No torch."""
+"""Draw quality by source length as one static image. No torch."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _labels(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _panel(axes: Axes, buckets: pd.DataFrame, looks: Styles) -> dict[str, Line2D]:
-    """One task: means and bands, and where training ended. Returns the lines by variant."""
+    """Return one task: means and bands, and where training ended. Returns the lines by variant."""
     lines = {}
     tables = spread(buckets, "length")
     there = tables.index.unique("variant")

@@ -1,4 +1,4 @@
-"""How variants look wherever they are drawn: colour, marker, dash, and names that cannot be markup.
+"""Assign colours, markers and dashes to variants, and escape names. No torch.
 
 Attention is drawn solid and filled, a fixed context dashed and open. No torch.
 """
@@ -18,7 +18,7 @@ GLYPHS = {"circle": "●○", "square": "■□", "diamond": "◆◇", "triangle
 
 @dataclass(frozen=True)
 class Style:
-    """How a variant is drawn, everywhere."""
+    """Define how a variant is drawn, everywhere."""
 
     color: str
     symbol: str

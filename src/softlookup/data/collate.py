@@ -1,4 +1,4 @@
-"""Examples to batches: the one way in which a task's examples reach a model."""
+"""Collate examples to batches."""
 
 from collections.abc import Sequence
 
@@ -35,14 +35,14 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def evaluation_batches(examples: Sequence[Example]) -> list[Batch]:
-    """All examples, sorted by source length, in batches of up to 64 rows (`packed`)."""
+    """Return all examples, sorted by source length, in batches of up to 64 rows (`packed`)."""
     sizes = [(len(example.source), len(example.target)) for example in examples]
     return [collate([examples[place] for place in places]) for places in packed(sizes, EVALUATION_BATCH)]
 
 
 def packed(sizes: Sequence[tuple[int, int]], most: int) -> list[list[int]]:
-    """The places of all examples with these numbers of source and target tokens, sorted by them, in batches of up to
-    `most` rows: every one in exactly one batch.
+    """Return the places of all examples with these numbers of source and target tokens, sorted by them, in batches of
+    up to `most` rows: every one in exactly one batch.
 
     A batch has fewer rows where rows · longest² would exceed `EVALUATION_BOUND`, longest being that of its padded
     source or target, whichever is longer: lookups and self-attention take memory by such squares. One example is a

@@ -1,4 +1,4 @@
-"""Which examples training sees, in which batches, and the place in them that a run goes on from."""
+"""Stream training batches, resumable at any position."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ from softlookup.system.ranks import ALONE, Processes
 
 
 def share(examples: Sequence[Example], processes: Processes) -> Batch:
-    """The rows of a batch that are this process's own. Where it has none it gets one that is all padding: it takes
-    part in the step, and adds nothing to it."""
+    """Return the rows of a batch that are this process's own. Where it has none it gets one that is all padding: it
+    takes part in the step, and adds nothing to it."""
     own = processes.share(examples)
     if own:
         return collate(own)
@@ -29,7 +29,8 @@ def share(examples: Sequence[Example], processes: Processes) -> Batch:
 
 @dataclass(frozen=True)
 class Batching:
-    """How large a batch is: about `tokens` target tokens (EOS counted, padding not), or `sentences`, one of the two.
+    """Define how large a batch is: about `tokens` target tokens (EOS counted, padding not), or `sentences`, one of the
+    two.
 
     Examples are drawn for `pool` batches at once and sorted by length, which leaves little padding: Bahdanau et al.
     2014, appendix B.2, take batches of 80 sentences from pools of 20. Raises UserError for both sizes, or none.
@@ -47,7 +48,7 @@ class Batching:
             )
 
     def full(self, sentences: int, tokens: float, batches: int = 1) -> bool:
-        """Whether so many sentences with so many target tokens fill that many batches."""
+        """Return whether so many sentences with so many target tokens fill that many batches."""
         if self.tokens is not None:
             return tokens >= self.tokens * batches
         assert self.sentences is not None
@@ -121,7 +122,8 @@ class TrainingStream(IterableDataset):
 
     @property
     def lasting(self) -> int | None:
-        """The number of first steps that a larger budget would begin with as well; None as long as it is not known."""
+        """Return the number of first steps that a larger budget would begin with as well; None as long as it is not
+        known."""
         if self._short is None and self._given < self.budget:
             return None
         return (self._batches if self._short is None else self._short) // self.accumulate
@@ -136,7 +138,7 @@ class TrainingStream(IterableDataset):
         return share(batch, self.processes)
 
     def state_dict(self, steps: int) -> dict[str, Any]:
-        """The place behind the first `steps`, which are those given or the prefetched one less: plain values."""
+        """Return the place behind the first `steps`, which are those given or the prefetched one less: plain values."""
         batches = min(steps * self.accumulate, self._batches)  # only the last step of all has fewer
         place = [place for place in self._places if place["batches"] <= batches][-1:]
         return {"place": place[0] if place else None, "batches": batches}
@@ -174,8 +176,8 @@ class TrainingStream(IterableDataset):
         return pool
 
     def _drawn(self, left: int) -> tuple[list[Example], bool]:
-        """The examples of a pool, with `left` target tokens or a sentence's more where those end first, and whether
-        they did."""
+        """Return the examples of a pool, with `left` target tokens or a sentence's more where those end first, and
+        whether they did."""
         pool: list[Example] = []
         tokens = 0
         whole = self._examples.between_passes()

@@ -75,11 +75,11 @@ class Bahdanau(Decoder):
         return Decoded(self.dropout(readout), joined, DecoderState({"state": hidden}, history))
 
     def _shown(self, before: Tensor, after: Tensor) -> Tensor:  # noqa: ARG002
-        """Which of the states before and after a step its readout sees."""
+        """Return which of the states before and after a step its readout sees."""
         return after
 
     def _step(self, from_input: Tensor, from_context: Tensor, state: Tensor) -> Tensor:
-        """The next state (B, D); from_input and from_context (B, 3D) are what goes to z, r and s̃."""
+        """Return the next state (B, D); from_input and from_context (B, 3D) are what goes to z, r and s̃."""
         width = state.size(-1)
         gates = from_input + from_context
         update, reset = torch.sigmoid(gates[:, : 2 * width] + self.gates_from_state(state)).chunk(2, -1)

@@ -1,4 +1,4 @@
-"""The RNN encoder-decoder's decoder, as its appendix has it."""
+"""Decode as RNNencdec does (Cho et al. 2014, appendix A.1.2)."""
 
 import torch
 from torch import Tensor

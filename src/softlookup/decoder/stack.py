@@ -1,4 +1,4 @@
-"""What the stacked decoders share: layers that step first, and one lookup from the top of them."""
+"""Define the base class of stacked decoders: layers step first, then one lookup from the top."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -94,7 +94,7 @@ class StackedDecoder(Decoder):
         return reading, self.read_out(reading.context, top)
 
     def _step(self, from_below: Tensor, now: History) -> History:
-        """All layers one step on; `from_below` (B, 4D) holds the bottom layer's input products and biases."""
+        """Return all layers one step on; `from_below` (B, 4D) holds the bottom layer's input products and biases."""
         hidden: list[Tensor] = []
         cell: list[Tensor] = []
         for i, layer in enumerate(cast(list[nn.LSTMCell], self.cells)):

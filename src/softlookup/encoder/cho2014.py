@@ -1,4 +1,4 @@
-"""The RNN encoder-decoder's encoder, as its appendix has it."""
+"""Encode as RNNencdec does (Cho et al. 2014, appendix A.1.1)."""
 
 import torch
 from torch import Tensor, nn

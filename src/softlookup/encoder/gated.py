@@ -1,4 +1,4 @@
-"""The gated unit as its inventors wrote it, in one direction or two."""
+"""Encode with gated units as the papers write them, in one direction or two."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class GatedEncoder(Encoder):
 
     @abstractmethod
     def mix(self, before: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
-        """The next state, of the one before, h̃ and z."""
+        """Return the next state, of the one before, h̃ and z."""
 
     def read(self, source: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """States (B, S, directions · width), zero on padding, and each direction's last (directions, B, width)."""

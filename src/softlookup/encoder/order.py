@@ -1,4 +1,4 @@
-"""The source from its end to its beginning."""
+"""Reverse padded sources."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What the recurrent encoders share: packing, so that padding is never read, and the final state."""
+"""Define the base class of recurrent encoders: packed sequences and the final state."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,8 @@ class RecurrentEncoder(Encoder):
         self.width = self.final_width = width * self.directions
 
     def read(self, source: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The top layer's states (B, S, D), and the last of all layers and directions: hidden, and cell of an LSTM."""
+        """Return the top layer's states (B, S, D), and the last of all layers and directions: hidden, and cell of an
+        LSTM."""
         lengths = mask.sum(1).cpu()
         embedded = self.dropout(self.embedding(source))
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)

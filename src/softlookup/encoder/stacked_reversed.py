@@ -1,4 +1,4 @@
-"""The stack that reads its source from the end to the beginning."""
+"""Encode with a stack that reads the source from its end to its beginning."""
 
 from dataclasses import replace
 

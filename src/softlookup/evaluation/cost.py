@@ -1,4 +1,4 @@
-"""What a model takes: parameters, memory of a training step, time of one."""
+"""Measure the cost of a model: parameters, peak memory and time of a training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WARM_UP = 3  # first steps that fill caches and allocate; left out of the times 
 
 
 def parameters(module: nn.Module) -> int:
-    """How many numbers are learned; a shared tensor counts once."""
+    """Return how many numbers are learned; a shared tensor counts once."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 

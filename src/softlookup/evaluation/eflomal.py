@@ -1,4 +1,4 @@
-"""Links of a statistical aligner, to compare with where no person has made any: silver, and never called gold.
+"""Align text with the statistical aligner eflomal, for silver (never gold) links.
 
 eflomal (Östling & Tiedemann 2016) is an optional extra under the GPL, and run as a program of its own. It samples, from
 a seed of its own that cannot be set: two runs differ in a few links. So silver is a file, made once and then kept.
@@ -29,7 +29,7 @@ Pair = tuple[str, str]
 
 
 def aligned(pairs: Sequence[Pair], more: Sequence[Pair], symmetrize: str) -> list[Links]:
-    """The links between the words of each of `pairs`, learnt from them and from `more` together.
+    """Return the links between the words of each of `pairs`, learnt from them and from `more` together.
 
     The aligner sees lowercased words and marks of their own; links are then those of words as blanks cut them. A pair
     with an empty side has none. Raises UserError without the program, and where it fails.
@@ -55,7 +55,7 @@ def _tokens(text: str) -> list[tuple[str, int]]:
 
 
 def _run(texts: list[str], count: int) -> tuple[list[Links], list[Links]]:
-    """The links that the aligner makes in both directions, all of them as (source, target)."""
+    """Return the links that the aligner makes in both directions, all of them as (source, target)."""
     program = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
     if program is None:
         raise UserError(f"{PROGRAM} is not installed: pip install eflomal (needs a C compiler), or softlookup[silver]")

@@ -1,4 +1,4 @@
-"""The test set through a trained model: under teacher forcing and under free decoding, and what both measure."""
+"""Evaluate a trained model on a test set, under teacher forcing and by free decoding."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ HEAT_MAPS = 4
 
 @dataclass(frozen=True)
 class Output:
-    """What a model made of one example.
+    """Hold what a model made of one example.
 
     `ids` were written freely, up to and with EOS; `forced` are the most probable tokens given the right past. The
     weights (T, S) belong to each; they are None for a fixed context. S counts the EOS of the source.
@@ -58,7 +58,8 @@ class Evaluation:
     heat_maps: list[HeatMap] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The heat maps as arrays that load without pickle: weights_0, gold_0, source_0, target_0, reference_0, …"""
+        """Return the heat maps as arrays that load without pickle: weights_0, gold_0, source_0, target_0, reference_0,
+        …"""
         return {
             f"{name}_{i}": np.asarray(getattr(drawn, name))
             for i, drawn in enumerate(self.heat_maps)
@@ -68,7 +69,7 @@ class Evaluation:
 
 @torch.no_grad()
 def run_batch(model: Seq2Seq, batch: Batch, search: Search) -> list[Output]:
-    """Every example of a batch, freely decoded and under teacher forcing; nothing of the padding is kept."""
+    """Return every example of a batch, freely decoded and under teacher forcing; nothing of the padding is kept."""
     model.eval()
     logits, forced_weights = model(batch)
     forced = batch.target.clone()
@@ -93,7 +94,7 @@ def run_batch(model: Seq2Seq, batch: Batch, search: Search) -> list[Output]:
 def evaluate(
     model: Seq2Seq, task: Exam, device: torch.device, search: Search, processes: Processes = ALONE
 ) -> Evaluation:
-    """All test metrics of a trained model. Alignment is None for a fixed context, BLEU where there is no text.
+    """Return all test metrics of a trained model. Alignment is None for a fixed context, BLEU where there is no text.
 
     Of several processes each takes whole batches, and all of them measure what all have written: the same numbers,
     in the same order, as one alone.
@@ -122,7 +123,7 @@ def measured(outputs: list[Output], task: Exam) -> Evaluation:
 
 
 def _row(outputs: list[Output], task: Exam) -> dict[str, float | None]:
-    """The metrics of a set of outputs: free decoding under plain names, teacher forcing under `forced/`.
+    """Return the metrics of a set of outputs: free decoding under plain names, teacher forcing under `forced/`.
 
     Alignment under teacher forcing is that of every position; under free decoding that of the positions before the
     first token that differs from the reference's, but for entropy, which needs no reference and is that of all rows.
@@ -145,7 +146,7 @@ def _row(outputs: list[Output], task: Exam) -> dict[str, float | None]:
 
 
 def _bucket(outputs: list[Output], task: Exam) -> dict[str, float | None]:
-    """The metrics of a set, and between which bounds its BLEU lies."""
+    """Return the metrics of a set, and between which bounds its BLEU lies."""
     hypotheses, references, *further = texts(outputs, task)
     cased, lowercased = (
         bootstrap.bleu_band(hypotheses, references, low, name, further, tokenizer=task.splitting.tokenizer)
@@ -157,7 +158,7 @@ def _bucket(outputs: list[Output], task: Exam) -> dict[str, float | None]:
 def _alignment(
     outputs: list[Output], weights: list[np.ndarray | None], until: list[int], right: list[np.ndarray] | None = None
 ) -> dict[str, float | None]:
-    """The alignment measures of these weights, compared with gold up to so many positions of each example."""
+    """Return the alignment measures of these weights, compared with gold up to so many positions of each example."""
     examples = [output.example for output in outputs]
     # Without the row of EOS: every mechanism finds the end, and no task has gold for it.
     words = [own if own is None else own[: len(e.target)] for own, e in zip(weights, examples, strict=True)]
@@ -189,7 +190,7 @@ def _translation(outputs: list[Output], task: Exam) -> dict[str, float | None]:
 
 
 def _wanted(output: Output, task: Exam) -> tuple[str, str] | None:
-    """What the model wrote and how a perfect output is spelled; None where there is no text."""
+    """Return what the model wrote and how a perfect output is spelled; None where there is no text."""
     vocabulary, reference = task.target_vocabulary, output.example.reference
     return None if reference is None else (vocabulary.write(output.ids), vocabulary.spelled(reference))
 
@@ -205,7 +206,7 @@ def texts(outputs: list[Output], task: Exam) -> list[list[str]]:
 
 
 def _heat_maps(outputs: list[Output], task: Exam) -> list[HeatMap]:
-    """A few lookups to draw: at the longest training length, below it, and beyond."""
+    """Return a few lookups to draw: at the longest training length, below it, and beyond."""
     drawable = [o for o in outputs if o.weights is not None]
     wanted = [round(task.lengths[1] * share) for share in (0.75, 1.0, 0.5, 1.5)]
     chosen: list[Output] = []

@@ -1,4 +1,4 @@
-"""BLEU of a part of the validation set, decoded freely while training goes on."""
+"""Measure BLEU on a subset of the validation set during training, by greedy decoding."""
 
 from softlookup.contract import Task
 from softlookup.data.collate import evaluation_batches

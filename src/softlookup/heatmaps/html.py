@@ -1,4 +1,4 @@
-"""Lookups as a page of plain HTML: a table each, target tokens downwards, source tokens across. No torch, no script."""
+"""Draw attention weights as an HTML page, a table each. No torch, no script."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ value. Gold cells are outlined.</p>
 
 
 def render(lookups: Sequence[tuple[str, Lookup]]) -> str:
-    """The page of lookups with their titles. Tokens are text, whatever they hold: the page has no script and may have
-    none."""
+    """Return the page of lookups with their titles. Tokens are text, whatever they hold: the page has no script and may
+    have none."""
     return HEAD + "".join(_section(title, lookup) for title, lookup in lookups) + "</body>\n</html>\n"
 
 

@@ -1,4 +1,4 @@
-"""Lookups as a picture: target tokens downwards, source tokens across, gold positions outlined."""
+"""Draw attention weights as an image: target rows, source columns, gold positions outlined."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOLD = "#D55E00"
 
 
 class Lookup(Protocol):
-    """What is drawn: weights (T, S), gold (T, S) booleans, S source and T target tokens."""
+    """Hold what is drawn: weights (T, S), gold (T, S) booleans, S source and T target tokens."""
 
     @property
     def weights(self) -> np.ndarray: ...

@@ -1,4 +1,4 @@
-"""What src/evaluate.py does: a finished run on a test set of one's own choice, to one row."""
+"""Implement src/evaluate.py: evaluate a finished run on a test set, to one row."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ MOSTLY = 0.5  # of the tokens of a side
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for, checked against itself. Without source, path, split and lengths: the run's own
-    test set."""
+    """Hold what the command line asks for, checked against itself. Without source, path, split and lengths: the run's
+    own test set."""
 
     run: str
     runs_dir: Path = Path("runs")
@@ -178,7 +178,7 @@ def _warn(row: dict[str, Any]) -> None:
 
 
 def _in_order(outputs: list[Output], examples: list[Example]) -> list[Output]:
-    """The outputs in the order of the test set, by which two runs' outputs belong together."""
+    """Return the outputs in the order of the test set, by which two runs' outputs belong together."""
     place = {id(example): number for number, example in enumerate(examples)}
     return sorted(outputs, key=lambda output: place[id(output.example)])
 

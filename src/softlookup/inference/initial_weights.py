@@ -1,4 +1,4 @@
-"""Start a run from the weights of a finished one, with its vocabularies."""
+"""Initialize a run with the weights and vocabularies of a finished one."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _SHOWN = 8  # names of weights in a line; the row has all of them
 
 @dataclass(frozen=True)
 class Started:
-    """What of a model came from a finished run: names of weights that were taken, those that the run has not (`new`),
-    and those of the run that the model has no place for (`left`)."""
+    """Hold what of a model came from a finished run: names of weights that were taken, those that the run has not
+    (`new`), and those of the run that the model has no place for (`left`)."""
 
     run: str
     taken: list[str]

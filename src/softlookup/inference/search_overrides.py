@@ -1,4 +1,4 @@
-"""The search of a run that is used again, and what a command line changes in it."""
+"""Apply the command line's search settings to those of a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a finished run is tested on, beyond its own test set: files, one split of a folder, sources of given lengths."""
+"""Read test sets for a finished run: files, a split of a folder, sources of given lengths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from softlookup.config.resolve import build
 from softlookup.contract import Exam, Example
-from softlookup.errors import UserError, told
+from softlookup.errors import UserError, quote
 from softlookup.inference.trained_run import Trained
 from softlookup.task.folder import NAME, read_split
 from softlookup.task.hub import DATASET, read_hub
@@ -82,7 +82,7 @@ class Text:
         language."""
         own = trained.config["task"].get("target", self.language)
         if own != self.language:
-            raise UserError(f"run={trained.path} writes {told(own)}, and this text is translated to {self.language}")
+            raise UserError(f"run={trained.path} writes {quote(own)}, and this text is translated to {self.language}")
         sides = trained.source, trained.target
         examples, buckets = exam_set(self.split, sides, self.concatenate, self.links, self.further)
         lengths = [len(example.source) for example in examples]
@@ -138,13 +138,13 @@ def own(trained: Trained, split: str | None = None) -> Material:
     task = trained.config["task"]
     if not _is_text(trained):
         if split is not None:
-            raise UserError(f"split={told(split)}: run={trained.path} has no text; leave it out, or give lengths=")
+            raise UserError(f"split={quote(split)}: run={trained.path} has no text; leave it out, or give lengths=")
         built = _synthetic(trained)
         return Sampled("own", {"split": "test"}, built, built.buckets, built.test())
     name = split or "test"
     if name not in STEMS:
         raise UserError(
-            f"split={told(name)}: the run has {', '.join(STEMS)}; give path=DIR for a split by its file name"
+            f"split={quote(name)}: the run has {', '.join(STEMS)}; give path=DIR for a split by its file name"
         )
     links = (task.get("alignment"), task.get("silver")) if name == "test" else (None, None)
     read = _text(trained, "own", task.get("path"), name, task.get(name), task.get("columns"), links)

@@ -1,4 +1,4 @@
-"""A finished run as something to use: what it leaves for that, and how it is taken up again, checked.
+"""Save and load the model of a finished run, verified.
 
 RUN/checkpoints/final.pt      the weights that the result was measured with
 RUN/vocabularies.json         both vocabularies as plain values: using a run needs no corpus
@@ -62,7 +62,7 @@ def keep(folder: Path, model: Seq2Seq, task: Task) -> list[dict[str, Any]]:
 
 
 def load(path: Path) -> Trained:
-    """The run in a folder, ready to be used; its weights are on the CPU.
+    """Return the run in a folder, ready to be used; its weights are on the CPU.
 
     Raises UserError for a run that is not finished, one that was made before vocabularies were kept, and for a file
     that is missing, is not as it was when the run ended, or does not fit the others.

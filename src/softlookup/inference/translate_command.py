@@ -1,4 +1,4 @@
-"""What src/translate.py does: lines in, translations or links out, in the order of the lines."""
+"""Implement src/translate.py: lines in, translations or alignments out, in the order of the lines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DRAWN = 12  # sentences in one picture
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for, checked against itself."""
+    """Hold what the command line asks for, checked against itself."""
 
     run: str
     runs_dir: Path = Path("runs")
@@ -52,7 +52,7 @@ class Asked:
     search: dict[str, str] = field(default_factory=dict)
 
 
-class Verb:
+class Command:
     """One call of the verb. Raises UserError for what is asked, found or read amiss, when it comes to it: what was
     written before is whole lines, right and in order. A line that cannot be used is told and left empty; `refused`
     counts them."""
@@ -107,7 +107,7 @@ class Verb:
     def _usable(
         self, read: Iterator[str | LineError], name: str, *vocabularies: Vocabulary
     ) -> Iterator[str | LineError]:
-        """The lines. What is wrong with one is told at once, and at their end how many are mostly unknown."""
+        """Yield the lines. What is wrong with one is told at once, and at their end how many are mostly unknown."""
         unknown, number = [], 0
         for number, line in enumerate(read, start=1):
             ids = [] if isinstance(line, LineError) else [vocabulary.read(line) for vocabulary in vocabularies]
@@ -168,7 +168,7 @@ class Verb:
             self._tell_error(made, gold)
 
     def _aligned(self, pairs: list[tuple[str, str] | None], gold: list[Gold] | None) -> list[Links | None]:
-        """The links of each pair; None of one with a line that cannot be used."""
+        """Return the links of each pair; None of one with a line that cannot be used."""
         texts = [pair or ("", "") for pair in pairs]
         found = self.forward.align(texts, self.asked.weights is not None)
         made = [one.links or frozenset() for one in found]
@@ -187,7 +187,7 @@ class Verb:
         return [links if pair else None for pair, links in zip(pairs, made, strict=True)]
 
     def _outlined(self, pair: tuple[str, str], lookup: Lookup, gold: Gold) -> Lookup:
-        """The lookup with the cells of sure links outlined."""
+        """Return the lookup with the cells of sure links outlined."""
         sides = zip((self.forward.source, self.forward.target), pair, strict=True)
         source, target = (word_alignment.of_read(vocabulary, line) for vocabulary, line in sides)
         marked = np.zeros(lookup.weights.shape, dtype=bool)
@@ -239,7 +239,7 @@ def _pairs(
 
 
 def _refuse_one_way(forward: Trained, backward: Trained) -> None:
-    """Raises UserError where both runs say what they translate, and one is not the other's reverse."""
+    """Raise UserError where both runs say what they translate, and one is not the other's reverse."""
     ways = [tuple(run.config["task"].get(side) for side in ("source", "target")) for run in (forward, backward)]
     if None not in (*ways[0], *ways[1]) and ways[0] != ways[1][::-1]:
         told = [f"{way[0]} to {way[1]}" for way in ways]

@@ -1,4 +1,4 @@
-"""Lines of text through a trained model: translated by its search, or aligned with a translation that is given."""
+"""Translate lines with a trained model, or align them with given translations."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Translator:
         self.trained.require_weights(f"run={self.trained.path}", f"there is no alignment to {what}")
 
     def refuse_known(self) -> None:
-        """Raises UserError where nothing is unknown, and so nothing to replace."""
+        """Raise UserError where nothing is unknown, and so nothing to replace."""
         if isinstance(self.target, SubwordVocabulary):
             raise UserError(
                 f"replace_unknown=true: run={self.trained.path} writes subwords, of which none is unknown; leave it out"
@@ -82,7 +82,7 @@ class Translator:
     def translate(
         self, lines: Sequence[str], align: bool = False, heads: bool = False, copy: bool = False
     ) -> list[list[Translation]]:
-        """The translations of each line, best first; none of a line without tokens.
+        """Return the translations of each line, best first; none of a line without tokens.
 
         With `heads` the lookup of the best has those of each head. With `copy` an unknown word is written as the source
         word that it looks at most. Memory grows with the square of a line's tokens: `LONGEST` are meant to be the most.
@@ -151,7 +151,7 @@ class Translator:
         )
 
     def _copied(self, line: str, source: tuple[int, ...], written: Sequence[int], weights: np.ndarray | None) -> str:
-        """What was written, each unknown word of it replaced by the source word of its hard link."""
+        """Return what was written, each unknown word of it replaced by the source word of its hard link."""
         assert weights is not None
         looked = {t: s for s, t in hard_links.hard(weights[: len(written), : len(source)])}
         words = self.source.spelled(line).split(" ")

@@ -1,4 +1,4 @@
-"""What a model looked at, sentence by sentence, in a file: weights, the tokens of both sides, and each head's own.
+"""Write attention weights to a file, with the tokens of both sides and the weights of each head.
 
 FILE.npz     for sentence n the arrays source_n (S,) and target_n (T,) of text, weights_n (T, S) and, where the
              attention has heads, heads_n (H, T, S), of which weights_n are the mean; float32; loads without pickle
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from softlookup.contract import Attention, Batch, Example, Reading
 from softlookup.data.collate import collate
-from softlookup.errors import UserError, told
+from softlookup.errors import UserError, quote
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.system import atomic_files
 
@@ -43,11 +43,11 @@ class Looked(Protocol):
 
 
 def check(path: Path) -> None:
-    """Raises UserError for a name that ends otherwise, and where there is no folder to write it to."""
+    """Raise UserError for a name that ends otherwise, and where there is no folder to write it to."""
     if path.suffix not in KINDS:
-        raise UserError(f"weights={told(path)}: expected a name that ends with {' or '.join(KINDS)}")
+        raise UserError(f"weights={quote(path)}: expected a name that ends with {' or '.join(KINDS)}")
     if not path.absolute().parent.is_dir():
-        raise UserError(f"weights={told(path)}: there is no folder {path.absolute().parent}")
+        raise UserError(f"weights={quote(path)}: there is no folder {path.absolute().parent}")
 
 
 class File:
@@ -83,7 +83,7 @@ class File:
 
 @contextmanager
 def written(path: Path) -> Iterator[File]:
-    """The file to add sentences to; it is there, whole, when the block has ended, and not at all where it raised.
+    """Yield the file to add sentences to; it is there, whole, when the block has ended, and not at all where it raised.
 
     Raises what `check` raises, and OSError with the path.
     """
@@ -94,7 +94,8 @@ def written(path: Path) -> Iterator[File]:
 
 @torch.no_grad()
 def by_head(model: Seq2Seq, batch: Batch) -> Tensor | None:
-    """The weights (B, H, T, S) of each head under teacher forcing, whose mean over H the model returns as its weights.
+    """Return the weights (B, H, T, S) of each head under teacher forcing, whose mean over H the model returns as its
+    weights.
 
     They are those of the decoder's last lookup: of a transformer, its last layer's. None without heads.
     """
@@ -114,7 +115,8 @@ def by_head(model: Seq2Seq, batch: Batch) -> Tensor | None:
 
 
 def of_heads(model: Seq2Seq, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[np.ndarray] | None:
-    """The weights (H, T, S) of each head for each pair of ids, both without EOS: T and S count it. None without heads.
+    """Return the weights (H, T, S) of each head for each pair of ids, both without EOS: T and S count it. None without
+    heads.
 
     The batch is as it is given: whoever calls bounds its size.
     """

@@ -1,4 +1,4 @@
-"""The parts know best."""
+"""Keep each part's own initialization."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""One interval for all."""
+"""Draw all weights uniformly."""
 
 from torch import Tensor
 

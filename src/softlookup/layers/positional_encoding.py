@@ -1,4 +1,4 @@
-"""Where in the sequence a token stands, for encoders and decoders that would not know otherwise."""
+"""Encode positions as sinusoids."""
 
 import math
 

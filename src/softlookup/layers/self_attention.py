@@ -1,4 +1,4 @@
-"""What the layers of a transformer's encoder and of its decoder share."""
+"""Define the layers of the Transformer: self-attention, sublayers, feed-forward."""
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,7 @@ class SelfAttention(nn.Module):
 
 
 class Sublayers(nn.Module):
-    """How `count` sublayers stand around a stream x: LayerNorm(x + Dropout(Sublayer(x))) with norm=after, as in
+    """Define how `count` sublayers stand around a stream x: LayerNorm(x + Dropout(Sublayer(x))) with norm=after, as in
     Vaswani et al. 2017, section 3.1; x + Dropout(Sublayer(LayerNorm(x))) with norm=before, as in the code of the
     Annotated Transformer, which trains without a long warm-up.
 
@@ -54,11 +54,11 @@ class Sublayers(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def enter(self, stream: Tensor, place: int) -> Tensor:
-        """What sublayer number `place` is given."""
+        """Return what sublayer number `place` is given."""
         return self.norms[place](stream) if self.before else stream
 
     def leave(self, stream: Tensor, made: Tensor, place: int) -> Tensor:
-        """The stream behind sublayer number `place`, which made this of what it was given."""
+        """Return the stream behind sublayer number `place`, which made this of what it was given."""
         summed = stream + self.dropout(made)
         return summed if self.before else self.norms[place](summed)
 

@@ -1,4 +1,4 @@
-"""What each weight of a model does, for a rule that draws it by that."""
+"""Classify every weight of a model by its role, for initialization rules."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from softlookup.model.seq2seq import Seq2Seq
 
 
 def weights(model: Seq2Seq) -> Iterator[tuple[str, Role, Tensor]]:
-    """Every weight once, with its name and role, and after all of them the recurrent blocks, which lie in some.
+    """Yield every weight once, with its name and role, and after all of them the recurrent blocks, which lie in some.
 
     Left out are layer normalizations and single numbers, which start where they must, and weights of no elements.
     A weight that two modules share has the role and the name that it has in the first.

@@ -1,4 +1,4 @@
-"""The one training step: training takes it, and its memory and its time are measured of the very same."""
+"""Take one optimizer step: the step that training takes, and whose memory and time are measured."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ from softlookup.system.ranks import ALONE, Processes
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How the loss is brought down: the optimizer, the schedule of its rate, how far the loss is smoothed, and what it
-    is the mean over.
+class Recipe:
+    """Define how the loss is brought down: the optimizer, the schedule of its rate, how far the loss is smoothed, and
+    what it is the mean over.
 
     `smoothing` ε mixes the target distribution with the uniform one over the vocabulary, (1 − ε) δ + ε/V (Szegedy et
     al. 2016, section 7; Vaswani et al. 2017, section 5.4). Validation measures the plain loss.
@@ -34,7 +34,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Update:
-    """What a step saw in all processes: the mean loss per target token, their number, and the places of padding."""
+    """Hold what a step saw in all processes: the mean loss per target token, their number, and the places of
+    padding."""
 
     loss: float
     tokens: int
@@ -48,7 +49,7 @@ def _backward(loss: Tensor, last: bool) -> None:  # noqa: ARG001 - one process h
 def update(
     model: Seq2Seq,
     optimizer: torch.optim.Optimizer,
-    plan: Plan,
+    plan: Recipe,
     batches: Sequence[Batch],
     budget: int,
     seen: int = 0,
@@ -94,7 +95,7 @@ def update(
 
 
 def _loss(model: Seq2Seq, batch: Batch, smoothing: float) -> Tensor:
-    """The sum over the unpadded target positions of a batch."""
+    """Return the sum over the unpadded target positions of a batch."""
     logits, _ = model(batch)
     target = batch.target[batch.target_mask]
     return F.cross_entropy(logits, target, reduction="sum", label_smoothing=smoothing)

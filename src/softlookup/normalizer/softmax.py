@@ -1,4 +1,4 @@
-"""The usual one."""
+"""Normalize with the softmax."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What the sparse normalizers share: where masked positions are put, so that they cannot be chosen."""
+"""Mask scores for sparse normalizers, so that masked positions cannot be chosen."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What every optimizer's rate and clip must be."""
+"""Check the rate and the clipping threshold of an optimizer."""
 
 import math
 
@@ -6,6 +6,6 @@ from softlookup.errors import UserError
 
 
 def check_limits(rate: float, clip: float | None) -> None:
-    """Raises UserError for a rate or a norm to clip to that is not a number above zero."""
+    """Raise UserError for a rate or a norm to clip to that is not a number above zero."""
     if not (0 < rate < math.inf and (clip is None or clip > 0)):
         raise UserError(f"optimizer.rate={rate}, optimizer.clip={clip}: expected numbers above zero")

@@ -1,4 +1,4 @@
-"""The plan of an experiment: which runs its means are over. No torch."""
+"""Write the plan of an experiment: the runs that its means are over. No torch."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from softlookup.errors import UserError, told, typed
+from softlookup.errors import UserError, quote, typed
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import VERSION, run_id
 from softlookup.runs.validated_files import BrokenError
@@ -34,12 +34,14 @@ def find(run: str, runs_dir: Path, key: str = "run") -> Path:
     known = sorted(path.parent for path in runs_dir.glob("*/*/state.json"))
     found = [path for path in known if path.name == run]
     if len(found) > 1:
-        raise UserError(f"{key}={told(run)} is in several experiments; give the path: {' or '.join(map(typed, found))}")
+        raise UserError(
+            f"{key}={quote(run)} is in several experiments; give the path: {' or '.join(map(typed, found))}"
+        )
     if found:
         return found[0]
     close = get_close_matches(run, [path.name for path in known], n=3, cutoff=0.6)
     offer = f"did you mean {' or '.join(close)}?" if close else _offered(known, runs_dir, key)
-    raise UserError(f"{key}={told(run)}: no folder of that name, and no run below {runs_dir}; {offer}")
+    raise UserError(f"{key}={quote(run)}: no folder of that name, and no run below {runs_dir}; {offer}")
 
 
 def _offered(known: list[Path], place: Path, key: str) -> str:
@@ -97,7 +99,7 @@ def _config(folder: RunFolder) -> dict[str, Any]:
         raise UserError(f"{path} is missing or broken ({error}); restore it, or train the run again") from error
     if known != folder.id:
         raise UserError(
-            f"{path} is the config of {told(known)}, and not of this folder; restore it, or the folder's name"
+            f"{path} is the config of {quote(known)}, and not of this folder; restore it, or the folder's name"
         )
     return config
 

@@ -1,4 +1,4 @@
-"""Where a figure comes from: versions, commit, machine, command."""
+"""Record provenance: versions, commit, machine, command."""
 
 import hashlib
 import os
@@ -61,7 +61,7 @@ def machine() -> dict[str, Any]:
 
 
 def _model() -> str | None:
-    """The processor's name; None where nobody tells it."""
+    """Return the processor's name; None where nobody tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The run folder: what a run leaves behind, and the state that it is in. No torch.
+"""Manage the run folder: its files and the state of its run. No torch.
 
     RUNS_DIR/EXPERIMENT/plan.json                 what the experiment's last sweep asked for
     RUNS_DIR/EXPERIMENT/ID/config.yaml            the resolved config
@@ -41,7 +41,8 @@ _OUT_OF_MEMORY = ("OutOfMemoryError", "can't allocate memory", "not enough memor
 
 
 def state_of(error: BaseException, limit: int | None = None) -> tuple[State, str]:
-    """The state in which an exception leaves a run, and the reason in one line; `limit` in MB is that of its memory."""
+    """Return the state in which an exception leaves a run, and the reason in one line; `limit` in MB is that of its
+    memory."""
     message = " ".join(str(error).split())
     told = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if isinstance(error, Stopped | KeyboardInterrupt):
@@ -69,7 +70,7 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> RunFolder:
-        """The folder that belongs to a resolved config."""
+        """Return the folder that belongs to a resolved config."""
         return cls(Path(config["runs_dir"]) / config["experiment_name"] / run_id(config))
 
     def begin(self, config: dict[str, Any]) -> None:
@@ -102,7 +103,7 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def state(self) -> State | None:
-        """The state last written; None where there is none that can be read."""
+        """Return the state last written; None where there is none that can be read."""
         found = object_at(self.path / "state.json").get("state")
         return found if found in get_args(State) else None
 
@@ -141,7 +142,7 @@ class RunFolder:
         self._logged = atomic_files.append(self.metrics_path, line, self._logged)
 
     def records(self) -> list[dict[str, Any]]:
-        """The whole records of metrics.jsonl; a line torn by a kill, or that is no record, ends them."""
+        """Return the whole records of metrics.jsonl; a line torn by a kill, or that is no record, ends them."""
         found = []
         for line in self.metrics_path.read_bytes().split(b"\n")[:-1] if self.metrics_path.exists() else ():
             try:
@@ -174,7 +175,7 @@ class RunFolder:
         return kept
 
     def last_record(self) -> dict[str, Any]:
-        """The last whole record of metrics.jsonl; empty where there is none."""
+        """Return the last whole record of metrics.jsonl; empty where there is none."""
         try:
             return (self.records() or [{}])[-1]
         except OSError:
@@ -188,12 +189,12 @@ class RunFolder:
         atomic_files.write(self.path / "result.json", json_of(row))
 
     def result(self) -> dict[str, Any] | None:
-        """The row of a finished run: its state says so, and its result can be read and is its own. Else None."""
+        """Return the row of a finished run: its state says so, and its result can be read and is its own. Else None."""
         return self._row() if self.state() == "finished" else None
 
     def done(self) -> bool:
-        """Whether there is nothing left to do: a run whose result was written, and whose parent was killed before it
-        said so, is finished now."""
+        """Return whether there is nothing left to do: a run whose result was written, and whose parent was killed
+        before it said so, is finished now."""
         return self.result() is not None or self.finish()
 
     def finish(self) -> bool:
@@ -223,12 +224,12 @@ class RunFolder:
 
 
 def json_of(content: dict[str, Any]) -> bytes:
-    """The bytes of a JSON file, as all of the project's are written."""
+    """Return the bytes of a JSON file, as all of the project's are written."""
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def object_at(path: Path) -> dict[str, Any]:
-    """What a JSON file holds; nothing where it is gone, broken, or holds no object."""
+    """Return what a JSON file holds; nothing where it is gone, broken, or holds no object."""
     try:
         content = json.loads(atomic_files.content(path))
     except (OSError, ValueError, RecursionError):
@@ -241,7 +242,7 @@ def _broken(value: Any) -> bool:
 
 
 def _first_broken(value: Any, place: str) -> str | None:
-    """Where in nested dicts and lists the first number stands that is not finite."""
+    """Return where in nested dicts and lists the first number stands that is not finite."""
     if _broken(value):
         return place
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -1,4 +1,4 @@
-"""The files that a run left, read with suspicion: whole and of the right shape, or `BrokenError` with the file's name.
+"""Read a run's files with validation: raise `BrokenError` with the file's name.
 
 Any of them may be cut short, overwritten, of another shape, or gone from one moment to the next. No torch.
 """
@@ -139,7 +139,7 @@ def timing(path: Path) -> dict[str, Any]:
 
 
 def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
-    """The records of a metrics.jsonl up to the first that is broken, and what is wrong with it.
+    """Return the records of a metrics.jsonl up to the first that is broken, and what is wrong with it.
 
     A last line without its end was torn by a kill, and nothing is wrong with that.
     """
@@ -162,7 +162,7 @@ def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
 
 
 def alignments(path: Path) -> list[Alignment]:
-    """The examples of an alignments.npz."""
+    """Return the examples of an alignments.npz."""
     try:
         # Read here: of a file that is no archive, NumPy keeps what it opened.
         with io.BytesIO(atomic_files.content(path)) as file, np.load(file, allow_pickle=False) as stored:
@@ -202,7 +202,7 @@ def _decoded(content: bytes, where: str) -> Any:
 
 
 def _plain(name: str) -> bool:
-    """Whether a folder can have the name; one with a slash would lie elsewhere."""
+    """Return whether a folder can have the name; one with a slash would lie elsewhere."""
     return name not in ("", ".", "..") and not set(name) & set("/\0") and len(name.encode()) < 256
 
 
@@ -214,7 +214,7 @@ def _identity(found: dict[str, Any], where: str) -> None:
 
 
 def _variant(found: dict[str, Any], where: str) -> None:
-    """What tells a variant from others, and what of it was tuned."""
+    """Return what tells a variant from others, and what of it was tuned."""
     key = found.get("variant_key")
     _expect(isinstance(key, str) and bool(_KEY.fullmatch(key)), f"{where}: variant_key", f"{DIGITS} hex digits")
     own = _mapping(found.get("settings"), f"{where}: settings is")
@@ -226,13 +226,13 @@ def _variant(found: dict[str, Any], where: str) -> None:
 
 
 def _kept(kept: dict[Any, Any], where: str) -> None:
-    """Which weights a run kept, as `outcome.kept` tells it."""
+    """Return which weights a run kept, as `outcome.kept` tells it."""
     numbers = {"best": ("value", "tokens"), "average": ("of",)}.get(str(kept.get("weights")), ())
     _expect(all(_number(kept.get(name)) for name in numbers), where, "with the numbers of its kind")
 
 
 def _bounded(value: Any) -> bool:
-    """Whether nested dicts and lists hold so few values that all of them can be looked at."""
+    """Return whether nested dicts and lists hold so few values that all of them can be looked at."""
     waiting, seen = [value], 0
     while waiting and seen <= _MOST_VALUES:
         inside = waiting.pop()

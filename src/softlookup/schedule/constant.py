@@ -1,4 +1,4 @@
-"""The rate as it is."""
+"""Keep the learning rate constant."""
 
 from softlookup.contract import Schedule
 

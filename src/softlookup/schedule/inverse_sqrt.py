@@ -1,4 +1,4 @@
-"""The Transformer's schedule."""
+"""Schedule the learning rate as the Transformer's paper does."""
 
 from softlookup.contract import Schedule
 from softlookup.errors import UserError

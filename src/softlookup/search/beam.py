@@ -1,4 +1,4 @@
-"""The most probable hypotheses side by side, batched over sentences."""
+"""Decode with a beam, batched over sentences."""
 
 from dataclasses import dataclass
 
@@ -121,13 +121,13 @@ class Beam(Search):
         return weights
 
     def _first(self, mask: Tensor) -> Rows:
-        """One hypothesis for every sentence: nothing is written yet."""
+        """Return one hypothesis for every sentence: nothing is written yet."""
         sentence = torch.arange(len(mask), device=mask.device)
         coverage = (~mask).double() if self.coverage_penalty else torch.zeros(len(mask), 0, device=mask.device)
         return Rows(sentence, torch.full_like(sentence, BOS), torch.zeros_like(sentence, dtype=torch.float64), coverage)
 
     def _grown(self, rows: Rows, logits: Tensor) -> tuple[Tensor, Rows]:
-        """The `size` most probable continuations of every sentence, each with the row that it continues.
+        """Return the `size` most probable continuations of every sentence, each with the row that it continues.
 
         Logits (N, V) are overwritten. No sentence needs more than `size` continuations of one row.
         """
@@ -146,7 +146,7 @@ class Beam(Search):
         return parents, Rows(rows.sentence[parents], token, ranked[real], rows.coverage[parents])
 
     def _hopeful(self, grown: Rows, over: Tensor, limits: Tensor, worst: Tensor) -> Tensor:
-        """Whether each row's sentence has an open hypothesis that may still enter its best."""
+        """Return whether each row's sentence has an open hypothesis that may still enter its best."""
         bound = grown.log_probability / self._divisor(limits[grown.sentence])
         may = ~over & (bound > worst[grown.sentence])
         return torch.zeros_like(worst, dtype=torch.bool).index_fill_(0, grown.sentence[may], True)[grown.sentence]

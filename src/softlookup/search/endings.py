@@ -1,4 +1,4 @@
-"""The hypotheses that a search ended, and how they are read backwards from their last token."""
+"""Collect finished hypotheses, and read them backwards from their last token."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The most probable token at every step."""
+"""Decode greedily."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What every search promises: from a source to targets that nobody has seen."""
+"""Define the interface of decoding: from sources to target hypotheses."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ class Search(ABC):
         self.longest_extra = longest_extra
 
     def limits(self, mask: Tensor) -> Tensor:
-        """The most tokens that each row of mask (B, S) may be given (B,)."""
+        """Return the most tokens that each row of mask (B, S) may be given (B,)."""
         lengths = (self.longest_ratio * mask.sum(1).double()).floor().long() + self.longest_extra
         return lengths.clamp(min=1)
 
     def check(self, model: Seq2Seq) -> None:  # noqa: B027 - most need nothing of a model
-        """Raises UserError for a model that lacks what the search reads. Asked before training, not after it."""
+        """Raise UserError for a model that lacks what the search reads. Asked before training, not after it."""
 
     @abstractmethod
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, weights: bool = True) -> list[list[Hypothesis]]:

@@ -1,4 +1,4 @@
-"""The vocabularies of a run that was trained before."""
+"""Reuse the vocabularies of a finished run."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the byte-level subword segmentations share: training text, cache, and a tokenizer that loses nothing."""
+"""Train, cache and restore byte-level subword vocabularies."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Subwords(Segmentation):
 
     @abstractmethod
     def _trained(self, lines: Iterator[str], size: int) -> Tokenizer:
-        """A byte-level tokenizer of at most `size` pieces, without specials."""
+        """Return a byte-level tokenizer of at most `size` pieces, without specials."""
 
     def _vocabulary(self, pairs: Iterable[tuple[str, str]], sides: tuple[int, ...]) -> SubwordVocabulary:
         import tokenizers

@@ -36,7 +36,8 @@ class Unigram(Subwords):
 
 
 def _settled(scores: list[tuple[str, float]], size: int) -> list[tuple[str, float]]:
-    """The bytes and the most probable of the other pieces, most probable first, without what is random in their scores.
+    """Return the bytes and the most probable of the other pieces, most probable first, without what is random in their
+    scores.
 
     The trainer itself gives more than `size` where that leaves no room for any but the bytes.
     """

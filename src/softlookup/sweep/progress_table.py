@@ -1,4 +1,4 @@
-"""What a person sees of a sweep while it runs, and at its end. No torch."""
+"""Show the progress of a sweep, and its summary. No torch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Running:
         return time.monotonic() - self.started
 
     def share(self, record: dict[str, Any]) -> float:
-        """The share of the token budget that the run has logged."""
+        """Return the share of the token budget that the run has logged."""
         return record.get("tokens", 0) / self.budget if self.budget else 0.0
 
 

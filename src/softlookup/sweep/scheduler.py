@@ -1,4 +1,4 @@
-"""Many runs, a few at a time, each in a process of its own. No torch, no Hydra."""
+"""Schedule many runs, a few at a time, each in a process of its own. No torch, no Hydra."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GRACE = 10.0  # seconds between asking a run to stop, which then writes a check
 
 
 def cores(threads: int) -> int:
-    """How many runs of that many threads this process may run at a time."""
+    """Return how many runs of that many threads this process may run at a time."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, allowed // threads)
 
@@ -114,7 +114,7 @@ class Sweep:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """A signal only sets `stopped`: an exception at any line could lose sight of a process just started."""
+        """Yield a signal only sets `stopped`: an exception at any line could lose sight of a process just started."""
 
         def stop(number: int, frame: object) -> None:  # noqa: ARG001
             self.stopped = number

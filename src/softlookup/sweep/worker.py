@@ -1,4 +1,4 @@
-"""One run in a process of its own, forked from a server that has the imports loaded.
+"""Run one run in a process of its own, forked from a server that has the imports loaded.
 
 Nothing of a run reaches another: not its crash, its memory, its random numbers, its threads, nor what it prints.
 """
@@ -43,13 +43,16 @@ def start_server(job: str) -> None:
     """
     os.environ.update(ONE_THREAD)
     _CONTEXT.set_forkserver_preload([job.partition(":")[0]])
-    with _deaf(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # it goes when the launcher goes, never before the runs
+    with _ignore_signals(
+        signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    ):  # it goes when the launcher goes, never before the runs
         forkserver.ensure_running()
 
 
 @contextmanager
-def _deaf(*numbers: signal.Signals) -> Iterator[None]:
-    """What is started here ignores them: sent to a whole group, they are for the launcher, which stops its runs."""
+def _ignore_signals(*numbers: signal.Signals) -> Iterator[None]:
+    """Yield what is started here ignores them: sent to a whole group, they are for the launcher, which stops its
+    runs."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
@@ -94,7 +97,7 @@ class Worker:
                 self._process.terminate()
 
     def conclude(self, stopped: int | None = None) -> tuple[State, str | None]:
-        """The state of the run that has ended, and why; both are written, where that can be.
+        """Return the state of the run that has ended, and why; both are written, where that can be.
 
         `stopped`: the signal that ended the sweep, and it.
         """
@@ -124,7 +127,7 @@ class Worker:
         return True
 
     def _ending(self, code: int | None, stopped: int | None) -> tuple[State, str]:
-        """What an end means of which the run itself has said nothing; `code` is None where nobody knows it."""
+        """Return what an end means of which the run itself has said nothing; `code` is None where nobody knows it."""
         if stopped is not None:
             return "preempted", str(Stopped(stopped))
         if code is None:
@@ -198,7 +201,7 @@ def _started(target: Callable[..., None], job: str, *arguments: Any) -> BaseProc
     else:
         return forked
     alone = _WITHOUT_SERVER.Process(target=target, args=(job, *arguments))
-    with _deaf(signal.SIGINT):
+    with _ignore_signals(signal.SIGINT):
         alone.start()
     return alone
 
@@ -212,7 +215,7 @@ def _wait_for_the_dying(folder: RunFolder) -> None:
 
 
 def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.Connection) -> None:
-    """What happens in the process of a run."""
+    """Return what happens in the process of a run."""
     _leave()
     stop = Stop()
     try:

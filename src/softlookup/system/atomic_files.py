@@ -1,4 +1,4 @@
-"""Files that are whole or not there. No torch."""
+"""Write files atomically. No torch."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a regular file. Raises OSError for anything else: a pipe would be waited for without end."""
+    """Return the bytes of a regular file. Raises OSError for anything else: a pipe would be waited for without end."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return path.read_bytes()
@@ -26,9 +26,8 @@ def write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A place aside, for a file that is too large to be held; at the end of the block it is as if `write` had written
-    it. Raises as `write` does, and leaves nothing behind where the block raises anything.
-    """
+    """Yield a place aside, for a file that is too large to be held; at the end of the block it is as if `write` had
+    written it. Raises as `write` does, and leaves nothing behind where the block raises anything."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""What was made of some content once, kept below a cache folder under the SHA-256 of that content. No torch."""
+"""Cache results on disk under the SHA-256 of their input. No torch."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def folder() -> Path:
 
 
 def kept(name: str, make: Callable[[], bytes]) -> bytes:
-    """What `make` gives, from the cache's file `name` where that is whole; otherwise made, and written there.
+    """Return what `make` gives, from the cache's file `name` where that is whole; otherwise made, and written there.
 
     The file begins with the SHA-256 of the rest: one that was damaged is made anew. Files are written aside and
     renamed, so several processes at once do no harm but the same work. A cache that cannot be written is none.
@@ -36,7 +36,7 @@ def kept(name: str, make: Callable[[], bytes]) -> bytes:
 
 
 def kept_file(name: str, make: Callable[[Path], Any], opened: Callable[[Path], Opened]) -> tuple[Any, Opened]:
-    """What `make(path)` tells (plain JSON values) of the file that it writes, and that file, opened.
+    """Return what `make(path)` tells (plain JSON values) of the file that it writes, and that file, opened.
 
     Both from the cache where they are whole; otherwise made, and left there. `make` gives the same each time. Where the
     cache cannot be written the file is made in a temporary folder, of which nothing is left: `opened` maps it.
@@ -70,7 +70,7 @@ def _sweep_up(kept: Path) -> None:
 
 
 def _checked(content: bytes) -> bytes:
-    """What stands behind the SHA-256 of it. Raises ValueError where that is another."""
+    """Return what stands behind the SHA-256 of it. Raises ValueError where that is another."""
     digest, _, rest = content.partition(b"\n")
     if digest != _digest(rest):
         raise ValueError("damaged")

@@ -1,4 +1,4 @@
-"""What the programs in src/ share: streams that may go away, --help, and the exit codes. No torch."""
+"""Run the programs in src/: output streams that may close, --help, exit codes. No torch."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run(main: Callable[[list[str]], int | None], told: str | None, product: bool
 
 
 def code(main: Callable[[list[str]], int | None], told: str, arguments: list[str]) -> int:
-    """The exit code of `main` called with these words, as `run` says."""
+    """Return the exit code of `main` called with these words, as `run` says."""
     if sys.stdout is None:
         print("error: standard output is closed", file=sys.stderr)
         return UNWRITTEN

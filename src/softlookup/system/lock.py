@@ -1,4 +1,4 @@
-"""Who works in a folder: one at a time, and the dead let go by themselves. No torch.
+"""Lock a folder for one process at a time; the lock ends with its process. No torch.
 
 A lock is the kernel's (flock on `.lock`), not a file that says so: when its process ends, however it ends, it is free.
 So a lock is a heartbeat that needs no clock. The file holds who took it, for people.
@@ -41,7 +41,7 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> str | None:
-    """Who holds the lock of a folder, as `process 1234 on HOST since TIME`; None where nobody does."""
+    """Return who holds the lock of a folder, as `process 1234 on HOST since TIME`; None where nobody does."""
     try:
         descriptor = os.open(folder / NAME, os.O_RDONLY)
     except OSError:

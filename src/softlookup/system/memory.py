@@ -1,4 +1,4 @@
-"""How much memory a run may take, took, and was killed for. No torch."""
+"""Limit and measure the memory of a run. No torch."""
 
 import resource
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def limited(megabytes: int | None) -> Iterator[None]:
 
 
 def told(megabytes: int | None, peak: int | None = None) -> str:
-    """The limit and the peak in words; `peak` in bytes, None for that of this process."""
+    """Return the limit and the peak in words; `peak` in bytes, None for that of this process."""
     if peak is None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     own = f"memory={megabytes} MB" if megabytes is not None else f"{_available() // MB:,} MB of this machine"
@@ -31,21 +31,21 @@ def told(megabytes: int | None, peak: int | None = None) -> str:
 
 
 def peak(pid: int) -> int:
-    """The most bytes that a living process has held at once; 0 where that is not known."""
+    """Return the most bytes that a living process has held at once; 0 where that is not known."""
     with suppress(OSError, ValueError, IndexError):
         return 1024 * _field(Path(f"/proc/{pid}/status"), "VmHWM:")
     return 0
 
 
 def kernel_kills() -> int:
-    """How many processes the kernel of this machine has killed for want of memory; 0 where it does not count."""
+    """Return how many processes the kernel of this machine has killed for want of memory; 0 where it does not count."""
     with suppress(OSError, ValueError, IndexError):
         return _field(Path("/proc/vmstat"), "oom_kill")
     return 0
 
 
 def _available() -> int:
-    """What the machine has, or the control group that this process is in."""
+    """Return what the machine has, or the control group that this process is in."""
     found = [resource.getpagesize() * _pages()]
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Several processes for one run: they are started here, and none of them outlives the one that leads."""
+"""Spawn the worker ranks of a distributed run, and terminate them when rank 0 exits."""
 
 import os
 import signal

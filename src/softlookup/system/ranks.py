@@ -1,4 +1,4 @@
-"""The processes that share one run, and what passes between them."""
+"""Exchange values among the ranks of a distributed run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class Processes:
         return list(items[self.rank :: self.count])
 
     def gathered(self, own: Sequence[Item]) -> list[Item]:
-        """The items of all processes in the order that `share` took them from; the same list in every process."""
+        """Return the items of all processes in the order that `share` took them from; the same list in every
+        process."""
         if self.count == 1:
             return list(own)
         shares: list[list[Item]] = [[] for _ in range(self.count)]
@@ -32,7 +33,7 @@ class Processes:
         return [share[i] for i in range(max(map(len, shares))) for share in shares if i < len(share)]
 
     def total(self, *numbers: float, device: torch.device) -> list[float]:
-        """The sum of each number over all processes."""
+        """Return the sum of each number over all processes."""
         if self.count == 1:
             return list(numbers)
         summed = torch.tensor(numbers, dtype=torch.float64, device=device)

@@ -1,4 +1,4 @@
-"""Random numbers of their own for every purpose, so that none of them disturbs another's."""
+"""Derive independent random seeds by purpose."""
 
 import random
 import zlib
@@ -8,7 +8,7 @@ import torch
 
 
 def derived_seed(seed: int, purpose: str) -> int:
-    """The seed of a run for one purpose: initialization of a part, data, dropout at a step, evaluation."""
+    """Return the seed of a run for one purpose: initialization of a part, data, dropout at a step, evaluation."""
     return int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0])
 
 

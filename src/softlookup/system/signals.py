@@ -1,4 +1,4 @@
-"""How a run is asked to stop: by a signal, heard at a moment at which nothing is half done. No torch."""
+"""Handle the signals that ask a run to stop, between two steps. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training text made ready: vocabularies learnt, pairs encoded, counts taken, all kept by content."""
+"""Encode training text: learn vocabularies, encode pairs, count; cached by content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JUDGED = ("validation", "test")
 
 @dataclass(frozen=True)
 class Corpus:
-    """What training reads, and what is to be known of it.
+    """Hold what training reads, and what is to be known of it.
 
     `lengths` counts training examples by source length; `longest` is that of the longest source in the unit of its
     language (`languages.unit`), `unknown` the share of unknown tokens on either side. `dropped` counts pairs with
@@ -45,8 +45,8 @@ class Corpus:
 
 
 def prepared(splits: dict[str, Split], segmentation: Segmentation, longest: int, concatenate: int) -> Corpus:
-    """The corpus of these splits: from the cache (`cache.kept_file`), or made in three passes or more over the text,
-    of which no more than a batch is held.
+    """Return the corpus of these splits: from the cache (`cache.kept_file`), or made in three passes or more over the
+    text, of which no more than a batch is held.
 
     Raises UserError where no pair has 1 to `longest` tokens on both sides, and what `segmentation` raises.
     """
@@ -86,7 +86,7 @@ def joined(pairs: Iterable[Pair], count: int) -> Iterator[Pair]:
 
 
 def tidied(split: Iterable[Pair], vocabularies: tuple[Vocabulary, Vocabulary]) -> Iterator[Pair]:
-    """The pairs as the vocabularies read, show and score them."""
+    """Yield the pairs as the vocabularies read, show and score them."""
     source, target = vocabularies
     for one, other in split:
         yield source.tidied(one), target.tidied(other)
@@ -139,12 +139,12 @@ def _make(
 
 
 def dropped(long: int, wordless: int, longest: int) -> str:
-    """The counts of pairs left out, in words."""
+    """Return the counts of pairs left out, in words."""
     return f"dropped {long} with a side longer than task.longest={longest} tokens, {wordless} with a side without words"
 
 
 class _Overlap:
-    """What training text is in validation and test too. Holds those alone."""
+    """Hold what training text is in validation and test too. Holds those alone."""
 
     def __init__(self, judged: dict[str, list[Pair]]) -> None:
         self._judged = {name: [tuple(map(_squeezed, pair)) for pair in pairs] for name, pairs in judged.items()}

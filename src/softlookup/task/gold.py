@@ -19,7 +19,7 @@ def linked(
     vocabularies: tuple[Vocabulary, Vocabulary],
     files: tuple[str | None, str | None],
 ) -> list[Example]:
-    """The examples of `pairs` of text with the links of two Pharaoh files, gold (task.alignment) and silver
+    """Return the examples of `pairs` of text with the links of two Pharaoh files, gold (task.alignment) and silver
     (task.silver), of which either may be None. Links are between words as blanks cut them (`text.word_alignment`).
 
     Raises UserError for a file that cannot be read, with another number of lines, or with a link outside its pair.

@@ -1,4 +1,4 @@
-"""The words of the grammar, German and English, and their forms. Lower case throughout; `_` joins English words."""
+"""List the words of the grammar, German and English, with their forms. Lower case; `_` joins English words."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ ADVERBIALS = {  # by the tense that they go with
 
 
 def vocabularies() -> tuple[list[str], list[str]]:
-    """Every German and every English word that the grammar can write, in alphabetical order."""
+    """Return every German and every English word that the grammar can write, in alphabetical order."""
     german = {".", ",", "und", "aber", "dass", *(pronoun for pronoun, _, _ in PRONOUNS), *RELATIVE["dat"]}
     english = {".", ",", "and", "but", "that", "who", "an", *(pronoun for _, pronoun, _ in PRONOUNS)}
     for noun in NOUNS:

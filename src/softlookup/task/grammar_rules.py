@@ -1,4 +1,4 @@
-"""The rules of the grammar: each makes a German phrase of an exact number of tokens, its English, and their links."""
+"""Define the grammar rules: each makes a German phrase of an exact length, its English, and their links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TENSES = ("present", "present", "past", "modal")
 MASCULINE = tuple(noun for noun in NOUNS if noun.kind == "p" and noun.gender == "m")
 
 
-class Plan(NamedTuple):
+class ClausePlan(NamedTuple):
     """A verb, its tense, an adverbial, and how many tokens are left for subject and objects."""
 
     verb: Verb
@@ -31,7 +31,8 @@ def _adverbials(tense: str, must: bool) -> tuple[Adverbial | None, ...]:
 
 
 def _slots(verb: Verb, relative: bool) -> tuple[list[int], list[int]]:
-    """The least and the most tokens of subject (unless the clause is relative to it), objects and dass-clause."""
+    """Return the least and the most tokens of subject (unless the clause is relative to it), objects and
+    dass-clause."""
     least = ([] if relative else [1]) + [2] * len(verb.frame)
     most = [NOUN_PHRASE] * len(least)
     if verb.frame == "c":
@@ -40,8 +41,8 @@ def _slots(verb: Verb, relative: bool) -> tuple[list[int], list[int]]:
 
 
 @cache
-def _plans(size: int, order: str, last: bool, relative: bool) -> tuple[Plan, ...]:
-    """All plans for a clause of `size` tokens."""
+def _plans(size: int, order: str, last: bool, relative: bool) -> tuple[ClausePlan, ...]:
+    """Return all plans for a clause of `size` tokens."""
     plans = []
     for verb in VERBS:
         least, most = _slots(verb, relative)
@@ -51,13 +52,14 @@ def _plans(size: int, order: str, last: bool, relative: bool) -> tuple[Plan, ...
                 # The preposition; the commas of a dass-clause and its conjunction.
                 fixed += {"p": 1, "c": 3 - last}.get(verb.frame, 0)
                 if sum(least) <= size - fixed <= sum(most):
-                    plans.append(Plan(verb, tense, adverbial, size - fixed))
+                    plans.append(ClausePlan(verb, tense, adverbial, size - fixed))
     return tuple(plans)
 
 
 @cache
-def _object_relatives(size: int, kind: str) -> tuple[Plan, ...]:
-    """All plans for a clause relative to its object, a noun of this kind; up to four tokens are for the subject."""
+def _object_relatives(size: int, kind: str) -> tuple[ClausePlan, ...]:
+    """Return all plans for a clause relative to its object, a noun of this kind; up to four tokens are for the
+    subject."""
     plans = []
     for verb in VERBS:
         if verb.frame in ("a", "d", "p") and kind in verb.objects:
@@ -66,7 +68,7 @@ def _object_relatives(size: int, kind: str) -> tuple[Plan, ...]:
                     fixed = 1 + (verb.frame == "p") + verb_size(verb, tense, final=True)
                     left = size - fixed - (len(adverbial.german) if adverbial else 0)
                     if 1 <= left <= 4:
-                        plans.append(Plan(verb, tense, adverbial, left))
+                        plans.append(ClausePlan(verb, tense, adverbial, left))
     return tuple(plans)
 
 
@@ -81,13 +83,13 @@ class Derivation(Words):
     """
 
     def sentence(self, size: int) -> Phrase:
-        """A sentence of `size` ≥ 4 tokens, its full stop among them."""
+        """Return a sentence of `size` ≥ 4 tokens, its full stop among them."""
         body = self._body(size - 1, True)
         stop = self.token(".")
         return Phrase([*body.german, stop], [*body.english, (".", (), (stop[1],))])
 
     def _body(self, size: int, last: bool) -> Phrase:
-        """One main clause, or several clauses, coordinated or subordinated. `size` ≥ 3."""
+        """Return one main clause, or several clauses, coordinated or subordinated. `size` ≥ 3."""
         if size < 8 or (size <= SIMPLE and self.uniform() < 0.5):
             return self._clause(size, self.pick((MAIN, MAIN, FRONTED)), last)
         kind = self.between(0, 3)
@@ -98,7 +100,7 @@ class Derivation(Words):
         return self._coordination(size, last, comma=kind == 2)
 
     def _coordination(self, size: int, last: bool, comma: bool) -> Phrase:
-        """A und B; A, aber B."""
+        """Return a und B; A, aber B."""
         rest = size - 1 - comma
         first = self.between(max(3, rest // 3), rest - max(3, rest // 3))
         left = self._body(first, comma)
@@ -109,7 +111,7 @@ class Derivation(Words):
         return Phrase([*left.german, *mark, word, *right.german], english + right.english)
 
     def _reason(self, size: int, last: bool) -> Phrase:
-        """A, weil B: the verb of B at its end."""
+        """Return a, weil B: the verb of B at its end."""
         rest = size - 3 + last
         second = self.between(2, min(SUBORDINATE, rest - 3))
         left = self._body(rest - second, True)
@@ -137,7 +139,7 @@ class Derivation(Words):
         return Phrase([opening, word, *clause.german, *closing], [(words[1], (word[1],), ()), *clause.english])
 
     def _clause(self, size: int, order: str, last: bool, pronoun: Phrase | None = None) -> Phrase:
-        """A clause of `size` tokens; `pronoun` is the subject of a clause relative to it."""
+        """Return a clause of `size` tokens; `pronoun` is the subject of a clause relative to it."""
         verb, tense, adverbial, left = self.pick(_plans(size, order, last, pronoun is not None))
         sizes = self._split(left, *_slots(verb, pronoun is not None))
         # Nothing of the verb stands at the end of the clause, so that its last noun phrase does.
@@ -156,7 +158,7 @@ class Derivation(Words):
 
     @staticmethod
     def _order(order: str, subject: Phrase, verbs: Verbs, objects: Phrase, time: Phrase, said: Phrase) -> Phrase:
-        """The parts of a clause in German and in English order."""
+        """Return the parts of a clause in German and in English order."""
         behind = [*objects.german, *verbs.rest, *said.german]
         english = [*subject.english, *verbs.english, *objects.english]
         if order == FRONTED:
@@ -183,7 +185,8 @@ class Derivation(Words):
         return self._noun_phrase(sizes[0], "acc" if verb.frame == "a" else "dat", verb.objects, last)
 
     def _noun_phrase(self, size: int, case: str, kinds: str, last: bool) -> Phrase:
-        """A noun with its determiner, and adjectives, or a place, a second noun, a relative clause. `size` ≥ 2."""
+        """Return a noun with its determiner, and adjectives, or a place, a second noun, a relative clause. `size` ≥
+        2."""
         if size < 5:
             return self.head(size, case, self.pick(nouns(kinds)))
         way = self.between(0, 3)
@@ -215,7 +218,7 @@ class Derivation(Words):
         return Phrase([word, *where.german], [*((part, (word[1],), ()) for part in english), *where.english])
 
     def _relative(self, size: int, kind: str, column: int) -> Phrase:
-        """A relative clause without its commas, to a noun of this kind with forms of this column. `size` ≥ 3."""
+        """Return a relative clause without its commas, to a noun of this kind with forms of this column. `size` ≥ 3."""
         if kind == "p" and self.uniform() < 0.5:
             word = self.token(RELATIVE["nom"][column])
             return self._clause(size, FINAL, True, Phrase([word], [("who", (), (word[1],))], column == 3))

@@ -1,4 +1,4 @@
-"""What the rules of the grammar build from: words with links, noun heads, verb forms."""
+"""Build the pieces of grammar rules: words with links, noun heads, verb forms."""
 
 from __future__ import annotations
 
@@ -48,20 +48,21 @@ class Verbs(NamedTuple):
 
 @cache
 def nouns(kinds: str) -> tuple[Noun, ...]:
-    """The nouns of these kinds."""
+    """Return the nouns of these kinds."""
     return tuple(noun for noun in NOUNS if noun.kind in kinds)
 
 
 @cache
 def _adjectives(kind: str, amount: int) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """All ways to put `amount` adjectives (stem, English) before a noun of this kind."""
+    """Return all ways to put `amount` adjectives (stem, English) before a noun of this kind."""
     options = [(stem, english) for stem, english, kinds in ADJECTIVES if kind in kinds]
     rows = combinations(options, amount)
     return tuple(row for row in rows if sum(stem in AGES for stem, _ in row) < 2)
 
 
 def verb_size(verb: Verb, tense: str, final: bool) -> int:
-    """How many German tokens the verb has; a particle is a token of its own unless the verb stands at the end."""
+    """Return how many German tokens the verb has; a particle is a token of its own unless the verb stands at the
+    end."""
     return 2 if tense != "present" or (verb.particle and not final) else 1
 
 
@@ -73,14 +74,14 @@ class Words:
         self._next = count().__next__
 
     def token(self, word: str) -> tuple[str, int]:
-        """A German token, new to the sentence."""
+        """Return a German token, new to the sentence."""
         return word, self._next()
 
     def pick(self, options: Sequence[T]) -> T:
         return options[int(self.uniform() * len(options))]
 
     def between(self, low: int, high: int) -> int:
-        """A whole number, both bounds included."""
+        """Return a whole number, both bounds included."""
         return low + int(self.uniform() * (high - low + 1))
 
     def pronoun(self) -> Phrase:
@@ -112,7 +113,7 @@ class Words:
         return Phrase(german, english, plural, column)
 
     def verb(self, verb: Verb, tense: str, final: bool, plural: bool) -> Verbs:
-        """The forms of a verb that agree with its subject.
+        """Return the forms of a verb that agree with its subject.
 
         Particle and stem are both sure for every English word; the auxiliary of the perfect is possible.
         """
@@ -136,13 +137,13 @@ class Words:
         return Verbs([], end + finite, english) if final else Verbs(finite, end, english)
 
     def governed(self, verb: Verb, phrase: Phrase) -> Phrase:
-        """The verb's preposition ahead of its object."""
+        """Return the verb's preposition ahead of its object."""
         word = self.token(verb.preposition)
         english: English = [(part, (word[1],), ()) for part in verb.english_preposition]
         return Phrase([word, *phrase.german], [*english, *phrase.english])
 
     def time(self, adverbial: Adverbial | None) -> Phrase:
-        """The adverbial, or an empty phrase."""
+        """Return the adverbial, or an empty phrase."""
         if adverbial is None:
             return Phrase([], [])
         german = [self.token(word) for word in adverbial.german]

@@ -51,7 +51,7 @@ def _languages(dataset: Dataset) -> list[str] | None:
 
 
 def _rows(dataset: Dataset, names: dict[str, str], nested: bool) -> Iterator[Pair]:
-    """The rows of two columns, or of two fields of one; the datasets library maps its own files into memory."""
+    """Yield the rows of two columns, or of two fields of one; the datasets library maps its own files into memory."""
     number = 0
     for batch in dataset.select_columns([TRANSLATION] if nested else list(names)).iter(batch_size=1000):
         columns = (

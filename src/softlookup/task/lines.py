@@ -1,4 +1,4 @@
-"""Lines of text files, and two files of them side by side."""
+"""Read text files line by line, and two line-aligned files side by side."""
 
 import gzip
 import zlib
@@ -12,7 +12,7 @@ from softlookup.text.utf8_lines import line_of
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    r"""The lines of a UTF-8 file, plain or gzip (`.gz`), without their ends, one at a time.
+    r"""Yield the lines of a UTF-8 file, plain or gzip (`.gz`), without their ends, one at a time.
 
     Lines end at `\n` or `\r\n` only: U+2028, NEL and VT stay inside a line. A byte order mark at the start of
     the file is removed; the last line needs no end. Raises UserError, with the file and the line, for a file
@@ -42,7 +42,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def aligned(source: Path, target: Path) -> Iterator[Pair]:
-    """The lines of two files side by side. Raises UserError where they have unequal numbers of lines."""
+    """Yield the lines of two files side by side. Raises UserError where they have unequal numbers of lines."""
     sides = read_lines(source), read_lines(target)
     count = 0
     while True:

@@ -105,20 +105,20 @@ class Parallel(Task):
         return self._corpus.longest
 
     def may_show(self, example: Example) -> bool:
-        """Whether neither side is longer than `longest`."""
+        """Return whether neither side is longer than `longest`."""
         return max(len(example.source), len(example.target)) <= self._longest
 
     def quantile(self, share: float) -> int:
-        """The smallest source length that at least `share` of the training sentences do not exceed."""
+        """Return the smallest source length that at least `share` of the training sentences do not exceed."""
         lengths, counts = zip(*sorted(self._corpus.lengths.items()), strict=True)
         return int(np.quantile(lengths, share, weights=counts, method="inverted_cdf"))
 
     def validation(self) -> list[Example]:
-        """Every validation pair, and joins of training lengths."""
+        """Return every validation pair, and joins of training lengths."""
         return list(self._validation)
 
     def test(self) -> list[Example]:
-        """Every test pair, and every join."""
+        """Return every test pair, and every join."""
         return list(self._test)
 
     def notes(self) -> list[str]:
@@ -157,7 +157,7 @@ def _fits(example: Example, longest: int) -> bool:
 
 
 def _unknown(examples: Sequence[Example], side: int) -> float:
-    """The share of tokens that are unknown, of all sources (side 0) or targets."""
+    """Return the share of tokens that are unknown, of all sources (side 0) or targets."""
     ids = [index for example in examples for index in (example.target if side else example.source)]
     return ids.count(UNK) / len(ids)
 

@@ -39,8 +39,8 @@ class Passes(Examples):
         return self._turn() == len(self._order)
 
     def _turn(self) -> int:
-        """The place in the order of the next example that is short enough, or the end of it. Nothing moves there before
-        an example is asked for: the limit may have grown by then."""
+        """Return the place in the order of the next example that is short enough, or the end of it. Nothing moves there
+        before an example is asked for: the limit may have grown by then."""
         limit = self._limit()
         at = self._at
         while at < len(self._order) and self._examples.source_length(int(self._order[at])) > limit:

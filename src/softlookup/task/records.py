@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from softlookup.errors import UserError, nearest, told
+from softlookup.errors import UserError, nearest, quote
 from softlookup.task.lines import read_lines
 from softlookup.task.split import TRANSLATION, Pair
 
@@ -25,7 +25,7 @@ def tsv(path: Path, languages: tuple[str, str], columns: list[str] | None) -> It
         if len(fields) != len(header):
             raise UserError(
                 f"{path}, line {number}: {len(fields)} fields with tabs between them, expected {len(header)} "
-                f"({told(', '.join(header))})"
+                f"({quote(', '.join(header))})"
             )
         yield fields[source], fields[target]
 
@@ -35,7 +35,7 @@ def _place(language: str, header: list[str], path: Path, first_line: bool) -> in
         where = f"{path}, line 1" if first_line else "task.columns"
         hint = "; task.columns='NAME NAME' names the columns of a file that does not" if first_line else ""
         found = "names no column" if language not in header else "names two columns"
-        raise UserError(f"{where} {found} {language}; {nearest(language, map(told, header))}{hint}")
+        raise UserError(f"{where} {found} {language}; {nearest(language, map(quote, header))}{hint}")
     return header.index(language)
 
 
@@ -49,9 +49,9 @@ def jsonl(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}, line {number} is no JSON ({told(error)}); expected an object a line") from error
+            raise UserError(f"{path}, line {number} is no JSON ({quote(error)}); expected an object a line") from error
         if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}: expected a JSON object, got {told(line)}")
+            raise UserError(f"{path}, line {number}: expected a JSON object, got {quote(line)}")
         yield _sides(row, languages, f"{path}, line {number}")
 
 
@@ -77,7 +77,7 @@ def parquet(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
                     absent = nested and row[TRANSLATION] is None
                     yield ("", "") if absent else _sides(row, languages, f"{path}, row {number}")
     except (ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path} is no whole parquet file ({told(error)}); fetch it again") from error
+        raise UserError(f"{path} is no whole parquet file ({quote(error)}); fetch it again") from error
 
 
 def columns_of(
@@ -116,20 +116,20 @@ def _sides(row: dict[str, object], languages: tuple[str, str], place: str) -> Pa
 
 def _text(row: dict[str, object], language: str, place: str) -> str:
     if language not in row:
-        raise UserError(f"{place} has no key {language}; {nearest(language, map(told, row))}")
+        raise UserError(f"{place} has no key {language}; {nearest(language, map(quote, row))}")
     return line_of(row[language], f"{place}, {language}")
 
 
 def line_of(value: object, place: str) -> str:
-    """The value, None as no text. Raises UserError for what is no text of one line."""
+    """Return the value, None as no text. Raises UserError for what is no text of one line."""
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise UserError(f"{place}: expected text, got {type(value).__name__} {told(repr(value))}")
+        raise UserError(f"{place}: expected text, got {type(value).__name__} {quote(repr(value))}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise UserError(f"{place}: character {error.start + 1} is half a character; expected text") from error
     if "\n" in value.strip():
-        raise UserError(f"{place}: there is a line break within {told(repr(value))}; expected one line")
+        raise UserError(f"{place}: there is a line break within {quote(repr(value))}; expected one line")
     return value

@@ -46,7 +46,7 @@ class Split:
 
 
 def examined(names: dict[str, str], rows: Callable[[], Iterator[Pair]], first: int = 1) -> Split:
-    """A split whose every row was looked at: whatever `rows` raises for a mistake in the data it raises here."""
+    """Return a split whose every row was looked at: whatever `rows` raises for a mistake in the data it raises here."""
     digest, count = hashlib.sha256(), 0
     for pair in rows():
         digest.update(_spelled(pair))

@@ -58,7 +58,7 @@ def letters(count: int) -> list[str]:
 
 @cache
 def only(position: int) -> frozenset[int]:
-    """The gold of one source position: one object for each position, since endless examples are made of them."""
+    """Return the gold of one source position: one object for each position, since endless examples are made of them."""
     return frozenset((position,))
 
 
@@ -103,10 +103,10 @@ class Synthetic(Task):
 
     @abstractmethod
     def sample(self, uniform: Uniform, length: int) -> Example:
-        """A random example with exactly `length` source tokens; all randomness comes from `uniform`."""
+        """Return a random example with exactly `length` source tokens; all randomness comes from `uniform`."""
 
     def sources(self, length: int) -> float:  # noqa: ARG002 - for those who can count
-        """How many sources of this length there are; infinite where that is no concern."""
+        """Return how many sources of this length there are; infinite where that is no concern."""
         return math.inf
 
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
@@ -149,7 +149,7 @@ class Synthetic(Task):
         return list(found.values())
 
     def fresh(self, uniform: Uniform, length: int) -> Example:
-        """A random example of that length whose source is not held out."""
+        """Return a random example of that length whose source is not held out."""
         while True:
             example = self.sample(uniform, length)
             if example.source not in self._held_out:
@@ -207,10 +207,10 @@ class Strings(Synthetic):
 
     @abstractmethod
     def example(self, source: tuple[int, ...]) -> Example:
-        """The one example that has this source."""
+        """Return the one example that has this source."""
 
     def draw(self, uniform: Uniform, length: int) -> tuple[int, ...]:
-        """A random source."""
+        """Return a random source."""
         count = self._symbols
         return tuple([FIRST + int(uniform() * count) for _ in range(length)])
 
@@ -233,7 +233,7 @@ class Permutation(Strings):
 
     @abstractmethod
     def order(self, length: int) -> Sequence[int]:
-        """A permutation of the source positions 0 to `length` - 1."""
+        """Return a permutation of the source positions 0 to `length` - 1."""
 
     def example(self, source: tuple[int, ...]) -> Example:
         length = len(source)

@@ -1,4 +1,4 @@
-"""Languages by their codes: which are known, what their texts are counted in, and how BLEU splits them."""
+"""Look up languages by code: whether they are known, the unit of length, and the BLEU tokenizer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sacrebleu.metrics import BLEU
 
-from softlookup.errors import UserError, nearest, told
+from softlookup.errors import UserError, nearest, quote
 from softlookup.text.tokenizer_13a import words
 
 WORDS, CHARACTERS = "words", "characters"
@@ -48,8 +48,8 @@ _MODELS |= {"flores200": "flores200sacrebleuspm", "spBLEU-1K": "spbleu-1k_tokeni
 
 @dataclass(frozen=True)
 class Splitting:
-    """How a target language's text is split: `tokenizer` is sacrebleu's, for BLEU; `moses` the code by which the Moses
-    tokenizer splits it, None where it cannot. `note` is what a person should know of it, where it is not the
+    """Define how a target language's text is split: `tokenizer` is sacrebleu's, for BLEU; `moses` the code by which the
+    Moses tokenizer splits it, None where it cannot. `note` is what a person should know of it, where it is not the
     language's own."""
 
     tokenizer: str = BLANKS
@@ -70,20 +70,20 @@ def splitting(code: str, asked: str | None = None) -> Splitting:
     if asked is not None:
         if asked not in BLEU.TOKENIZERS:
             raise UserError(
-                f"task.tokenizer={told(asked)}: no tokenizer of sacrebleu's; {nearest(asked, BLEU.TOKENIZERS)}"
+                f"task.tokenizer={quote(asked)}: no tokenizer of sacrebleu's; {nearest(asked, BLEU.TOKENIZERS)}"
             )
         if missing := _missing(asked):
             raise UserError(f"task.tokenizer={asked} needs {missing}, or leave task.tokenizer out")
         return Splitting(asked, moses)
     if language is None:
         note = (
-            f"task.target={told(code)} is no language code that is known (as de, zh or jpn_Jpan are): BLEU splits it "
+            f"task.target={quote(code)} is no language code that is known (as de, zh or jpn_Jpan are): BLEU splits it "
             f"as text with blanks between words ({BLANKS}); task.tokenizer=NAME sets another of sacrebleu's"
         )
         return Splitting(BLANKS, moses, note)
     own = (_UNBROKEN | _MORPHEMES).get(language, BLANKS)
     if missing := _missing(own):
-        note = f"BLEU of {told(code)} is measured on characters (char): sacrebleu's {own} needs {missing}"
+        note = f"BLEU of {quote(code)} is measured on characters (char): sacrebleu's {own} needs {missing}"
         return Splitting("char", moses, note)
     return Splitting(own, moses)
 
@@ -99,8 +99,8 @@ def length(text: str, unit: str) -> int:
 
 
 def _language(code: str) -> str | None:
-    """The language of a code in two letters, or the one that a script without blanks is split as; None where neither
-    language nor script is known."""
+    """Return the language of a code in two letters, or the one that a script without blanks is split as; None where
+    neither language nor script is known."""
     first, *more = re.split("[-_]", code)
     known = _KNOWN.get(first.lower())
     script = next((part.title() for part in more if re.fullmatch("[A-Za-z]{4}", part)), None)
@@ -112,7 +112,7 @@ def _language(code: str) -> str | None:
 
 
 def _missing(tokenizer: str) -> str | None:
-    """What a tokenizer needs and does not find, with what to type; None where nothing is missing."""
+    """Return what a tokenizer needs and does not find, with what to type; None where nothing is missing."""
     packages, extra = _PACKAGES.get(tokenizer, ((), ""))
     if any(find_spec(package) is None for package in packages):
         return f"the packages {' and '.join(packages)}: pip install '{extra}'"

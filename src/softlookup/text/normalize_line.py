@@ -1,11 +1,11 @@
-"""How a line of text is read, wherever it comes from: one rule for training, evaluation and use. No torch."""
+"""Normalize a line of text, by one rule for training, evaluation and use. No torch."""
 
 from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
 
-from softlookup.errors import UserError, nearest, told
+from softlookup.errors import UserError, nearest, quote
 
 UNICODE = ("nfc", "none")
 
@@ -23,16 +23,16 @@ class Form:
 
     def __post_init__(self) -> None:
         if self.unicode not in UNICODE:
-            raise UserError(f"segmentation.unicode={told(self.unicode)}: {nearest(self.unicode, UNICODE)}")
+            raise UserError(f"segmentation.unicode={quote(self.unicode)}: {nearest(self.unicode, UNICODE)}")
 
     def tidied(self, text: str) -> str:
-        """The line as people are shown it, and as a reference is scored. Raises UserError for halves of characters
-        (lone surrogates)."""
+        """Return the line as people are shown it, and as a reference is scored. Raises UserError for halves of
+        characters (lone surrogates)."""
         try:
             text.encode()
         except UnicodeEncodeError as error:
             raise UserError(
-                f"{told(repr(text))}: character {error.start + 1} is half a character; expected text"
+                f"{quote(repr(text))}: character {error.start + 1} is half a character; expected text"
             ) from error
         return self.composed(text.strip())
 

@@ -1,4 +1,4 @@
-"""Links between the words of a line and those of its translation, as lines of text: the Pharaoh format.
+"""Read and write word alignments in the Pharaoh format.
 
     0-0 1-2 2?1        word 0 of the source with word 0 of the target, 1 with 2; and possibly 2 with 1
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from softlookup.errors import UserError, told
+from softlookup.errors import UserError, quote
 
 Links = frozenset[tuple[int, int]]  # (source word, target word)
 
@@ -29,12 +29,12 @@ class Gold:
 
 
 def parsed(line: str, where: str) -> Gold:
-    """The links of one line; of an empty one, none. Raises UserError that begins with `where`."""
+    """Return the links of one line; of an empty one, none. Raises UserError that begins with `where`."""
     sure, possible = set(), set()
     for word in line.split():
         found = _LINK.fullmatch(word)
         if found is None:
-            raise UserError(f"{where}: {told(word)!r} is no link; expected i-j (sure) or i?j (possible), from 0")
+            raise UserError(f"{where}: {quote(word)!r} is no link; expected i-j (sure) or i?j (possible), from 0")
         link = (int(found[1]), int(found[3]))
         possible.add(link)
         if found[2] == "-":
@@ -43,7 +43,7 @@ def parsed(line: str, where: str) -> Gold:
 
 
 def read(path: Path) -> list[Gold]:
-    r"""The links of every line of a file; lines end at `\n` or `\r\n`, and the last one needs no end.
+    r"""Return the links of every line of a file; lines end at `\n` or `\r\n`, and the last one needs no end.
 
     Raises UserError with the file, and where it is the content with the line.
     """
@@ -59,7 +59,7 @@ def read(path: Path) -> list[Gold]:
 
 
 def check(gold: Gold, source: int, target: int, where: str) -> None:
-    """Raises UserError, which begins with `where`, for a link outside `source` and `target` words."""
+    """Raise UserError, which begins with `where`, for a link outside `source` and `target` words."""
     for i, j in sorted(gold.possible):
         if i >= source or j >= target:
             raise UserError(

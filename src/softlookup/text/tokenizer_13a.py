@@ -1,4 +1,4 @@
-"""Words, as sacrebleu's 13a tokenizer (the one of mteval-v13a, hence of published BLEU) splits text."""
+"""Split text into words with sacrebleu's 13a tokenizer (that of mteval-v13a)."""
 
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
@@ -7,7 +7,7 @@ _tokenize = Tokenizer13a()
 
 
 def words(text: str) -> list[str]:
-    """The words and punctuation marks of a line."""
+    """Return the words and punctuation marks of a line."""
     return _tokenize(text).split()
 
 

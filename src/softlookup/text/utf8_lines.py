@@ -1,4 +1,4 @@
-"""Lines of text from a stream of bytes that may hold anything. No torch."""
+"""Read lines of UTF-8 text from a byte stream, and report those that are invalid. No torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LineError(UserError):
 
 
 def lines(stream: BinaryIO, name: str) -> Iterator[str | LineError]:
-    r"""The lines of UTF-8 text as they come, without their ends, which are `\n` or `\r\n` alone.
+    r"""Yield the lines of UTF-8 text as they come, without their ends, which are `\n` or `\r\n` alone.
 
     A byte order mark at the start is removed, and the last line needs no end. A line of bytes that are no UTF-8, with
     a NUL byte, or longer than `LONGEST` is given as what to say of it, with `name` and its number; of the last its rest
@@ -47,9 +47,8 @@ def _line_of(content: bytes, number: int, where: str, offset: int) -> str | Line
 
 
 def line_of(content: bytes, number: int, where: str, offset: int) -> str:
-    r"""The text of line `number`, `offset` bytes behind the start, without its end (`\n` or `\r\n`) and, of the first,
-    without a byte order mark. Raises UserError, with `where` the line is, for bytes that are no UTF-8.
-    """
+    r"""Return the text of line `number`, `offset` bytes behind the start, without its end (`\n` or `\r\n`) and, of the
+    first, without a byte order mark. Raises UserError, with `where` the line is, for bytes that are no UTF-8."""
     try:
         line = content.decode()
     except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from softlookup.errors import UserError, told
+from softlookup.errors import UserError, quote
 from softlookup.text.normalize_line import Form
 from softlookup.text.tokenizer_13a import words
 
@@ -48,11 +48,11 @@ class Vocabulary:
         return [self.tokens[index] for index in _written(ids)]
 
     def tidied(self, text: str) -> str:
-        """A line as it is read, shown and scored (`Form.tidied`). Raises UserError for halves of characters."""
+        """Return a line as it is read, shown and scored (`Form.tidied`). Raises UserError for halves of characters."""
         return self.form.tidied(text)
 
     def read(self, text: str) -> tuple[int, ...]:
-        """A line to ids, without BOS and EOS; none of a line of blanks. Raises UserError as `tidied` does."""
+        """Return a line to ids, without BOS and EOS; none of a line of blanks. Raises UserError as `tidied` does."""
         return self.cut(self.tidied(text))
 
     def cut(self, text: str) -> tuple[int, ...]:
@@ -64,8 +64,8 @@ class Vocabulary:
         return " ".join(UNKNOWN if index == UNK else self.tokens[index] for index in _written(ids))
 
     def spelled(self, text: str) -> str:
-        """How a perfect output spells this text: as `write` joins what `read` splits, words of no vocabulary as they
-        are. Raises UserError as `tidied` does."""
+        """Return how a perfect output spells this text: as `write` joins what `read` splits, words of no vocabulary as
+        they are. Raises UserError as `tidied` does."""
         return " ".join(self.tidied(text).split())
 
     def state(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class SubwordVocabulary(Vocabulary):
 
 
 def restored(state: Any) -> Vocabulary:
-    """The vocabulary whose `state()` this is. Raises UserError for what is none."""
+    """Return the vocabulary whose `state()` this is. Raises UserError for what is none."""
     try:
         match state:
             case {"kind": "tokens", "tokens": [*tokens]}:
@@ -137,7 +137,7 @@ def restored(state: Any) -> Vocabulary:
         reason = "no kind that is known"
     except Exception as error:  # `tokenizers` raises nothing more special for a model that it cannot read
         reason = str(error)
-    raise UserError(f"no vocabulary is described by {told(repr(state))} ({told(reason)}); its file is damaged")
+    raise UserError(f"no vocabulary is described by {quote(repr(state))} ({quote(reason)}); its file is damaged")
 
 
 def _written(ids: Iterable[int]) -> Iterable[int]:

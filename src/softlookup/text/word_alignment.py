@@ -1,4 +1,4 @@
-"""Which word a token is part of: links between tokens become links between the words that people see.
+"""Map token alignments to word alignments.
 
 A word is what blanks enclose (ASCII white space, as the programs that read Pharaoh lines cut them).
 """
@@ -15,7 +15,7 @@ _WORD = re.compile(r"\S+", re.ASCII)
 
 
 def split(text: str) -> list[str]:
-    """The words of a line.
+    """Return the words of a line.
 
     >>> split(" ein  Mann\\u00a0schläft. ")
     ['ein', 'Mann\\xa0schläft.']

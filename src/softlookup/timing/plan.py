@@ -1,4 +1,4 @@
-"""What a training step of each variant of an experiment takes: when it is to be timed, and where. No torch."""
+"""Decide when the steps of an experiment are to be timed, and which. No torch."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def due(experiment: Path, configs: Sequence[dict[str, Any]], machine: dict[str, 
 
 
 def _finished(experiment: Path, swept: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """A config for each variant that has a finished run of this version, by variant_key."""
+    """Return a config for each variant that has a finished run of this version, by variant_key."""
     cells = object_at(experiment / "plan.json").get("planned")
     planned = {str(cell.get("id")) for cell in cells if isinstance(cell, dict)} if isinstance(cells, list) else None
     found: dict[str, dict[str, Any]] = {}
@@ -77,7 +77,7 @@ def _finished(experiment: Path, swept: dict[str, dict[str, Any]]) -> dict[str, d
 
 
 def _config(path: Path) -> dict[str, Any] | None:
-    """The config of a run, where it is the one that the run is named by."""
+    """Return the config of a run, where it is the one that the run is named by."""
     try:
         config = yaml.safe_load(atomic_files.content(path / "config.yaml"))
         return config if run_id(config) == path.name else None

@@ -1,4 +1,4 @@
-"""One training step of a config on a fixed batch, to be taken again and again while somebody measures."""
+"""Build one training step of a config on a fixed batch, to be measured repeatedly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from softlookup.config.build import plan_of
+from softlookup.config.build import recipe_of
 from softlookup.contract import Batch, Task
 from softlookup.data.collate import collate
 from softlookup.model.seq2seq import Seq2Seq
@@ -26,7 +26,7 @@ class Probe:
 
 
 def fixed_batch(task: Task) -> Batch:
-    """The batch that variants are measured with: the 32 longest validation sources that training may show.
+    """Return the batch that variants are measured with: the 32 longest validation sources that training may show.
 
     A longer one would measure a step that training never takes. Where training may show none of them it is the
     shortest.
@@ -36,7 +36,7 @@ def fixed_batch(task: Task) -> Batch:
 
 
 def probe(config: dict[str, Any], task: Task, model: Seq2Seq) -> Probe:
-    """The training step of a config, with the fixed batch in place of each that makes a step.
+    """Return the training step of a config, with the fixed batch in place of each that makes a step.
 
     Clipping, smoothing, mean of the loss and rate are those of its first step.
 
@@ -44,7 +44,7 @@ def probe(config: dict[str, Any], task: Task, model: Seq2Seq) -> Probe:
     """
     device = model.output.weight.device
     batch = fixed_batch(task).to(device)
-    plan = plan_of(config)
+    plan = recipe_of(config)
     optimizer = plan.optimizer.build(model.parameters())
     model.train()
 

@@ -1,4 +1,4 @@
-"""Training steps of several variants, timed in turn and alone."""
+"""Time training steps of several variants, interleaved, while nothing else runs."""
 
 import json
 import statistics
@@ -98,7 +98,7 @@ def record(order: Order, tell: Callable[[float], None]) -> None:
 def _timed(
     configs: dict[str, dict[str, Any]], seconds: float, tell: Callable[[float], None]
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """The steps of the variants of one task, and why some are left out."""
+    """Return the steps of the variants of one task, and why some are left out."""
     probes: dict[str, Probe] = {}
     reasons: dict[str, str] = {}
     task: Task | None = None

@@ -1,4 +1,4 @@
-"""W&B's own files of a run, read as far as it takes to say whether all of it is there. No wandb, no torch.
+"""Read W&B's files of a run, and decide whether they are complete. No wandb, no torch.
 
 A `.wandb` file is a log in LevelDB's framing: after seven bytes of its own come blocks of 32 KiB; in a block, chunks
 under a header of checksum (4 bytes), length (2) and kind (1). A record is one chunk or several, and holds a protobuf
@@ -23,13 +23,13 @@ _STEP, _STEP_NUMBER, _EXIT_CODE = 2, 1, 1
 
 
 def logs(folder: Path) -> list[Path]:
-    """The `.wandb` files in a run folder: one for each attempt, offline or online."""
+    """Return the `.wandb` files in a run folder: one for each attempt, offline or online."""
     return sorted(folder.glob("wandb/*run-*/run-*.wandb"))
 
 
 def holds(log: Path, steps: Sequence[int]) -> bool:
-    """Whether a `.wandb` file is whole: every message, a point of each of these steps, and the end of a run that did
-    its work. A file that is not there, or not of this format, is not whole."""
+    """Return whether a `.wandb` file is whole: every message, a point of each of these steps, and the end of a run that
+    did its work. A file that is not there, or not of this format, is not whole."""
     try:
         data = log.read_bytes()
         messages = [_fields(record) for record in _records(data)]
@@ -43,7 +43,7 @@ def holds(log: Path, steps: Sequence[int]) -> bool:
 
 
 def uploaded(log: Path) -> bool:
-    """Whether the server has it all: `wandb sync` leaves a file that says so, as `set_uploaded` does."""
+    """Return whether the server has it all: `wandb sync` leaves a file that says so, as `set_uploaded` does."""
     return _receipt(log).exists()
 
 
@@ -52,7 +52,8 @@ def set_uploaded(log: Path) -> None:
 
 
 def remedy(folder: Path, mode: str) -> str:
-    """What to type to make the mirror of a run folder again, with all the others of its experiment that are lost."""
+    """Return what to type to make the mirror of a run folder again, with all the others of its experiment that are
+    lost."""
     runs_dir = folder.absolute().parent.parent
     words = [f"experiment={folder.absolute().parent.name}"]
     if runs_dir != Path("runs").absolute():
@@ -70,7 +71,7 @@ def _receipt(log: Path) -> Path:
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    """The records up to the end, or up to the first chunk that is cut off or has the wrong checksum."""
+    """Yield the records up to the end, or up to the first chunk that is cut off or has the wrong checksum."""
     record, at = b"", len(_MARK)
     if not data.startswith(_MARK):
         raise ValueError("not a .wandb file")
@@ -91,7 +92,8 @@ def _records(data: bytes) -> Iterator[bytes]:
 
 
 def _fields(message: bytes) -> dict[int, int | bytes]:
-    """A protobuf message: numbers and bytes by field; of a field that comes again the last. Raises ValueError."""
+    """Return a protobuf message: numbers and bytes by field; of a field that comes again the last. Raises
+    ValueError."""
     found: dict[int, int | bytes] = {}
     at = 0
     while at < len(message):
@@ -111,7 +113,7 @@ def _fields(message: bytes) -> dict[int, int | bytes]:
 
 
 def _number(message: bytes, at: int) -> tuple[int, int]:
-    """The number that begins at a place, seven bits a byte and the lowest first, and the place after it."""
+    """Return the number that begins at a place, seven bits a byte and the lowest first, and the place after it."""
     value = shift = 0
     while at < len(message):
         byte = message[at]

@@ -1,4 +1,4 @@
-"""A mirror of a run in W&B. The only file that imports wandb; nothing that happens here stops a run.
+"""Log a run to W&B. The only file that imports wandb; no failure in it stops a run.
 
 The truth is the run's own files. A mirror may be lost, is then said to be lost, and can be made again from the truth.
 """
@@ -218,13 +218,13 @@ def _image(heat_map: Lookup) -> Any:
 
 
 def _line(error: Exception) -> str:
-    """The first line of an error, which may have many."""
+    """Return the first line of an error, which may have many."""
     return f"{type(error).__name__}: {error}".split("\n")[0][:200]
 
 
 def flatten(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A result row as one level of names: metrics and cost keep theirs, buckets are by_length/LOW-HIGH/NAME, what is
-    None is absent.
+    """Return a result row as one level of names: metrics and cost keep theirs, buckets are by_length/LOW-HIGH/NAME,
+    what is None is absent.
 
     >>> flatten({"metrics": {"test/bleu": 7.0}, "seed": 1, "by_length": [{"low": 2, "high": 3, "count": 5}]})
     {'test/bleu': 7.0, 'seed': 1, 'by_length/2-3/count': 5}

@@ -1,4 +1,4 @@
-"""What hears of a run's progress beside its module: the person who waits for it, and the signals that stop it."""
+"""Define Lightning callbacks: progress display and signal handling."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What a stopped run goes on from: whole, checked, and the last two of them.
+"""Save, verify and load checkpoints; the last two are kept.
 
 RUN/checkpoints/step-N.pt     tensors and plain values, loaded with weights_only=True alone
 RUN/checkpoints.json          the files there must be, oldest first, each with step, bytes and SHA-256
@@ -54,7 +54,7 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """The newest good checkpoint; None where none was ever made.
+        """Return the newest good checkpoint; None where none was ever made.
 
         A corrupt or truncated one is named in `messages`, and the one before it taken. Raises UserError where one is
         missing, where none is good, and for a file that holds more than tensors and plain values.
@@ -94,14 +94,14 @@ class Checkpoints:
 
 
 def serialized(content: dict[str, Any]) -> bytes:
-    """The bytes that torch saves."""
+    """Return the bytes that torch saves."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
 
 
 def plain(path: Path, data: bytes) -> dict[str, Any]:
-    """What the bytes of a file hold, where that is tensors and plain values alone; else raises UserError."""
+    """Return what the bytes of a file hold, where that is tensors and plain values alone; else raises UserError."""
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that were made to be read wrongly raise anything

@@ -1,4 +1,4 @@
-"""Go on with a finished run under a larger budget: what it keeps for that, and what is taken up again.
+"""Continue a finished run under a larger budget: keep the state that this needs, and restore it.
 
 A run's last pool of batches is drawn with the end of the budget in view. What is kept is therefore the moment ahead of
 it, and the pool is drawn anew: from there on the run is the one that was asked for the larger budget at once, as far as

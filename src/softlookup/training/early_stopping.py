@@ -1,4 +1,4 @@
-"""What a run hears of its own validation: which weights were the best, and whether going on is of use."""
+"""Track the best validation, and decide whether training goes on."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class Watch:
 
     @property
     def over(self) -> bool:
-        """Whether patience has come to its end."""
+        """Return whether patience has come to its end."""
         return self.patience is not None and self.waited >= self.patience
 
     def hear(self, values: dict[str, float], step: int, tokens: int, model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Training from its first step or from a checkpoint to the end of its budget."""
+"""Train from the first step, or from a checkpoint, to the end of the budget."""
 
 import hashlib
 import logging
@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
-from softlookup.config.build import device_of, plan_of
+from softlookup.config.build import device_of, recipe_of
 from softlookup.config.lineage import LONGER
 from softlookup.config.resolve import build
 from softlookup.contract import Curriculum, Example, Task
@@ -67,7 +67,7 @@ class Fit:
         # One epoch of Lightning's is what lies between two validations.
         parts = config["validations"], processes, config["accumulate"]
         self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, *parts)
-        plan = plan_of(config)
+        plan = recipe_of(config)
         self.notes = plan.schedule.notes(budget, steps)
         self.watch = Watch(f"validation/{config['watch']}", config["keep"] == "best", config["patience"])
         measured = config["validations"], config["average"], self.watch, self._further(task)
@@ -147,7 +147,7 @@ class Fit:
         return training
 
     def _further(self, task: Task) -> Callable[[Seq2Seq], dict[str, float]]:
-        """What a validation measures besides loss and token accuracy."""
+        """Return what a validation measures besides loss and token accuracy."""
         if self.config["watch"] != "bleu":
             return lambda _: {}
         limits = self.config["search"]["longest_ratio"], self.config["search"]["longest_extra"]
@@ -194,8 +194,8 @@ class Fit:
             raise Stopped(self.stop.number or signal.SIGTERM)
 
     def _all_stop(self) -> bool:
-        """Whether to stop here. Several processes decide it together, by what each had heard when it was asked: a
-        signal to one stops all of them at the same step."""
+        """Return whether to stop here. Several processes decide it together, by what each had heard when it was asked:
+        a signal to one stops all of them at the same step."""
         heard = self.stop.number is not None
         if self.processes.count == 1:
             return heard

@@ -1,4 +1,4 @@
-"""The one LightningModule: loss, optimizer, validation, and what is written down on the way."""
+"""Define the LightningModule: loss, optimizer, validation and logged values."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from softlookup.contract import Batch, Curriculum
 from softlookup.data.budget_shares import Cadence
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.model.training_step import Plan, update
+from softlookup.model.training_step import Recipe, update
 from softlookup.system.ranks import ALONE, Processes
 from softlookup.system.seeds import derived_seed, seed_everything
 from softlookup.text.vocabulary import UNK
@@ -25,12 +25,12 @@ from softlookup.training.weight_averaging import Average
 
 
 def _mean() -> MeanMetric:
-    """Every process counts everything: nothing is left to add up when the mean is asked for."""
+    """Return every process counts everything: nothing is left to add up when the mean is asked for."""
     return MeanMetric(sync_on_compute=False)
 
 
 def nothing(training: "Training") -> None:
-    """What is done at a quiet moment, unless something is."""
+    """Return what is done at a quiet moment, unless something is."""
 
 
 class Training(pl.LightningModule):
@@ -50,7 +50,7 @@ class Training(pl.LightningModule):
     def __init__(
         self,
         model: Seq2Seq,
-        plan: Plan,
+        plan: Recipe,
         curriculum: Curriculum,
         budget: int,
         emit: Callable[[dict[str, Any]], None],
@@ -99,17 +99,17 @@ class Training(pl.LightningModule):
 
     @property
     def due(self) -> bool:
-        """Whether a share of the budget has ended since the last validation."""
+        """Return whether a share of the budget has ended since the last validation."""
         return self.cadence.passed(self.tokens) > self.cadence.passed(self.validated_at)
 
     @property
     def over(self) -> bool:
-        """Whether there is no step left: the budget is spent, or patience has ended."""
+        """Return whether there is no step left: the budget is spent, or patience has ended."""
         return self.tokens >= self.budget or self.watch.over
 
     @property
     def progress_share(self) -> float:
-        """The share of the budget that is spent."""
+        """Return the share of the budget that is spent."""
         return min(1.0, self.tokens / self.budget)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -203,7 +203,7 @@ class Training(pl.LightningModule):
         self.quiet(self)
 
     def run_state(self) -> dict[str, Any]:
-        """All that training goes on from, but for the model's weights and the stream's place: tensors and plain
+        """Return all that training goes on from, but for the model's weights and the stream's place: tensors and plain
         values."""
         optimizer = self._resumed if self._optimizer is None else self._optimizer.state_dict()
         assert optimizer is not None, "there is nothing to go on from before the first step"

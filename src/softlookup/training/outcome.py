@@ -1,4 +1,4 @@
-"""What a person and the result row are told of how training ended."""
+"""Describe how training ended, for the result row and the terminal."""
 
 from typing import Any
 

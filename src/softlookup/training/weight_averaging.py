@@ -1,4 +1,4 @@
-"""The mean of a model's weights over the end of its training."""
+"""Average a model's weights over the last validations."""
 
 from typing import Any
 

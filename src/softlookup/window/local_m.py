@@ -1,4 +1,4 @@
-"""A window that moves on with the target."""
+"""Restrict attention to a window around the target step's own position."""
 
 import torch
 from torch import Tensor

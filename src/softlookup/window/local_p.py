@@ -1,4 +1,4 @@
-"""A window that the query puts where it expects to find what it looks for."""
+"""Restrict attention to a window around a position that the query predicts."""
 
 import torch
 from torch import Tensor, nn

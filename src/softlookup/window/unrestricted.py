@@ -1,4 +1,4 @@
-"""No window: the whole source. (A module of the choice's own name, global, could not be imported in Python.)"""
+"""Allow every source position. (A module named like the choice, global, cannot be imported in Python.)"""
 
 from torch import Tensor
 

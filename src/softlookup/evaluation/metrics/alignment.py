@@ -75,7 +75,7 @@ def _mean(values: Sequence[bool] | np.ndarray) -> float | None:
 
 
 def _gold_mass(rows: np.ndarray, totals: np.ndarray, sure: Links) -> np.ndarray:
-    """The share of each row with a sure set that lies on it."""
+    """Return the share of each row with a sure set that lies on it."""
     marked = np.zeros(rows.shape, dtype=bool)
     for t, positions in enumerate(sure[: len(rows)]):
         if positions and not 0 <= min(positions) <= max(positions) < rows.shape[1]:

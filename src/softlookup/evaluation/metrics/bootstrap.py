@@ -1,4 +1,4 @@
-"""How far a corpus figure would move with other sentences: the bootstrap over sentences."""
+"""Estimate confidence intervals of corpus metrics by the bootstrap over sentences."""
 
 from __future__ import annotations
 

@@ -31,17 +31,17 @@ def lifted(links: Iterable[tuple[int, int]], source: Sequence[int], target: Sequ
 
 
 def turned(links: Iterable[tuple[int, int]]) -> Links:
-    """The links of a model of the other direction, source and target exchanged."""
+    """Return the links of a model of the other direction, source and target exchanged."""
     return frozenset((j, i) for i, j in links)
 
 
 def intersection(forward: Links, backward: Links) -> Links:
-    """The links of both directions: precise, and few."""
+    """Return the links of both directions: precise, and few."""
     return forward & backward
 
 
 def union(forward: Links, backward: Links) -> Links:
-    """The links of either direction: complete, and many."""
+    """Return the links of either direction: complete, and many."""
     return forward | backward
 
 

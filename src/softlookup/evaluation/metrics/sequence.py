@@ -28,7 +28,7 @@ def right(hypothesis: Sequence[int], reference: Sequence[int]) -> np.ndarray:
 
 
 def exact(hypothesis: Sequence[int], reference: Sequence[int], texts: tuple[str, str] | None = None) -> bool:
-    """Whether the hypothesis says what the reference says, with nothing unknown in it.
+    """Return whether the hypothesis says what the reference says, with nothing unknown in it.
 
     For text, `texts` are what the hypothesis writes and how a perfect one would be spelled: they are compared, so that
     it does not matter which pieces spell a text. Otherwise every position of the reference has to be right.
@@ -39,7 +39,8 @@ def exact(hypothesis: Sequence[int], reference: Sequence[int], texts: tuple[str,
 
 
 def agreed(hypothesis: Sequence[int], reference: Sequence[int]) -> int:
-    """How many positions there are before the first in which the ids differ; all of the reference's where none does.
+    """Return how many positions there are before the first in which the ids differ; all of the reference's where none
+    does.
 
     So far the model has written under the reference's past; behind it, position t of one need not be position t of
     the other.
@@ -82,8 +83,8 @@ def by_length(
     buckets: Sequence[tuple[int, int]],
     measure: Callable[[list[int]], dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """One row for each bucket of source length, bounds inclusive: low, high, count, and what `measure` makes of the
-    positions in `lengths` that fall into it. A length outside every bucket is in no row."""
+    """Return one row for each bucket of source length, bounds inclusive: low, high, count, and what `measure` makes of
+    the positions in `lengths` that fall into it. A length outside every bucket is in no row."""
     rows = []
     for low, high in buckets:
         members = [i for i, length in enumerate(lengths) if low <= length <= high]
@@ -96,8 +97,8 @@ def _measured(rows: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]
 
 
 def area(rows: Sequence[dict[str, Any]], name: str = "token_accuracy") -> float | None:
-    """The area under `name` along source length (trapezoids between the buckets' middles), divided by the range of
-    length: 0 to 1, and 1 for a curve that is 1 everywhere. None with fewer than two measured lengths."""
+    """Return the area under `name` along source length (trapezoids between the buckets' middles), divided by the range
+    of length: 0 to 1, and 1 for a curve that is 1 everywhere. None with fewer than two measured lengths."""
     measured = _measured(rows, name)
     middles = np.array([(row["low"] + row["high"]) / 2 for row in measured])
     if len(set(middles.tolist())) < 2:
@@ -107,8 +108,8 @@ def area(rows: Sequence[dict[str, Any]], name: str = "token_accuracy") -> float 
 
 
 def effective_length(rows: Sequence[dict[str, Any]], name: str = "token_accuracy") -> int | None:
-    """The longest length (a bucket's upper bound) that is reached with `name` ≥ 0.9 in its bucket and in every shorter
-    one that was measured; 0 when the shortest fails, None when nothing was measured."""
+    """Return the longest length (a bucket's upper bound) that is reached with `name` ≥ 0.9 in its bucket and in every
+    shorter one that was measured; 0 when the shortest fails, None when nothing was measured."""
     measured = _measured(rows, name)
     reached = 0
     for row in measured:

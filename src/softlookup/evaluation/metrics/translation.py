@@ -1,4 +1,4 @@
-"""BLEU and chrF as sacrebleu (Post 2018) computes them, over a whole set: never a mean over sentences."""
+"""Compute corpus BLEU and chrF with sacrebleu (Post 2018)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def signatures(split: Splitting, references: int = 1) -> dict[str, str]:
 
 @cache
 def _moses(language: str | None) -> Callable[[str], str]:
-    """A line to its tokens with blanks between them; a language that Moses does not know is split as English is."""
+    """Return a line to its tokens with blanks between them; a language that Moses does not know is split as English
+    is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from sacremoses import MosesTokenizer
