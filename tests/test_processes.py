@@ -21,7 +21,7 @@ from softlookup.config.build import build_model
 from softlookup.config.resolve import build, composed
 from softlookup.data.collate import evaluation_batches
 from softlookup.errors import Stopped, UserError
-from softlookup.evaluation import evaluate
+from softlookup.evaluation.evaluate import evaluate
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.model.training_step import Update
 from softlookup.runs.run_folder import RunFolder

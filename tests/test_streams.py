@@ -99,7 +99,7 @@ def test_every_program_tells_its_keys_and_an_example(name: str, capsys: pytest.C
         pytest.skip("its help is that of all choices: see below")
     program = importlib.import_module(name)
     text = (SOURCE / f"{name}.py").read_text()
-    assert "entry.run(main, __doc__" in text
+    assert "entry_point.run(main, __doc__" in text
     for word in ("--help", "-h"):
         assert entry_point.code(program.main, program.__doc__, [word]) == 0
     said = capsys.readouterr().out

@@ -12,7 +12,7 @@ import yaml
 
 from softlookup.config.resolve import build
 from softlookup.errors import UserError
-from softlookup.evaluation import evaluate
+from softlookup.evaluation.evaluate import evaluate
 from softlookup.inference.trained_run import load
 from softlookup.runs.finished_run import VOCABULARIES, WEIGHTS, find
 from softlookup.text.normalize_line import Form

@@ -48,7 +48,7 @@ def execute(config: dict[str, Any], folder: RunFolder, stop: Stop) -> dict[str, 
 
 
 def follow(config: dict[str, Any], path: Path, processes: Processes) -> None:
-    """Return what the other processes of a run do: the same training and evaluation, of which they write nothing."""
+    """Train and evaluate as a worker rank of a distributed run; nothing is written."""
     stop = Stop()
     with stop.listening(), limited(config["memory"]):
         task, device, model, _ = _parts(config, processes)

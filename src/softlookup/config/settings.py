@@ -83,8 +83,7 @@ def check_settings(config: dict[str, Any]) -> None:
 
 
 def _check_final_weights(config: dict[str, Any]) -> None:
-    """Return what says which weights are the final ones: settings that contradict each other, and those that do
-    nothing."""
+    """Reject settings of the final weights that contradict each other, and those that do nothing."""
     average, validations, patience = config["average"], config["validations"], config["patience"]
     watches = config["keep"] == "best" or patience is not None
     if average == 1:
@@ -131,8 +130,8 @@ def check_value(path: str, value: Any, expected: Any) -> None:
 
 
 def check_range(path: str, value: Any) -> None:
-    """Return what torch would refuse later, and less plainly; sizes above what any of this project's models could
-    use."""
+    """Reject out-of-range numbers early, with a clear message; sizes above what any of this project's models
+    could use."""
     key = path.rpartition(".")[2]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return

@@ -25,21 +25,11 @@ from softlookup.contract.learning import (
     Schedule,
 )
 from softlookup.contract.model import (
-    Annotations,
     Attention,
-    Decoded,
     Decoder,
-    DecoderState,
     Encoder,
-    History,
-    KeysAndValues,
-    Kind,
-    Memory,
     Normalizer,
-    Reading,
     Score,
-    View,
-    Widths,
     Window,
 )
 from softlookup.contract.tasks import (
@@ -48,6 +38,18 @@ from softlookup.contract.tasks import (
     Examples,
     Segmentation,
     Task,
+)
+from softlookup.contract.tensors import (
+    Annotations,
+    Decoded,
+    DecoderState,
+    History,
+    KeysAndValues,
+    Kind,
+    Memory,
+    Reading,
+    View,
+    Widths,
 )
 
 __all__ = [

@@ -214,7 +214,7 @@ def _identity(found: dict[str, Any], where: str) -> None:
 
 
 def _variant(found: dict[str, Any], where: str) -> None:
-    """Return what tells a variant from others, and what of it was tuned."""
+    """Check the key, the settings and the tuned keys of a variant."""
     key = found.get("variant_key")
     _expect(isinstance(key, str) and bool(_KEY.fullmatch(key)), f"{where}: variant_key", f"{DIGITS} hex digits")
     own = _mapping(found.get("settings"), f"{where}: settings is")
@@ -226,7 +226,7 @@ def _variant(found: dict[str, Any], where: str) -> None:
 
 
 def _kept(kept: dict[Any, Any], where: str) -> None:
-    """Return which weights a run kept, as `outcome.kept` tells it."""
+    """Check which weights a run kept, as `outcome.kept` tells it."""
     numbers = {"best": ("value", "tokens"), "average": ("of",)}.get(str(kept.get("weights")), ())
     _expect(all(_number(kept.get(name)) for name in numbers), where, "with the numbers of its kind")
 

@@ -114,7 +114,7 @@ class Sweep:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Yield a signal only sets `stopped`: an exception at any line could lose sight of a process just started."""
+        """Let a signal set `stopped` and nothing else: an exception at any line could lose sight of a new process."""
 
         def stop(number: int, frame: object) -> None:  # noqa: ARG001
             self.stopped = number

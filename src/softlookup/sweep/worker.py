@@ -43,16 +43,14 @@ def start_server(job: str) -> None:
     """
     os.environ.update(ONE_THREAD)
     _CONTEXT.set_forkserver_preload([job.partition(":")[0]])
-    with _ignore_signals(
-        signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-    ):  # it goes when the launcher goes, never before the runs
+    # It goes when the launcher goes, never before the runs.
+    with _ignore_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         forkserver.ensure_running()
 
 
 @contextmanager
 def _ignore_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Yield what is started here ignores them: sent to a whole group, they are for the launcher, which stops its
-    runs."""
+    """Ignore signals in what is started here: those to a whole group are for the launcher, which stops its runs."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
@@ -215,7 +213,7 @@ def _wait_for_the_dying(folder: RunFolder) -> None:
 
 
 def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.Connection) -> None:
-    """Return what happens in the process of a run."""
+    """Run the job in the process of a run."""
     _leave()
     stop = Stop()
     try:

@@ -30,7 +30,7 @@ def _mean() -> MeanMetric:
 
 
 def nothing(training: "Training") -> None:
-    """Return what is done at a quiet moment, unless something is."""
+    """Do nothing at a quiet moment."""
 
 
 class Training(pl.LightningModule):
