@@ -16,7 +16,7 @@ from softlookup.errors import Stopped, UserError
 from softlookup.runs import provenance, validated_files
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import VERSION, run_id, variant_key
-from softlookup.sweep import worker
+from softlookup.sweep.subprocess_call import called
 from softlookup.timing import plan
 from softlookup.timing.probe import SENTENCES
 from softlookup.timing.stopwatch import LEAST, MOST, WARM_UP, in_turn, summary
@@ -220,14 +220,14 @@ def hangs(tell) -> None:
 
 
 def test_a_call_in_another_process_tells_fails_and_ends_with_its_caller() -> None:
-    numbers, pids = zip(*worker.called(f"{__name__}:tells", 3), strict=True)
+    numbers, pids = zip(*called(f"{__name__}:tells", 3), strict=True)
     assert numbers == (0, 1, 2)
     assert os.getpid() not in pids
     with pytest.raises(UserError, match=r"^ValueError: two lines$"):
-        list(worker.called(f"{__name__}:fails"))
+        list(called(f"{__name__}:fails"))
     with pytest.raises(UserError, match="exit code 7"):
-        list(worker.called(f"{__name__}:vanishes"))
-    hanging = worker.called(f"{__name__}:hangs")
+        list(called(f"{__name__}:vanishes"))
+    hanging = called(f"{__name__}:hangs")
     pid = next(hanging)
     hanging.close()
     with pytest.raises(ProcessLookupError):

@@ -20,9 +20,10 @@ from softlookup.analysis import step_timing
 from softlookup.analysis.variant_labels import DATA, Variant, labels
 from softlookup.errors import UserError
 from softlookup.runs import validated_files
+from softlookup.runs.expectations import BrokenError
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import DIGITS, VERSION
-from softlookup.runs.validated_files import BOUNDS, Alignment, BrokenError
+from softlookup.runs.validated_files import BOUNDS, Alignment
 
 CELL = ["experiment", "task", "variant"]
 FOREIGN = ("older code", "newer code")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from softlookup.runs import validated_files
-from softlookup.runs.validated_files import BrokenError
+from softlookup.runs.expectations import BrokenError
 
 # Columns for what a step took, by the name that timing.json has for it.
 COLUMNS = {"median": "timing/step", "q1": "timing/step_q1", "q3": "timing/step_q3"}

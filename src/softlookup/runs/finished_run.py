@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from softlookup.errors import UserError, quote, typed
+from softlookup.runs.expectations import BrokenError
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import VERSION, run_id
-from softlookup.runs.validated_files import BrokenError
 from softlookup.runs.validated_files import config as checked_config
 from softlookup.runs.validated_files import result as checked_result
 

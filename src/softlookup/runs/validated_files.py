@@ -15,21 +15,15 @@ from typing import Any
 import numpy as np
 import yaml
 
+from softlookup.runs.expectations import BrokenError, bounded, expect, mapping, number, number_or_none
 from softlookup.runs.run_id import DIGITS, VERSION, names_seed, run_id, settings, variant_key
 from softlookup.system import atomic_files
 
-# Beyond any measurement, and the sum of a thousand squares of it is still a number.
-LARGEST = 1e100
 BOUNDS = ("low", "high", "count")
 WORDS = ("source", "target", "reference")
 KINDS = ("fixed", "lookup", "weightless")  # of attention, as `contract.Kind` has them
 UNITS = ("tokens", "words", "characters")  # in which the lengths of by_length are counted
 _KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
-_MOST_VALUES = 10_000  # of a config; a few lines of YAML can stand for billions
-
-
-class BrokenError(Exception):
-    """A file that is not what it should be: its name, the place in it, and what was expected there."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +42,19 @@ def plan(path: Path) -> list[dict[str, Any]] | None:
 
     None for a plan of another version of the code, whose runs have other names: it plans nothing any more.
     """
-    content = _mapping(_json(path), f"{path.name} is")
+    content = mapping(_json(path), f"{path.name} is")
     if "planned" in content and content.get("version") != VERSION:
         return None
     cells = content.get("planned")
-    _expect(isinstance(cells, list), f"{path.name}: planned", "a list")
+    expect(isinstance(cells, list), f"{path.name}: planned", "a list")
     for place, cell in enumerate(cells or []):
         where = f"{path.name}: planned[{place}]"
-        name = _mapping(cell, f"{where} is").get("id")
-        _expect(isinstance(name, str) and _plain(name), f"{where}.id", "the name of a run")
+        name = mapping(cell, f"{where} is").get("id")
+        expect(isinstance(name, str) and _plain(name), f"{where}.id", "the name of a run")
         _identity(cell, where)
         _variant(cell, where)
     runs = {cell["id"]: (cell["variant_key"], cell["seed"]) for cell in cells or []}
-    _expect(len(set(runs.values())) == len(runs), f"{path.name}: planned", "of different variants and seeds")
+    expect(len(set(runs.values())) == len(runs), f"{path.name}: planned", "of different variants and seeds")
     return cells or []
 
 
@@ -69,36 +63,36 @@ def result(path: Path) -> dict[str, Any]:
 
     Of a row of another version of the code only id, choices and seed are what this one means by them.
     """
-    row = _mapping(_json(path), f"{path.name} is")
-    _expect(row.get("status") == "finished", f"{path.name}: status", "finished")
-    _expect(row.get("id") == path.parent.name, f"{path.name}: id", "the name of its folder")
+    row = mapping(_json(path), f"{path.name} is")
+    expect(row.get("status") == "finished", f"{path.name}: status", "finished")
+    expect(row.get("id") == path.parent.name, f"{path.name}: id", "the name of its folder")
     _identity(row, path.name)
     if row.get("version") != VERSION:
         return row
     _variant(row, path.name)
-    _expect(row.get("length_unit", UNITS[0]) in UNITS, f"{path.name}: length_unit", f"one of {', '.join(UNITS)}")
+    expect(row.get("length_unit", UNITS[0]) in UNITS, f"{path.name}: length_unit", f"one of {', '.join(UNITS)}")
     named = all(isinstance(row["choices"].get(key), str) for key in ("task", "attention"))
-    _expect(named, f"{path.name}: choices", "with a task and an attention")
-    _expect(row.get("kind") in KINDS, f"{path.name}: kind", f"one of {', '.join(KINDS)}")
-    _expect(names_seed(row["id"], row["seed"]), f"{path.name}: seed", "the one in the name of its folder")
+    expect(named, f"{path.name}: choices", "with a task and an attention")
+    expect(row.get("kind") in KINDS, f"{path.name}: kind", f"one of {', '.join(KINDS)}")
+    expect(names_seed(row["id"], row["seed"]), f"{path.name}: seed", "the one in the name of its folder")
     for part in ("metrics", "cost"):
-        for name, value in _mapping(row.get(part, {}), f"{path.name}: {part} is").items():
-            _expect("/" in name, f"{path.name}: {part}.{name}", "a measure, as in test/bleu")
-            _expect(isinstance(value, str) or _number_or_none(value), f"{path.name}: {part}.{name}", "a number or null")
+        for name, value in mapping(row.get(part, {}), f"{path.name}: {part} is").items():
+            expect("/" in name, f"{path.name}: {part}.{name}", "a measure, as in test/bleu")
+            expect(isinstance(value, str) or number_or_none(value), f"{path.name}: {part}.{name}", "a number or null")
     for name in ("init_from", "continued"):
-        run = _mapping(row.get(name) or {"run": ""}, f"{path.name}: {name} is").get("run")
-        _expect(isinstance(run, str), f"{path.name}: {name}.run", "the id of a run")
-    _kept(_mapping(row.get("kept") or {}, f"{path.name}: kept is"), f"{path.name}: kept")
-    _expect(_number_or_none(row.get("longest")), f"{path.name}: longest", "a number or null")
+        run = mapping(row.get(name) or {"run": ""}, f"{path.name}: {name} is").get("run")
+        expect(isinstance(run, str), f"{path.name}: {name}.run", "the id of a run")
+    _kept(mapping(row.get("kept") or {}, f"{path.name}: kept is"), f"{path.name}: kept")
+    expect(number_or_none(row.get("longest")), f"{path.name}: longest", "a number or null")
     buckets = row.get("by_length", [])
-    _expect(isinstance(buckets, list), f"{path.name}: by_length", "a list")
+    expect(isinstance(buckets, list), f"{path.name}: by_length", "a list")
     for place, bucket in enumerate(buckets):
         where = f"{path.name}: by_length[{place}]"
-        _expect(all(_number(_mapping(bucket, f"{where} is").get(key)) for key in BOUNDS), where, "low, high and count")
-        wrong = next((name for name, value in bucket.items() if not _number_or_none(value)), None)
-        _expect(wrong is None, f"{where}.{wrong}", "a number or null")
+        expect(all(number(mapping(bucket, f"{where} is").get(key)) for key in BOUNDS), where, "low, high and count")
+        wrong = next((name for name, value in bucket.items() if not number_or_none(value)), None)
+        expect(wrong is None, f"{where}.{wrong}", "a number or null")
     different = {(bucket["low"], bucket["high"]) for bucket in buckets}
-    _expect(len(different) == len(buckets), f"{path.name}: by_length", "of different lengths")
+    expect(len(different) == len(buckets), f"{path.name}: by_length", "of different lengths")
     return row
 
 
@@ -108,14 +102,14 @@ def config(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(atomic_files.content(path).decode())
     except Exception as error:  # PyYAML's constructors raise whatever they stumble over
         raise BrokenError(f"{path.name} cannot be read") from error
-    found = _mapping(content, f"{path.name} is")
+    found = mapping(content, f"{path.name} is")
     _identity(found, path.name)
     # A few lines of YAML can stand for billions of values: none but plain ones is looked at.
-    plain = all(value is None or isinstance(value, str | bool) or _number(value) for value in found["choices"].values())
-    _expect(plain, f"{path.name}: choices", "plain values")
+    plain = all(value is None or isinstance(value, str | bool) or number(value) for value in found["choices"].values())
+    expect(plain, f"{path.name}: choices", "plain values")
     known = {"choices": found["choices"], "seed": found["seed"]}
     try:
-        if _bounded(found) and run_id(found) == path.parent.name:
+        if bounded(found) and run_id(found) == path.parent.name:
             known |= {"version": VERSION, "variant_key": variant_key(found), "settings": settings(found)}
             known["tuned"] = found.get("tuned", [])
             _variant(known, path.name)
@@ -126,15 +120,15 @@ def config(path: Path) -> dict[str, Any]:
 
 def timing(path: Path) -> dict[str, Any]:
     """Read a timing.json: under `steps` by variant_key seconds as median, q1 and q3; under `left_out` reasons."""
-    content = _mapping(_json(path), f"{path.name} is")
-    _expect(content.get("version") == VERSION, f"{path.name}: version", "that of this code")
-    steps = _mapping(content.get("steps"), f"{path.name}: steps is")
+    content = mapping(_json(path), f"{path.name} is")
+    expect(content.get("version") == VERSION, f"{path.name}: version", "that of this code")
+    steps = mapping(content.get("steps"), f"{path.name}: steps is")
     for key, step in steps.items():
-        told = [_mapping(step, f"{path.name}: steps.{key} is").get(name) or 0 for name in ("q1", "median", "q3")]
-        good = all(map(_number, told)) and told[0] > 0 and told == sorted(told)
-        _expect(good, f"{path.name}: steps.{key}", "0 < q1 ≤ median ≤ q3")
-    reasons = _mapping(content.get("left_out", {}), f"{path.name}: left_out is").values()
-    _expect(all(isinstance(reason, str) for reason in reasons), f"{path.name}: left_out", "reasons")
+        told = [mapping(step, f"{path.name}: steps.{key} is").get(name) or 0 for name in ("q1", "median", "q3")]
+        good = all(map(number, told)) and told[0] > 0 and told == sorted(told)
+        expect(good, f"{path.name}: steps.{key}", "0 < q1 ≤ median ≤ q3")
+    reasons = mapping(content.get("left_out", {}), f"{path.name}: left_out is").values()
+    expect(all(isinstance(reason, str) for reason in reasons), f"{path.name}: left_out", "reasons")
     return content
 
 
@@ -148,11 +142,11 @@ def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
         lines = atomic_files.content(path).split(b"\n")[:-1]
         for place, line in enumerate(lines, start=1):
             where = f"{path.name}, line {place}"
-            record = _mapping(_decoded(line, where), f"{where} is")
-            _expect(_number(record.get("step")) and _number(record.get("tokens")), where, "with step and tokens")
+            record = mapping(_decoded(line, where), f"{where} is")
+            expect(number(record.get("step")) and number(record.get("tokens")), where, "with step and tokens")
             drawn = (k for k in record if k.startswith("validation/") or k == "curriculum/length")
-            wrong = next((name for name in drawn if not _number_or_none(record[name])), None)
-            _expect(wrong is None, f"{where}: {wrong}", "a number or null")
+            wrong = next((name for name in drawn if not number_or_none(record[name])), None)
+            expect(wrong is None, f"{where}: {wrong}", "a number or null")
             records.append(record)
     except OSError as error:
         return [], f"{path.name} cannot be read ({error.strerror}): no learning curve"
@@ -177,10 +171,10 @@ def alignments(path: Path) -> list[Alignment]:
     for place, one in enumerate(found):
         where = f"{path.name}: example {place}"
         for words in (one.source, one.target, one.reference):
-            _expect(isinstance(words, list) and all(isinstance(word, str) for word in words), where, "made of words")
-        _expect(one.weights.dtype.kind == "f" and one.gold.dtype.kind == "b", where, "weights and gold")
+            expect(isinstance(words, list) and all(isinstance(word, str) for word in words), where, "made of words")
+        expect(one.weights.dtype.kind == "f" and one.gold.dtype.kind == "b", where, "weights and gold")
         shape = (len(one.target), len(one.source))
-        _expect(one.weights.shape == one.gold.shape == shape, where, f"of shape {shape}, as its words are")
+        expect(one.weights.shape == one.gold.shape == shape, where, f"of shape {shape}, as its words are")
     return found
 
 
@@ -207,56 +201,25 @@ def _plain(name: str) -> bool:
 
 
 def _identity(found: dict[str, Any], where: str) -> None:
-    choices = _mapping(found.get("choices"), f"{where}: choices is")
-    _expect(all(isinstance(key, str) for key in choices), f"{where}: choices", "named")
+    choices = mapping(found.get("choices"), f"{where}: choices is")
+    expect(all(isinstance(key, str) for key in choices), f"{where}: choices", "named")
     seed = found.get("seed")
-    _expect(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63, f"{where}: seed", "a seed")
+    expect(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63, f"{where}: seed", "a seed")
 
 
 def _variant(found: dict[str, Any], where: str) -> None:
     """Check the key, the settings and the tuned keys of a variant."""
     key = found.get("variant_key")
-    _expect(isinstance(key, str) and bool(_KEY.fullmatch(key)), f"{where}: variant_key", f"{DIGITS} hex digits")
-    own = _mapping(found.get("settings"), f"{where}: settings is")
+    expect(isinstance(key, str) and bool(_KEY.fullmatch(key)), f"{where}: variant_key", f"{DIGITS} hex digits")
+    own = mapping(found.get("settings"), f"{where}: settings is")
     inside = (value for each in own.values() for value in (each if isinstance(each, list) else [each]))
-    plain = all(value is None or isinstance(value, str | bool) or _number(value) for value in inside)
-    _expect(plain and all(isinstance(name, str) for name in own), f"{where}: settings", "plain values by name")
+    plain = all(value is None or isinstance(value, str | bool) or number(value) for value in inside)
+    expect(plain and all(isinstance(name, str) for name in own), f"{where}: settings", "plain values by name")
     tuned = found.get("tuned")
-    _expect(isinstance(tuned, list) and all(isinstance(name, str) for name in tuned), f"{where}: tuned", "names")
+    expect(isinstance(tuned, list) and all(isinstance(name, str) for name in tuned), f"{where}: tuned", "names")
 
 
 def _kept(kept: dict[Any, Any], where: str) -> None:
     """Check which weights a run kept, as `outcome.kept` tells it."""
     numbers = {"best": ("value", "tokens"), "average": ("of",)}.get(str(kept.get("weights")), ())
-    _expect(all(_number(kept.get(name)) for name in numbers), where, "with the numbers of its kind")
-
-
-def _bounded(value: Any) -> bool:
-    """Return whether nested dicts and lists hold so few values that all of them can be looked at."""
-    waiting, seen = [value], 0
-    while waiting and seen <= _MOST_VALUES:
-        inside = waiting.pop()
-        seen += 1
-        if isinstance(inside, dict | list):
-            waiting += list(inside.values() if isinstance(inside, dict) else inside)[: _MOST_VALUES + 1]
-    return not waiting
-
-
-def _mapping(value: Any, where: str) -> dict[Any, Any]:
-    if not isinstance(value, dict):
-        raise BrokenError(f"{where} not a mapping")
-    return value
-
-
-def _expect(holds: bool, where: str, expected: str) -> None:
-    if not holds:
-        raise BrokenError(f"{where} is not {expected}")
-
-
-def _number(value: Any) -> bool:
-    """Neither NaN nor infinite nor a boolean; whole numbers may be of any size in JSON."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
-
-
-def _number_or_none(value: Any) -> bool:
-    return value is None or _number(value)
+    expect(all(number(kept.get(name)) for name in numbers), where, "with the numbers of its kind")

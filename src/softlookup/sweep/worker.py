@@ -13,8 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import connection, forkserver, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,12 +26,12 @@ from softlookup.system import lock, memory
 from softlookup.system.entry_point import keep_talking
 from softlookup.system.signals import Stop
 
-_CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT = multiprocessing.get_context("forkserver")
 _WITHOUT_SERVER = multiprocessing.get_context("spawn")
 # Read once, when the libraries load. A run that asks for more torch threads sets them itself.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _SERVER_IS_GONE = 255
-_TICK = 0.5  # the longest that a signal waits to be heard, in seconds
+TICK = 0.5  # the longest that a signal waits to be heard, in seconds
 # A launcher that was killed takes its runs along, which needs a moment.
 _LAST_BREATH = 5.0
 
@@ -42,7 +42,7 @@ def start_server(job: str) -> None:
     Where it runs, nothing happens.
     """
     os.environ.update(ONE_THREAD)
-    _CONTEXT.set_forkserver_preload([job.partition(":")[0]])
+    CONTEXT.set_forkserver_preload([job.partition(":")[0]])
     # It goes when the launcher goes, never before the runs.
     with _ignore_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         forkserver.ensure_running()
@@ -71,11 +71,11 @@ class Worker:
         self.peak = 0
         self._limit = config.get("memory")
         self._kills = memory.kernel_kills()
-        self._told, tell = _CONTEXT.Pipe(duplex=False)
+        self._told, tell = CONTEXT.Pipe(duplex=False)
         _wait_for_the_dying(folder)
         folder.begin(config)
         folder.set_state("running")
-        self._process = _started(_main, job, config, folder, tell)
+        self._process = started(_main, job, config, folder, tell)
         tell.close()
         self.sentinel = self._process.sentinel
 
@@ -147,48 +147,9 @@ class Worker:
             return None
 
 
-def called(job: str, *arguments: Any) -> Generator[Any]:
-    """Call the function that `job` names in a process of its own, which is no run, and yield what it tells.
-
-    It is called with the arguments and a function that tells. The process ends with this generator, however that ends.
-    Raises UserError where it ends otherwise than by returning.
-    """
-    told, tell = _CONTEXT.Pipe(duplex=False)
-    process = _started(_call, job, arguments, tell)
-    tell.close()
-    reason = None
-    try:
-        with suppress(EOFError):
-            while True:
-                while not told.poll(_TICK):  # a signal may have come to another thread
-                    pass
-                kind, content = told.recv()
-                if kind == "told":
-                    yield content
-                else:
-                    reason = content
-        process.join()
-    finally:
-        process.kill()
-        process.join()
-    if reason or process.exitcode:
-        raise UserError(reason or f"its process ended with exit code {process.exitcode}")
-
-
-def _call(job: str, arguments: tuple[Any, ...], tell: connection.Connection) -> None:
-    _leave()
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        pkgutil.resolve_name(job)(*arguments, lambda content: tell.send(("told", content)))
-    except Exception as error:
-        tell.send(("failed", state_of(error)[1]))
-        sys.exit(1)
-
-
-def _started(target: Callable[..., None], job: str, *arguments: Any) -> BaseProcess:
-    forked = _CONTEXT.Process(target=target, args=(job, *arguments))
+def started(target: Callable[..., None], job: str, *arguments: Any) -> BaseProcess:
+    """Start `target(job, *arguments)` in a process forked from the server, or without it where it is gone."""
+    forked = CONTEXT.Process(target=target, args=(job, *arguments))
     try:
         start_server(job)  # again, as the first one was, where that was killed
         forked.start()
@@ -214,7 +175,7 @@ def _wait_for_the_dying(folder: RunFolder) -> None:
 
 def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.Connection) -> None:
     """Run the job in the process of a run."""
-    _leave()
+    leave()
     stop = Stop()
     try:
         talk_to(folder)
@@ -229,7 +190,7 @@ def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.
         sys.exit(128 + error.number if isinstance(error, Stopped) else 1)
 
 
-def _leave() -> None:
+def leave() -> None:
     """Belong to the launcher alone: signals to its terminal are not for this process, and it ends with the launcher."""
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGHUP):  # which the server ignores

@@ -19,7 +19,7 @@ from softlookup.runs import provenance
 from softlookup.runs.run_folder import RunFolder, object_at
 from softlookup.runs.run_id import VERSION, run_id, variant_key
 from softlookup.sweep.progress_table import duration
-from softlookup.sweep.worker import called
+from softlookup.sweep.subprocess_call import called
 from softlookup.system import atomic_files
 from softlookup.system.signals import Stop
 
