@@ -17,6 +17,27 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
+# Half a minute and more each: were one of them the last, other workers would wait for it.
+LONGEST = (
+    "test_a_sweep_under_kill_9_comes_to_the_same_tables",
+    "test_a_signal_to_either_stops_both_and_they_go_on_to_the_same_bits",
+    "test_a_run_that_is_asked_to_stop_goes_on_to_the_same_result",
+    "test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were",
+    "test_text_of_ones_own_is_trained_on_evaluated_elsewhere_and_started_from",
+    "test_a_run_goes_on_when_nobody_reads_what_it_prints",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the longest tests evenly from the start on: pytest-xdist hands tests out in runs of neighbours."""
+    longest = [item for item in items if item.name in LONGEST]
+    others = [item for item in items if item.name not in LONGEST]
+    apart = len(others) // max(1, len(longest))
+    items[:] = others
+    for place, item in enumerate(sorted(longest, key=lambda item: LONGEST.index(item.name))):
+        items.insert(place * (apart + 1), item)
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     # Tests of charts never import torch, which takes seconds.

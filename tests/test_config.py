@@ -11,9 +11,12 @@ from choices import OFFERED
 from hydra.core.hydra_config import HydraConfig
 
 from softlookup.config.catalog import PRESETS, SCAFFOLDING
+from softlookup.config.components import located, signature
 from softlookup.config.resolve import CONF, build, check_overrides, composed
+from softlookup.config.settings import ANY, check_range
 from softlookup.config.unused_keys import HOSTS
 from softlookup.errors import UserError
+from softlookup.ranges import Range
 from softlookup.runs.run_id import run_id
 
 GROUPS = {group: choices for group, choices in OFFERED.items() if group not in PRESETS}
@@ -107,7 +110,7 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("attention.normalizer=softmax", "attention.normalizer=softmax: expected a choice"),
         ("encoder.width=0", "encoder.width=0: expected at least 1"),
         ("attention.score.width=-3", "expected at least 1"),
-        ("encoder.dropout=1.0", "expected a share from 0 to below 1"),
+        ("encoder.dropout=1.0", "expected a number from 0 to below 1"),
         ("device=gpu", "expected auto or cpu or cuda"),
         ("experiment_name=a/b", "expected a plain folder name"),
         ("experiment_name='<script>'", "expected a plain folder name"),
@@ -308,3 +311,26 @@ def test_a_choice_that_an_experiment_did_not_tune_has_the_default_of_its_optimiz
     tuned, other = (composed(["experiment=bottleneck", f"attention={name}"]) for name in ("additive", "dot"))
     assert (tuned["optimizer"]["rate"], tuned["tuned"]) == (0.006, ["optimizer.rate"])
     assert (other["optimizer"]["rate"], other["tuned"]) == (composed([])["optimizer"]["rate"], [])
+
+
+@pytest.mark.parametrize(
+    ("target", "argument", "allowed"),
+    [
+        ("softlookup.attention.additive.Additive", "width", Range(1, 65_536)),
+        ("softlookup.encoder.gru.Gru", "dropout", Range(0, 1, below=True)),
+        ("softlookup.search.beam.Beam", "length_penalty", Range(0, 10)),
+        ("softlookup.optimizer.adam.Adam", "beta1", ANY),
+    ],
+)
+def test_a_range_is_that_of_the_constructor(target: str, argument: str, allowed: Range) -> None:
+    found = located(target.split(".")[1], target, (target.split(".")[1],))
+    assert signature(found)[argument].allowed == allowed
+
+
+def test_a_number_out_of_its_range_is_refused_by_its_name() -> None:
+    check_range("attention.score.rank", 3, Range(1, 7))
+    with pytest.raises(UserError, match=r"attention\.score\.rank=-3: expected at least 1"):
+        check_range("attention.score.rank", -3, Range(1, 7))
+    for value in (1.0, -0.1, float("nan")):
+        with pytest.raises(UserError, match="expected a number from 0 to below 1"):
+            check_range("encoder.dropout", value, Range(0, 1, below=True))

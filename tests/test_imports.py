@@ -13,9 +13,9 @@ CHOICES = {"attention", "normalizer", "window", "encoder", "decoder", "task", "s
 CHOICES |= {"initialization", "optimizer", "schedule"}
 # From the lowest to the highest. Those in one set do not import each other.
 ORDER: list[set[str]] = [
-    {"errors"}, {"system", "text"}, {"contract"}, {"layers"}, CHOICES, {"model"}, {"search", "data", "heatmaps"},
-    {"evaluation", "runs", "tracking"}, {"config", "sweep", "analysis"}, {"training", "dashboard"}, {"inference"},
-    {"timing"}, {"run"},
+    {"errors", "ranges"}, {"system", "text"}, {"contract"}, {"layers"}, CHOICES, {"model"},
+    {"search", "data", "heatmaps"}, {"evaluation", "runs", "tracking"}, {"config", "sweep", "analysis"},
+    {"training", "dashboard"}, {"inference"}, {"timing"}, {"run"},
 ]  # fmt: skip
 # Other people's packages that belong to few of ours.
 ONLY_IN = {
@@ -30,7 +30,7 @@ ONLY_IN = {
     "tokenizers": {"segmentation", "text"},
 }
 # A dashboard is drawn, and a sweep planned and watched, without torch, which takes seconds to import.
-NO_TORCH = {"errors", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
+NO_TORCH = {"errors", "ranges", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
 NO_TORCH |= {
     f"system/{name}.py" for name in ("atomic_files", "content_cache", "entry_point", "lock", "memory", "signals")
 }

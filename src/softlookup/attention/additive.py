@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.contract import History, Score
+from softlookup.ranges import Size
 
 
 class Additive(Score):
@@ -12,7 +13,7 @@ class Additive(Score):
     `width` is that of the hidden layer (1000 in the paper). U k is computed once per source, as the paper advises.
     """
 
-    def __init__(self, query_width: int, key_width: int, width: int) -> None:
+    def __init__(self, query_width: int, key_width: int, width: Size) -> None:
         super().__init__(query_width, key_width)
         self.query = nn.Linear(query_width, width, bias=False)
         self.keys = nn.Linear(key_width, width, bias=False)

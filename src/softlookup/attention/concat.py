@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import History, Score
+from softlookup.ranges import Size
 
 
 class Concat(Score):
@@ -15,7 +16,7 @@ class Concat(Score):
     per source all the same.
     """
 
-    def __init__(self, query_width: int, key_width: int, width: int) -> None:
+    def __init__(self, query_width: int, key_width: int, width: Size) -> None:
         super().__init__(query_width, key_width)
         self.joint = nn.Linear(query_width + key_width, width, bias=False)
         self.score = nn.Linear(width, 1, bias=False)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from softlookup.attention.fixed import FixedContext
 from softlookup.contract import Annotations, Normalizer, Widths
+from softlookup.ranges import Size
 
 
 class FixedLearned(FixedContext):
@@ -14,7 +15,7 @@ class FixedLearned(FixedContext):
     per source; its pooling weights are no alignment and are not reported as one.
     """
 
-    def __init__(self, widths: Widths, normalizer: Normalizer, width: int) -> None:
+    def __init__(self, widths: Widths, normalizer: Normalizer, width: Size) -> None:
         super().__init__()
         self.width = widths.annotation
         self.score = nn.Sequential(

@@ -1,7 +1,7 @@
 """Attend with several heads, around any score."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from softlookup.contract import (
     Window,
 )
 from softlookup.errors import UserError
+from softlookup.ranges import Range
 
 
 def attention(
@@ -26,7 +27,7 @@ def attention(
     score: Callable[[int, int], Score],
     normalizer: Normalizer,
     window: Callable[[int], Window],
-    heads: int | None,
+    heads: Annotated[int | None, Range(1, 65_536)],
 ) -> Attention:
     """Return the attention that a config asks for: the bare score without `heads`, `MultiHead` around it with them."""
     if heads is None:

@@ -9,12 +9,13 @@ import re
 import types
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from softlookup.config.catalog import no_such_key
-from softlookup.config.settings import check_range, check_value, settled
+from softlookup.config.settings import ANY, check_range, check_value, settled
 from softlookup.config.unused_keys import INSIDE
 from softlookup.errors import UserError, nearest, quote
+from softlookup.ranges import Range
 
 _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 
@@ -63,6 +64,14 @@ def part_of(group: str) -> Any:
     return parts[group]
 
 
+class Argument(NamedTuple):
+    """Describe an argument of a constructor: its type, the range of its number, and whether it has to be given."""
+
+    expected: Any
+    allowed: Range
+    required: bool
+
+
 def check_part(path: str, node: Any, expected: Any) -> None:
     """Every `_target_` is ours and makes what is expected, every key one that its constructor takes, every value of
     the type that it takes; a whole number that is written as 1e4 becomes one. Raises UserError.
@@ -88,19 +97,19 @@ def check_part(path: str, node: Any, expected: Any) -> None:
             continue
         if key not in takes:
             raise no_such_key(f"{path}.{key}")
-        node[key] = settled(value, takes[key][0])
-        _check_argument(f"{path}.{key}", node[key], takes[key][0])
-    for key, (_, required) in takes.items():
-        if required and key not in node:
+        node[key] = settled(value, takes[key].expected)
+        _check_argument(f"{path}.{key}", node[key], takes[key])
+    for key, argument in takes.items():
+        if argument.required and key not in node:
             raise UserError(f"{path}.{key}: {path}._target_={node['_target_']} needs a value for it")
 
 
-def _check_argument(path: str, value: Any, expected: Any) -> None:
-    if isinstance(value, dict) and _promise(expected)[1] is not None:
-        check_part(path, value, expected)
+def _check_argument(path: str, value: Any, argument: Argument) -> None:
+    if isinstance(value, dict) and _promise(argument.expected)[1] is not None:
+        check_part(path, value, argument.expected)
     else:
-        check_value(path, value, expected)
-        check_range(path, value)
+        check_value(path, value, argument.expected)
+        check_range(path, value, argument.allowed)
 
 
 def _promise(expected: Any) -> tuple[int | None, Any]:
@@ -131,9 +140,15 @@ def located(path: str, target: Any, packages: tuple[str, ...]) -> Callable[..., 
 
 
 @cache
-def signature(found: Callable[..., Any]) -> dict[str, tuple[Any, bool]]:
-    """For every argument with a name, in its order: the type, and whether it has to be given."""
-    kinds = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+def signature(found: Callable[..., Any]) -> dict[str, Argument]:
+    """Return every argument with a name, in its order."""
+    kinds = get_type_hints(found.__init__ if inspect.isclass(found) else found, include_extras=True)
     arguments = inspect.signature(found).parameters.values()
     named = [each for each in arguments if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-    return {argument.name: (kinds[argument.name], argument.default is argument.empty) for argument in named}
+    return {argument.name: _argument(kinds[argument.name], argument.default) for argument in named}
+
+
+def _argument(kind: Any, default: Any) -> Argument:
+    expected, *declared = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+    allowed = next((one for one in declared if isinstance(one, Range)), ANY)
+    return Argument(expected, allowed, default is inspect.Parameter.empty)

@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from softlookup.errors import UserError, quote
+from softlookup.ranges import Range
 
 
 class Setting(NamedTuple):
@@ -50,19 +51,8 @@ SETTINGS = {
     "debug": Setting(bool),
     "confirm": Setting(bool),
 }
-# Bounds by the last word of a key, wherever it stands; what has none may be anything up to `_MOST`.
-_SIZE = (1, 65_536)
-_BOUNDS = dict.fromkeys(("width", "embedding", "feed_forward", "readout", "heads", "radius"), _SIZE) | {
-    "layers": (1, 256),
-    "size": (1, 1024),  # of a beam
-    "n_best": (1, 1024),
-    "length_penalty": (0, 10),
-    "coverage_penalty": (0, 10),
-    "longest_ratio": (0, 1000),
-    "longest_extra": (0, 65_536),
-    "concatenate": (1, 100),
-}
-_MOST = 1_000_000
+# A number for which a constructor declares no range.
+ANY = Range(-1_000_000, 1_000_000)
 # Line and paragraph separators, control characters, halves of characters: no name and no path of a folder has them.
 _UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 
@@ -78,7 +68,7 @@ def check_settings(config: dict[str, Any]) -> None:
             words = " or ".join(setting.words.split("|")) if "|" in setting.words else "a plain folder name"
             raise UserError(f"{key}={quote(value)}: expected {words}")
         if setting.most and value is not None:
-            _check_bounds(key, value, setting.least, setting.most)
+            check_range(key, value, Range(setting.least, setting.most))
     _check_final_weights(config)
 
 
@@ -129,23 +119,14 @@ def check_value(path: str, value: Any, expected: Any) -> None:
         raise UserError(f"{path}={quote(value)}: expected text of one line, without control characters")
 
 
-def check_range(path: str, value: Any) -> None:
-    """Reject out-of-range numbers early, with a clear message; sizes above what any of this project's models
-    could use."""
-    key = path.rpartition(".")[2]
+def check_range(path: str, value: Any, allowed: Range) -> None:
+    """Reject out-of-range numbers early, with a clear message."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
-    if key == "dropout":
-        if not 0 <= value < 1:
-            raise UserError(f"{path}={value}: expected a share from 0 to below 1")
-        return
-    _check_bounds(path, value, *_BOUNDS.get(key, (-_MOST, _MOST)))
-
-
-def _check_bounds(path: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:  # in these words nan is out of every range
-        bound = f"at least {least:,}" if value < least else f"at most {most:,}"
-        raise UserError(f"{path}={quote(value)}: expected {bound}")
+    least, most, below = allowed
+    if not least <= value <= most or (below and value == most):  # in these words nan is out of every range
+        bound = f"a number from {least:,} to below {most:,}" if below else f"at least {least:,}"
+        raise UserError(f"{path}={quote(value)}: expected {bound if below or value < least else f'at most {most:,}'}")
 
 
 def _conforms(value: Any, expected: Any) -> bool:

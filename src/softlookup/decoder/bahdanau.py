@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, Memory, Widths
+from softlookup.ranges import Dropout, Size
 from softlookup.text.vocabulary import PAD
 
 
@@ -32,10 +33,10 @@ class Bahdanau(Decoder):
         annotation_width: int,
         final_width: int,
         attention: Callable[[Widths], Attention],
-        embedding: int,
-        width: int,
-        readout: int,
-        dropout: float,
+        embedding: Size,
+        width: Size,
+        readout: Size,
+        dropout: Dropout,
     ) -> None:
         super().__init__()
         self.width = readout

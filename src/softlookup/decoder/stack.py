@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, History, Memory, Reading, Widths
 from softlookup.errors import UserError
+from softlookup.ranges import Dropout, Layers, Size
 from softlookup.text.vocabulary import PAD
 
 
@@ -26,11 +27,11 @@ class StackedDecoder(Decoder):
         annotation_width: int,
         final_width: int,
         attention: Callable[[Widths], Attention],
-        embedding: int,
-        width: int,
-        layers: int,
+        embedding: Size,
+        width: Size,
+        layers: Layers,
         input_feeding: bool,
-        dropout: float,
+        dropout: Dropout,
     ) -> None:
         super().__init__()
         self.width = width
@@ -112,7 +113,7 @@ class StackedDecoder(Decoder):
             yield from layer.weight_hh.chunk(4)
 
 
-def by_layer(states: Tensor, layers: int) -> tuple[Tensor, Tensor]:
+def by_layer(states: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
     """Hidden and cell (B, layers, width) of every layer, from all of them side by side."""
     hidden, cell = states.unflatten(-1, (2, layers, -1)).unbind(1)
     return hidden, cell

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from softlookup.contract import Attention, Widths
 from softlookup.decoder.stack import HandedOn
+from softlookup.ranges import Dropout, Layers, Size
 
 
 class Sutskever2014(HandedOn):
@@ -29,10 +30,10 @@ class Sutskever2014(HandedOn):
         annotation_width: int,
         final_width: int,
         attention: Callable[[Widths], Attention],
-        embedding: int,
-        width: int,
-        layers: int,
-        dropout: float,
+        embedding: Size,
+        width: Size,
+        layers: Layers,
+        dropout: Dropout,
     ) -> None:
         super().__init__(
             vocabulary, annotation_width, final_width, attention, embedding, width, layers, False, dropout

@@ -13,6 +13,7 @@ from softlookup.contract import Annotations, Attention, Decoded, Decoder, Decode
 from softlookup.errors import UserError
 from softlookup.layers.positional_encoding import sinusoids
 from softlookup.layers.self_attention import FeedForward, SelfAttention, Sublayers, embedding
+from softlookup.ranges import Dropout, Layers, Size
 from softlookup.text.vocabulary import PAD
 
 
@@ -30,7 +31,7 @@ class Layer(nn.Module):
     """
 
     def __init__(
-        self, attention: Attention, width: int, feed_forward: int, heads: int, norm: str, dropout: float
+        self, attention: Attention, width: Size, feed_forward: Size, heads: Size, norm: str, dropout: Dropout
     ) -> None:
         super().__init__()
         self.attention = attention
@@ -82,12 +83,12 @@ class Transformer(Decoder):
         annotation_width: int,
         final_width: int,
         attention: Callable[[Widths], Attention],
-        width: int,
-        feed_forward: int,
-        heads: int,
-        layers: int,
+        width: Size,
+        feed_forward: Size,
+        heads: Size,
+        layers: Layers,
         norm: str,
-        dropout: float,
+        dropout: Dropout,
     ) -> None:
         super().__init__()
         self.width = width

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Encoder
 from softlookup.layers.positional_encoding import sinusoids
+from softlookup.ranges import Dropout, Size
 from softlookup.text.vocabulary import PAD
 
 
@@ -13,7 +14,7 @@ class Bag(Encoder):
     The final state is the mean annotation over real positions.
     """
 
-    def __init__(self, vocabulary: int, width: int, dropout: float) -> None:
+    def __init__(self, vocabulary: int, width: Size, dropout: Dropout) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
         self.dropout = nn.Dropout(dropout)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from softlookup.contract import Annotations
 from softlookup.encoder.gated import GatedEncoder
+from softlookup.ranges import Dropout, Size
 
 
 class Bahdanau2014(GatedEncoder):
@@ -15,7 +16,7 @@ class Bahdanau2014(GatedEncoder):
     embeddings, annotations and the final state.
     """
 
-    def __init__(self, vocabulary: int, embedding: int, width: int, dropout: float) -> None:
+    def __init__(self, vocabulary: int, embedding: Size, width: Size, dropout: Dropout) -> None:
         super().__init__(vocabulary, embedding, width, 2, dropout)
         self.width, self.final_width = 2 * width, width
 

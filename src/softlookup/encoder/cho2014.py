@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from softlookup.contract import Annotations
 from softlookup.encoder.gated import GatedEncoder
+from softlookup.ranges import Dropout, Size
 
 
 class Cho2014(GatedEncoder):
@@ -14,7 +15,7 @@ class Cho2014(GatedEncoder):
     annotations and c.
     """
 
-    def __init__(self, vocabulary: int, embedding: int, width: int, dropout: float) -> None:
+    def __init__(self, vocabulary: int, embedding: Size, width: Size, dropout: Dropout) -> None:
         super().__init__(vocabulary, embedding, width, 1, dropout)
         self.summary = nn.Linear(width, width)
         self.width = self.final_width = width

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from softlookup.contract import Encoder
 from softlookup.encoder.order import backwards
+from softlookup.ranges import Dropout, Size
 from softlookup.text.vocabulary import PAD
 
 
@@ -25,7 +26,7 @@ class GatedEncoder(Encoder):
     the input are taken out of it. Where a row has ended its state stays, so that the last is that of its end.
     """
 
-    def __init__(self, vocabulary: int, embedding: int, width: int, directions: int, dropout: float) -> None:
+    def __init__(self, vocabulary: int, embedding: Size, width: Size, directions: int, dropout: Dropout) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
         self.directions = directions

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from softlookup.contract import Annotations, Encoder
+from softlookup.ranges import Dropout, Layers, Size
 from softlookup.text.vocabulary import PAD
 
 
@@ -21,11 +22,11 @@ class RecurrentEncoder(Encoder):
         self,
         rnn: type[nn.GRU] | type[nn.LSTM],
         vocabulary: int,
-        embedding: int,
-        width: int,
-        layers: int,
+        embedding: Size,
+        width: Size,
+        layers: Layers,
         bidirectional: bool,
-        dropout: float,
+        dropout: Dropout,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)

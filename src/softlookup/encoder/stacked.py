@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from softlookup.contract import Annotations
 from softlookup.encoder.recurrent import RecurrentEncoder
+from softlookup.ranges import Dropout, Layers, Size
 
 
 class Stacked(RecurrentEncoder):
@@ -18,7 +19,7 @@ class Stacked(RecurrentEncoder):
     on annotations; the final state goes on along time, where Zaremba et al. drop nothing.
     """
 
-    def __init__(self, vocabulary: int, embedding: int, width: int, layers: int, dropout: float) -> None:
+    def __init__(self, vocabulary: int, embedding: Size, width: Size, layers: Layers, dropout: Dropout) -> None:
         super().__init__(nn.LSTM, vocabulary, embedding, width, layers, bidirectional=False, dropout=dropout)
         self.final_width = 2 * layers * width
 

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from softlookup.contract import Annotations, Encoder
 from softlookup.layers.positional_encoding import sinusoids
 from softlookup.layers.self_attention import FeedForward, SelfAttention, Sublayers, embedding
+from softlookup.ranges import Dropout, Layers, Size
 from softlookup.text.vocabulary import PAD
 
 
 class Layer(nn.Module):
     """Self-attention, then a feed-forward network, each a sublayer.  Vaswani et al. 2017, section 3.1."""
 
-    def __init__(self, width: int, feed_forward: int, heads: int, norm: str, dropout: float) -> None:
+    def __init__(self, width: Size, feed_forward: Size, heads: Size, norm: str, dropout: Dropout) -> None:
         super().__init__()
         self.attention = SelfAttention(width, heads, "encoder")
         self.feed_forward = FeedForward(width, feed_forward)
@@ -36,7 +37,7 @@ class Transformer(Encoder):
     """
 
     def __init__(
-        self, vocabulary: int, width: int, feed_forward: int, heads: int, layers: int, norm: str, dropout: float
+        self, vocabulary: int, width: Size, feed_forward: Size, heads: Size, layers: Layers, norm: str, dropout: Dropout
     ) -> None:
         super().__init__()
         self.embedding = embedding(vocabulary, width, PAD)

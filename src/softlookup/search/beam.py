@@ -1,6 +1,7 @@
 """Decode with a beam, batched over sentences."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from softlookup.errors import UserError
 from softlookup.model.seq2seq import Seq2Seq
+from softlookup.ranges import Range
 from softlookup.search.endings import Endings, Step
-from softlookup.search.search import Hypothesis, Search, log_normalizer
+from softlookup.search.search import Extra, Hypothesis, Ratio, Search, log_normalizer
 from softlookup.text.vocabulary import BOS, EOS
 
 # What a source position counts as that no weight has touched: its logarithm keeps scores finite.
@@ -54,12 +56,12 @@ class Beam(Search):
 
     def __init__(
         self,
-        size: int,
-        length_penalty: float,
-        coverage_penalty: float,
-        n_best: int,
-        longest_ratio: float,
-        longest_extra: int,
+        size: Annotated[int, Range(1, 1024)],
+        length_penalty: Annotated[float, Range(0, 10)],
+        coverage_penalty: Annotated[float, Range(0, 10)],
+        n_best: Annotated[int, Range(1, 1024)],
+        longest_ratio: Ratio,
+        longest_extra: Extra,
     ) -> None:
         super().__init__(longest_ratio, longest_extra)
         if n_best > size:

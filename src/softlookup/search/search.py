@@ -2,11 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from torch import Tensor
 
 from softlookup.model.seq2seq import Seq2Seq
+from softlookup.ranges import Range
+
+Ratio = Annotated[float, Range(0, 1000)]
+Extra = Annotated[int, Range(0, 65_536)]
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Search(ABC):
     sentence's own: a hypothesis depends on no other row of the batch.
     """
 
-    def __init__(self, longest_ratio: float, longest_extra: int) -> None:
+    def __init__(self, longest_ratio: Ratio, longest_extra: Extra) -> None:
         self.longest_ratio = longest_ratio
         self.longest_extra = longest_extra
 

@@ -1,12 +1,13 @@
 """Parallel text: translation from sentence pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from softlookup.contract import Example, Examples, Segmentation, Task
 from softlookup.errors import UserError
+from softlookup.ranges import Range
 from softlookup.task import reading
 from softlookup.task.corpus import dropped, prepared
 from softlookup.task.judged import exam_set, joins, judged, overlong
@@ -54,7 +55,7 @@ class Parallel(Task):
         target: str,
         segmentation: Segmentation,
         longest: int,
-        concatenate: int,
+        concatenate: Annotated[int, Range(1, 100)],
         alignment: str | None,
         silver: str | None,
         train: str | None = None,

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from softlookup.contract import History, View, Window
+from softlookup.ranges import Size
 
 
 class LocalM(Window):
@@ -13,7 +14,7 @@ class LocalM(Window):
     history holds the number of steps so far, step (B,).
     """
 
-    def __init__(self, query_width: int, radius: int) -> None:  # noqa: ARG002 - every window is built for a query
+    def __init__(self, query_width: int, radius: Size) -> None:  # noqa: ARG002 - every window is built for a query
         super().__init__()
         self.radius = radius
 

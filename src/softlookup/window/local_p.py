@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.contract import History, View, Window
+from softlookup.ranges import Size
 
 
 class LocalP(Window):
@@ -14,7 +15,7 @@ class LocalP(Window):
     they did, and it is the way by which gradients reach v and W.
     """
 
-    def __init__(self, query_width: int, radius: int) -> None:
+    def __init__(self, query_width: int, radius: Size) -> None:
         super().__init__()
         self.radius = radius
         self.hidden = nn.Linear(query_width, query_width, bias=False)
