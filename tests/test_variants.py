@@ -135,3 +135,8 @@ MAPPING = st.dictionaries(NAME, VALUE, max_size=4)
 def test_no_two_variants_have_one_name(variants: list[Variant]) -> None:
     found = labels({f"{i:012x}": variant for i, variant in enumerate(variants)})
     assert len(set(found.values())) == len(variants)
+
+
+def test_a_run_that_was_gone_on_with_is_named_in_words() -> None:
+    made = {name: Variant({"attention": "dot"}, own) for name, own in {"a": {}, "b": {"continued.budget": 500}}.items()}
+    assert labels(made) == {"a": "dot · in one go", "b": "dot · continued at 500"}

@@ -9,6 +9,7 @@ from typing import Any
 
 DATA = "data."
 TARGET = "._target_"
+CONTINUED = "continued.budget"
 _FEWEST_DIGITS = 6
 _ABSENT = object()
 
@@ -120,6 +121,8 @@ def _digits(digests: Sequence[str]) -> int:
 
 
 def _piece(name: str, value: Any, digits: int | None) -> str:
+    if name == CONTINUED:
+        return "in one go" if value is _ABSENT else f"continued at {value}"
     if value is _ABSENT:
         return f"no {name.removesuffix(TARGET)}"
     if name.endswith(TARGET):
