@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console, Group
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from softlookup.analysis.measures import UP_TO
@@ -79,7 +79,8 @@ def compare(rows: pd.DataFrame) -> None:
     """Print every variant's mean ± standard deviation over seeds, and its gain over a fixed context equal in all else;
     then the data, and how many runs of other code there are."""
     columns, lines = summary_table(rows)
-    table = Table(*columns, box=None, pad_edge=False)
+    # A name that is cut may be that of another variant.
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
     for line in lines:
         table.add_row(*(cell.replace(" ± ", "±") for cell in line))
     # Wider than a narrow terminal rather than broken into pieces within it.
