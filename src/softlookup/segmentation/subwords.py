@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
 from softlookup.system import content_cache
+from softlookup.system.environment import variable
 from softlookup.text.normalize_line import Form
 from softlookup.text.vocabulary import SPECIALS, SubwordVocabulary
 
@@ -77,7 +76,8 @@ class Subwords(Segmentation):
                     yield " " + form.cased(form.tidied(pair[side]))
 
         def make() -> bytes:
-            with _one_thread():
+            # Sums of a trainer do not depend on the number of cores, and a later fork finds no threads of its.
+            with variable("TOKENIZERS_PARALLELISM", "false"):
                 return self._trained(lines(), self.vocabulary_size - len(SPECIALS)).to_str().encode()
 
         settings: dict[str, Any] = {"kind": type(self).__name__, "size": self.vocabulary_size}
@@ -88,18 +88,3 @@ class Subwords(Segmentation):
             digest.update(b"%d:" % len(content) + content)
         model = content_cache.kept(f"segmentation/{digest.hexdigest()}.json", make)
         return SubwordVocabulary(model.decode(), form)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums of a trainer do not depend on the number of cores, and a later fork finds no threads of its."""
-    name = "TOKENIZERS_PARALLELISM"
-    before = os.environ.get(name)
-    os.environ[name] = "false"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

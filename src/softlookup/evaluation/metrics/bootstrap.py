@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import _bootstrap_resample
 
+from softlookup.system.environment import variable
+
 RESAMPLES = 1_000
 SHARE = 0.95
 SEED = 12345
-_VARIABLE = "SACREBLEU_SEED"
 
 
-@contextmanager
-def seeded() -> Iterator[None]:
+def seeded() -> AbstractContextManager[None]:
     """Have sacrebleu draw from `SEED`, its own default, whatever the environment says: figures depend on no machine."""
-    before = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = str(SEED)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_VARIABLE]
-        else:
-            os.environ[_VARIABLE] = before
+    return variable("SACREBLEU_SEED", str(SEED))
 
 
 def bleu_band(
