@@ -1,4 +1,4 @@
-"""What is offered is what can be chosen; the list in conf/README.md is checked by `make check`."""
+"""Test the list of choices: it holds the files of conf/, and `make check` compares conf/README.md with it."""
 
 import shutil
 from pathlib import Path

@@ -42,13 +42,13 @@ def indented(document: str) -> list[str]:
 
 def composed_by(line: str) -> list[str] | None:
     """The words that a line of the shell gives to Hydra; None for a line that trains nothing."""
+    if not line.startswith(("python src/train.py", "make sweep")):
+        return None
     words = shlex.split(line)
     if words[:2] == ["python", "src/train.py"]:
         return [word for word in words[2:] if word != "-m"]
-    if words[:2] == ["make", "sweep"]:
-        given = dict(word.split("=", 1) for word in words[2:])
-        return [f"experiment={given.get('EXPERIMENT', 'bottleneck')}", *shlex.split(given.get("ARGS", ""))]
-    return None
+    given = dict(word.split("=", 1) for word in words[2:])
+    return [f"experiment={given.get('EXPERIMENT', 'bottleneck')}", *shlex.split(given.get("ARGS", ""))]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

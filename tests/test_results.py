@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import fake_runs
 import numpy as np
@@ -15,8 +15,10 @@ import yaml
 from softlookup.analysis import csv_export, load
 from softlookup.analysis.statistics import counts, summary
 from softlookup.analysis.tables import other_code
+from softlookup.contract import Kind
 from softlookup.dashboard import page
 from softlookup.errors import UserError
+from softlookup.runs import validated_files
 from softlookup.runs.run_id import VERSION, run_id, settings, variant_key
 
 NO_JSON = (b"", b'{"id": "a", "sta', b"\xff\xfe\x00\x00", b"[" * 100_000, b'{"id": "\\ud800"}')
@@ -298,3 +300,7 @@ def test_an_unfinished_run_of_older_code_is_told_by_its_config(tmp_path: Path) -
     (folder / "state.json").write_text('{"state": "failed", "reason": "killed by signal 9"}')
     (row,) = load.read(tmp_path).to_dict("records")
     assert (row["status"], row["variant"], row["seed"], row["counted"]) == ("older code", "additive", 3, False)
+
+
+def test_the_kinds_of_attention_are_those_of_the_contract() -> None:
+    assert get_args(Kind) == validated_files.KINDS

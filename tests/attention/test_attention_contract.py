@@ -39,7 +39,7 @@ class Case:
 
 
 def seen(attention: Attention, reading: Reading) -> Reading:
-    """What others see of a reading: weights of a lookup alone, whatever else has weights of its own."""
+    """Drop the weights of a reading unless its attention is a lookup, as `Seq2Seq` does."""
     return reading if attention.kind == "lookup" else replace(reading, weights=None)
 
 

@@ -1,4 +1,4 @@
-"""What Hydra's -m does here: it composes every job, then hands all of them to `softlookup.sweep.scheduler`."""
+"""Launch Hydra's jobs as one sweep: compose all of them, then hand them to `softlookup.sweep.scheduler`."""
 
 from __future__ import annotations
 

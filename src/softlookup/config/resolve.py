@@ -155,8 +155,10 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
 
 def _default_where_untuned(config: DictConfig) -> None:
     """Give the default of its choice to a key that an experiment tuned for other choices, and not for this one."""
+    if not config.get("tuned"):
+        return
     raw, chosen = _unresolved(config), HydraConfig.get().runtime.choices
-    for group in (group for group in groups() if group in raw and group not in PRESETS):
+    for group in (group for group in raw if chosen.get(group)):
         for path, leaf in leaves(raw[group], group):
             if isinstance(leaf, str) and leaf.startswith("${tuned."):
                 try:
