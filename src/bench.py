@@ -13,23 +13,24 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from softlookup.config.build import device_of
-from softlookup.config.resolve import build, composed, groups
-from softlookup.contract import Task
+from softlookup.config.build import build_run
+from softlookup.config.catalog import groups
+from softlookup.config.resolve import composed
 from softlookup.errors import UserError
 from softlookup.evaluation import cost
 from softlookup.system import entry_point
-from softlookup.timing.stopwatch import in_turn, prepared, summary
+from softlookup.timing.probe import probe
+from softlookup.timing.stopwatch import in_turn, summary
 
 
 def measured(overrides: list[str]) -> tuple[Callable[[], None], int, int, int]:
     """Build one training step to call, and return it with its target tokens, the parameters and its peak bytes."""
     config = composed(overrides)
-    torch.set_num_threads(config["threads"])
-    task: Task = build(config["task"])
-    made, model = prepared(config, task)
-    peak = cost.peak_bytes(made.step, model, made.optimizer, device_of(config))["peak_bytes"]
-    return made.step, made.tokens, cost.parameters(model), peak
+    torch.set_num_threads(config.settings.threads)
+    parts = build_run(config)
+    made = probe(parts, parts.model)
+    peak = cost.peak_bytes(made.step, parts.model, made.optimizer, parts.device)["peak_bytes"]
+    return made.step, made.tokens, cost.parameters(parts.model), peak
 
 
 def main(arguments: list[str]) -> None:

@@ -18,6 +18,7 @@ import yaml
 
 from softlookup.analysis.load import alignments
 from softlookup.config.command_line import truth
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError, key_values, nearest, typed
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import with_variant
@@ -64,10 +65,11 @@ def lost(folder: RunFolder, mode: str) -> bool:
 
 def rebuild(folder: RunFolder, row: dict[str, Any], mode: str) -> list[str]:
     """Make one mirror from the truth; what went wrong, in lines."""
-    config = yaml.safe_load((folder.path / "config.yaml").read_text(encoding="utf-8"))
-    tracker = Tracker(mode, config["tracking"]["project"])
-    tags = [f"{group}={choice}" for group, choice in config["choices"].items()]
-    tracker.start(folder.path, folder.id, config["experiment_name"], tags, with_variant(config), folder.records())
+    config = RunConfig.of(yaml.safe_load((folder.path / "config.yaml").read_text(encoding="utf-8")))
+    tracker = Tracker(mode, config.tracking["project"])
+    tags = [f"{group}={choice}" for group, choice in config.choices.items()]
+    name = config.settings.experiment_name
+    tracker.start(folder.path, folder.id, name, tags, with_variant(config), folder.records())
     tracker.finish(row, alignments(folder.path))
     return tracker.messages
 
@@ -83,7 +85,7 @@ def main(arguments: list[str]) -> int:
         print(f"{i}/{len(wanted)} {folder.path.parent.name}/{folder.id}", flush=True)
         try:
             messages = rebuild(folder, row, mode)
-        except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+        except (OSError, UserError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
             messages = [f"cannot be read: {type(error).__name__}: {error}".split("\n")[0]]
         done += not messages
         for message in messages:

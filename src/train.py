@@ -37,8 +37,9 @@ import hydra
 from omegaconf import DictConfig
 
 from softlookup.config.command_line import check_overrides, split
-from softlookup.config.resolve import explain, resolve, with_data
+from softlookup.config.resolve import explain, resolve, typed_keys
 from softlookup.errors import Stopped
+from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import state_of
 
 # What came out of the runs inside Hydra, which would print lines of its own about any error that passed through it.
@@ -53,8 +54,8 @@ _HERE = os.getpid()
 def single(config: DictConfig) -> None:
     """One run, in this process. Sweeps go from Hydra to a launcher; only those of other packages come back here."""
     try:
-        resolved = with_data(resolve(config))
-        limits[0] = resolved["memory"]
+        resolved = with_inputs(resolve(config), typed_keys())
+        limits[0] = resolved.settings.memory
         from softlookup.run import start
 
         start(resolved)

@@ -14,7 +14,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
-from softlookup.config.resolve import CONF, build, groups
+from softlookup.config.build import build
+from softlookup.config.catalog import CONF, groups, hosts
 from softlookup.contract import Attention, Decoder, Encoder, Normalizer, Score, Widths
 from softlookup.errors import UserError
 from softlookup.model.seq2seq import Seq2Seq
@@ -32,11 +33,12 @@ WINDOW = {"radius": 2}
 @cache
 def _composed(group: str, choice: str) -> dict[str, Any]:
     # An attention refers to a normalizer and a window, a task to a segmentation; nothing else of the menu is needed.
-    inside = {"attention": ["+normalizer=softmax", "+window=global"], "task": ["+segmentation=word"]}
-    asked = [*inside.get(group, []), f"+{group}={choice}"]
+    default = {"normalizer": "softmax", "window": "global", "segmentation": "word"}
+    inside = [name for name in default if name in hosts() and group in hosts()[name]]
     with initialize_config_dir(str(CONF), version_base=None):
-        sizes = OmegaConf.create({"sizes": OmegaConf.load(CONF / "train.yaml").sizes})
-        plain = OmegaConf.to_container(OmegaConf.merge(sizes, compose(overrides=asked)), resolve=True)
+        plain = OmegaConf.to_container(
+            compose(overrides=[*(f"+{name}={default[name]}" for name in inside), f"+{group}={choice}"]), resolve=True
+        )
     assert isinstance(plain, dict)
     return plain[group]
 

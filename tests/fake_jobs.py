@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from configs import of_parts
+
 from softlookup.errors import UserError
 from softlookup.system.memory import limited
 
@@ -16,18 +18,15 @@ DONE, RAISES, MISTAKE, KILLED, EXITS, DIVERGES, CRASHES, SLEEPS, STUBBORN, GREED
 LATER = "now.txt"  # a job of these that finds this file beside its folder finishes instead
 
 
-def config(runs_dir, seed, **changes):
+def config(runs_dir, seed, parts=(), **settings):
     """As much of a resolved config as a sweep looks at."""
-    choices = {"task": "reverse", "encoder": "gru", "attention": "additive"}
-    return {
-        "seed": seed, "budget": 1000, "choices": choices, "runs_dir": str(runs_dir), "experiment_name": "tried",
-        "workers": 2, "threads": 1, **changes,
-    }  # fmt: skip
+    own = {"budget": 1000, "runs_dir": str(runs_dir), "experiment_name": "tried", "workers": 2}
+    return of_parts(dict(parts), seed=seed, **own | settings)
 
 
 def act(config, folder, stop):  # noqa: ARG001, PLR0912
     """Write pid.txt, print, then do what the seed says."""
-    seed = config["seed"]
+    seed = config.settings.seed
     (folder.path / "pid.txt").write_text(str(os.getpid()))
     print(f"python says {seed}")
     os.write(2, f"the file descriptor says {seed}\n".encode())
@@ -51,10 +50,10 @@ def act(config, folder, stop):  # noqa: ARG001, PLR0912
         child = subprocess.Popen(["sleep", "60"])
         (folder.path / "child.txt").write_text(str(child.pid))
     if seed == GREEDY:
-        with limited(config["memory"]):
-            bytearray(20 * config["memory"] * 1_000_000)
+        with limited(config.settings.memory):
+            bytearray(20 * config.settings.memory * 1_000_000)
     if seed == GROWS:  # in a control group of its own, until the kernel has enough of it
-        Path(config["group"], "cgroup.procs").write_text(str(os.getpid()))
+        Path(config.parts["group"]["path"], "cgroup.procs").write_text(str(os.getpid()))
         held = []
         while True:
             held.append(b"x" * 10_000_000)
@@ -70,4 +69,6 @@ def act(config, folder, stop):  # noqa: ARG001, PLR0912
         folder.log({"step": 2, "tokens": 900})
     if seed in (SLEEPS, STUBBORN):
         time.sleep(60)
-    folder.write_result({"id": folder.id, "status": "finished", "choices": config["choices"], "seed": config["seed"]})
+    folder.write_result(
+        {"id": folder.id, "status": "finished", "choices": dict(config.choices), "seed": config.settings.seed}
+    )

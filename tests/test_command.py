@@ -35,8 +35,8 @@ def test_a_path_is_what_the_shell_passed(name: str, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     words = [f"runs_dir={name}", "task=multi30k", f"++task.path={tmp_path / name}", f"task.silver={name}"]
     config = composed([*words, f"task.test={name}"])
-    assert config["runs_dir"] == config["task"]["test"] == name
-    assert config["task"]["path"] == config["task"]["silver"] == str(tmp_path / name)
+    assert config.settings.runs_dir == config.parts["task"]["test"] == name
+    assert config.parts["task"]["path"] == config.parts["task"]["silver"] == str(tmp_path / name)
     (tmp_path / name).mkdir()
     for _, override in command_line.parsed(command_line.split([f"runs_dir={name}", "-m"])[1]):
         assert (override.value(), override.is_sweep_override()) == (name, False)
@@ -70,7 +70,7 @@ def test_a_comma_parts_two_paths_of_a_sweep_unless_the_whole_exists(tmp_path: Pa
         ("seed=2.0", "seed=2"),
         ("batch_tokens=1E3", "batch_tokens=1000"),
         ("encoder.width=1.6e1", "encoder.width=16"),
-        ("sizes.encoder=16.0", "sizes.encoder=16"),
+        ("encoder.width=16.0", "encoder.width=16"),
         ("attention.heads=2.0", "attention.heads=2"),
     ],
 )
@@ -89,12 +89,12 @@ def test_what_is_no_whole_number_is_refused(word: str) -> None:
 
 def test_a_finished_run_is_searched_by_the_same_grammar() -> None:
     asked = {"search": "beam", "search.length_penalty": "1e-1", "search.size": "7.0", "search.n_best": "1e0"}
-    search = vars(search_of({}, asked))
+    search = vars(search_of(composed([]), asked))
     assert (search["length_penalty"], search["size"], search["n_best"]) == (0.1, 7, 1)
     assert {type(search[key]) for key in ("size", "n_best")} == {int}
     for value in ("1,2", "0.6x", "[1]", "true", "null"):
         with pytest.raises(UserError, match=r"search\.length_penalty="):
-            search_of({}, {"search": "beam", "search.length_penalty": value})
+            search_of(composed([]), {"search": "beam", "search.length_penalty": value})
 
 
 def test_counts_and_truths_of_the_other_programs() -> None:

@@ -10,16 +10,17 @@ import pytest
 from choices import OFFERED
 from hydra.core.hydra_config import HydraConfig
 
-from softlookup.config.catalog import PRESETS, SCAFFOLDING
+from softlookup.config.build import build
+from softlookup.config.catalog import CONF, hosts, presets, tables
+from softlookup.config.command_line import check_overrides
 from softlookup.config.components import located, signature
-from softlookup.config.resolve import CONF, build, check_overrides, composed
-from softlookup.config.settings import ANY, check_range
-from softlookup.config.unused_keys import HOSTS
+from softlookup.config.resolve import composed
+from softlookup.config.values import ANY, check_range
 from softlookup.errors import UserError
 from softlookup.ranges import Range
 from softlookup.runs.run_id import run_id
 
-GROUPS = {group: choices for group, choices in OFFERED.items() if group not in PRESETS}
+GROUPS = {group: choices for group, choices in OFFERED.items() if group not in presets()}
 ROUNDS = range(max(map(len, GROUPS.values())))
 
 
@@ -33,43 +34,43 @@ def _forget_the_last_config():
 def test_every_choice_composes_to_plain_checked_values(place: int) -> None:
     """The first choice of every group together, then the second, and so on; parts of parts by themselves."""
     chosen = {group: choices[min(place, len(choices) - 1)] for group, choices in GROUPS.items()}
-    own = {group: choice for group, choice in chosen.items() if group not in HOSTS}
+    own = {group: choice for group, choice in chosen.items() if group not in hosts()}
     config = composed([f"{group}={choice}" for group, choice in own.items()])
-    assert all(config[group]["_target_"].startswith("softlookup.") for group in own)
-    assert config["choices"].items() >= {g: choice for g, choice in own.items() if g != "tracking"}.items()
+    assert all(config.plain()[group]["_target_"].startswith("softlookup.") for group in own)
+    assert config.choices.items() >= {g: choice for g, choice in own.items() if g != "tracking"}.items()
     inside = {"normalizer": "attention=additive", "window": "attention=additive", "segmentation": "task=multi30k"}
     for group, host in inside.items():
         config = composed([host, f"{group}={chosen[group]}"])
-        assert config[group] == config[host.partition("=")[0]][group]
-        assert config["choices"][group] == chosen[group]
+        target = config.parts[host.partition("=")[0]][group]["_target_"]
+        assert target.startswith(f"softlookup.{group}.")
+        assert config.choices[group] == chosen[group]
 
 
 @pytest.mark.parametrize("choice", OFFERED["paper"])
-def test_every_paper_composes_and_keeps_no_scaffolding(choice: str) -> None:
+def test_every_paper_composes_and_keeps_no_table(choice: str) -> None:
     config = composed([f"paper={choice}"])
-    assert not SCAFFOLDING - {"tuned"} & config.keys()
-    assert (config["choices"]["paper"], config["choices"]["size"]) == (choice, "small")
+    assert not {*tables(), *presets()} - {"tuned"} & config.plain().keys()
+    assert (config.choices["paper"], config.choices["size"]) == (choice, "small")
 
 
 @pytest.mark.parametrize("choice", OFFERED["experiment"])
-def test_every_experiment_composes_and_keeps_no_scaffolding(choice: str) -> None:
+def test_every_experiment_composes_and_keeps_no_table(choice: str) -> None:
     config = composed([f"experiment={choice}"])
-    assert config["experiment_name"] == choice
-    assert not SCAFFOLDING - {"tuned"} & config.keys()
-    assert "hydra" not in config
+    assert config.settings.experiment_name == choice
+    assert not {"hydra", *tables(), *presets()} - {"tuned"} & config.plain().keys()
 
 
 def test_what_is_changed_by_value_is_a_choice_too() -> None:
     config = composed(["attention=dot", "attention.heads=4", "seed=7", "threads=2"])
-    assert config["seed"] == 7
-    assert config["attention"]["heads"] == 4
-    assert config["choices"]["attention.heads"] == 4
-    assert not {"seed", "threads"} & config["choices"].keys()
+    assert config.settings.seed == 7
+    assert config.parts["attention"]["heads"] == 4
+    assert config.choices["attention.heads"] == 4
+    assert not {"seed", "threads"} & config.choices.keys()
 
 
 def test_the_normalizer_reaches_the_attention() -> None:
     config = composed(["normalizer=sparsemax"])
-    assert config["attention"]["normalizer"]["_target_"] == "softlookup.normalizer.sparsemax.Sparsemax"
+    assert config.parts["attention"]["normalizer"]["_target_"] == "softlookup.normalizer.sparsemax.Sparsemax"
 
 
 @pytest.mark.parametrize(
@@ -143,9 +144,9 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("average=2 patience=2", "set average=0, or keep=last and patience=null"),
         ("patience=11", "with validations=12 no run can end early; set validations=13 or more, or patience=10 or less"),
         ("average=1", "average=1: the mean of one is the last weights; set average=0, or 2 or more"),
-        ("watch=bleu", "watch=bleu: nothing heeds it; set keep=best or patience=N"),
+        ("watch=bleu", "watch=bleu: no setting uses it; set keep=best or patience=N"),
         ("keep=best validations=1", "with validations=1 the best weights are the last ones"),
-        ("watch=token_accuracy", "watch=token_accuracy: nothing heeds it; set keep=best or patience=N"),
+        ("watch=token_accuracy", "watch=token_accuracy: no setting uses it; set keep=best or patience=N"),
         ("watch_sentences=7", "watch_sentences=7: only watch=bleu decodes sentences"),
         ("processes=null", "expected a whole number, got NoneType None"),
         ("confirm=1", "confirm=1: expected true or false"),
@@ -155,7 +156,7 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("encoder.width=null", "expected a whole number, got NoneType None"),
         ("seed={a:1}", "seed={'a': 1}: expected a whole number, got dict"),
         ("runs_dir=null", "expected text, got NoneType None"),
-        ("runs_dir=''", "runs_dir=: expected a plain folder name"),
+        ("runs_dir=''", "runs_dir=: expected a folder"),
         ("runs_dir='a\nb'", "expected text of one line, without control characters"),
         ("attention.score=null", "expected a choice"),
         ("attention.score=[1]", "Error merging override attention.score=[1]"),
@@ -165,12 +166,12 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("++encoder.vocabulary=5", "encoder.vocabulary: no such key"),
         # Only classes and functions of the group's own package, that make what the group promises, are ever called.
         ("attention._target_=os.system", "only what softlookup.attention defines can be built here"),
-        ("attention.score._target_=pathlib.Path.write_text", "only what softlookup.attention or softlookup.normalizer"),
+        ("attention.score._target_=pathlib.Path.write_text", "only what softlookup.attention"),
         ("attention._target_=softlookup.config.resolve.id", "only what softlookup.attention defines can be built here"),
         ("attention._target_=softlookup.attention", "only what softlookup.attention defines can be built here"),
         ("attention._target_=[os.system]", "only what softlookup.attention defines can be built here"),
         ("attention._target_=softlookup.normalizer.softmax.Softmax", "only what softlookup.attention defines"),
-        ("normalizer._target_=softlookup.task.copy.Copy", "only what softlookup.attention or softlookup.normalizer"),
+        ("normalizer._target_=softlookup.task.copy.Copy", "only what softlookup.normalizer defines"),
         ("tracking._target_=softlookup.runs.run_folder.RunFolder", "only what softlookup.tracking defines can"),
         ("tracking._target_=softlookup.tracking.wandb_tracker.flatten", "expected what makes a Tracker"),
         ("attention.score._target_=softlookup.attention.dot.Dott", "there is no such class"),
@@ -179,7 +180,7 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("attention._target_=softlookup.attention.dot.require_equal_widths", "expected what makes a Attention"),
         ("attention._target_=softlookup.attention.fixed.FixedContext", "expected what makes a Attention"),  # abstract
         ("attention.score._target_=softlookup.attention.fixed_mean.FixedMean", "expected what makes a Score"),
-        ("normalizer._target_=softlookup.attention.dot.Dot", "expected what makes a Normalizer"),
+        ("normalizer._target_=softlookup.attention.dot.Dot", "only what softlookup.normalizer defines"),
         ("attention._partial_=false", "attention._partial_=False: expected true"),
         ("++normalizer._partial_=true", "normalizer._partial_=True: expected false"),
         ("++attention._args_=[1]", "attention._args_: no such key"),
@@ -254,8 +255,8 @@ def test_what_hydra_understands_is_let_through(arguments: list[str]) -> None:
 def test_any_text_of_one_line_is_kept_as_it_is_and_the_id_stays_a_plain_folder_name(text: str) -> None:
     quoted = text.replace("'", "\\'")
     config = composed(["task=multi30k", f"task.path='{quoted}'", f"task.dataset='{quoted}'"])
-    assert config["task"]["path"] == os.path.join(os.getcwd(), text)
-    assert config["task"]["dataset"] == text
+    assert config.parts["task"]["path"] == os.path.join(os.getcwd(), text)
+    assert config.parts["task"]["dataset"] == text
     assert re.fullmatch(r"additive-gru-multi30k-s1-[0-9a-f]{12}", run_id(config))
 
 
@@ -282,7 +283,7 @@ def test_what_was_not_checked_before_is_not_built_either(node: dict) -> None:
 def test_what_a_constructor_refuses_is_told_in_its_words(group: str, typed: list[str], said: str) -> None:
     config = composed(typed)
     with pytest.raises(UserError, match=said):
-        build(config[group])
+        build(config.parts[group])
 
 
 @pytest.mark.parametrize(
@@ -309,8 +310,8 @@ def test_the_command_line_ends_with_exit_code_2_and_no_traceback(tmp_path: Path,
 
 def test_a_choice_that_an_experiment_did_not_tune_has_the_default_of_its_optimizer() -> None:
     tuned, other = (composed(["experiment=bottleneck", f"attention={name}"]) for name in ("additive", "dot"))
-    assert (tuned["optimizer"]["rate"], tuned["tuned"]) == (0.006, ["optimizer.rate"])
-    assert (other["optimizer"]["rate"], other["tuned"]) == (composed([])["optimizer"]["rate"], [])
+    assert (tuned.parts["optimizer"]["rate"], tuned.tuned) == (0.006, ("optimizer.rate",))
+    assert (other.parts["optimizer"]["rate"], other.tuned) == (composed([]).parts["optimizer"]["rate"], ())
 
 
 @pytest.mark.parametrize(
@@ -323,7 +324,7 @@ def test_a_choice_that_an_experiment_did_not_tune_has_the_default_of_its_optimiz
     ],
 )
 def test_a_range_is_that_of_the_constructor(target: str, argument: str, allowed: Range) -> None:
-    found = located(target.split(".")[1], target, (target.split(".")[1],))
+    found = located(target.split(".")[1], target, target.split(".")[1])
     assert signature(found)[argument].allowed == allowed
 
 

@@ -6,7 +6,7 @@ import pytest
 from choices import OFFERED, node
 from toy import Toy
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.contract import Curriculum, Task
 from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.competence import Competence

@@ -194,7 +194,7 @@ FAKE = """
 import os, sys, types
 from softlookup.errors import Stopped, UserError
 def start(config):
-    print("seed", config["seed"])
+    print("seed", config.settings.seed)
     {does}
 sys.modules["softlookup.run"] = types.SimpleNamespace(start=start)
 """

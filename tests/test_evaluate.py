@@ -13,11 +13,12 @@ import used_runs
 import yaml
 
 import evaluate as verb
-from softlookup.config.resolve import composed, with_data
+from softlookup.config.resolve import composed, typed_keys
 from softlookup.errors import UserError
 from softlookup.evaluation.metrics import significance
 from softlookup.inference.search_overrides import chosen
 from softlookup.run import start
+from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import RunFolder
 from softlookup.system import entry_point
 
@@ -37,7 +38,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
         for name, words in asked.items():
-            config = with_data(composed([*TINY, f"task.path={found['text']}", f"runs_dir={place / 'runs'}", *words]))
+            config = with_inputs(
+                composed([*TINY, f"task.path={found['text']}", f"runs_dir={place / 'runs'}", *words]), typed_keys()
+            )
             start(config)
             found[name] = RunFolder.of(config).path
     return found
@@ -107,8 +110,8 @@ def test_another_search_is_used_and_told(made: dict[str, Path]) -> None:
 
 def test_the_runs_own_search_keeps_its_settings() -> None:
     config = composed(["search=beam", "search.size=2", "search.longest_ratio=5"])
-    assert chosen(config, {"search": "beam", "search.size": "4"}) == config["search"] | {"size": 4}
-    assert chosen(config, {"search": "greedy"}) == composed(["search=greedy"])["search"]
+    assert chosen(config, {"search": "beam", "search.size": "4"}) == config.parts["search"] | {"size": 4}
+    assert chosen(config, {"search": "greedy"}) == composed(["search=greedy"]).parts["search"]
 
 
 def test_pairs_that_the_run_joins_are_another_test_set_as_they_are(made: dict[str, Path]) -> None:
@@ -142,7 +145,7 @@ def test_several_references_are_sacrebleus(made: dict[str, Path], tmp_path: Path
     for name in ("token_accuracy", "exact_match", "forced/token_accuracy"):
         assert two["metrics"][f"test/{name}"] == one["metrics"][f"test/{name}"]
     assert two["by_length"][0]["bleu_low"] == pytest.approx(100)
-    assert two["data"].keys() - one["data"].keys() == {"reference 2"}
+    assert two["data"].keys() - one.data.keys() == {"reference 2"}
     alone = asked(*given, f"target={out}")  # a name with a comma
     assert alone["metrics"]["test/bleu"] == pytest.approx(100)
 
@@ -264,7 +267,7 @@ def test_a_runs_own_data_that_changed_is_no_more_its_own(
     shutil.copytree(made["text"], moved)
     shutil.copytree(made["plain"], run)
     config = yaml.safe_load((run / "config.yaml").read_text())
-    config["task"] |= {"path": str(moved), "alignment": str(moved / "links")}
+    config.parts["task"] |= {"path": str(moved), "alignment": str(moved / "links")}
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     assert figures(asked(f"run={run}")) == figures(own(made["plain"]))
     capsys.readouterr()

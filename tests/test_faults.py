@@ -15,11 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fake_jobs
 import pytest
+from configs import changed
 from hydra.core.hydra_config import HydraConfig
 from test_launcher import until
 from test_resume import alone, attempt, config, outcome
@@ -74,7 +76,7 @@ def test_a_full_disk_ends_a_run_in_words_and_the_same_call_finishes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
 ) -> None:
     with mounted(tmp_path / "disk", "3m") as disk:
-        made = {**config(disk), "checkpoint_seconds": 0}
+        made = changed(config(disk), checkpoint_seconds=0)
         ballast = disk / "ballast"
 
         def fill(fit: Fit, number: int) -> None:  # noqa: ARG001
@@ -100,7 +102,7 @@ def test_a_full_disk_ends_a_run_in_words_and_the_same_call_finishes_it(
 def test_a_file_size_limit_ends_a_run_in_words_and_the_same_call_finishes_it(
     tmp_path: Path, expected: dict[str, Any]
 ) -> None:
-    made = {**config(tmp_path), "checkpoint_seconds": 0}
+    made = changed(config(tmp_path), checkpoint_seconds=0)
     folder = RunFolder.of(made)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
@@ -163,7 +165,7 @@ def test_a_clock_that_jumps_changes_nothing(
         patched.setattr(time, "time_ns", lambda: int(1e9 * jumping()))
         for module in (run_folder, lock, provenance):
             patched.setattr(module, "datetime", Jumping)
-        made = {**config(tmp_path), "checkpoint_seconds": 0}
+        made = changed(config(tmp_path), checkpoint_seconds=0)
 
         def stop(fit: Fit, number: int) -> None:
             if number == 14:
@@ -179,13 +181,13 @@ def test_a_clock_that_jumps_changes_nothing(
 def test_a_folder_that_is_deleted_under_a_run_is_noticed_and_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
 ) -> None:
-    made = {**config(tmp_path), "checkpoint_seconds": 0}
+    made = changed(config(tmp_path), checkpoint_seconds=0)
     folder = RunFolder.of(made)
     for when in (3, 30):  # before a checkpoint, and after the last validation
 
         def delete(fit: Fit, number: int, when: int = when) -> None:
             if number == when:
-                fit.config = {**fit.config, "checkpoint_seconds": 1000}
+                fit.settings = replace(fit.settings, checkpoint_seconds=1000)
                 shutil.rmtree(folder.path)
 
         with pytest.raises((OSError, RuntimeError), match=r"deleted|No such file"):
@@ -242,7 +244,7 @@ def test_a_job_that_the_kernel_kills_for_want_of_memory_is_out_of_memory(tmp_pat
             group.rmdir()
         pytest.skip(f"no control group with a memory limit can be made here: {error}")
     try:
-        made = fake_jobs.config(tmp_path, fake_jobs.GROWS, group=str(group))
+        made = fake_jobs.config(tmp_path, fake_jobs.GROWS, {"group": {"_target_": "none", "path": str(group)}})
         assert not scheduler.Sweep([made], workers=1, job="fake_jobs:act").run()
     finally:
         until(lambda: not (group / "cgroup.procs").read_text(), seconds=5)
@@ -267,7 +269,7 @@ def test_two_sweeps_of_one_run_at_once_do_not_mix(tmp_path: Path) -> None:
     assert (folder.path / "metrics.jsonl").read_text() == "of another"
     assert f"it is run by process {os.getpid()}" in jobs.board.ended[0].reason
     with lock.hold(folder.path), pytest.raises(UserError, match="is in use by process"):
-        run.supervise(config(tmp_path) | {"runs_dir": str(tmp_path), "experiment_name": "x"}, folder)
+        run.supervise(changed(config(tmp_path), runs_dir=str(tmp_path), experiment_name="x"), folder)
 
 
 def test_a_run_that_is_asked_to_stop_goes_on_to_the_same_result(tmp_path: Path) -> None:

@@ -20,16 +20,17 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from softlookup.config import catalog
-from softlookup.config.catalog import PRESETS
+from softlookup.config.catalog import hosts, presets
 from softlookup.config.command_line import check_overrides, split
 from softlookup.config.components import check_part, part_of
 from softlookup.config.resolve import composed, resolve
-from softlookup.config.settings import SETTINGS, check_settings, check_value
-from softlookup.config.unused_keys import HOSTS
+from softlookup.config.run_config import RunConfig
+from softlookup.config.settings import Settings, declared, names
+from softlookup.config.values import check
 from softlookup.errors import UserError
 from softlookup.runs.run_id import run_id
 
-GROUPS = [group for group in OFFERED if group not in PRESETS]
+GROUPS = [group for group in OFFERED if group not in presets()]
 
 
 def fuzz(cases: int):
@@ -69,12 +70,12 @@ NESTED = st.recursive(
 )
 VALUES = st.one_of(PLAIN, PLAIN, NESTED)
 HEADS = st.sampled_from(
-    [*OFFERED, *SETTINGS, "tuned", "sizes", "size", "choices", "experiment", "hydra", "atention", "_target_", ""]
+    [*OFFERED, *names(), "tuned", "published", "choices", "experiment", "hydra", "atention", "_target_", ""]
 )
 PATHS = st.builds(lambda head, keys: ".".join([head, *keys]), HEADS, st.lists(KEYS, max_size=2))
 # Places that are there, more often than not, so that it is the value that is looked at.
 PLACES = st.sampled_from([
-    *SETTINGS, "encoder.width", "encoder.dropout", "task.longest", "optimizer.rate", "attention.score.width", "tuned.a",
+    *names(), "encoder.width", "encoder.dropout", "task.longest", "optimizer.rate", "attention.score.width", "tuned.a",
 ]) | PATHS  # fmt: skip
 TYPED = st.one_of(
     st.text(max_size=12),
@@ -128,7 +129,7 @@ def base() -> Any:
 @pytest.fixture(scope="module")
 def parts(base: Any) -> dict[str, Any]:
     HydraConfig.instance().set_config(base)
-    return resolve(base) | {"segmentation": OmegaConf.to_container(base.segmentation, resolve=True)}
+    return {group: OmegaConf.to_container(base[group], resolve=True) for group in GROUPS}
 
 
 def one_line(error: UserError) -> None:
@@ -136,14 +137,19 @@ def one_line(error: UserError) -> None:
     assert "\n" not in str(error)
 
 
-def conforms(plain: dict[str, Any]) -> None:
+def conforms(config: RunConfig) -> None:
     """What a run may rely on: every part can be checked again, is ours, and the run's folder has a plain name."""
-    check_settings(plain)
-    for group in (group for group in GROUPS if group in plain or group not in HOSTS):
-        check_part(group, plain[group], part_of(group))
-        assert plain[group]["_target_"].startswith(f"softlookup.{group}.")
-    assert re.fullmatch(r"[\w.-]+-s\d+-[0-9a-f]{12}", run_id(plain))
-    assert "hydra" not in plain
+    assert Settings.of(config.settings.plain()) == config.settings
+    assert config.parts.keys() == set(GROUPS) - hosts().keys() - {"tracking"}
+    for group, node in (*config.parts.items(), ("tracking", config.tracking)):
+        ours(group, node)
+    assert re.fullmatch(r"[\w.-]+-s\d+-[0-9a-f]{12}", run_id(config))
+    assert RunConfig.of(config.plain()) == config
+
+
+def ours(group: str, node: Any) -> None:
+    check_part(group, node, part_of(group))
+    assert node["_target_"].startswith(f"softlookup.{group}.")
 
 
 @fuzz(800)
@@ -159,10 +165,10 @@ def test_any_words_are_understood_or_told(words: list[str]) -> None:
 
 
 @fuzz(810)
-@given(st.sampled_from([setting.expected for setting in SETTINGS.values()]), VALUES)
+@given(st.sampled_from(list(declared().values())), VALUES)
 def test_any_value_is_of_its_type_or_told(expected: Any, value: Any) -> None:
     try:
-        check_value("key", value, expected)
+        check("key", value, expected)
     except UserError as error:
         one_line(error)
     else:
@@ -202,7 +208,7 @@ def test_any_part_is_checked_and_built_or_told(
     except UserError as error:
         one_line(error)
     else:
-        conforms({**parts, group: node})
+        ours(group, node)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +227,7 @@ def nested(words: list[str]) -> bytes:
 CONTENTS = st.one_of(
     st.binary(max_size=30),
     st.lists(FITTING.filter(lambda word: "." in word or word[:4] == "seed"), max_size=3).map(nested),
-    st.dictionaries(st.one_of(st.sampled_from([*SETTINGS, "defaults"]), PATHS), VALUES, max_size=2).map(
+    st.dictionaries(st.one_of(st.sampled_from([*names(), "defaults"]), PATHS), VALUES, max_size=2).map(
         lambda content: yaml.dump(content, allow_unicode=True).encode(errors="replace")
     ),
 )

@@ -10,8 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from test_resume import attempt, outcome
 
 from softlookup import run
-from softlookup.config.resolve import build, composed, with_data
+from softlookup.config.build import build
+from softlookup.config.resolve import composed, typed_keys
 from softlookup.errors import Stopped, UserError
+from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import run_id, variant_key
 from softlookup.training.fit import Fit
@@ -31,7 +33,7 @@ def _forget_the_last_config():
 
 
 def asked(*words: str) -> dict[str, Any]:
-    return with_data(composed(list(words)))
+    return with_inputs(composed(list(words)), typed_keys())
 
 
 def found(folder: RunFolder) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def test_going_on_comes_to_the_bits_of_the_larger_budget_at_once(
     run.supervise(whole, RunFolder.of(whole))
     first = stopped_often(asked(*TINY, *changes, *FIRST, f"runs_dir={tmp_path / 'a'}"), monkeypatch, 2)
     going = asked(f"continue_from={first.path}", "budget=1500", f"runs_dir={tmp_path / 'b'}")
-    assert going["validations"] == 6  # where the first part was measured there would be measurements
+    assert going.settings.validations == 6  # where the first part was measured there would be measurements
     assert RunFolder.of(going).id != RunFolder.of(whole).id
     second = stopped_often(going, monkeypatch, 7)
     ours, theirs = found(second), found(RunFolder.of(whole))
@@ -110,7 +112,7 @@ def test_seeds_of_one_variant_stay_one_when_all_of_them_go_on(first: RunFolder, 
     keys = set()
     for folder, seed in ((first, 1), (RunFolder.of(other), 2)):
         going = asked(f"continue_from={folder.path}", "budget=900")
-        assert going["seed"] == seed
+        assert going.settings.seed == seed
         keys.add(variant_key(going))
         keys.add(variant_key(asked(f"continue_from={folder.path}", "budget=900", "threads=2")))
     assert len(keys) == 1
@@ -170,7 +172,7 @@ def test_its_own_settings_may_be_typed_again_and_its_data_may_lie_elsewhere(
     (tmp_path / "a").rename(tmp_path / "b")
     wanted += ["task=multi30k", f"task.path={tmp_path / 'b'}"]
     moved = asked(*wanted)
-    assert (moved["task"]["path"], run_id(moved)) == (str(tmp_path / "b"), run_id(there))
+    assert (moved.parts["task"]["path"], run_id(moved)) == (str(tmp_path / "b"), run_id(there))
     (tmp_path / "b" / "train.tgt").write_text("a\n" * 101)
     with pytest.raises(UserError, match="train is not what that run was trained on; restore the data"):
         asked(*wanted)

@@ -11,10 +11,12 @@ import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from softlookup.config.resolve import composed, with_data
+from softlookup.config.resolve import composed, typed_keys
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
 from softlookup.inference.trained_run import load
 from softlookup.run import execute
+from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import run_id, variant_key
 from softlookup.system.signals import Stop
@@ -40,7 +42,19 @@ def corpus(folder: Path, sides: dict[str, str] = SIDES) -> Path:
 
 def config(path: Path | str, *more: str) -> dict:
     words = ["task=multi30k", f"task.path='{path}'", "tracking=disabled", "budget=50", "validations=1", *more]
-    return with_data(composed([*words, "sizes.encoder=3", "sizes.decoder=5", "sizes.embedding=2", "sizes.alignment=7"]))
+    return with_inputs(
+        composed(
+            [
+                *words,
+                "encoder.width=3",
+                "decoder.width=5",
+                "encoder.embedding=2",
+                "decoder.embedding=2",
+                "attention.score.width=7",
+            ]
+        ),
+        typed_keys(),
+    )
 
 
 def test_the_same_command_beside_other_data_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +64,7 @@ def test_the_same_command_beside_other_data_is_another_run(tmp_path: Path, monke
     for place in ("a", "b"):
         monkeypatch.chdir(tmp_path / place)
         made = config("data")
-        assert made["task"]["path"] == str(tmp_path / place / "data")
+        assert made.parts["task"]["path"] == str(tmp_path / place / "data")
         ids.append(run_id(made))
     assert ids[0] != ids[1]
 
@@ -75,7 +89,7 @@ def test_every_split_counts(tmp_path: Path, stem: str) -> None:
     assert run_id(before) != run_id(after)
     assert variant_key(before) != variant_key(after)
     named = {"val": "validation"}.get(stem, stem)
-    assert [name for name in before["data"] if before["data"][name] != after["data"][name]] == [named]
+    assert [name for name in before.data if before.data[name] != after.data[name]] == [named]
 
 
 @pytest.mark.parametrize("key", ["alignment", "silver"])
@@ -98,7 +112,7 @@ def test_another_tokenizer_for_bleu_is_another_run(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr("softlookup.text.languages._missing", lambda _, missing=missing: missing)
         path.joinpath("seen").write_text(str(missing))  # the data is read again
         made[missing] = config(path, "task.source=en", "task.target=ja")
-    assert [each["data"]["tokenizer"] for each in made.values()] == ["ja-mecab", "char"]
+    assert [each.data["tokenizer"] for each in made.values()] == ["ja-mecab", "char"]
     assert run_id(made[None]) != run_id(made["MeCab"])
 
 
@@ -108,8 +122,8 @@ def test_the_row_tells_the_data_and_data_that_changed_since_is_refused(tmp_path:
     folder = RunFolder.of(asked)
     folder.begin(asked)
     row = execute(asked, folder, Stop())
-    assert row["data"] == {name: digest[:12] for name, digest in asked["data"].items()}
-    assert row["settings"]["data.test"] == asked["data"]["test"]
+    assert row["data"] == {name: digest[:12] for name, digest in asked.data.items()}
+    assert row["settings"]["data.test"] == asked.data["test"]
     assert not any("path" in key or "dataset" in key for key in row["settings"])
     (path / "test.en").write_text(SIDES["en"].upper())
     other = RunFolder(tmp_path / "runs" / "again")
@@ -131,12 +145,20 @@ def test_a_folder_of_another_version_of_the_figures_is_not_used(runs: dict[str, 
 def test_a_sweep_over_two_folders_makes_two_variants(tmp_path: Path) -> None:
     corpus(tmp_path / "A")
     corpus(tmp_path / "B", {"de": SIDES["de"], "en": SIDES["en"].replace("runs", "walks")})
-    sizes = ["sizes.encoder=3", "sizes.decoder=5", "sizes.embedding=2", "sizes.alignment=7"]
+    sizes = [
+        "encoder.width=3",
+        "decoder.width=5",
+        "encoder.embedding=2",
+        "decoder.embedding=2",
+        "attention.score.width=7",
+    ]
     words = ["task=multi30k", "task.path=A,B", "seed=1,2", "tracking=disabled", "budget=50", "validations=1", *sizes]
     command = [sys.executable, str(SOURCE / "train.py"), "-m", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    kept = [yaml.safe_load(file.read_text()) for file in (tmp_path / "runs" / "single").glob("*/config.yaml")]
+    kept = [
+        RunConfig.of(yaml.safe_load(file.read_text())) for file in (tmp_path / "runs" / "single").glob("*/config.yaml")
+    ]
     assert len(kept) == 4
     assert len({variant_key(each) for each in kept}) == 2
-    assert {Path(each["task"]["path"]).name for each in kept} == {"A", "B"}
+    assert {Path(each.parts["task"]["path"]).name for each in kept} == {"A", "B"}

@@ -13,8 +13,8 @@ CHOICES = {"attention", "normalizer", "window", "encoder", "decoder", "task", "s
 CHOICES |= {"initialization", "optimizer", "schedule"}
 # From the lowest to the highest. Those in one set do not import each other.
 ORDER: list[set[str]] = [
-    {"errors", "ranges"}, {"system", "text"}, {"contract"}, {"layers"}, CHOICES, {"model"},
-    {"search", "data", "heatmaps"}, {"evaluation", "runs", "tracking"}, {"config", "sweep", "analysis"},
+    {"errors", "ranges", "group"}, {"system", "text"}, {"contract"}, {"layers"}, CHOICES, {"model"},
+    {"search", "data", "heatmaps"}, {"evaluation", "tracking"}, {"config"}, {"runs"}, {"sweep", "analysis"},
     {"training", "dashboard"}, {"inference"}, {"timing"}, {"run"},
 ]  # fmt: skip
 # Other people's packages that belong to few of ours.
@@ -30,11 +30,12 @@ ONLY_IN = {
     "tokenizers": {"segmentation", "text"},
 }
 # A dashboard is drawn, and a sweep planned and watched, without torch, which takes seconds to import.
-NO_TORCH = {"errors", "ranges", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
+NO_TORCH = {"errors", "ranges", "group", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
 NO_TORCH |= {
     f"system/{name}.py" for name in ("atomic_files", "content_cache", "entry_point", "lock", "memory", "signals")
 }
-NO_TORCH |= {"config/settings.py", "config/lineage.py", "timing/plan.py"}
+NO_TORCH |= {f"config/{name}.py" for name in ("catalog", "components", "run_config", "settings", "values")}
+NO_TORCH |= {"timing/plan.py"}
 
 FILES = sorted(SOURCE.rglob("*.py"))
 

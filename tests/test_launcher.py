@@ -36,7 +36,7 @@ def test_each_run_ends_in_its_own_way_and_the_next_call_does_what_is_left(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     configs = [fake_jobs.config(tmp_path, seed) for seed in (*ENDINGS, DONE)]
-    folders = {config["seed"]: RunFolder.of(config) for config in configs}
+    folders = {config.settings.seed: RunFolder.of(config) for config in configs}
     assert not sweep(*configs)
     assert {seed: (folders[seed].state(), folders[seed].reason()) for seed in ENDINGS} == ENDINGS
     assert folders[DONE].state() == "finished"

@@ -21,8 +21,9 @@ from hydra_plugins.softlookup_launcher import _cluster, _launch, _queue
 from hydra_plugins.softlookup_launcher._cluster import Cluster
 from hydra_plugins.softlookup_launcher._jobs import compose
 from softlookup.config.catalog import CONF, groups
-from softlookup.config.resolve import resolve, with_data
+from softlookup.config.resolve import resolve, typed_keys
 from softlookup.errors import Stopped, UserError
+from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import run_id
 from softlookup.sweep.progress_table import Board
@@ -60,7 +61,7 @@ def test_jobs_are_those_that_hydra_composes(hydra: tuple) -> None:
     def slowly(overrides: Sequence[str]) -> dict:
         whole = loader.load_sweep_config(master, list(overrides))
         HydraConfig.instance().set_config(whole)
-        return with_data(resolve(whole, {}))
+        return with_inputs(resolve(whole, {}), typed_keys())
 
     asked = [*VALUES, *(["seed=9", choice, "budget=10"] for choice in CHOICES)]
     before = HydraConfig.instance().cfg
@@ -76,11 +77,11 @@ def test_a_choice_that_some_jobs_make_meaningless_makes_no_run_of_its_own(hydra:
     crossed = [[f"attention={a}", f"normalizer={n}"] for a in ("fixed_mean", "dot") for n in ("softmax", "sparsemax")]
     jobs = compose(*hydra, crossed)
     assert len({run_id(job.config) for job in jobs}) == 3
-    assert [job.config["choices"].get("normalizer") for job in jobs] == [None, None, "softmax", "sparsemax"]
+    assert [job.config.choices.get("normalizer") for job in jobs] == [None, None, "softmax", "sparsemax"]
     with pytest.raises(UserError, match=r"attention=fixed_mean.* uses no normalizer"):
         compose(*hydra, crossed[:2])
-    with pytest.raises(UserError, match=r"sizes.dropout=0.\d: no chosen part uses it; write encoder.dropout"):
-        compose(*hydra, [["sizes.dropout=0.0"], ["sizes.dropout=0.3"]])
+    with pytest.raises(UserError, match=r"published.width=0.\d: nothing refers to it here; leave it out"):
+        compose(*hydra, [["+published.width=0.0"], ["+published.width=0.3"]])
 
 
 def test_a_file_that_looks_at_the_job_gets_that_of_each_job(hydra: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +95,7 @@ def test_a_file_that_looks_at_the_job_gets_that_of_each_job(hydra: tuple, monkey
 
     monkeypatch.setattr(loader, "load_sweep_config", looking)
     jobs = compose(loader, master, [["task=copy", "seed=1"], ["task=copy", "seed=2"]])
-    assert [job.config["runs_dir"] for job in jobs] == ["seed=1,task=copy", "seed=2,task=copy"]
+    assert [job.config.settings.runs_dir for job in jobs] == ["seed=1,task=copy", "seed=2,task=copy"]
 
 
 def test_a_mistake_in_one_job_is_found_as_hydra_finds_it(hydra: tuple) -> None:
@@ -371,7 +372,7 @@ def test_a_timing_that_fails_or_is_stopped_costs_no_run_and_no_report(
     assert len(_launch.launch(loader, master, asked, 2, lambda _: True, fails, machine)) == 2
     assert capsys.readouterr() == ("the report\n", "no timing: its process ended with exit code 9\n")
     ((folder, configs, given),) = told
-    assert (folder, [config["seed"] for config in configs], given) == (tmp_path / "tried", [1, 2], machine)
+    assert (folder, [config.settings.seed for config in configs], given) == (tmp_path / "tried", [1, 2], machine)
     with pytest.raises(Stopped):
         _launch.launch(loader, master, asked, 2, lambda _: True, stopped, machine)
     out, err = capsys.readouterr()

@@ -12,9 +12,10 @@ from test_resume import attempt, outcome
 
 from softlookup import run
 from softlookup.config.build import build_model
-from softlookup.config.resolve import composed, with_data
+from softlookup.config.resolve import composed, typed_keys
 from softlookup.errors import Stopped, UserError
 from softlookup.inference.initial_weights import origin_of, start_from, task_of
+from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import run_id
 from softlookup.training.fit import Fit
@@ -33,7 +34,7 @@ def _forget_the_last_config():
 
 
 def asked(*words: str) -> dict[str, Any]:
-    return with_data(composed([*TINY, *words]))
+    return with_inputs(composed([*TINY, *words]), typed_keys())
 
 
 def corpus(place: Path, more: str = "") -> str:
@@ -140,19 +141,19 @@ def test_what_a_run_starts_from_counts_by_its_content(made: dict[str, Path], tmp
 def test_what_comes_from_the_other_run_is_refused_or_leaves_no_trace(made: dict[str, Path], tmp_path: Path) -> None:
     """The size of a vocabulary that is kept, and the first weights where every weight is taken."""
     text = ["task=multi30k", corpus(tmp_path / "text"), f"init_from={made['text']}"]
-    with pytest.raises(UserError, match=r"sizes\.words=5: init_from keeps the vocabularies"):
-        asked(*text, "sizes.words=5")
+    with pytest.raises(UserError, match=r"segmentation\.vocabulary_size=5: init_from keeps the vocabularies"):
+        asked(*text, "segmentation.vocabulary_size=5")
     with pytest.raises(UserError, match="initialization: init_from takes every weight from"):
         asked(*text, "initialization=uniform")
-    assert asked(*text, "attention=general", "initialization=uniform")["choices"]["initialization"] == "uniform"
+    assert asked(*text, "attention=general", "initialization=uniform").choices["initialization"] == "uniform"
 
 
 def test_a_yes_or_no_of_the_command_line_makes_no_run_useless(tmp_path: Path) -> None:
     config = asked("task=copy", "task.longest=4", "encoder.bidirectional=false", f"runs_dir={tmp_path}")
     run.supervise(config, RunFolder.of(config))
     taken = asked("task=copy", "task.longest=4", "seed=2", f"init_from={RunFolder.of(config).path}")
-    assert config["choices"]["encoder.bidirectional"] is False
-    assert set(taken["data"]) == {"init_from"}
+    assert config.choices["encoder.bidirectional"] is False
+    assert set(taken.data) == {"init_from"}
 
 
 @pytest.mark.parametrize(

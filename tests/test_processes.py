@@ -7,18 +7,21 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
+from configs import changed
 from hydra.core.hydra_config import HydraConfig
 from test_resume import outcome
 
 from softlookup import run
-from softlookup.config.build import build_model
-from softlookup.config.resolve import build, composed
+from softlookup.config.build import build, build_model, build_run
+from softlookup.config.resolve import composed
+from softlookup.config.run_config import RunConfig
 from softlookup.data.collate import evaluation_batches
 from softlookup.errors import Stopped, UserError
 from softlookup.evaluation.evaluate import evaluate
@@ -76,12 +79,12 @@ def test_two_processes_give_the_gradients_of_one(
 ) -> None:
     """In a batch of one row a process is idle; with several batches to a step it waits for the last to share."""
     one = composed([*TINY, *changes, f"runs_dir={tmp_path / 'one'}"])
-    stream = Fit(one, build(one["task"]), build_model(one, 24, 24), Checkpoints(tmp_path), Stop(), ALONE).stream
+    stream = Fit(build_run(one), Checkpoints(tmp_path), Stop(), ALONE).stream
     sizes: list[int] = []
     while part := [len(batch.examples) for group in stream for batch in group]:
         sizes += part
     assert min(sizes) == fewest
-    two = {**one, "runs_dir": str(tmp_path / "two"), "processes": 2}
+    two = changed(one, runs_dir=str(tmp_path / "two"), processes=2)
     (first, alone), (second, shared) = fitted(one, monkeypatch), fitted(two, monkeypatch)
     assert len(first) == len(second) > 3
     for ours, theirs in zip(first, second, strict=True):
@@ -96,12 +99,12 @@ def test_two_processes_give_the_gradients_of_one(
         assert measured[1] <= measured[0]
 
 
-def _measure(config: dict[str, Any], path: Path, processes: Processes) -> None:
+def _measure(config: RunConfig, path: Path, processes: Processes) -> None:
     """Evaluate the untrained model of a config in company; number 0 writes what was measured, all of them what they
     evaluated."""
     if not dist.is_initialized():
         dist.init_process_group("gloo", rank=processes.rank, world_size=processes.count)
-    task = build(config["task"])
+    task = build(config.parts["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
     found = evaluate(model, task, torch.device("cpu"), Greedy(3.0, 10), processes)
     own = [e.source for batch in processes.share(evaluation_batches(task.test())) for e in batch.examples]
@@ -111,11 +114,11 @@ def _measure(config: dict[str, Any], path: Path, processes: Processes) -> None:
 
 def test_processes_measure_exactly_what_one_does(tmp_path: Path) -> None:
     count = 3  # their shares are unequal
-    config = {**composed([*TINY, f"runs_dir={tmp_path}"]), "processes": count}
-    task = build(config["task"])
+    config = changed(composed([*TINY, f"runs_dir={tmp_path}"]), processes=count)
+    task = build(config.parts["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
     alone = evaluate(model, task, torch.device("cpu"), Greedy(3.0, 10), ALONE)
-    with joined(config, tmp_path, _measure) as processes:
+    with joined(count, partial(_measure, config, tmp_path)) as processes:
         _measure(config, tmp_path, processes)
     written = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(count)]
     for metrics, by_length, _ in written:
@@ -157,6 +160,7 @@ def test_a_signal_to_either_stops_both_and_they_go_on_to_the_same_bits(
 
 FOLLOWER_DIES = """
 import os, signal, sys, threading, time, multiprocessing
+from dataclasses import replace
 from softlookup import run
 from softlookup.config.resolve import composed
 from softlookup.runs.run_folder import RunFolder
@@ -169,7 +173,8 @@ def kill():
 
 if __name__ == "__main__":
     threading.Thread(target=kill, daemon=True).start()
-    config = {**composed(sys.argv[1:]), "processes": 2}
+    config = composed(sys.argv[1:])
+    config = replace(config, settings=replace(config.settings, processes=2))
     run.supervise(config, RunFolder.of(config))
 """
 
@@ -189,12 +194,10 @@ def test_a_run_ends_when_one_of_its_processes_is_killed(tmp_path: Path) -> None:
 
 def test_more_processes_than_there_is_work_for_are_refused(tmp_path: Path) -> None:
     config = composed([*TINY, f"runs_dir={tmp_path}"])
-    fit = Fit(
-        config, build(config["task"]), build_model(config, 24, 24), Checkpoints(tmp_path), Stop(), Processes(6, 7)
-    )
+    fit = Fit(build_run(config), Checkpoints(tmp_path), Stop(), Processes(6, 7))
     with (
         pytest.raises(UserError, match=r"processes=1000: at most \d+ share a run on this machine, 4 for each core"),
-        joined({"processes": 1000}, tmp_path, _measure),
+        joined(1000, partial(_measure, config, tmp_path)),
     ):
         pass
     with pytest.raises(UserError, match="processes=7: more than there are batches of validation"):

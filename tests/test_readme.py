@@ -15,8 +15,9 @@ from hydra.core.hydra_config import HydraConfig
 
 import evaluate
 import translate
-from softlookup.config.resolve import composed, with_data
+from softlookup.config.resolve import composed, typed_keys
 from softlookup.run import start
+from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import RunFolder
 from softlookup.system import entry_point
 
@@ -98,7 +99,7 @@ def _there(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def trained(*words: str) -> str:
     """The folder of the run that these words ask for."""
-    config = with_data(composed(list(words)))
+    config = with_inputs(composed(list(words)), typed_keys())
     start(config)
     return str(RunFolder.of(config).path)
 

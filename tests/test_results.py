@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from configs import of_parts
 
 from softlookup.analysis import csv_export, load
 from softlookup.analysis.statistics import counts, summary
@@ -41,13 +43,14 @@ def _change(path: Path, **changed: Any) -> None:
 def test_a_failed_run_outside_a_plan_keeps_its_task_variant_and_seed(tmp_path: Path) -> None:
     for seed, state in ((3, "failed"), (5, "finished")):
         choices = {"task": "reverse", "encoder": "gru", "attention": "additive", "budget": 7 * seed}
-        config = {"choices": choices, "seed": seed, "budget": 7 * seed, "experiment_name": "single"}
+        config = replace(of_parts({}, seed=seed, budget=7 * seed), choices=choices)
         folder = tmp_path / "single" / run_id(config)
         folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        (folder / "config.yaml").write_text(yaml.safe_dump(config.plain()))
         (folder / "state.json").write_text(json.dumps({"state": state, "reason": "killed by signal 9"}))
         told = {"variant_key": variant_key(config), "settings": settings(config), "tuned": [], "version": VERSION}
-        row = {"id": folder.name, "status": "finished", "metrics": {}, "cost": {}, "kind": "lookup", **config, **told}
+        told |= {"choices": choices, "seed": seed, "experiment": "single"}
+        row = {"id": folder.name, "status": "finished", "metrics": {}, "cost": {}, "kind": "lookup", **told}
         if state == "finished":
             (folder / "result.json").write_text(json.dumps(row))
     rows = load.read(tmp_path).set_index("seed")

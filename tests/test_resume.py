@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from configs import changed
 from hydra.core.hydra_config import HydraConfig
 
 from softlookup import run
 from softlookup.config.resolve import composed
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
 from softlookup.runs.run_folder import RunFolder
 from softlookup.sweep.scheduler import Sweep
@@ -39,7 +41,7 @@ def _forget_the_last_config():
     HydraConfig.instance().cfg = None
 
 
-def config(runs_dir: Path, *changes: str) -> dict[str, Any]:
+def config(runs_dir: Path, *changes: str) -> RunConfig:
     return composed([*TINY, "checkpoint_seconds=1000", *changes, f"runs_dir={runs_dir}"])
 
 
@@ -129,7 +131,7 @@ class Killed(BaseException):
 
 
 def test_a_run_saves_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any]) -> None:
-    made = {**config(tmp_path), "checkpoint_seconds": 0}
+    made = changed(config(tmp_path), checkpoint_seconds=0)
     resumed = []
 
     def die(fit: Fit, number: int) -> None:  # noqa: ARG001
@@ -236,7 +238,7 @@ def test_a_changed_config_is_refused_with_the_difference(
 ) -> None:
     made, folder = stopped(tmp_path, monkeypatch)
     with pytest.raises(UserError, match=said):
-        run.supervise({**made, **change}, folder)
+        run.supervise(changed(made, **change), folder)
 
 
 def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +286,7 @@ def test_a_finished_run_that_lost_its_state_is_finished_and_one_that_lost_its_re
 def test_cadence_loggers_and_neighbours_change_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever draws random numbers between two steps, or runs beside a run, disturbs nothing."""
 
-    def variant(name: str, *changes: str) -> dict[str, Any]:
+    def variant(name: str, *changes: str) -> RunConfig:
         return composed([a for a in TINY if not a.startswith("curriculum")] + [*changes, f"runs_dir={tmp_path / name}"])
 
     def disturb(fit: Fit, number: int) -> None:  # noqa: ARG001

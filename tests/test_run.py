@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from softlookup.config.build import device_of
-from softlookup.config.resolve import build, composed
+from softlookup.config.build import build, device_of
+from softlookup.config.resolve import composed
 from softlookup.data.collate import collate
 from softlookup.errors import UserError
 from softlookup.evaluation.evaluate import Output, _translation
@@ -38,7 +38,7 @@ def test_the_row_holds_the_validation_of_the_final_model(kept: str, tmp_path: Pa
     row, last = folder.result(), folder.last_record()
     assert row is not None
     assert last["tokens"] == row["metrics"]["train/tokens"]
-    model, batch = load(folder.path).model, collate(build(config["task"]).validation())
+    model, batch = load(folder.path).model, collate(build(config.parts["task"]).validation())
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(model(batch)[0], batch.target[batch.target_mask]).item()
     assert row["metrics"]["validation/loss"] == pytest.approx(loss, abs=1e-5)

@@ -18,6 +18,7 @@ from choices import (
     readers,
     variants,
 )
+from configs import of_parts
 from torch import Tensor
 
 from softlookup.config.build import build_model
@@ -132,8 +133,8 @@ def first_weights(decoder: str, attention: str, heads: int | None, seed: int) ->
     encoder = node("encoder", encoder_for((decoder, {})), **ENCODER | {"width": DECODER["width"]})
     parts = {"encoder": encoder, "decoder": node("decoder", decoder, **DECODER)}
     parts["initialization"] = node("initialization", "own")
-    config = {"seed": seed, **parts, "tying": "none", "attention": attention_node(attention, "softmax", heads)}
-    model = build_model(config, SOURCES, TARGETS)
+    parts["attention"] = attention_node(attention, "softmax", heads)
+    model = build_model(of_parts(parts, seed=seed), SOURCES, TARGETS)
     return {name: value for name, value in model.named_parameters() if "attention." not in name}
 
 

@@ -21,7 +21,15 @@ from softlookup.timing import plan
 from softlookup.timing.probe import SENTENCES
 from softlookup.timing.stopwatch import LEAST, MOST, WARM_UP, in_turn, summary
 
-SMALL = ["task=copy", "task.longest=5", "sizes.encoder=3", "sizes.decoder=7", "sizes.embedding=5", "budget=1000"]
+SMALL = [
+    "task=copy",
+    "task.longest=5",
+    "encoder.width=3",
+    "decoder.width=7",
+    "encoder.embedding=5",
+    "decoder.embedding=5",
+    "budget=1000",
+]
 MACHINE = {"system": "one", "cores": 2}
 
 

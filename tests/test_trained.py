@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.errors import UserError
 from softlookup.evaluation.evaluate import evaluate
 from softlookup.inference.trained_run import load
@@ -29,10 +29,10 @@ def run(runs: dict[str, Path], tmp_path: Path) -> Path:
 
 def test_the_model_that_is_loaded_is_the_one_that_was_measured(run: Path) -> None:
     trained = load(run)
-    task = build(trained.config["task"])
+    task = build(trained.config.parts["task"])
     row = json.loads((run / "result.json").read_text())
     assert (
-        evaluate(trained.model, task, torch.device("cpu"), build(trained.config["search"])).metrics.items()
+        evaluate(trained.model, task, torch.device("cpu"), build(trained.config.parts["search"])).metrics.items()
         <= row["metrics"].items()
     )
     assert (trained.source.tokens, trained.target.tokens) == (
@@ -73,7 +73,7 @@ def _row(**changed: object) -> Callable[[Path], None]:
 
 def _config(run: Path) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
-    config["encoder"]["width"] = 11
+    config.parts["encoder"]["width"] = 11
     (run / "config.yaml").write_text(yaml.safe_dump(config))
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from choices import DECODER, ENCODER, attention_node, node
 from toy import Toy
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.contract import Curriculum, Example
 from softlookup.curriculum.adaptive import Adaptive
 from softlookup.curriculum.fixed import Fixed

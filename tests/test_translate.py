@@ -16,7 +16,7 @@ from choices import SOURCES, TARGETS, build_seq2seq, node
 from PIL import Image
 
 import translate as verb
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.errors import UserError
 from softlookup.heatmaps import html, png
 from softlookup.inference import translate_command
@@ -273,7 +273,7 @@ def test_as_many_translations_as_lines_are_needed(monkeypatch: pytest.MonkeyPatc
 
 def test_runs_of_one_direction_are_no_two_directions() -> None:
     one = used_runs.known(SOURCE, TARGET, None)
-    one.config["task"] |= {"source": "de", "target": "en"}
+    one.config.parts["task"] |= {"source": "de", "target": "en"}
     with pytest.raises(UserError, match="goes from de to en"):
         translate_command._refuse_one_way(one, one)
 

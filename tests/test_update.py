@@ -2,7 +2,6 @@
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from choices import DECODER, ENCODER, attention_node, node
 from hydra.core.hydra_config import HydraConfig
 from toy import Toy
 
-from softlookup.config.build import build_model, recipe_of
-from softlookup.config.resolve import build, composed
+from softlookup.config.build import build, build_run
+from softlookup.config.resolve import composed
+from softlookup.config.run_config import RunConfig
 from softlookup.contract import Batch
 from softlookup.data.collate import collate
 from softlookup.model.seq2seq import Seq2Seq
@@ -117,22 +117,21 @@ def test_a_loss_that_is_not_finite_is_an_error_and_moves_no_weight() -> None:
     assert all(torch.equal(value, before[name]) or name == "output.bias" for name, value in made.state_dict().items())
 
 
-def config(*typed: str) -> dict[str, Any]:
+def config(*typed: str) -> RunConfig:
     return composed(["task.longest=6", "encoder.width=7", "decoder.width=14", "attention.score.width=5", *typed])
 
 
 def test_the_step_that_is_measured_is_the_one_that_training_takes() -> None:
     """Clipped, smoothed, the mean over sentences, at the schedule's rate: the same weights, bit for bit."""
     made = config("loss_mean=sentence", "label_smoothing=0.1", "optimizer.clip=0.01", "budget=5003", "device=cpu")
-    task = build(made["task"])
-    measured = build_model(made, len(task.source_vocabulary), len(task.target_vocabulary))
-    trained = copy.deepcopy(measured)
-    probe(made, task, measured).step()
-    training = Training(trained, recipe_of(made), build(made["curriculum"])(task), made["budget"], lambda _: None)
+    parts = build_run(made)
+    trained = copy.deepcopy(parts.model)
+    probe(parts, parts.model).step()
+    training = Training(trained, parts.recipe, parts.curriculum, made.settings.budget, lambda _: None)
     training._backward = lambda loss, _: loss.backward()
     training.configure_optimizers()
-    training.training_step([fixed_batch(task)], 0)
-    for ours, theirs in zip(measured.parameters(), trained.parameters(), strict=True):
+    training.training_step([fixed_batch(parts.task)], 0)
+    for ours, theirs in zip(parts.model.parameters(), trained.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
 
@@ -145,7 +144,7 @@ def test_a_validation_sentence_longer_than_any_of_training_is_not_measured_with(
         for side, language in enumerate(("de", "en")):
             (tmp_path / f"{split}.{language}").write_text("".join(f"{pair[side]}\n" for pair in pairs))
     made = config("task=multi30k", "task.longest=50", f"task.path={tmp_path}")
-    batch = fixed_batch(build(made["task"]))
+    batch = fixed_batch(build(made.parts["task"]))
     assert sorted(len(example.source) for example in batch.examples) == list(range(11, 43))
     assert batch.target.size(1) == 3
 

@@ -21,12 +21,16 @@ MODELS = {
 
 
 def _sizes(work: dict[str, Any], name: str) -> list[str]:
+    size = work[name.partition(" ")[0]]
     if name == "transformer":
-        return [f"attention.heads={work[name]['heads']}", *(f"sizes.{key}={n}" for key, n in work[name].items())]
-    sizes = {**work["rnn"], "alignment": work["rnn"]["decoder"]}
-    if name == "rnn":  # luong's readout is as wide as its state
-        sizes["readout"] = work["rnn"]["decoder"]
-    return [f"sizes.{key}={n}" for key, n in sizes.items()]
+        keys = {"width": "model", "feed_forward": "feed_forward", "heads": "heads", "layers": "blocks"}
+        both = [f"{group}.{key}={size[own]}" for group in ("encoder", "decoder") for key, own in keys.items()]
+        return [f"attention.heads={size['heads']}", *both]
+    embedding = [f"{group}.embedding={size['embedding']}" for group in ("encoder", "decoder")]
+    widths = [f"encoder.width={size['encoder']}", f"decoder.width={size['decoder']}"]
+    # luong's readout is as wide as its state
+    readout = [f"decoder.readout={size['decoder']}"] if name == "rnn" else []
+    return [*embedding, *widths, *readout, f"attention.score.width={size['decoder']}"]
 
 
 def prepare(work: dict[str, Any]) -> tuple[dict[str, Cell], dict[str, int], str]:

@@ -1,4 +1,4 @@
-"""Define the ranges that constructors declare for their numbers, as in `width: Size`."""
+"""Define the ranges and forms that settings and constructors declare for their values, as in `width: Size`."""
 
 from typing import Annotated, NamedTuple
 
@@ -9,6 +9,13 @@ class Range(NamedTuple):
     least: float
     most: float
     below: bool = False
+
+
+class Form(NamedTuple):
+    """Require a text to match the regular expression `pattern`; `name` describes it in an error."""
+
+    pattern: str
+    name: str
 
 
 Size = Annotated[int, Range(1, 65_536)]  # of a layer, a head count, a window: above what any model here could use

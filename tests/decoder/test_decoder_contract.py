@@ -8,7 +8,7 @@ import torch
 from choices import DECODER, OFFERED, TARGETS, build_decoder, by_place, node, readers, variants
 from torch import Tensor
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.contract import (
     Annotations,
     Attention,

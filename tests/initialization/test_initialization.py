@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from choices import DECODER, ENCODER, OFFERED, SOURCES, TARGETS, attention_node, encoder_for, node
+from configs import of_parts
 from torch import Tensor, nn
 
 from softlookup.config.build import build_model
@@ -23,16 +24,14 @@ WIDE = {"width": 58, "embedding": 61, "readout": 53}
 
 
 def build(rule: str, encoder: str, decoder: str, seed: int = 3, attention: str = "additive", **changed: Any) -> Seq2Seq:
-    config = {
-        "seed": seed,
-        "tying": "none",
+    parts = {
         "encoder": node("encoder", encoder, **ENCODER | changed),
         "decoder": node("decoder", decoder, **DECODER | changed),
         "attention": attention_node(attention, "softmax", None),
         "initialization": node("initialization", rule),
     }
-    config["attention"]["score"] |= {"width": 59} if attention == "additive" else {}
-    return build_model(config, SOURCES, TARGETS)
+    parts["attention"]["score"] |= {"width": 59} if attention == "additive" else {}
+    return build_model(of_parts(parts, seed=seed), SOURCES, TARGETS)
 
 
 def by_role(model: Seq2Seq) -> dict[Role, list[Tensor]]:

@@ -11,7 +11,7 @@ import torch
 from choices import WINDOW, node
 from numpy.typing import NDArray
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.text.vocabulary import BOS
 

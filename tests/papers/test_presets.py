@@ -1,5 +1,6 @@
 """A preset is its paper: the choices it makes, the sizes it has, how it trains; and each choice can be made anew."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from choices import OFFERED
 
 from softlookup.config.build import build_model
 from softlookup.config.resolve import composed
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
 from softlookup.evaluation.cost import parameters
 
@@ -39,9 +41,7 @@ def test_small_is_small(paper: str) -> None:
 
 def trained(paper: str) -> dict[str, Any]:
     config = composed([f"paper={paper}", "size=paper"])
-    return {group: node for group, node in config.items() if group in ("optimizer", "schedule")} | {
-        key: config[key] for key in ("batch_tokens", "batch_sentences", "pool", "label_smoothing", "tying")
-    }
+    return {**config.settings.plain(), **config.parts}
 
 
 @pytest.mark.parametrize("paper", OFFERED["paper"])
@@ -49,9 +49,9 @@ def test_its_rates_and_thresholds_are_told_by_its_own_mean(paper: str) -> None:
     """Those that batch by sentences divide by sentences, the one that batches by tokens by tokens; and experiments that
     train papers by one recipe take one mean for all."""
     config = composed([f"paper={paper}", "size=paper"])
-    assert config["loss_mean"] == ("token" if config["batch_sentences"] is None else "sentence")
-    assert composed([f"paper={paper}", "experiment=recurrent"])["loss_mean"] == "token"
-    assert composed([f"paper={paper}", "experiment=bleu_by_length"])["loss_mean"] == "token"
+    assert config.settings.loss_mean == ("token" if config.settings.batch_sentences is None else "sentence")
+    assert composed([f"paper={paper}", "experiment=recurrent"]).settings.loss_mean == "token"
+    assert composed([f"paper={paper}", "experiment=bleu_by_length"]).settings.loss_mean == "token"
 
 
 def test_rnnsearch_trains_as_appendix_b_says() -> None:
@@ -60,7 +60,7 @@ def test_rnnsearch_trains_as_appendix_b_says() -> None:
         "_target_": "softlookup.optimizer.adadelta.Adadelta", "rate": 1.0, "rho": 0.95, "epsilon": 1e-6, "clip": 1.0,
     }  # fmt: skip
     assert (found["batch_sentences"], found["pool"], found["batch_tokens"]) == (80, 20, None)
-    assert composed(["paper=bahdanau2014"])["choices"]["initialization"] == "gaussian"
+    assert composed(["paper=bahdanau2014"]).choices["initialization"] == "gaussian"
 
 
 def test_luong_trains_as_section_4_1_says() -> None:
@@ -78,11 +78,12 @@ def test_the_transformer_trains_as_section_5_says() -> None:
     assert (found["label_smoothing"], found["tying"], found["batch_tokens"]) == (0.1, "all", 25_000)
 
 
-def built(config: dict[str, Any]) -> str | None:
+def built(config: RunConfig) -> str | None:
     """Why no model can be built of a config, or None."""
     try:
         with torch.device("meta"):
-            build_model(config | {"initialization": {"_target_": "softlookup.initialization.own.Own"}}, 97, 97)
+            own = {"initialization": {"_target_": "softlookup.initialization.own.Own"}}
+            build_model(replace(config, parts={**config.parts, **own}), 97, 97)
     except UserError as error:
         return str(error)
     return None
@@ -101,31 +102,33 @@ def test_every_attention_can_be_chosen_behind_a_preset(paper: str) -> None:
 
 @pytest.mark.parametrize("paper", OFFERED["paper"])
 def test_every_group_can_be_chosen_anew_behind_a_preset(paper: str) -> None:
-    before = composed([f"paper={paper}", "task=multi30k"])["choices"]
+    before = composed([f"paper={paper}", "task=multi30k"]).choices
     groups = ("encoder", "decoder", "initialization", "optimizer", "schedule", "segmentation", "search")
     for place, group in enumerate(groups):
         others = [choice for choice in OFFERED[group] if choice != before[group]]
         choice = others[place % len(others)]
         config = composed([f"paper={paper}", "task=multi30k", f"{group}={choice}"])
-        assert config["choices"] == before | {group: choice}
+        assert config.choices == before | {group: choice}
         why = built(config)
         assert why is None or "encoder" in why or "tying=none" in why, why
 
 
 def test_the_command_of_the_readme_is_rnnsearch_with_another_score() -> None:
     config = composed(["paper=bahdanau2014", "attention=dot", "task=multi30k"])
-    assert config["attention"]["score"] == {"_target_": "softlookup.attention.dot.Dot", "_partial_": True}
-    assert config["decoder"]["_target_"] == "softlookup.decoder.bahdanau2014.Bahdanau2014"
+    assert config.parts["attention"]["score"] == {"_target_": "softlookup.attention.dot.Dot", "_partial_": True}
+    assert config.parts["decoder"]["_target_"] == "softlookup.decoder.bahdanau2014.Bahdanau2014"
     assert built(config) is None
 
 
 def test_published_vocabularies_have_a_size_for_either_side() -> None:
-    segmentation = composed(["paper=sutskever2014", "size=paper", "task=multi30k"])["segmentation"]
+    segmentation = composed(["paper=sutskever2014", "size=paper", "task=multi30k"]).parts["task"]["segmentation"]
     assert (segmentation["vocabulary_size"], segmentation["target_vocabulary_size"]) == (160_000, 80_000)
 
 
 def test_each_paper_searches_as_it_says() -> None:
-    found = {paper: composed([f"paper={paper}", "size=paper"])["search"] for paper in ("sutskever2014", "vaswani2017")}
+    found = {
+        paper: composed([f"paper={paper}", "size=paper"]).parts["search"] for paper in ("sutskever2014", "vaswani2017")
+    }
     assert (found["sutskever2014"]["size"], found["sutskever2014"]["length_penalty"]) == (12, 0.0)
     vaswani = found["vaswani2017"]
     assert (vaswani["size"], vaswani["length_penalty"]) == (4, 0.6)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from choices import node
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.model.seq2seq import Seq2Seq
 
 

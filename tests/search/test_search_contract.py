@@ -6,7 +6,7 @@ import torch
 from choices import OFFERED, node, variants
 from searched import LENGTHS, make, sources
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.search.search import Hypothesis, Search
 from softlookup.text.vocabulary import BOS, EOS, PAD
 

@@ -16,7 +16,7 @@ from choices import OFFERED, node
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.contract import Segmentation
 from softlookup.errors import UserError
 from softlookup.system import content_cache

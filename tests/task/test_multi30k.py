@@ -10,7 +10,7 @@ import pytest
 import sacrebleu
 from choices import node
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.task.folder import read_folder
 from softlookup.task.parallel import Parallel
 from softlookup.text.vocabulary import UNK

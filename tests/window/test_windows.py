@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softlookup.attention.location import Location
 from softlookup.attention.soft import SoftAttention
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.contract import Annotations, View, Widths, Window
 from softlookup.errors import UserError
 from softlookup.normalizer.sigmoid import Sigmoid

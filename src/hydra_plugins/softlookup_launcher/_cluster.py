@@ -19,6 +19,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from hydra_plugins.softlookup_launcher import _queue
 from hydra_plugins.softlookup_launcher._queue import Run
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
 from softlookup.runs.run_folder import RunFolder, object_at
 from softlookup.sweep.progress_table import Board
@@ -35,7 +36,7 @@ _ARRAY = 1000  # jobs in an array; Slurm takes 1001 where nobody changed that
 class ClusterJob(submitit.helpers.Checkpointable):
     """Hold what a job does. A job that goes back into the queue does the same again, and the run goes on from there."""
 
-    def __call__(self, config: dict[str, Any], path: str) -> None:
+    def __call__(self, config: RunConfig, path: str) -> None:
         """Raise what the run raises, after its state was written; ends with 128 + the signal that stopped it."""
         from softlookup.run import supervise
 
@@ -66,7 +67,7 @@ class Cluster:
         self.retries = self.parameters.pop("max_num_timeout")
         self.parallel: int = self.parameters["array_parallelism"]
 
-    def run(self, configs: list[dict[str, Any]]) -> bool:
+    def run(self, configs: list[RunConfig]) -> bool:
         """Do the runs and print what became of them; whether all of them are finished.
 
         SIGINT (Ctrl-C) and SIGTERM cancel the jobs, and Stopped is raised when they have ended.

@@ -15,8 +15,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from softlookup.config.resolve import groups, resolve, with_data
+from softlookup.config.catalog import groups
+from softlookup.config.resolve import resolve
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
+from softlookup.runs.inputs import with_inputs
 
 # Hydra's node holds what was chosen, the same for all jobs that share a base, and more, which is not.
 _LOOKS_AT_HYDRA = re.compile(r"\$\{hydra[.:](?!runtime\.choices\.)")
@@ -26,7 +29,7 @@ _LOOKS_AT_HYDRA = re.compile(r"\$\{hydra[.:](?!runtime\.choices\.)")
 class PlannedRun:
     """The config of one run, and whether an experiment file asks for it."""
 
-    config: dict[str, Any]
+    config: RunConfig
     planned: bool
 
 
@@ -79,8 +82,9 @@ class _Composer:
             OmegaConf.update(own, override.key_or_group, override.value(), merge=True)
         self._look_at(base, overrides)
         idle: dict[str, UserError] = {}
-        config = with_data(resolve(own, idle))
-        self.used |= {_parsed(override).key_or_group for override in overrides} - idle.keys()
+        typed = [_parsed(override).key_or_group for override in overrides]
+        config = with_inputs(resolve(own, idle), typed)
+        self.used |= set(typed) - idle.keys()
         self.idle |= idle
         return PlannedRun(config, bool(base.composed.hydra.runtime.choices.get("experiment")))
 

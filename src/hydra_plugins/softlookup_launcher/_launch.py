@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.softlookup_launcher._jobs import PlannedRun, compose
 from softlookup.config.resolve import explain
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError, typed
 from softlookup.timing.plan import Order
 
@@ -27,7 +28,7 @@ def launch(
     master: DictConfig,
     job_overrides: Sequence[Sequence[str]],
     workers: int,
-    work: Callable[[list[dict[str, Any]]], bool],
+    work: Callable[[list[RunConfig]], bool],
     clock: Callable[[Order], None],
     machine: dict[str, Any] | None,
 ) -> Sequence[JobReturn]:
@@ -48,7 +49,7 @@ def launch(
         _plan(jobs)
         finished = work(configs)
         stopped = _time(configs, clock, machine)
-        _report({(config["runs_dir"], config["experiment_name"]) for config in configs})
+        _report({(config.settings.runs_dir, config.settings.experiment_name) for config in configs})
     if stopped is not None:
         raise stopped
     if not finished:
@@ -82,7 +83,7 @@ def _timed(experiment: Path) -> Iterator[float]:
             continue
 
 
-def _tell_equals(configs: Sequence[dict[str, Any]]) -> None:
+def _tell_equals(configs: Sequence[RunConfig]) -> None:
     """Say where several combinations are one run, since what they differ in is used by none of its parts."""
     from softlookup.runs.run_id import run_id
 
@@ -92,11 +93,11 @@ def _tell_equals(configs: Sequence[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def _alone(configs: Sequence[dict[str, Any]]) -> Iterator[None]:
+def _alone(configs: Sequence[RunConfig]) -> Iterator[None]:
     """Hold every experiment of the sweep: another sweep of it has to wait."""
     from softlookup.system.lock import hold
 
-    folders = {Path(config["runs_dir"]).absolute() / config["experiment_name"] for config in configs}
+    folders = {config.experiment.absolute() for config in configs}
     with ExitStack() as held:
         for folder in sorted(folders):
             held.enter_context(hold(folder))
@@ -108,24 +109,27 @@ def _plan(jobs: Sequence[PlannedRun]) -> None:
     from softlookup.runs.experiment_plan import write_plan
     from softlookup.runs.run_id import run_id
 
-    experiments: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    experiments: dict[Path, dict[str, RunConfig]] = {}
     for config in (job.config for job in jobs if job.planned):
-        experiments.setdefault((config["runs_dir"], config["experiment_name"]), {})[run_id(config)] = config
-    for (_, name), cells in experiments.items():
+        experiments.setdefault(config.experiment, {})[run_id(config)] = config
+    for folder, cells in experiments.items():
         outside = write_plan(list(cells.values()))
         if outside:
-            print(f"{name} is now these {len(cells)} runs; {outside} of an earlier sweep are kept, outside its means")
+            print(
+                f"{folder.name} is now these {len(cells)} runs; {outside} of an earlier sweep are kept, outside "
+                "its means"
+            )
 
 
 def _time(
-    configs: Sequence[dict[str, Any]], clock: Callable[[Order], None], machine: dict[str, Any] | None
+    configs: Sequence[RunConfig], clock: Callable[[Order], None], machine: dict[str, Any] | None
 ) -> Stopped | None:
     """Have timed what is to be timed; the signal that ended it, if one did: what the runs came to is still told."""
     from softlookup.timing.plan import due
 
-    experiments: dict[Path, list[dict[str, Any]]] = {}
+    experiments: dict[Path, list[RunConfig]] = {}
     for config in configs:
-        experiments.setdefault(Path(config["runs_dir"]).absolute() / config["experiment_name"], []).append(config)
+        experiments.setdefault(config.experiment.absolute(), []).append(config)
     for folder, own in sorted(experiments.items()):
         with _told("timing"):
             order = due(folder, own, machine)

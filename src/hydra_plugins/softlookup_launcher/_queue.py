@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
 from softlookup.runs.run_folder import RunFolder, State
 from softlookup.sweep.progress_table import Board, Ended
@@ -16,7 +16,7 @@ _ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAI
 # Ended from outside: nothing is wrong with the run itself, and the same command goes on with it.
 _STOPPED = {"BOOT_FAIL", "CANCELLED", "DEADLINE", "NODE_FAIL", "TIMEOUT", "GONE"}
 
-Run = tuple[RunFolder, dict[str, Any]]
+Run = tuple[RunFolder, RunConfig]
 
 
 def ask(job_ids: list[str]) -> dict[str, str] | None:

@@ -41,7 +41,7 @@ class LocalLauncher(Launcher):
             self.config,
             job_overrides,
             workers,
-            lambda configs: Sweep(configs, configs[0]["workers"]).run(),
+            lambda configs: Sweep(configs, configs[0].settings.workers).run(),
             plan.here,
             provenance.machine(),
         )

@@ -1,18 +1,66 @@
 """Build the parts that a checked config describes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from softlookup.config.resolve import build
-from softlookup.contract import Initialization
+from softlookup.config.catalog import groups
+from softlookup.config.components import located
+from softlookup.config.run_config import Node, RunConfig
+from softlookup.contract import Curriculum, Initialization, Task
 from softlookup.errors import UserError
 from softlookup.model.parameter_roles import weights
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.model.training_step import Recipe
+from softlookup.search.search import Search
 from softlookup.system.seeds import derived_seed
+from softlookup.tracking.wandb_tracker import Tracker
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """Hold everything that a run is built of, and the config that describes it. The model is on the device."""
+
+    config: RunConfig
+    task: Task
+    model: Seq2Seq
+    recipe: Recipe
+    curriculum: Curriculum
+    search: Search
+    tracker: Tracker
+    device: torch.device
+
+
+def build_run(config: RunConfig, task: Task | None = None, device: torch.device | None = None) -> RunParts:
+    """Build every part of a run once. A `task` that is there already is not built again; `device` is that of the
+    settings unless it is given.
+
+    Raises UserError for parts that do not fit together.
+    """
+    task = task or build(config.parts["task"])
+    device = device or device_of(config.settings.device)
+    model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
+    search: Search = build(config.parts["search"])
+    search.check(model)
+    settings, parts = config.settings, config.parts
+    recipe = Recipe(build(parts["optimizer"]), build(parts["schedule"]), settings.label_smoothing, settings.loss_mean)
+    curriculum: Curriculum = build(parts["curriculum"])(task)
+    return RunParts(config, task, model, recipe, curriculum, search, build(config.tracking), device)
+
+
+def build(node: Node) -> Any:
+    """Return the object, or the factory behind `_partial_`, that a checked part of the config describes.
+
+    Raises UserError with what the constructor had to say, and for a `_target_` outside the groups' packages.
+    """
+    make = located("part", node["_target_"], *groups())
+    given = {key: value for key, value in node.items() if not key.startswith("_")}
+    arguments = {key: build(value) if isinstance(value, dict) else value for key, value in given.items()}
+    return partial(make, **arguments) if node.get("_partial_") else make(**arguments)
 
 
 def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..., Any]:
@@ -29,28 +77,23 @@ def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..
     return make
 
 
-def build_model(config: dict[str, Any], source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
+def build_model(config: RunConfig, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
     """Return the model of a config. For one seed, parts have the same first weights wherever their shapes agree,
     whatever rule they are drawn by.
 
     Raises UserError for parts that do not fit together.
     """
-    seed = config["seed"]
-    attention = _seeded(build(config["attention"]), seed, "attention")
-    encoder = _seeded(build(config["encoder"]), seed, "encoder")
-    make_decoder = build(config["decoder"])
+    seed, tying = config.settings.seed, config.settings.tying
+    attention = _seeded(build(config.parts["attention"]), seed, "attention")
+    encoder = _seeded(build(config.parts["encoder"]), seed, "encoder")
+    make_decoder = build(config.parts["decoder"])
     decoder = _seeded(lambda *widths: make_decoder(*widths, attention), seed, "decoder")
     torch.manual_seed(derived_seed(seed, "output"))
     model = Seq2Seq(encoder, decoder, source_vocabulary, target_vocabulary)
-    initialize(model, build(config["initialization"]), seed)
-    if config["tying"] != "none":
-        _tie(model, source=config["tying"] == "all")
+    initialize(model, build(config.parts["initialization"]), seed)
+    if tying != "none":
+        _tie(model, source=tying == "all")
     return model
-
-
-def recipe_of(config: dict[str, Any]) -> Recipe:
-    """Build what a training step needs besides the model: optimizer, schedule, smoothing and mean of the loss."""
-    return Recipe(build(config["optimizer"]), build(config["schedule"]), config["label_smoothing"], config["loss_mean"])
 
 
 def _tie(model: Seq2Seq, source: bool) -> None:
@@ -86,10 +129,9 @@ def initialize(model: Seq2Seq, rule: Initialization, seed: int) -> None:
             module.weight[module.padding_idx] = 0.0
 
 
-def device_of(config: dict[str, Any]) -> torch.device:
+def device_of(wanted: str) -> torch.device:
     """Return the device that `device=` asks for; auto takes CUDA where there is one. Raises UserError for CUDA without
     one."""
-    wanted = config["device"]
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():

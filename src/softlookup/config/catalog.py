@@ -16,10 +16,6 @@ from softlookup.errors import UserError, nearest, quote
 
 CONF = Path(__file__).parents[3] / "conf"
 GLOBAL = "# @package _global_"
-# Folders whose files set the choices of other groups.
-PRESETS = ("paper", "experiment")
-# Keys that values are taken from while a config is composed; none of them is in the config of a run.
-SCAFFOLDING = frozenset({"tuned", "size", "sizes", "published", *PRESETS})
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # What may stand in Hydra's node, of files and of the command line alike; below the last two any plain value.
@@ -30,6 +26,7 @@ _OURS = re.compile(r"softlookup\.[\w.]+")
 _INNERMOST = re.compile(r"\$\{(hydra:)?[\w./-]+\}")
 _ENTRY = re.compile(r"((override|optional) )*/?\w+(/\w+)*")
 _NAME = re.compile(r"[\w-]+")
+_WHOLE = re.compile(r"\$\{(\w+)\}")
 # What Hydra takes for an order how to build, and not for an argument.
 ORDERS = frozenset({"_target_", "_args_", "_recursive_", "_convert_"})
 
@@ -38,11 +35,50 @@ def groups() -> dict[str, list[str]]:
     """Return every group of choices, and what it offers."""
     found = {}
     for folder in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
-        files = sorted(folder.glob("*.yaml"))
-        if folder.name in PRESETS:  # files of other programs may lie there too
-            files = [file for file in files if file.read_bytes().startswith(GLOBAL.encode())]
-        found[folder.name] = [file.stem for file in files]
+        presets = _presets(folder, folder.stat().st_mtime_ns)
+        # Files of other programs may lie among presets.
+        found[folder.name] = presets or [file.stem for file in sorted(folder.glob("*.yaml"))]
     return found
+
+
+def presets() -> list[str]:
+    """Return the groups whose files set the choices and keys of other groups: papers and experiments."""
+    return [group for group in groups() if _presets(CONF / group, (CONF / group).stat().st_mtime_ns)]
+
+
+@lru_cache(maxsize=128)
+def _presets(folder: Path, changed: int) -> list[str]:  # noqa: ARG001 - it tells one content from the next
+    return [file.stem for file in sorted(folder.glob("*.yaml")) if file.read_bytes().startswith(GLOBAL.encode())]
+
+
+def tables() -> list[str]:
+    """Return the keys of conf/train.yaml that hold tables of values for other keys to refer to, as in `tuned`."""
+    content = yaml.load((CONF / "train.yaml").read_bytes(), _LOADER)
+    return [key for key, value in content.items() if isinstance(value, dict) and key != "hydra"]
+
+
+def hosts() -> dict[str, dict[str, list[str]]]:
+    """Return the groups whose choice a run does not read itself, each with the choices that refer to it, by their own
+    group: a normalizer is part of an attention."""
+    offered = groups()
+    found: dict[str, dict[str, list[str]]] = {}
+    for host, choices in offered.items():
+        for choice in choices:
+            for inside in _referred(CONF / host / f"{choice}.yaml"):
+                if inside in offered:
+                    found.setdefault(inside, {}).setdefault(host, []).append(choice)
+    return found
+
+
+def _referred(file: Path) -> list[str]:
+    """Return what a file refers to as a whole, as in ${normalizer}."""
+    status = file.stat()
+    return _references(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _references(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - they tell one content from the next
+    return _WHOLE.findall(file.read_text(encoding="utf-8"))
 
 
 def launchers() -> list[str]:
@@ -65,9 +101,20 @@ def no_such_key(path: str) -> UserError:
     return UserError(f"{quote(path)}: no such key; {nearest(key, keys) if keys else f'{quote(group)} takes no keys'}")
 
 
-def keys_of(group: str) -> set[str]:
-    """Return every key that a choice of a group has, as in score.width; none of a group that is not there."""
-    return {key for file in (CONF / group).glob("*.yaml") for key in _keys(yaml.load(file.read_bytes(), _LOADER) or {})}
+def keys_of(group: str, choice: str = "*") -> set[str]:
+    """Return every key that a choice of a group has, as in score.width, or any of its choices; none of a group that is
+    not there."""
+    return {key for file in (CONF / group).glob(f"{choice}.yaml") for key in _keys_in(file)}
+
+
+def _keys_in(file: Path) -> list[str]:
+    status = file.stat()
+    return _keys_of_file(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _keys_of_file(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - they tell one content from the next
+    return list(_keys(yaml.load(file.read_bytes(), _LOADER) or {}))
 
 
 def default(group: str, choice: str, key: str) -> Any:
@@ -108,7 +155,7 @@ def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - 
         content = yaml.load(text, _LOADER)
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         raise UserError(f"{name}: {quote(' '.join(str(error).split()))}") from error
-    preset = place.parts[0] in PRESETS
+    preset = place.parts[0] in presets()
     group = "" if preset else ".".join(place.parts[:-1])
     for line in text.splitlines():
         if re.match(r"\s*#\s*@", line) and not (line.strip() == GLOBAL and preset):

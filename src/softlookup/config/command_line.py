@@ -10,15 +10,17 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from softlookup.config.catalog import (
-    SCAFFOLDING,
     check_files,
     check_interpolations,
     check_leaf,
     groups,
     launchers,
     leaves,
+    tables,
 )
-from softlookup.config.settings import SETTINGS, settled
+from softlookup.config.run_config import PLACES, SPLITS
+from softlookup.config.settings import names, paths
+from softlookup.config.values import settled
 from softlookup.errors import UserError, nearest, quote, typed
 
 # The flags of Hydra that stay, by their short names too. Those that would read configs from elsewhere, or objects
@@ -26,10 +28,6 @@ from softlookup.errors import UserError, nearest, quote, typed
 _SHORT = {"-m": "--multirun", "-c": "--cfg", "-p": "--package", "-h": "--help"}
 _FLAGS = ("--multirun", "--cfg", "--package", "--resolve", "--help", "--hydra-help")
 _SHOWN = ("job", "hydra", "all")
-BOOKKEEPING = SCAFFOLDING | {"choices"}
-# Keys whose values are places in the file system, or names of files: all that a shell passes as one word is one.
-PATHS = ("runs_dir", "init_from", "continue_from", "task.path", "task.alignment", "task.silver")
-_NAMES = ("task.train", "task.validation", "task.test")
 _FUNCTION = re.compile(r"\w+\(.*\)")  # choice(A,B) and the like, which Hydra expands
 
 
@@ -62,7 +60,7 @@ def _quoted(override: str, several: bool) -> str:
     unless the whole is one that exists. What is null, quoted already, or a function of Hydra's stays."""
     key, equals, value = override.partition("=")
     there = os.path.lexists(os.path.expanduser(value))
-    if key.lstrip("+") not in (*PATHS, *_NAMES) or value.lower() in ("", "null"):
+    if key.lstrip("+") not in _quotable() or value.lower() in ("", "null"):
         return override
     if value[0] in "'\"" and not there:
         return override
@@ -74,6 +72,11 @@ def _quoted(override: str, several: bool) -> str:
         pieces = parts if all(parts) else pieces
     quoted = (QuotedString(os.path.expanduser(piece), Quote.single).with_quotes() for piece in pieces)
     return f"{key}{equals}{','.join(quoted)}"
+
+
+def _quotable() -> list[str]:
+    """Return the keys whose values are paths or file names: what a shell passes as one word is one value."""
+    return [*paths(), *(f"task.{name}" for name in PLACES | SPLITS)]
 
 
 def _check_flags(flags: dict[str, str | None]) -> None:
@@ -114,8 +117,9 @@ def _check_key(given: str, override: Override, offered: dict[str, list[str]]) ->
         return
     if head == "choices":
         raise UserError(f"{given}: choices only tells what was chosen; choose as in attention=additive")
-    if head not in offered and head not in SETTINGS and head not in BOOKKEEPING:
-        raise UserError(f"{given}: no choice or key is named {head!r}; {nearest(head, [*offered, *SETTINGS])}")
+    known = [*offered, *names()]
+    if head not in known and head not in tables():
+        raise UserError(f"{given}: no choice or key is named {head!r}; {nearest(head, known)}")
     if override.is_delete():
         raise UserError(f"{given}: nothing can be left out; write {name}=VALUE to change it")
     if name in offered:

@@ -9,13 +9,11 @@ import re
 import types
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from softlookup.config.catalog import no_such_key
-from softlookup.config.settings import ANY, check_range, check_value, settled
-from softlookup.config.unused_keys import INSIDE
+from softlookup.config.catalog import groups, no_such_key, presets
+from softlookup.config.values import Argument, argument, check, settled
 from softlookup.errors import UserError, nearest, quote
-from softlookup.ranges import Range
 
 _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 
@@ -24,52 +22,21 @@ _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 def part_of(group: str) -> Any:
     """Return what a group's part of the config makes: an object, or a factory of what it is called with later.
 
+    It is the class that names the group: of the contract, or of the group's own package where that needs a model.
     Raises UserError for a folder that is no group.
     """
-    from softlookup.contract import (
-        Attention,
-        Curriculum,
-        Decoder,
-        Encoder,
-        Initialization,
-        Normalizer,
-        Optimizer,
-        Schedule,
-        Segmentation,
-        Task,
-        Widths,
-        Window,
+    for home in ("contract", group):
+        try:
+            found = vars(importlib.import_module(f"softlookup.{home}")).values()
+        except ModuleNotFoundError:
+            continue
+        for kind in found:
+            if inspect.isclass(kind) and "group" in vars(kind) and kind.group.name == group:  # type: ignore[attr-defined]
+                later = kind.group.later  # type: ignore[attr-defined]
+                return Callable[[Any] * len(later), kind] if later else kind
+    raise UserError(
+        f"conf/{group}: no part of a model or a run is chosen there; {nearest(group, set(groups()) - set(presets()))}"
     )
-    from softlookup.search.search import Search
-    from softlookup.tracking.wandb_tracker import Tracker
-
-    attention = Callable[[Widths], Attention]
-    parts: dict[str, Any] = {
-        "task": Task,
-        "segmentation": Segmentation,
-        "curriculum": Callable[[Task], Curriculum],
-        "encoder": Callable[[int], Encoder],
-        "attention": attention,
-        "normalizer": Normalizer,
-        "window": Callable[[int], Window],
-        "decoder": Callable[[int, int, int, attention], Decoder],
-        "initialization": Initialization,
-        "optimizer": Optimizer,
-        "schedule": Schedule,
-        "search": Search,
-        "tracking": Tracker,
-    }
-    if group not in parts:
-        raise UserError(f"conf/{group}: no part of a model or a run is chosen there; {nearest(group, parts)}")
-    return parts[group]
-
-
-class Argument(NamedTuple):
-    """Describe an argument of a constructor: its type, the range of its number, and whether it has to be given."""
-
-    expected: Any
-    allowed: Range
-    required: bool
 
 
 def check_part(path: str, node: Any, expected: Any) -> None:
@@ -82,9 +49,9 @@ def check_part(path: str, node: Any, expected: Any) -> None:
     if not isinstance(node, dict) or "_target_" not in node:
         raise UserError(f"{path}={quote(node)}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
     later, promised = _promise(expected)
-    group, *inside = path.split(".")
-    packages = (group, *INSIDE.get(group, ())) if inside else (group,)
-    found = located(path, node["_target_"], packages)
+    # A part of a part is of its own group, as a normalizer in an attention, or of the same one, as a score.
+    home = promised.group.name if hasattr(promised, "group") else path.partition(".")[0]
+    found = located(path, node["_target_"], home)
     made = found if inspect.isclass(found) else get_type_hints(found).get("return")
     if not (inspect.isclass(made) and issubclass(made, promised)) or inspect.isabstract(found):
         raise UserError(f"{path}._target_={quote(node['_target_'])}: expected what makes a {promised.__name__}")
@@ -99,17 +66,16 @@ def check_part(path: str, node: Any, expected: Any) -> None:
             raise no_such_key(f"{path}.{key}")
         node[key] = settled(value, takes[key].expected)
         _check_argument(f"{path}.{key}", node[key], takes[key])
-    for key, argument in takes.items():
-        if argument.required and key not in node:
+    for key, taken in takes.items():
+        if taken.required and key not in node:
             raise UserError(f"{path}.{key}: {path}._target_={node['_target_']} needs a value for it")
 
 
-def _check_argument(path: str, value: Any, argument: Argument) -> None:
-    if isinstance(value, dict) and _promise(argument.expected)[1] is not None:
-        check_part(path, value, argument.expected)
+def _check_argument(path: str, value: Any, expected: Argument) -> None:
+    if isinstance(value, dict) and _promise(expected.expected)[1] is not None:
+        check_part(path, value, expected.expected)
     else:
-        check_value(path, value, argument.expected)
-        check_range(path, value, argument.allowed)
+        check(path, value, expected)
 
 
 def _promise(expected: Any) -> tuple[int | None, Any]:
@@ -123,8 +89,8 @@ def _promise(expected: Any) -> tuple[int | None, Any]:
     return None, expected if inspect.isclass(expected) and expected not in (int, float, bool, str) else None
 
 
-def located(path: str, target: Any, packages: tuple[str, ...]) -> Callable[..., Any]:
-    """Return the class or function of the package that a `_target_` names, defined where it says. Raises UserError."""
+def located(path: str, target: Any, *packages: str) -> Callable[..., Any]:
+    """Return the class or function that a `_target_` names, defined in one of the packages. Raises UserError."""
     named = _TARGET.fullmatch(target) if isinstance(target, str) else None
     if named is None or named[1] not in packages:
         homes = " or ".join(f"softlookup.{package}" for package in packages)
@@ -145,10 +111,4 @@ def signature(found: Callable[..., Any]) -> dict[str, Argument]:
     kinds = get_type_hints(found.__init__ if inspect.isclass(found) else found, include_extras=True)
     arguments = inspect.signature(found).parameters.values()
     named = [each for each in arguments if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-    return {argument.name: _argument(kinds[argument.name], argument.default) for argument in named}
-
-
-def _argument(kind: Any, default: Any) -> Argument:
-    expected, *declared = get_args(kind) if get_origin(kind) is Annotated else (kind,)
-    allowed = next((one for one in declared if isinstance(one, Range)), ANY)
-    return Argument(expected, allowed, default is inspect.Parameter.empty)
+    return {each.name: argument(kinds[each.name], each.default is inspect.Parameter.empty) for each in named}

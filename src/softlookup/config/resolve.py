@@ -1,30 +1,28 @@
 """Resolve a command line to one plain config, and report every mistake before anything is built."""
 
 import re
-from collections.abc import Container, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from softlookup.config import lineage
-from softlookup.config.catalog import CONF, PRESETS, SCAFFOLDING, default, groups, leaves, no_such_key
-from softlookup.config.command_line import BOOKKEEPING, PATHS, check_overrides, parsed, split
-from softlookup.config.components import check_part, located, part_of
-from softlookup.config.settings import SETTINGS, check_settings, settled
-from softlookup.config.unused_keys import HOSTS, References
+from softlookup.config.catalog import CONF, default, groups, hosts, keys_of, leaves, no_such_key, presets, tables
+from softlookup.config.command_line import check_overrides, parsed, split
+from softlookup.config.components import check_part, part_of
+from softlookup.config.run_config import LOCATIONS, PLACES, RunConfig
+from softlookup.config.settings import Identity, Settings, explanations, names
+from softlookup.config.unused_keys import References
 from softlookup.errors import UserError, nearest, quote
-from softlookup.runs.run_id import LOCATIONS, UNHASHED
 
-# Settings that make no variant of their own: a seed repeats one, the rest says where and how it runs.
-_UNCHOSEN = {"seed", *UNHASHED, *BOOKKEEPING} - {"sizes", *HOSTS}
-SIZES = ("small", "paper")
+# conf/train.yaml takes the settings and their defaults from here.
+ConfigStore.instance().store("settings", {name: value for name, (value, _) in explanations().items()})
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -47,64 +45,62 @@ def explain(error: BaseException) -> UserError | None:
     return None
 
 
-def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> dict[str, Any]:
-    """Return the composed config as plain, checked values, without what was only scaffolding (`tuned`, `sizes`).
+def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> RunConfig:
+    """Return the composed config, checked. The data that a run reads is not known yet: see `runs.inputs`.
 
-    `tuned` then lists the keys whose values came from an experiment's table. Choices that the others make meaningless
-    (a normalizer beside a fixed context) are left out. Keys of the command line that no chosen part uses are added to
+    `tuned` lists the keys whose values came from an experiment's table. Choices that the others make meaningless (a
+    normalizer beside a fixed context) are left out. Keys of the command line that no chosen part uses are added to
     `idle`, each with its error; without `idle` the first of them is raised.
 
     Raises UserError for an unknown key, a wrong type, a value out of range, a `_target_` that is none of the group's
     own, and a key that does nothing.
     """
-    if config.get("size") not in SIZES:
-        raise UserError(f"size={quote(config.get('size'))}: expected {' or '.join(SIZES)}")
-    _default_where_untuned(config)
-    plain = _plain(config)
-    offered = groups()
-    for key in plain:
-        if key not in offered and key not in SETTINGS and key not in BOOKKEEPING:
-            raise UserError(
-                f"{quote(key)}: no choice or key is named {quote(key)!r}; {nearest(key, [*offered, *SETTINGS])}"
-            )
-    check_settings(plain)
-    kept = {key: value for key, value in plain.items() if key not in SCAFFOLDING}
-    for group in offered:
-        if group not in PRESETS:
-            check_part(group, kept.get(group), part_of(group))
+    typed = typed_keys()
     chosen = HydraConfig.get().runtime.choices
-    if kept["choices"] != {group: chosen.get(group) for group in offered if group not in _UNCHOSEN - {*HOSTS}}:
+    _fall_back(config, typed)
+    plain = _plain(config)
+    parts = [group for group in groups() if group not in presets()]
+    _check_keys(plain, [*parts, *presets()])
+    settings = Settings.of(plain)
+    plain |= settings.plain()
+    choices = {group: chosen.get(group) for group in parts if group != "tracking"}
+    names_of = plain["choices"] if isinstance(plain["choices"], dict) else {}
+    if {key: names_of.get(key) for key in choices} != choices:
         raise UserError(
-            f"choices={quote(kept['choices'])}: only tells what was chosen; choose as in attention=additive"
+            f"choices={quote(plain['choices'])}: only tells what was chosen; choose as in attention=additive"
         )
+    for group in parts:
+        check_part(group, plain.get(group), part_of(group))
     if chosen.get("paper") is not None:
-        kept["choices"] |= {"paper": chosen["paper"], "size": plain["size"]}
-    elif plain["size"] != "small":
-        raise UserError(
-            f"size={quote(plain['size'])}: sizes are those of a paper; choose one, as in paper=bahdanau2014"
-        )
-    raw = _unresolved(config)
-    references = References(raw, plain["choices"])
-    given = _given(plain, HydraConfig.get().overrides.task)
-    doing_nothing = {key: references.refusal(key, value) for key, value in given.items() if not references.uses(key)}
-    if plain["init_from"] is not None:
-        doing_nothing |= _without_segmentation(raw, plain["choices"], references, given)
-    if idle is None and doing_nothing:
-        raise next(iter(doing_nothing.values()))
+        choices |= {"paper": chosen["paper"], "size": settings.size}
+    elif settings.size != "small":
+        raise UserError(f"size={settings.size}: sizes are those of a paper; choose one, as in paper=bahdanau2014")
+    raw, inside = _unresolved(config), hosts()
+    references = References(raw, choices)
+    given = {key: choices.get(key) if key in inside else _at(plain, key) for key in typed}
+    unused = {key: references.refusal(key, value) for key, value in given.items() if not references.uses(key)}
+    if settings.init_from is not None:
+        unused |= _without_segmentation(raw, choices, references, given)
+    if idle is None and unused:
+        raise next(iter(unused.values()))
     if idle is not None:
-        idle |= doing_nothing
-    for group in (group for group in HOSTS if not references.uses(group)):
-        del kept[group], kept["choices"][group]
-    kept["choices"] |= {
-        key: value for key, value in given.items() if key not in doing_nothing and _makes_a_variant(key, offered, plain)
+        idle |= unused
+    choices = {key: value for key, value in choices.items() if key not in inside or references.uses(key)}
+    choices |= {key: value for key, value in given.items() if key not in unused and _makes_a_variant(key)}
+    task = plain["task"] | {
+        key: str(Path(plain["task"][key]).expanduser().absolute())
+        for key in sorted(PLACES)
+        if plain["task"].get(key) is not None
     }
-    kept["tuned"] = references.tuned
-    kept["task"] |= {
-        key: str(Path(kept["task"][key]).expanduser().absolute())
-        for key in (path.removeprefix("task.") for path in PATHS)
-        if kept["task"].get(key) is not None
-    }
-    return kept
+    own = {group: plain[group] for group in parts if group not in inside and group != "tracking"}
+    return RunConfig(settings, own | {"task": task}, plain["tracking"], choices, tuple(references.tuned))
+
+
+def _check_keys(config: dict[str, Any], offered: Sequence[str]) -> None:
+    known = [*offered, *names()]
+    for key in config:
+        if key not in known and key != "choices" and key not in tables():
+            raise UserError(f"{quote(key)}: no choice or key is named {quote(key)!r}; {nearest(key, known)}")
 
 
 def _without_segmentation(
@@ -124,28 +120,6 @@ def _without_segmentation(
     }
 
 
-def with_data(config: dict[str, Any]) -> dict[str, Any]:
-    """Add `data`: the SHA-256 of everything that the task of a resolved config reads, by name, and of the weights that
-    it starts from. Reads all of it. What a run takes over from another (`init_from`, `continue_from`) is settled here.
-
-    Raises UserError for data that cannot be read, and for a run that nothing can be taken over from.
-    """
-    typed = [override.key_or_group for _, override in parsed(list(HydraConfig.get().overrides.task))]
-    whole = lineage.inherited(config, typed)
-    task = located("task", whole["task"]["_target_"], ("task",))
-    data = task.digests(whole["task"]) | lineage.taken_over(whole)  # type: ignore[attr-defined]
-    if whole.get("data", data) != data:
-        changed = sorted(
-            name for name in data.keys() | whole["data"].keys() if data.get(name) != whole["data"].get(name)
-        )
-        raise UserError(
-            f"continue_from={whole['continue_from']}: {', '.join(changed)} is not what that run was trained on; "
-            f"restore the data (task={whole['choices']['task']} task.path=DIR says where it is now), or start a new "
-            "run with init_from"
-        )
-    return whole | {"data": data}
-
-
 def _unresolved(config: DictConfig) -> dict[str, Any]:
     """Return the config with its interpolations as text, without Hydra's own node."""
     container = OmegaConf.to_container(config, resolve=False)
@@ -153,18 +127,34 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items() if key != "hydra"}
 
 
-def _default_where_untuned(config: DictConfig) -> None:
-    """Give the default of its choice to a key that an experiment tuned for other choices, and not for this one."""
-    if not config.get("tuned"):
-        return
+def _fall_back(config: DictConfig, typed: Sequence[str]) -> None:
+    """Let keys of a paper or an experiment apply to the choices that they are meant for alone.
+
+    A key that the chosen part does not have, and another choice of its group has, is dropped; a key whose table has no
+    value for what was chosen gets the default of the choice. Keys of the command line stay, and are refused later.
+    """
     raw, chosen = _unresolved(config), HydraConfig.get().runtime.choices
-    for group in (group for group in raw if chosen.get(group)):
+    for group in (group for group in raw if chosen.get(group) and group not in presets()):
+        own = keys_of(group, str(chosen[group]))
         for path, leaf in leaves(raw[group], group):
-            if isinstance(leaf, str) and leaf.startswith("${tuned."):
+            key = path.partition(".")[2]
+            if path not in typed and key not in own and key in keys_of(group):
+                _drop(config, path)
+            elif isinstance(leaf, str) and leaf.startswith(tuple(f"${{{table}." for table in tables())):
                 try:
                     OmegaConf.select(config, path)
                 except InterpolationKeyError:
-                    OmegaConf.update(config, path, default(group, str(chosen[group]), path.partition(".")[2]))
+                    OmegaConf.update(config, path, default(group, str(chosen[group]), key))
+
+
+def _drop(config: DictConfig, path: str) -> None:
+    """Delete a key, and the mapping that held nothing else."""
+    holder, _, key = path.rpartition(".")
+    with open_dict(config):
+        node = OmegaConf.select(config, holder)
+        del node[key]
+        if not node:
+            _drop(config, holder)
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -181,29 +171,31 @@ def _plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(quote(" ".join(str(error).split()))) from error
 
 
-def _given(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the keys of a command line with the values that the config has there; names stand for chosen parts."""
-    given = {}
-    for _, override in parsed(list(overrides)):
-        key = override.key_or_group
-        value: Any = config
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if key.startswith("sizes."):  # no part has it by this name, where it would have been settled
-            value = settled(value, int)
-        given[key] = config["choices"].get(key) if key in HOSTS else value
-    return given
+def _at(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
-def _makes_a_variant(key: str, offered: Container[str], config: dict[str, Any]) -> bool:
+def _makes_a_variant(key: str) -> bool:
     """Say whether a key was changed by value and not by name, as in attention.heads=4: a choice like any other."""
     head, _, rest = key.partition(".")
+    if head in names() or head in tables():
+        return head in names(Identity.VARIANT)
     located = head == "task" and rest in LOCATIONS
-    return key not in offered and head in config and head not in _UNCHOSEN and not located
+    return bool(rest) and head != "tracking" and not located
 
 
-def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the checked config of a command line, for the verbs that train nothing.
+def typed_keys() -> list[str]:
+    """Return the keys of the command line that was composed last."""
+    words = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(words, list)
+    return [override.key_or_group for _, override in parsed(words)]
+
+
+def composed(overrides: Sequence[str]) -> RunConfig:
+    """Return the checked config of a command line, for the programs that train nothing.
 
     Raises UserError as `check_overrides` and `resolve` do.
     """
@@ -216,14 +208,3 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
         raise explain(error) or error from error
     HydraConfig.instance().set_config(config)
     return resolve(config)
-
-
-def build(node: dict[str, Any]) -> Any:
-    """Return the object, or the factory behind `_partial_`, that a checked part of the config describes.
-
-    Raises UserError with what the constructor had to say, and for a `_target_` outside the groups' packages.
-    """
-    make = located("part", node["_target_"], tuple(groups()))
-    given = {key: value for key, value in node.items() if not key.startswith("_")}
-    arguments = {key: build(value) if isinstance(value, dict) else value for key, value in given.items()}
-    return partial(make, **arguments) if node.get("_partial_") else make(**arguments)

@@ -1,81 +1,166 @@
-"""Declare the settings of a run, and check types and ranges of values."""
+"""Declare the settings of a run: type, range, default, meaning, and whether a setting is part of a run's identity."""
 
-import math
-import re
-import types
-import unicodedata
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from __future__ import annotations
 
-from softlookup.errors import UserError, quote
-from softlookup.ranges import Range
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, Literal, get_type_hints
+
+from softlookup.config.values import Argument, argument, check, settled
+from softlookup.errors import UserError
+from softlookup.ranges import Form, Range
 
 
-class Setting(NamedTuple):
-    """Hold what a key of the menu must be, the least and the most that it may be, and the only words where it is
-    text."""
+class Identity(Enum):
+    """Say what a setting does to the identity of a run.
 
-    expected: Any
-    least: float = 0
-    most: float = 0
-    words: str = ""
+    VARIANT tells one variant from another, and REPEAT one repetition of a variant from the next: both are hashed into
+    the run's name. A checkpoint of a run with another value of BITS is refused, since the last bits may differ. NONE
+    says where and how a run is kept, watched or computed.
+    """
+
+    VARIANT = "variant"
+    REPEAT = "repeat"
+    BITS = "bits"
+    NONE = "none"
+
+
+def _key(default: Any, text: str, identity: Identity = Identity.VARIANT, *, path: bool = False) -> Any:
+    """Declare a setting; `text` explains it in one line, and a `path` is quoted for Hydra as the shell passes it."""
+    return field(default=default, metadata={"help": text, "identity": identity, "path": path})
 
 
 _MACHINE = 4096  # runs, threads, processes: more than any machine has
-SETTINGS = {
-    "seed": Setting(int, 0, 2**32 - 1),
-    "budget": Setting(int, 1, 10**12),
-    "batch_tokens": Setting(int | None, 1, 10**7),
-    "batch_sentences": Setting(int | None, 1, 10**6),
-    "pool": Setting(int, 1, 10**4),
-    "label_smoothing": Setting(float, 0, 0.99),
-    "loss_mean": Setting(str, words="token|sentence"),
-    "tying": Setting(str, words="none|target|all"),
-    "average": Setting(int, 0, 10**5),
-    "accumulate": Setting(int, 1, 10**4),
-    "validations": Setting(int, 1, 10**5),
-    "keep": Setting(str, words="last|best"),
-    "patience": Setting(int | None, 1, 10**5),
-    "watch": Setting(str, words="loss|token_accuracy|bleu"),
-    "watch_sentences": Setting(int | None, 1, 10**6),
-    "init_from": Setting(str | None),
-    "continue_from": Setting(str | None),
-    "keep_state": Setting(bool),
-    "runs_dir": Setting(str, words=r".+"),
-    "experiment_name": Setting(str, words=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"),
-    "workers": Setting(int | None, 1, _MACHINE),
-    "threads": Setting(int, 1, _MACHINE),
-    "processes": Setting(int, 1, _MACHINE),
-    "memory": Setting(int | None, 1, 10**9),
-    "checkpoint_seconds": Setting(float, 0, 10**6),
-    "device": Setting(str, words="auto|cpu|cuda"),
-    "debug": Setting(bool),
-    "confirm": Setting(bool),
-}
-# A number for which a constructor declares no range.
-ANY = Range(-1_000_000, 1_000_000)
-# Line and paragraph separators, control characters, halves of characters: no name and no path of a folder has them.
-_UNFIT = {"Cc", "Cs", "Zl", "Zp"}
+_NAME = Form(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", "a plain folder name")
 
 
-def check_settings(config: dict[str, Any]) -> None:
-    """Settle every setting. Raises UserError for one that is absent, of a wrong type, or out of its range."""
-    for key, setting in SETTINGS.items():
-        if key not in config:
-            raise UserError(f"{key}: conf/train.yaml gives it no value; write {key}=VALUE")
-        value = config[key] = settled(config[key], setting.expected)
-        check_value(key, value, setting.expected)
-        if setting.words and not re.fullmatch(setting.words, value):
-            words = " or ".join(setting.words.split("|")) if "|" in setting.words else "a plain folder name"
-            raise UserError(f"{key}={quote(value)}: expected {words}")
-        if setting.most and value is not None:
-            check_range(key, value, Range(setting.least, setting.most))
-    _check_final_weights(config)
+@dataclass(frozen=True)
+class Settings:
+    """Hold the settings of a run, checked. Everything else of a run's config is the choice of a part."""
+
+    seed: Annotated[int, Range(0, 2**32 - 1)] = _key(1, "of every random number", Identity.REPEAT)
+    budget: Annotated[int, Range(1, 10**12)] = _key(400_000, "target tokens seen in training, whatever the curriculum")
+    batch_tokens: Annotated[int | None, Range(1, 10**7)] = _key(
+        1024, "target tokens in a batch; null if batch_sentences is set"
+    )
+    batch_sentences: Annotated[int | None, Range(1, 10**6)] = _key(None, "sentences in a batch")
+    accumulate: Annotated[int, Range(1, 10**4)] = _key(
+        1, "batches whose gradients are summed for one step, as of one batch that many times as large"
+    )
+    pool: Annotated[int, Range(1, 10**4)] = _key(16, "batches that are drawn together and sorted by length")
+    validations: Annotated[int, Range(1, 10**5)] = _key(12, "validations, at equal shares of the budget")
+    label_smoothing: Annotated[float, Range(0, 0.99)] = _key(
+        0.0, "share of the target distribution that is spread over the vocabulary"
+    )
+    loss_mean: Literal["token", "sentence"] = _key(
+        "token", "token or sentence: what a batch's gradient is divided by the number of, before it is clipped"
+    )
+    tying: Literal["none", "target", "all"] = _key(
+        "none", "target: the output layer shares the target embedding; all: the source embedding shares it too"
+    )
+    average: Annotated[int, Range(0, 10**5)] = _key(
+        0, "average the weights from the last N validations; 0 disables averaging"
+    )
+    keep: Literal["last", "best"] = _key("last", "final weights: last, or best (of the best validation)")
+    patience: Annotated[int | None, Range(1, 10**5)] = _key(
+        None, "stop after N validations in a row without improvement; null: stop at the end of the budget"
+    )
+    watch: Literal["loss", "token_accuracy", "bleu"] = _key(
+        "loss", "validation metric that keep=best and patience follow: loss, token_accuracy or bleu"
+    )
+    watch_sentences: Annotated[int | None, Range(1, 10**6)] = _key(
+        None, "validation sentences that watch=bleu decodes; null: all"
+    )
+    init_from: str | None = _key(
+        None,
+        "start from the weights and vocabularies of this finished run (its folder or its id)",
+        Identity.NONE,
+        path=True,
+    )
+    continue_from: str | None = _key(
+        None,
+        "continue this finished run, which had keep_state=true, under a larger budget=N",
+        Identity.NONE,
+        path=True,
+    )
+    keep_state: bool = _key(
+        False, "keep what continue_from needs at the end (about three times the size of the weights)", Identity.NONE
+    )
+
+    runs_dir: Annotated[str, Form(r".+", "a folder")] = _key("runs", "folder of all runs", Identity.NONE, path=True)
+    experiment_name: Annotated[str, _NAME] = _key(
+        "single", "folder below runs_dir, and the group in W&B", Identity.NONE
+    )
+    workers: Annotated[int | None, Range(1, _MACHINE)] = _key(
+        None, "runs at a time in a sweep; null: one per core", Identity.NONE
+    )
+    threads: Annotated[int, Range(1, _MACHINE)] = _key(
+        1, "torch threads of a run; another number may change the last bits", Identity.BITS
+    )
+    processes: Annotated[int, Range(1, _MACHINE)] = _key(
+        1, "processes that share a run (Lightning's DDP); another number may change the last bits", Identity.BITS
+    )
+    memory: Annotated[int | None, Range(1, 10**9)] = _key(
+        None, "MB that a run may use; null: what the machine has", Identity.NONE
+    )
+    checkpoint_seconds: Annotated[float, Range(0, 10**6)] = _key(
+        15, "seconds between checkpoints: a killed run loses at most this much", Identity.NONE
+    )
+    device: Literal["auto", "cpu", "cuda"] = _key("auto", "auto, cpu or cuda", Identity.BITS)
+    debug: bool = _key(False, "show tracebacks", Identity.NONE)
+    confirm: bool = _key(False, "run a sweep of more than 1,000 runs", Identity.NONE)
+    size: Literal["small", "paper"] = _key("small", "of a paper's preset: small, or as published", Identity.NONE)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """Check the values of all settings; other keys are ignored.
+
+        Raises UserError for a value that is absent, of a wrong type or out of range, and for contradictions.
+        """
+        found = {}
+        for name, expected in declared().items():
+            if name not in values:
+                raise UserError(f"{name}: it has no value; write {name}=VALUE")
+            found[name] = settled(values[name], expected.expected)
+            check(name, found[name], expected)
+        settings = cls(**found)
+        _check_final_weights(settings)
+        return settings
+
+    def plain(self, *identities: Identity) -> dict[str, Any]:
+        """Return the settings by name; of the given identities alone, if any is given."""
+        kept = set(names(*identities))
+        return {name: value for name, value in asdict(self).items() if name in kept}
 
 
-def _check_final_weights(config: dict[str, Any]) -> None:
+@cache
+def declared() -> dict[str, Argument]:
+    """Return type, range and form of every setting."""
+    kinds = get_type_hints(Settings, include_extras=True)
+    return {one.name: argument(kinds[one.name], one.default is MISSING) for one in fields(Settings)}
+
+
+def names(*identities: Identity) -> Iterator[str]:
+    """Yield the names of all settings, or of those of the given identities."""
+    yield from (one.name for one in fields(Settings) if not identities or one.metadata["identity"] in identities)
+
+
+def explanations() -> dict[str, tuple[Any, str]]:
+    """Return the default of every setting, and what it does in one line."""
+    return {one.name: (one.default, one.metadata["help"]) for one in fields(Settings)}
+
+
+def paths() -> list[str]:
+    """Return the settings that are places in the file system."""
+    return [one.name for one in fields(Settings) if one.metadata["path"]]
+
+
+def _check_final_weights(settings: Settings) -> None:
     """Reject settings of the final weights that contradict each other, and those that do nothing."""
-    average, validations, patience = config["average"], config["validations"], config["patience"]
-    watches = config["keep"] == "best" or patience is not None
+    average, validations, patience = settings.average, settings.validations, settings.patience
+    watches = settings.keep == "best" or patience is not None
     if average == 1:
         raise UserError("average=1: the mean of one is the last weights; set average=0, or 2 or more")
     if average > validations:
@@ -92,55 +177,9 @@ def _check_final_weights(config: dict[str, Any]) -> None:
             f"patience={patience}: with validations={validations} no run can end early; set validations="
             f"{patience + 2} or more{f', or patience={validations - 2} or less' if validations > 2 else ''}"
         )
-    if config["watch"] != "loss" and not watches:
-        raise UserError(f"watch={config['watch']}: nothing heeds it; set keep=best or patience=N")
-    if config["keep"] == "best" and validations == 1:
+    if settings.watch != "loss" and not watches:
+        raise UserError(f"watch={settings.watch}: no setting uses it; set keep=best or patience=N")
+    if settings.keep == "best" and validations == 1:
         raise UserError("keep=best: with validations=1 the best weights are the last ones; give more validations")
-    if config["watch_sentences"] is not None and config["watch"] != "bleu":
-        raise UserError(f"watch_sentences={config['watch_sentences']}: only watch=bleu decodes sentences")
-
-
-def settled(value: Any, expected: Any) -> Any:
-    """Return the value, as a whole number where one is expected and it is written as another, as in 1e4."""
-    options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
-    if isinstance(value, float) and value.is_integer() and int in options and float not in options:
-        return int(value)
-    return value
-
-
-def check_value(path: str, value: Any, expected: Any) -> None:
-    """Raise UserError for a value of another type, for text that no file could be named by, and for a number that is
-    none."""
-    if not _conforms(value, expected):
-        raise UserError(
-            f"{path}={quote(value)}: expected {_described(expected)}, got {type(value).__name__} {quote(repr(value))}"
-        )
-    if isinstance(value, str) and any(unicodedata.category(character) in _UNFIT for character in value):
-        raise UserError(f"{path}={quote(value)}: expected text of one line, without control characters")
-
-
-def check_range(path: str, value: Any, allowed: Range) -> None:
-    """Reject out-of-range numbers early, with a clear message."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return
-    least, most, below = allowed
-    if not least <= value <= most or (below and value == most):  # in these words nan is out of every range
-        bound = f"a number from {least:,} to below {most:,}" if below else f"at least {least:,}"
-        raise UserError(f"{path}={quote(value)}: expected {bound if below or value < least else f'at most {most:,}'}")
-
-
-def _conforms(value: Any, expected: Any) -> bool:
-    if get_origin(expected) in (Union, types.UnionType):
-        return any(_conforms(value, option) for option in get_args(expected))
-    if expected is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
-    if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    # Factories and objects are parts of the config with a `_target_` of their own.
-    return expected in (str, bool, types.NoneType) and isinstance(value, expected)
-
-
-def _described(expected: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", types.NoneType: "null"}
-    options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
-    return " or ".join(names.get(option, f"a choice (a part with a _target_), as {option}") for option in options)
+    if settings.watch_sentences is not None and settings.watch != "bleu":
+        raise UserError(f"watch_sentences={settings.watch_sentences}: only watch=bleu decodes sentences")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import Enum, auto
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from softlookup.group import Group
 
 
 class Role(Enum):
@@ -28,6 +31,8 @@ class Role(Enum):
 class Initialization(ABC):
     """First weights by one rule for the whole model, in place of what its parts have drawn."""
 
+    group: ClassVar[Group] = Group("initialization")
+
     @abstractmethod
     def draw(self, role: Role, weight: Tensor) -> None:
         """Fill a weight in place, by torch's generator. Gradients are off."""
@@ -37,6 +42,7 @@ class Optimizer(ABC):
     """Define how a gradient becomes a step: `rate` is the learning rate where a schedule's factor is 1, and gradients
     are clipped to the norm `clip` (None: not at all)."""
 
+    group: ClassVar[Group] = Group("optimizer")
     rate: float
     clip: float | None
 
@@ -51,6 +57,7 @@ class Schedule(ABC):
     `follows_budget` says that a factor depends on the share of the budget, and not on the step alone.
     """
 
+    group: ClassVar[Group] = Group("schedule")
     follows_budget: bool = True
 
     @abstractmethod

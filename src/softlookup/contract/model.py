@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from softlookup.contract.tensors import Annotations, Decoded, DecoderState, History, Kind, Memory, Reading, View
+from softlookup.group import Group
 
 
 class Score(nn.Module, ABC):
@@ -57,6 +59,7 @@ class Normalizer(nn.Module, ABC):
     `row_sum` is what every row with a real position sums to, None where a normalizer leaves that free.
     """
 
+    group: ClassVar[Group] = Group("normalizer")
     row_sum: float | None = 1.0
 
     @abstractmethod
@@ -70,6 +73,8 @@ class Window(nn.Module, ABC):
     Built with the width of the queries. All heads of an attention look through one window.
     """
 
+    group: ClassVar[Group] = Group("window", ("query_width",))
+
     @abstractmethod
     def forward(self, query: Tensor, mask: Tensor, history: History) -> View:
         """query (B, T, Q), mask (B, S) true on real positions → what each query sees, and the next history."""
@@ -82,6 +87,7 @@ class Attention(nn.Module, ABC):
     has been through an output projection of its own, and is as wide as the query.
     """
 
+    group: ClassVar[Group] = Group("attention", ("widths",))
     kind: Kind
     width: int
     merges: bool = False
@@ -98,6 +104,7 @@ class Attention(nn.Module, ABC):
 class Encoder(nn.Module, ABC):
     """Source ids to annotations. `width` and `final_width` are the widths of its states and its final state."""
 
+    group: ClassVar[Group] = Group("encoder", ("vocabulary",))
     embedding: nn.Embedding
     width: int
     final_width: int
@@ -115,6 +122,7 @@ class Encoder(nn.Module, ABC):
 class Decoder(nn.Module, ABC):
     """Target ids and a memory to readouts. `width` is that of the readout."""
 
+    group: ClassVar[Group] = Group("decoder", ("vocabulary", "annotation_width", "final_width", "attention"))
     embedding: nn.Embedding
     width: int
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from softlookup.contract.examples import Example
+from softlookup.group import Group
 from softlookup.text.languages import Splitting
 from softlookup.text.vocabulary import Vocabulary
 
@@ -63,6 +64,8 @@ class Exam(ABC):
 class Task(Exam):
     """Provide examples: those of training, without end, and those held out from it."""
 
+    group: ClassVar[Group] = Group("task")
+
     @property
     def trained(self) -> int:
         """Return the longest source of training as `Example.length` counts."""
@@ -101,6 +104,8 @@ class Task(Exam):
 class Segmentation(ABC):
     """Segment the text of two languages into tokens."""
 
+    group: ClassVar[Group] = Group("segmentation")
+
     @abstractmethod
     def learn(
         self, pairs: Iterable[tuple[str, str]], names: tuple[str, str], longest: int
@@ -119,6 +124,7 @@ class Curriculum(ABC):
     `follows_budget` says that the length depends on the share of the budget, or on what was observed.
     """
 
+    group: ClassVar[Group] = Group("curriculum", ("task",))
     follows_budget: bool = True
 
     def __init__(self, task: Task) -> None:

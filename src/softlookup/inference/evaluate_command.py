@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from softlookup.config.build import device_of
-from softlookup.config.resolve import build
+from softlookup.config.build import build, device_of
 from softlookup.contract import Exam, Example
 from softlookup.errors import UserError
 from softlookup.evaluation.evaluate import Output, measured, run_test, texts
@@ -134,9 +133,9 @@ def _taken(trained: Trained, exam: Exam, asked: Asked) -> tuple[dict[str, Any], 
     node = chosen(config, asked.search)
     search: Search = build(node)
     search.check(trained.model)
-    torch.set_num_threads(config["threads"])
-    device = device_of({"device": asked.device or config["device"]})
-    seed_everything(derived_seed(config["seed"], "evaluation"))
+    torch.set_num_threads(config.settings.threads)
+    device = device_of(asked.device or config.settings.device)
+    seed_everything(derived_seed(config.settings.seed, "evaluation"))
     return node, run_test(trained.model.to(device), exam, device, search)
 
 
@@ -145,8 +144,8 @@ def _of_run(trained: Trained) -> dict[str, Any]:
     return {
         "run": trained.path.resolve().name,
         "version": VERSION,
-        "choices": trained.config["choices"],
-        "seed": trained.config["seed"],
+        "choices": dict(trained.config.choices),
+        "seed": trained.config.settings.seed,
         "variant_key": variant_key(trained.config),
         "longest": row.get("longest"),
         "files": row.get("files"),
@@ -158,8 +157,8 @@ def _same_as(trained: Trained, material: test_sets.Material) -> list[str]:
 
     Pairs that are joined otherwise than the run's own (`task.concatenate`) are another test set.
     """
-    same = [key for key, digest in trained.config.get("data", {}).items() if digest == material.digests.get("pairs")]
-    joined = trained.config["task"].get("concatenate", 1)
+    same = [key for key, digest in trained.config.data.items() if digest == material.digests.get("pairs")]
+    joined = trained.config.parts["task"].get("concatenate", 1)
     return same if material.told.get("concatenate", joined) == joined else [key for key in same if key == "train"]
 
 

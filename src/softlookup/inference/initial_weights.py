@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from softlookup.config.lineage import weights_digest
-from softlookup.config.resolve import build
+from softlookup.config.build import RunParts, build, build_run, device_of
+from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
 from softlookup.errors import UserError
 from softlookup.inference.trained_run import Trained, load
 from softlookup.model.seq2seq import Seq2Seq
+from softlookup.runs.lineage import weights_digest
 from softlookup.segmentation.kept import Kept
 from softlookup.text.vocabulary import Vocabulary
 
@@ -43,25 +44,36 @@ class Started:
         return told
 
 
-def origin_of(config: dict[str, Any]) -> Trained | None:
+def parts_of(config: RunConfig, rank: int | None = None) -> tuple[RunParts, Started | None]:
+    """Build every part of a run, with the vocabularies and weights of the run that it starts from, if any. A worker
+    `rank` of a distributed run takes the CUDA device of that number."""
+    first = origin_of(config)
+    device = device_of(config.settings.device)
+    if device.type == "cuda" and rank is not None:
+        device = torch.device("cuda", rank)
+    parts = build_run(config, task_of(config, first), device)
+    return parts, None if first is None else start_from(parts.model, first)
+
+
+def origin_of(config: RunConfig) -> Trained | None:
     """Return the finished run that a config starts from. Raises UserError for one that has changed since."""
-    if config.get("init_from") is None:
+    if config.settings.init_from is None:
         return None
-    path = Path(config["init_from"])
-    if weights_digest(path) != config["data"]["init_from"]:
+    path = Path(config.settings.init_from)
+    if weights_digest(path) != config.data["init_from"]:
         raise UserError(f"init_from={path} was trained again since this run was asked for; type the command again")
     return load(path)
 
 
-def task_of(config: dict[str, Any], origin: Trained | None) -> Task:
+def task_of(config: RunConfig, origin: Trained | None) -> Task:
     """Build the task of a config, with the vocabularies of the run that it starts from.
 
     Raises UserError for a task whose tokens are others.
     """
-    if origin is None or origin.config["task"].get("target") is None:
-        task: Task = build(config["task"])
+    if origin is None or origin.config.parts["task"].get("target") is None:
+        task: Task = build(config.parts["task"])
     else:
-        task = build({**config["task"], "_partial_": True})(
+        task = build({**config.parts["task"], "_partial_": True})(
             segmentation=Kept(origin.source.state(), origin.target.state())
         )
     if origin is not None:

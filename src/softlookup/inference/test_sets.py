@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from softlookup.config.resolve import build
+from softlookup.config.build import build
 from softlookup.contract import Exam, Example
 from softlookup.errors import UserError, quote
 from softlookup.inference.trained_run import Trained
@@ -80,7 +80,7 @@ class Text:
     def exam(self, trained: Trained) -> Exam:
         """Read the text as the run read its own. Raises UserError for a side without words, and for another target
         language."""
-        own = trained.config["task"].get("target", self.language)
+        own = trained.config.parts["task"].get("target", self.language)
         if own != self.language:
             raise UserError(f"run={trained.path} writes {quote(own)}, and this text is translated to {self.language}")
         sides = trained.source, trained.target
@@ -92,7 +92,7 @@ class Text:
             lengths=(min(lengths), max(lengths)),
             buckets=buckets,
             length_unit=unit(next(iter(self.split.names))),
-            splitting=splitting(self.language, trained.config["task"].get("tokenizer")),
+            splitting=splitting(self.language, trained.config.parts["task"].get("tokenizer")),
             examples=examples,
         )
 
@@ -135,7 +135,7 @@ def own(trained: Trained, split: str | None = None) -> Material:
 
     Raises UserError where it is not what the run was made with.
     """
-    task = trained.config["task"]
+    task = trained.config.parts["task"]
     if not _is_text(trained):
         if split is not None:
             raise UserError(f"split={quote(split)}: run={trained.path} has no text; leave it out, or give lengths=")
@@ -148,7 +148,7 @@ def own(trained: Trained, split: str | None = None) -> Material:
         )
     links = (task.get("alignment"), task.get("silver")) if name == "test" else (None, None)
     read = _text(trained, "own", task.get("path"), name, task.get(name), task.get("columns"), links)
-    kept = trained.config.get("data", {})
+    kept = trained.config.data
     found = {name: read.digests["pairs"]} | {key: value for key, value in read.digests.items() if key != "pairs"}
     changed = [key for key, digest in found.items() if kept.get(key, digest) != digest]
     if changed:
@@ -177,7 +177,7 @@ def files(trained: Trained, source: Path, targets: Sequence[Path], links: tuple[
 
     Raises UserError for files that cannot be read, and for unequal counts of lines.
     """
-    task = trained.config["task"]
+    task = trained.config.parts["task"]
     names = {task.get("source", "source"): str(source), task.get("target", "target"): str(targets[0])}
     pairs = examined(names, partial(aligned, source, targets[0]))
     further = [list(read_lines(path)) for path in targets[1:]]
@@ -210,7 +210,7 @@ def _text(
     trained: Trained, kind: str, path: str | None, split: str, own_name: str | None, columns: str | None,
     links: tuple[str | None, str | None],
 ) -> Text:  # fmt: skip
-    task = trained.config["task"]
+    task = trained.config.parts["task"]
     languages = (task["source"], task["target"])
     if path is None:
         names = {name: task.get(name) for name in STEMS}
@@ -233,10 +233,10 @@ def _text(
 
 
 def _is_text(trained: Trained) -> bool:
-    return "source" in trained.config["task"]
+    return "source" in trained.config.parts["task"]
 
 
 def _synthetic(trained: Trained) -> Synthetic:
-    task = build(trained.config["task"])
+    task = build(trained.config.parts["task"])
     assert isinstance(task, Synthetic)
     return task

@@ -17,6 +17,7 @@ from typing import Any
 
 from softlookup.config.build import build_model
 from softlookup.config.components import check_part, part_of
+from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
 from softlookup.errors import UserError
 from softlookup.model.seq2seq import Seq2Seq
@@ -31,7 +32,7 @@ class Trained:
     """The model of a finished run, ready to be used, with its vocabularies and its config."""
 
     path: Path
-    config: dict[str, Any]
+    config: RunConfig
     model: Seq2Seq
     source: Vocabulary
     target: Vocabulary
@@ -39,7 +40,7 @@ class Trained:
     def require_weights(self, given: str, missing: str) -> None:
         """Raise UserError, which begins with what was `given`, where the model has no weights over the source."""
         if self.model.kind != "lookup":
-            attention = self.config["choices"]["attention"]
+            attention = self.config.choices["attention"]
             reads = "one fixed context for every word" if self.model.kind == "fixed" else "without weights"
             raise UserError(
                 f"{given}: attention={attention} reads {reads}: {missing}; take a run with another attention"
@@ -69,7 +70,7 @@ def load(path: Path) -> Trained:
     """
     config, row = finished(path)
     for group in ("encoder", "attention", "decoder"):
-        check_part(group, config.get(group), part_of(group))
+        check_part(group, config.parts.get(group), part_of(group))
     files = vouched(path, row, WEIGHTS, VOCABULARIES)
     vocabularies = json.loads(files[VOCABULARIES])
     source, target = restored(vocabularies["source"]), restored(vocabularies["target"])

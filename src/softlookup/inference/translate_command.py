@@ -80,7 +80,7 @@ class Command:
         self.count = self.refused = 0
 
     def _translator(self, trained: Trained) -> Translator:
-        device = device_of({"device": self.asked.device})
+        device = device_of(self.asked.device)
         search = search_of(trained.config, self.asked.search)
         search.check(trained.model)
         return Translator(trained, search, device)
@@ -240,7 +240,7 @@ def _pairs(
 
 def _refuse_one_way(forward: Trained, backward: Trained) -> None:
     """Raise UserError where both runs say what they translate, and one is not the other's reverse."""
-    ways = [tuple(run.config["task"].get(side) for side in ("source", "target")) for run in (forward, backward)]
+    ways = [tuple(run.config.parts["task"].get(side) for side in ("source", "target")) for run in (forward, backward)]
     if None not in (*ways[0], *ways[1]) and ways[0] != ways[1][::-1]:
         told = [f"{way[0]} to {way[1]}" for way in ways]
         raise UserError(f"reverse={backward.path} goes from {told[1]}; {forward.path} goes from {told[0]}, not back")

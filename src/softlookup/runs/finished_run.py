@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError, quote, typed
 from softlookup.runs.expectations import BrokenError
 from softlookup.runs.run_folder import RunFolder
@@ -59,7 +60,7 @@ def _run_at(place: Path, key: str) -> Path:
     raise UserError(f"{place} is not the folder of a run (it has no state.json); {_offered(inside, place, key)}")
 
 
-def finished(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def finished(path: Path) -> tuple[RunConfig, dict[str, Any]]:
     """Return config and result row of the finished run in a folder.
 
     Raises UserError for a run that is not finished, one of another version of the code, and for files that are broken
@@ -88,14 +89,14 @@ def finished(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return _config(folder), row
 
 
-def _config(folder: RunFolder) -> dict[str, Any]:
+def _config(folder: RunFolder) -> RunConfig:
     """Return the config of the run whose hash its name has."""
     path = folder.path / "config.yaml"
     try:
         checked_config(path)
-        config: dict[str, Any] = yaml.safe_load(path.read_bytes())
+        config = RunConfig.of(yaml.safe_load(path.read_bytes()))
         known = run_id(config)
-    except (BrokenError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (BrokenError, UserError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is missing or broken ({error}); restore it, or train the run again") from error
     if known != folder.id:
         raise UserError(

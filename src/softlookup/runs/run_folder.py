@@ -30,6 +30,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import yaml
 
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError, typed
 from softlookup.runs.run_id import run_id
 from softlookup.system import atomic_files, lock, memory
@@ -69,11 +70,11 @@ class RunFolder:
         self._logged: int | None = None
 
     @classmethod
-    def of(cls, config: dict[str, Any]) -> RunFolder:
+    def of(cls, config: RunConfig) -> RunFolder:
         """Return the folder that belongs to a resolved config."""
-        return cls(Path(config["runs_dir"]) / config["experiment_name"] / run_id(config))
+        return cls(config.experiment / run_id(config))
 
-    def begin(self, config: dict[str, Any]) -> None:
+    def begin(self, config: RunConfig) -> None:
         """Make the folder ready for an attempt, and write its config: what a stopped attempt left to go on from is kept
         (checkpoints and metrics), everything else is deleted. Whoever calls this is the only one to work here.
 
@@ -122,10 +123,9 @@ class RunFolder:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         atomic_files.write(self.path / "state.json", json_of({"state": state, "reason": reason, "time": now}))
 
-    def write_config(self, config: dict[str, Any]) -> None:
-        atomic_files.write(
-            self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode()
-        )
+    def write_config(self, config: RunConfig) -> None:
+        text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
+        atomic_files.write(self.path / "config.yaml", text.encode())
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one flat record to metrics.jsonl, on disk when this returns.

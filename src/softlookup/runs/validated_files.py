@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from softlookup.config.run_config import RunConfig
+from softlookup.errors import UserError
 from softlookup.runs.expectations import BrokenError, bounded, expect, mapping, number, number_or_none
 from softlookup.runs.run_id import DIGITS, VERSION, names_seed, run_id, settings, variant_key
 from softlookup.system import atomic_files
@@ -109,11 +111,19 @@ def config(path: Path) -> dict[str, Any]:
     expect(plain, f"{path.name}: choices", "plain values")
     known = {"choices": found["choices"], "seed": found["seed"]}
     try:
-        if bounded(found) and run_id(found) == path.parent.name:
-            known |= {"version": VERSION, "variant_key": variant_key(found), "settings": settings(found)}
-            known["tuned"] = found.get("tuned", [])
+        whole = RunConfig.of(found) if bounded(found) else None
+        if whole is not None and run_id(whole) == path.parent.name:
+            known |= {"version": VERSION, "variant_key": variant_key(whole), "settings": settings(whole)}
+            known["tuned"] = list(whole.tuned)
             _variant(known, path.name)
-    except (KeyError, TypeError, ValueError, RecursionError):  # no config as this version of the code writes it
+    except (
+        UserError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+        AttributeError,
+    ):  # no config as this version of the code writes it
         pass
     return known
 

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from torch import Tensor
 
+from softlookup.group import Group
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.ranges import Range
 
@@ -35,6 +36,8 @@ class Search(ABC):
     n counts the real positions of the source, EOS among them. The limit ends models that never stop, and is each
     sentence's own: a hypothesis depends on no other row of the batch.
     """
+
+    group: ClassVar[Group] = Group("search")
 
     def __init__(self, longest_ratio: Ratio, longest_extra: Extra) -> None:
         self.longest_ratio = longest_ratio

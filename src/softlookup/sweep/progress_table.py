@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import typed
 from softlookup.runs.run_folder import RunFolder, State
 
@@ -33,7 +34,7 @@ class Ended:
 @dataclass(frozen=True)
 class _Running:
     folder: RunFolder
-    budget: int | None
+    budget: int
     started: float
 
     @property
@@ -42,7 +43,7 @@ class _Running:
 
     def share(self, record: dict[str, Any]) -> float:
         """Return the share of the token budget that the run has logged."""
-        return record.get("tokens", 0) / self.budget if self.budget else 0.0
+        return float(record.get("tokens", 0)) / self.budget
 
 
 class Board:
@@ -66,8 +67,8 @@ class Board:
     ) -> None:
         self._live.stop()
 
-    def start(self, folder: RunFolder, config: dict[str, Any]) -> None:
-        self.running[folder.id] = _Running(folder, config.get("budget"), time.monotonic())
+    def start(self, folder: RunFolder, config: RunConfig) -> None:
+        self.running[folder.id] = _Running(folder, config.settings.budget, time.monotonic())
 
     def end(self, ended: Ended) -> None:
         del self.running[ended.folder.id]

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
 
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
 from softlookup.runs.run_folder import RunFolder, state_of
 from softlookup.sweep.progress_table import Board, Ended
@@ -35,12 +36,12 @@ class Sweep:
     `workers` is how many run at a time; None: one per core.
     """
 
-    def __init__(self, configs: Sequence[dict[str, Any]], workers: int | None, job: str = JOB) -> None:
+    def __init__(self, configs: Sequence[RunConfig], workers: int | None, job: str = JOB) -> None:
         jobs = {folder.path: (folder, config) for config in configs for folder in [RunFolder.of(config)]}
         unfinished = [folder for folder, _ in jobs.values() if folder.state() != "finished"]
         self.job = job
         self.queue = deque(pair for pair in jobs.values() if not pair[0].done())
-        self.workers = workers or cores(configs[0]["threads"])
+        self.workers = workers or cores(configs[0].settings.threads)
         self.board = Board(len(jobs), len(jobs) - len(self.queue), self.workers)
         self.running: dict[int, Worker] = {}
         self.stopped: int | None = None
@@ -84,7 +85,7 @@ class Sweep:
                 worker.watch()
             self.board.refresh()
 
-    def _start(self, folder: RunFolder, config: dict[str, Any]) -> None:
+    def _start(self, folder: RunFolder, config: RunConfig) -> None:
         self.board.start(folder, config)
         try:
             worker = Worker(self.job, config, folder)

@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
 from softlookup.runs.run_folder import RunFolder, State, state_of
 from softlookup.system import lock, memory
@@ -65,11 +66,11 @@ class Worker:
     Raises UserError where another process works in the folder, and OSError where it cannot be written to.
     """
 
-    def __init__(self, job: str, config: dict[str, Any], folder: RunFolder) -> None:
+    def __init__(self, job: str, config: RunConfig, folder: RunFolder) -> None:
         self.folder = folder
         self.started = time.monotonic()
         self.peak = 0
-        self._limit = config.get("memory")
+        self._limit = config.settings.memory
         self._kills = memory.kernel_kills()
         self._told, tell = CONTEXT.Pipe(duplex=False)
         _wait_for_the_dying(folder)
@@ -173,7 +174,7 @@ def _wait_for_the_dying(folder: RunFolder) -> None:
         time.sleep(0.05)
 
 
-def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.Connection) -> None:
+def _main(job: str, config: RunConfig, folder: RunFolder, tell: connection.Connection) -> None:
     """Run the job in the process of a run."""
     leave()
     stop = Stop()
@@ -182,11 +183,11 @@ def _main(job: str, config: dict[str, Any], folder: RunFolder, tell: connection.
         with lock.hold(folder.path), stop.listening():
             pkgutil.resolve_name(job)(config, folder, stop)
     except (Exception, Stopped) as error:
-        if isinstance(error, UserError | Stopped) and not config.get("debug"):
+        if isinstance(error, UserError | Stopped) and not config.settings.debug:
             print(f"error: {error}" if isinstance(error, UserError) else error)
         else:
             traceback.print_exc()
-        tell.send(state_of(error, config.get("memory")))
+        tell.send(state_of(error, config.settings.memory))
         sys.exit(128 + error.number if isinstance(error, Stopped) else 1)
 
 

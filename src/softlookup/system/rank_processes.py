@@ -8,26 +8,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection, parent_process
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any
 
 from softlookup.errors import UserError
 from softlookup.system.entry_point import keep_talking
 from softlookup.system.ranks import ALONE, Processes
 
-Follow = Callable[[dict[str, Any], Path, Processes], None]
+Follow = Callable[[Processes], None]
 _FOR_A_CORE = 4  # processes that a core may be given; more only wait for each other
 _LAST_WORD = 10.0  # seconds in which the others end by themselves when the leader has
 
 
 @contextmanager
-def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Processes]:
+def joined(count: int, follow: Follow) -> Iterator[Processes]:
     """This process as number 0 of `processes`; the others run `follow`. They are gone when this ends.
 
     They find each other through the variables that Lightning's own environment reads (MASTER_ADDR, MASTER_PORT,
     LOCAL_RANK), as under torchrun. Raises UserError, before any is started, for more than the machine has use for.
     """
-    count, most = config["processes"], _FOR_A_CORE * (os.cpu_count() or 1)
+    most = _FOR_A_CORE * (os.cpu_count() or 1)
     if count > most:
         raise UserError(f"processes={count}: at most {most} share a run on this machine, {_FOR_A_CORE} for each core")
     if count == 1:
@@ -39,10 +37,7 @@ def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Proce
     context = torch.multiprocessing.get_context("spawn")
     before = dict(os.environ)
     ended = threading.Event()
-    others = [
-        context.Process(target=_run, args=(config, path, Processes(rank, count), place, follow))
-        for rank in range(1, count)
-    ]
+    others = [context.Process(target=_run, args=(Processes(rank, count), place, follow)) for rank in range(1, count)]
     os.environ.update(place, LOCAL_RANK="0")
     try:
         for process in others:
@@ -62,11 +57,11 @@ def joined(config: dict[str, Any], path: Path, follow: Follow) -> Iterator[Proce
             torch.distributed.destroy_process_group()
 
 
-def _run(config: dict[str, Any], path: Path, processes: Processes, place: dict[str, str], follow: Follow) -> None:
+def _run(processes: Processes, place: dict[str, str], follow: Follow) -> None:
     keep_talking()
     threading.Thread(target=_end_with_leader, daemon=True).start()
     os.environ.update(place, LOCAL_RANK=str(processes.rank))
-    follow(config, path, processes)
+    follow(processes)
 
 
 def _end_with_any(others: Sequence[BaseProcess], ended: threading.Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,9 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
+from softlookup.config.run_config import RunConfig
+from softlookup.config.settings import Settings
+from softlookup.errors import UserError
 from softlookup.runs import provenance
 from softlookup.runs.run_folder import RunFolder, object_at
 from softlookup.runs.run_id import VERSION, run_id, variant_key
@@ -33,14 +36,14 @@ class Order:
     the file says of the code and of where it was made."""
 
     path: Path
-    configs: dict[str, dict[str, Any]]
+    configs: dict[str, RunConfig]
     origin: dict[str, Any]
 
     def __str__(self) -> str:
         return f"a training step of {len(self.configs)} variants, in turn and alone"
 
 
-def due(experiment: Path, configs: Sequence[dict[str, Any]], machine: dict[str, Any] | None) -> Order | None:
+def due(experiment: Path, configs: Sequence[RunConfig], machine: dict[str, Any] | None) -> Order | None:
     """Return what is to be timed in the folder of an experiment after a sweep of `configs`, None where nothing is.
 
     Timed is every variant with a finished run: of the plan, or of the whole folder where there is no plan. What was
@@ -48,8 +51,11 @@ def due(experiment: Path, configs: Sequence[dict[str, Any]], machine: dict[str, 
     machine, where a cluster has many.
     """
     swept = {variant_key(config): config for config in configs}
-    own = {key: configs[0][key] for key in ("threads", "device")}
-    wanted = {key: {**config, **own} for key, config in _finished(experiment, swept).items()}
+    own = {"threads": configs[0].settings.threads, "device": configs[0].settings.device}
+    wanted = {
+        key: replace(config, settings=Settings.of(config.settings.plain() | own))
+        for key, config in _finished(experiment, swept).items()
+    }
     origin = {"version": VERSION, **provenance.code(), "torch": version("torch"), **own}
     if machine is not None:
         origin["machine"] = machine
@@ -62,11 +68,11 @@ def due(experiment: Path, configs: Sequence[dict[str, Any]], machine: dict[str, 
     return Order(path, wanted, origin)
 
 
-def _finished(experiment: Path, swept: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _finished(experiment: Path, swept: dict[str, RunConfig]) -> dict[str, RunConfig]:
     """Return a config for each variant that has a finished run of this version, by variant_key."""
     cells = object_at(experiment / "plan.json").get("planned")
     planned = {str(cell.get("id")) for cell in cells if isinstance(cell, dict)} if isinstance(cells, list) else None
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, RunConfig] = {}
     for path in sorted(path.parent for path in experiment.glob("*/result.json")):
         row = RunFolder(path).result() if planned is None or path.name in planned else None
         key = str(row.get("variant_key")) if row and row.get("version") == VERSION else None
@@ -76,12 +82,12 @@ def _finished(experiment: Path, swept: dict[str, dict[str, Any]]) -> dict[str, d
     return found
 
 
-def _config(path: Path) -> dict[str, Any] | None:
+def _config(path: Path) -> RunConfig | None:
     """Return the config of a run, where it is the one that the run is named by."""
     try:
-        config = yaml.safe_load(atomic_files.content(path / "config.yaml"))
+        config = RunConfig.of(yaml.safe_load(atomic_files.content(path / "config.yaml")))
         return config if run_id(config) == path.name else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, RecursionError):
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, RecursionError):
         return None
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from softlookup.config.build import recipe_of
+from softlookup.config.build import RunParts
 from softlookup.contract import Batch, Task
 from softlookup.data.collate import collate
 from softlookup.model.seq2seq import Seq2Seq
@@ -35,22 +34,22 @@ def fixed_batch(task: Task) -> Batch:
     return collate([example for example in examples if task.may_show(example)][:SENTENCES] or examples[-SENTENCES:])
 
 
-def probe(config: dict[str, Any], task: Task, model: Seq2Seq) -> Probe:
-    """Return the training step of a config, with the fixed batch in place of each that makes a step.
+def probe(parts: RunParts, model: Seq2Seq) -> Probe:
+    """Return the training step of a run, with the fixed batch in place of each that makes a step.
 
     Clipping, smoothing, mean of the loss and rate are those of its first step.
 
     Its calls change `model`, which is put into training mode: pass a copy of one that matters.
     """
     device = model.output.weight.device
-    batch = fixed_batch(task).to(device)
-    plan = recipe_of(config)
-    optimizer = plan.optimizer.build(model.parameters())
+    batch = fixed_batch(parts.task).to(device)
+    recipe, settings = parts.recipe, parts.config.settings
+    optimizer = recipe.optimizer.build(model.parameters())
     model.train()
 
     def step() -> None:
-        update(model, optimizer, plan, [batch] * config["accumulate"], config["budget"])
+        update(model, optimizer, recipe, [batch] * settings.accumulate, settings.budget)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    return Probe(step, optimizer, config["accumulate"] * int(batch.target_mask.sum()))
+    return Probe(step, optimizer, settings.accumulate * int(batch.target_mask.sum()))

@@ -4,14 +4,13 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 
-from softlookup.config.build import build_model, device_of
+from softlookup.config.build import build_run
+from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
 from softlookup.inference.initial_weights import origin_of, task_of
-from softlookup.model.seq2seq import Seq2Seq
 from softlookup.runs.run_folder import json_of, state_of
 from softlookup.runs.run_id import run_id
 from softlookup.system import atomic_files
@@ -21,12 +20,6 @@ from softlookup.timing.probe import SENTENCES, Probe, probe
 SECONDS = 10.0  # what the rounds of all variants may take together, where that leaves LEAST of them
 WARM_UP = 2  # first rounds, which allocate and fill caches, and are not counted
 LEAST, MOST = 5, 31
-
-
-def prepared(config: dict[str, Any], task: Task) -> tuple[Probe, Seq2Seq]:
-    """Build the model of a config, and its training step. Raises UserError for parts that do not fit together."""
-    model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device_of(config))
-    return probe(config, task, model), model
 
 
 def in_turn(
@@ -75,7 +68,7 @@ def record(order: Order, tell: Callable[[float], None]) -> None:
     torch.set_num_threads(order.origin["threads"])
     tasks: dict[str, list[str]] = {}
     for key, config in order.configs.items():
-        tasks.setdefault(json.dumps([config["task"], config.get("init_from")], sort_keys=True), []).append(key)
+        tasks.setdefault(json.dumps([config.parts["task"], config.settings.init_from], sort_keys=True), []).append(key)
     steps: dict[str, dict[str, float]] = {}
     reasons: dict[str, str] = {}
     for keys in tasks.values():
@@ -96,7 +89,7 @@ def record(order: Order, tell: Callable[[float], None]) -> None:
 
 
 def _timed(
-    configs: dict[str, dict[str, Any]], seconds: float, tell: Callable[[float], None]
+    configs: dict[str, RunConfig], seconds: float, tell: Callable[[float], None]
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """Return the steps of the variants of one task, and why some are left out."""
     probes: dict[str, Probe] = {}
@@ -105,7 +98,8 @@ def _timed(
     for key, config in configs.items():
         try:
             task = task or task_of(config, origin_of(config))
-            probes[key] = prepared(config, task)[0]
+            parts = build_run(config, task)
+            probes[key] = probe(parts, parts.model)
         except Exception as error:
             reasons[key] = str(state_of(error)[1])
     found = in_turn({key: made.step for key, made in probes.items()}, seconds, tell) if probes else {}

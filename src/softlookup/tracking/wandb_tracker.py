@@ -12,9 +12,10 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from softlookup.errors import UserError, nearest, typed
+from softlookup.group import Group
 from softlookup.heatmaps.png import Lookup, draw
 from softlookup.tracking import wandb_files
 
@@ -31,6 +32,8 @@ class Tracker:
     goes wrong with it is one line in `messages`, with what to type to have it all in W&B after all; the run goes on.
     Raises UserError for a mode that does not exist.
     """
+
+    group: ClassVar[Group] = Group("tracking")
 
     def __init__(self, mode: str, project: str) -> None:
         if mode not in MODES:

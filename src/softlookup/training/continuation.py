@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from softlookup.config.lineage import same_cadence
+from softlookup.config.run_config import RunConfig
+from softlookup.config.settings import Settings
 from softlookup.contract import Curriculum
 from softlookup.errors import UserError
 from softlookup.runs.finished_run import STATE, finished, vouched
+from softlookup.runs.lineage import same_cadence
 from softlookup.system import atomic_files
 from softlookup.training.checkpoints import plain, serialized
 from softlookup.training.module import Training
@@ -59,44 +61,43 @@ class KeptState:
         return [{"file": STATE, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}]
 
 
-def check(config: dict[str, Any], training: Training, curriculum: Curriculum) -> None:
+def check(config: RunConfig, training: Training, curriculum: Curriculum) -> None:
     """Raise UserError for a run that no run of a larger budget can go on with: asked for that budget at once, it would
     have been another from its first steps on."""
     for key, part, other in (("schedule", training.plan.schedule, "constant"), ("curriculum", curriculum, "fixed")):
         if part.follows_budget:
             raise UserError(
-                f"keep_state=true keeps what continue_from goes on from, but {key}={config['choices'].get(key)} "
+                f"keep_state=true keeps what continue_from goes on from, but {key}={config.choices.get(key)} "
                 "follows the share of the budget: with a larger one the first steps would have been others; set "
                 f"{key}={other}, or leave keep_state out (init_from starts a new run from the weights)"
             )
 
 
-def differences(config: dict[str, Any]) -> list[str]:
+def differences(config: RunConfig) -> list[str]:
     """Tell in what a run that went on differs from one that was asked for all of it at once, and why."""
-    if same_cadence(config):
+    before, own = config.continued, config.settings
+    if before is None or same_cadence(config):
         return []
-    before = config["continued"]
-    heard = [key for key in ("keep", "patience") if config[key] not in ("last", None)]
-    first, rest = (f"budget={each['budget']} (validations={each['validations']})" for each in (before, config))
+    heard = [key for key, value in (("keep", own.keep), ("patience", own.patience)) if value not in ("last", None)]
+    first, rest = (f"budget={each.budget} (validations={each.validations})" for each in (before, own))
     told = f"validations: the first part was measured at shares of {first}, the rest at those of {rest}"
     return [told + (f"; {' and '.join(heard)} heard other validations" if heard else "")]
 
 
-def taken_up(config: dict[str, Any]) -> Content | None:
+def taken_up(path: Path) -> Content | None:
     """Return the state that a run goes on from; None where the other one was too short to keep any.
 
     Raises UserError for a file that is missing or not as it was.
     """
-    path = Path(config["continue_from"])
     _, row = finished(path)
     if row["state"]["step"] == 0:
         return None
     return plain(path / STATE, vouched(path, row, STATE)[STATE])
 
 
-def records(config: dict[str, Any], content: Content) -> bytes:
+def records(run: Path, content: Content) -> bytes:
     """Return the records of metrics.jsonl that a state counts on. Raises UserError where they have changed."""
-    path = Path(config["continue_from"]) / "metrics.jsonl"
+    path = run / "metrics.jsonl"
     lines = path.read_bytes().split(b"\n")[: content["records"]] if path.exists() else []
     kept = b"".join(line + b"\n" for line in lines) if content["records"] else b""
     if hashlib.sha256(kept).hexdigest() != content["digest"]:
@@ -104,11 +105,11 @@ def records(config: dict[str, Any], content: Content) -> bytes:
     return kept
 
 
-def reset_average(config: dict[str, Any], training: Training) -> None:
+def reset_average(settings: Settings, training: Training) -> None:
     """Begin the mean of the last weights anew. Raises UserError where some that belong to it lie behind."""
     if training.cadence.passed(training.tokens) > training.average.first:
         raise UserError(
-            f"average={config['average']}: the first of the last {config['average']} of validations="
-            f"{config['validations']} lies in the part that is trained already; give a larger budget"
+            f"average={settings.average}: the first of the last {settings.average} of validations="
+            f"{settings.validations} lies in the part that is trained already; give a larger budget"
         )
     training.average.load_state_dict({"count": 0, "sum": {}})

@@ -6,6 +6,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,15 +14,15 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
-from softlookup.config.build import device_of, recipe_of
-from softlookup.config.lineage import LONGER
-from softlookup.config.resolve import build
-from softlookup.contract import Curriculum, Example, Task
+from softlookup.config.build import RunParts
+from softlookup.config.settings import Identity
+from softlookup.contract import Example
 from softlookup.data.training_stream import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
 from softlookup.evaluation.validation_bleu import Excerpt
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.runs.run_id import flat, hashed
+from softlookup.runs.lineage import LONGER
+from softlookup.runs.run_id import flat
 from softlookup.search.greedy import Greedy
 from softlookup.system import atomic_files
 from softlookup.system.ranks import Processes
@@ -33,9 +34,6 @@ from softlookup.training.checkpoints import Checkpoints
 from softlookup.training.early_stopping import Watch
 from softlookup.training.module import Training
 
-# What is not hashed into a run's name, and may still change the last bits of a result.
-BITS = ("threads", "processes", "device")
-
 
 class Fit:
     """One model trained on one task, to be told to stop at any time and to go on from there to the same bits.
@@ -44,38 +42,30 @@ class Fit:
     that led to it. `notes` are what a person should know of the plan before the first step.
     """
 
-    def __init__(
-        self,
-        config: dict[str, Any],
-        task: Task,
-        model: Seq2Seq,
-        checkpoints: Checkpoints,
-        stop: Stop,
-        processes: Processes,
-    ) -> None:
-        self.config = config
+    def __init__(self, parts: RunParts, checkpoints: Checkpoints, stop: Stop, processes: Processes) -> None:
+        self.parts = parts
+        self.settings = settings = parts.config.settings
         self.checkpoints = checkpoints
         self.stop = stop
         self.processes = processes
-        self.model = model
-        self.curriculum: Curriculum = build(config["curriculum"])(task)
-        budget, seed = config["budget"], config["seed"]
+        self.model = parts.model
+        budget, seed, task = settings.budget, settings.seed, parts.task
         self.validation = task.validation()
-        batching = Batching(config["batch_tokens"], config["batch_sentences"], config["pool"])
-        steps = max(1, int(budget // (batching.target_tokens(self.validation) * config["accumulate"])))
+        batching = Batching(settings.batch_tokens, settings.batch_sentences, settings.pool)
+        steps = max(1, int(budget // (batching.target_tokens(self.validation) * settings.accumulate)))
         data_seed = derived_seed(seed, "data")
         # One epoch of Lightning's is what lies between two validations.
-        parts = config["validations"], processes, config["accumulate"]
-        self.stream = TrainingStream(task, self.curriculum, data_seed, budget, batching, *parts)
-        plan = recipe_of(config)
-        self.notes = plan.schedule.notes(budget, steps)
-        self.watch = Watch(f"validation/{config['watch']}", config["keep"] == "best", config["patience"])
-        measured = config["validations"], config["average"], self.watch, self._further(task)
-        self.training = Training(model, plan, self.curriculum, budget, self._emit, seed, processes, *measured)
+        shares = settings.validations, processes, settings.accumulate
+        self.stream = TrainingStream(task, parts.curriculum, data_seed, budget, batching, *shares)
+        self.notes = parts.recipe.schedule.notes(budget, steps)
+        self.watch = Watch(f"validation/{settings.watch}", settings.keep == "best", settings.patience)
+        measured = settings.validations, settings.average, self.watch, self._further()
+        trained = self.model, parts.recipe, parts.curriculum, budget
+        self.training = Training(*trained, self._emit, seed, processes, *measured)
         self.training.quiet = self._quiet
-        if config["keep_state"]:
-            continuation.check(config, self.training, self.curriculum)
-        self.state = continuation.KeptState(checkpoints.run, config["keep_state"] and processes.rank == 0)
+        if settings.keep_state:
+            continuation.check(parts.config, self.training, parts.curriculum)
+        self.state = continuation.KeptState(checkpoints.run, settings.keep_state and processes.rank == 0)
         self.records = 0
         self.digest: str | None = None
         self.held_out = _digest([*self.validation, *task.test()])
@@ -95,17 +85,18 @@ class Fit:
             _refuse_another(content["config"], self._config())
             self._take(content)
             return True
-        if self.config.get("continue_from") is None:
+        if self.settings.continue_from is None:
             return False
-        content = continuation.taken_up(self.config)
+        base = Path(self.settings.continue_from)
+        content = continuation.taken_up(base)
         if content is None:
             return False
         _refuse_another(content["config"], self._config(), but=LONGER)
         self._take(content)
-        if self.config["average"]:
-            continuation.reset_average(self.config, self.training)
+        if self.settings.average:
+            continuation.reset_average(self.settings, self.training)
         if self.processes.rank == 0:
-            atomic_files.write(self.checkpoints.run / "metrics.jsonl", continuation.records(self.config, content))
+            atomic_files.write(self.checkpoints.run / "metrics.jsonl", continuation.records(base, content))
         return True
 
     def _take(self, content: dict[str, Any]) -> None:
@@ -146,19 +137,19 @@ class Fit:
             training.last_validation = self.watch.best["values"]
         return training
 
-    def _further(self, task: Task) -> Callable[[Seq2Seq], dict[str, float]]:
+    def _further(self) -> Callable[[Seq2Seq], dict[str, float]]:
         """Return what a validation measures besides loss and token accuracy."""
-        if self.config["watch"] != "bleu":
+        if self.settings.watch != "bleu":
             return lambda _: {}
-        limits = self.config["search"]["longest_ratio"], self.config["search"]["longest_extra"]
-        excerpt = Excerpt(task, self.config["watch_sentences"], Greedy(*limits), self.processes)
+        greedy = Greedy(self.parts.search.longest_ratio, self.parts.search.longest_extra)
+        excerpt = Excerpt(self.parts.task, self.settings.watch_sentences, greedy, self.processes)
         return lambda model: {"bleu": excerpt.bleu(model)}
 
     def _trainer(self) -> pl.Trainer:
         many = self.processes.count > 1
         strategy: str | Strategy = DDPStrategy(forward_sync_buffers=False) if many else "auto"
         return pl.Trainer(
-            accelerator="gpu" if device_of(self.config).type == "cuda" else "cpu",
+            accelerator="gpu" if self.parts.device.type == "cuda" else "cpu",
             devices=self.processes.count,
             strategy=strategy,
             # Where a cluster runs this, its own signals and ranks are not Lightning's business.
@@ -182,7 +173,7 @@ class Fit:
 
     def _quiet(self, training: Training) -> None:
         """A moment at which nothing is half done: save if it is time, stop if that was asked for."""
-        late = time.perf_counter() - self._saved_at >= self.config["checkpoint_seconds"]
+        late = time.perf_counter() - self._saved_at >= self.settings.checkpoint_seconds
         ended = training.over and training.validated_at == training.tokens
         training.trainer.should_stop = ended
         paused = training.validated_at == training.tokens
@@ -219,10 +210,9 @@ class Fit:
         }
 
     def _config(self) -> dict[str, Any]:
-        own = {key: self.config[key] for key in BITS}
         return {
-            **hashed(self.config),
-            **own,
+            **self.parts.config.identity(),
+            **self.settings.plain(Identity.BITS),
             "torch": str(torch.__version__),
             "validation and test data": self.held_out,
         }

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from softlookup.config.lineage import same_cadence
+from softlookup.config.run_config import RunConfig
+from softlookup.runs.lineage import same_cadence
 from softlookup.training.module import Training
 
 
@@ -22,23 +23,23 @@ def kept(training: Training) -> dict[str, Any]:
     return {"weights": "last", "step": training.steps, "tokens": training.tokens}
 
 
-def remarks(config: dict[str, Any], training: Training) -> list[str]:
+def remarks(config: RunConfig, training: Training) -> list[str]:
     """Tell what came out otherwise than it was asked for."""
     best, told = training.watch.best, []
-    regular = "continued" not in config or same_cadence(config)
-    if regular and training.cadence.passed(training.tokens) != training.validations:
+    settings = config.settings
+    if same_cadence(config) and training.cadence.passed(training.tokens) != training.validations:
         told.append(
-            f"validations={config['validations']}: measured {training.validations} times; some of the "
+            f"validations={settings.validations}: measured {training.validations} times; some of the "
             f"{training.steps} steps crossed the ends of several shares of the budget at once"
         )
     if training.average.different != training.average.count:
         told.append(
-            f"average={config['average']}: the mean of {training.average.different} different weights; a step that "
+            f"average={settings.average}: the mean of {training.average.different} different weights; a step that "
             "crossed the ends of several shares counts for each of them"
         )
     if ended(training) == "patience":
         told.append(
-            f"patience={config['patience']}: ended after {training.tokens:,} of {training.budget:,} target tokens; "
+            f"patience={settings.patience}: ended after {training.tokens:,} of {training.budget:,} target tokens; "
             f"{training.watch.metric} was best after {best and best['tokens']:,}"
         )
     return told
