@@ -60,10 +60,10 @@ def _summary(row: dict[str, Any]) -> Table:
     return table
 
 
-def picture(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
-    """Weights (T, S) as shaded cells: a target token per row, the source along the top, darker is heavier.
+def text_heat_map(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
+    """Draw weights (T, S) as shaded cells: a row per target token, the source along the top, darker is heavier.
 
-    Of a target that went on without end, the rows are drawn that a right one could fill.
+    At most 2·S rows are drawn: a target that never ended would fill the terminal.
     """
     target = target[: 2 * len(source)]
     width = max(map(len, target))
@@ -103,7 +103,7 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     choices = row["choices"]
     if arrays.exists():
         with np.load(arrays, allow_pickle=False) as stored:
-            drawn = picture(stored["weights_0"], list(stored["source_0"]), list(stored["target_0"]))
+            drawn = text_heat_map(stored["weights_0"], list(stored["source_0"]), list(stored["target_0"]))
         parts += [Text(), drawn]
     else:
         read = "reads one fixed context" if row["kind"] == "fixed" else "reads without weights"
@@ -112,7 +112,7 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     other = "fixed_final" if row["kind"] != "fixed" else "general"
     console.print(f"run      {typed(shown)}", soft_wrap=True, highlight=False)
     if (folder / "alignment.png").exists():
-        console.print(f"picture  {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
+        console.print(f"heat map {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
     if "continued" not in row:  # which takes all from the run that it went on from
         console.print(f"next     the same command with attention={other}", soft_wrap=True, highlight=False)
     console.print("         make dashboard (all runs side by side), make sweep (the main comparison)", soft_wrap=True)

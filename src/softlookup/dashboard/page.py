@@ -37,7 +37,7 @@ QUALITIES = (
 )
 FIRST = ("token_accuracy", "exact_match", "forced/alignment_accuracy", "bleu_lowercased")
 DECODINGS = {"test/forced/": "teacher forcing", "test/": f"free decoding, {UP_TO}"}
-MAPPED_SEEDS = 3  # a run's maps weigh as much as all else of it: those of a few seeds show what a variant does
+MAPPED_SEEDS = 3  # seeds of a variant whose heat maps are shown: they take as much space as everything else of a run
 
 
 def write(runs_dir: Path, path: Path) -> Path:
@@ -160,7 +160,7 @@ def _variants(rows: pd.DataFrame, looks: Styles) -> list[dict[str, Any]]:
 
 
 def _heat(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the maps of the first seeds of each variant, and a note of what is left out or broken."""
+    """Return the heat maps of the first seeds of each variant, and a note of what is left out or broken."""
     runs, notes = [], []
     kept = rows[rows["counted"]].sort_values(["variant", "seed"]).groupby("variant").head(MAPPED_SEEDS)
     if len(kept) < rows["counted"].sum():

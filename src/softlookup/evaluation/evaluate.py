@@ -38,7 +38,7 @@ class Output:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One lookup to look at: weights (T, S) of the tokens that the model wrote, gold (T, S) of the reference's, up to
+    """A heat map of one example: weights (T, S) of the tokens that the model wrote, gold (T, S) of the reference up to
     the first token in which the two differ."""
 
     weights: np.ndarray
@@ -50,7 +50,7 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics of the test set, its rows by source length, and a few lookups to draw."""
+    """Metrics of the test set, its rows by source length, and a few heat maps."""
 
     metrics: dict[str, float | None]
     by_length: list[dict[str, Any]]
@@ -111,7 +111,7 @@ def run_test(
 
 
 def measured(outputs: list[Output], task: Exam) -> Evaluation:
-    """Measure what `run_test` returned: all metrics of the set, its rows by source length, a few lookups to draw."""
+    """Measure what `run_test` returned: all metrics of the set, its rows by source length, a few heat maps."""
     lengths = [output.example.length for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _bucket([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
@@ -206,7 +206,7 @@ def texts(outputs: list[Output], task: Exam) -> list[list[str]]:
 
 
 def _heat_maps(outputs: list[Output], task: Exam) -> list[HeatMap]:
-    """Return a few lookups to draw: at the longest training length, below it, and beyond."""
+    """Choose a few examples to draw: at the longest training length, below it, and beyond."""
     drawable = [o for o in outputs if o.weights is not None]
     wanted = [round(task.lengths[1] * share) for share in (0.75, 1.0, 0.5, 1.5)]
     chosen: list[Output] = []
@@ -219,7 +219,7 @@ def _heat_maps(outputs: list[Output], task: Exam) -> list[HeatMap]:
 def _heat_map(output: Output, task: Exam) -> HeatMap:
     assert output.weights is not None
     gold = np.zeros(output.weights.shape, dtype=bool)
-    # Behind the first difference gold is that of other words than those beside the rows.
+    # After the first difference the rows show other words than those that gold is for.
     for t, positions in enumerate(output.example.sure[: sequence.agreed(output.ids, output.example.target)]):
         gold[t, list(positions)] = True
     source, target = task.source_vocabulary.tokens, task.target_vocabulary.tokens

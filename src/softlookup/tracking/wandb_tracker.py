@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from softlookup.errors import UserError, nearest, typed
-from softlookup.heatmaps.png import Lookup, draw
+from softlookup.heatmaps.png import HeatMap, draw
 from softlookup.tracking import wandb_files
 
 MODES = ("offline", "online", "disabled")
@@ -88,7 +88,7 @@ class Tracker:
 
         self._safely("log", point)
 
-    def finish(self, result: dict[str, Any], heat_maps: Sequence[Lookup] = ()) -> None:
+    def finish(self, result: dict[str, Any], heat_maps: Sequence[HeatMap] = ()) -> None:
         """End a run that did its work, with its result row as summary and the heat maps as images."""
 
         def last() -> None:
@@ -208,7 +208,7 @@ def _settings() -> Any:
     )
 
 
-def _image(heat_map: Lookup) -> Any:
+def _image(heat_map: HeatMap) -> Any:
     import wandb
     from PIL import Image
 
