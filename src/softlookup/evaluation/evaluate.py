@@ -58,8 +58,8 @@ class Evaluation:
     heat_maps: list[HeatMap] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the heat maps as arrays that load without pickle: weights_0, gold_0, source_0, target_0, reference_0,
-        …"""
+        """Return the heat maps as arrays that load without pickle: weights_0, gold_0, source_0, target_0,
+        reference_0, …"""
         return {
             f"{name}_{i}": np.asarray(getattr(drawn, name))
             for i, drawn in enumerate(self.heat_maps)
