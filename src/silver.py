@@ -33,14 +33,14 @@ def made(arguments: list[str]) -> Path:
         raise UserError(f"symmetrize={rule}: {nearest(rule, SYMMETRIZATIONS)}")
     if ("more_source" in given) != ("more_target" in given):
         raise UserError("more_source and more_target are two sides of one text; give both")
-    from softlookup.evaluation.eflomal import aligned, tell
+    from softlookup.evaluation.eflomal import aligned, report
 
     pairs = _pairs(given["source"], given["target"])
     more = _pairs(given["more_source"], given["more_target"]) if "more_source" in given else []
     links = aligned(pairs, more, rule)
     output = Path(given["output"]).expanduser()
     atomic_files.write(output, "".join(f"{pharaoh.written(one)}\n" for one in links).encode())
-    tell(links)
+    report(links)
     return output
 
 
