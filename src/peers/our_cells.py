@@ -1,4 +1,7 @@
-"""Our four cells, and those of the other recurrent decoder: what a config builds, searched as an evaluation does."""
+"""Benchmark cells of softlookup: models built from configs, with the same search as an evaluation.
+
+The four cells of the peers, and two for a second recurrent decoder.
+"""
 
 from typing import Any
 
@@ -24,7 +27,7 @@ def _sizes(work: dict[str, Any], name: str) -> list[str]:
     if name == "transformer":
         return [f"attention.heads={work[name]['heads']}", *(f"sizes.{key}={n}" for key, n in work[name].items())]
     sizes = {**work["rnn"], "alignment": work["rnn"]["decoder"]}
-    if name == "rnn":  # luong's readout is as wide as its state
+    if name == "rnn":  # the readout of decoder=luong always has the width of its state
         sizes["readout"] = work["rnn"]["decoder"]
     return [f"sizes.{key}={n}" for key, n in sizes.items()]
 
