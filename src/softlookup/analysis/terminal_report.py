@@ -86,8 +86,8 @@ def compare(rows: pd.DataFrame) -> None:
     # At least 150 columns, even on a narrower terminal: the terminal's wrapping is more readable than narrow cells.
     console = Console(width=max(150, Console().width), highlight=False, soft_wrap=True)
     console.print(table)
-    for line in [*(f"data  {line}" for line in data_lines(rows)), *other_code(rows)]:
-        console.print(Text(line))
+    for note in [*(f"data  {line}" for line in data_lines(rows)), *other_code(rows)]:
+        console.print(Text(note))
 
 
 def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
