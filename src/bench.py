@@ -1,10 +1,10 @@
-"""Time and memory of one training step for every attention, side by side.
+"""Compare time and memory of one training step for every attention.
 
-python src/bench.py                                     all choices of attention on the default model
-python src/bench.py attention=additive,dot task=copy    some of them, elsewhere
+python src/bench.py                                     all attentions with the default model
+python src/bench.py attention=additive,dot task=copy    some of them, on another task
 
-attention=NAME,NAME     which to time; left out: all
-KEY=VALUE               anything that src/train.py takes (python src/train.py --help)
+attention=NAME,NAME     attentions to time; default: all
+KEY=VALUE               any setting of src/train.py (python src/train.py --help)
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from softlookup.timing.stopwatch import in_turn, summary
 
 
 def measured(overrides: list[str]) -> tuple[Callable[[], None], int, int, int]:
-    """Build one training step to call, and return it with its target tokens, the parameters and its peak bytes."""
+    """Build a training step, and return it with its number of target tokens, parameters and peak bytes."""
     config = composed(overrides)
     torch.set_num_threads(config.settings.threads)
     parts = build_run(config)
@@ -34,7 +34,7 @@ def measured(overrides: list[str]) -> tuple[Callable[[], None], int, int, int]:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the table. The steps of all variants are taken in turn, so that a noisy machine is noisy for all."""
+    """Print the table. The variants are timed in turn, so that noise of the machine affects all of them."""
     chosen = [a.partition("=")[2].split(",") for a in arguments if a.startswith("attention=")]
     rest = [a for a in arguments if not a.startswith("attention=")]
     steps = {}
@@ -47,15 +47,16 @@ def main(arguments: list[str]) -> None:
             mistake = error
     if not steps:
         raise mistake
-    found = {name: summary(taken) for name, taken in in_turn({name: made[0] for name, made in steps.items()}).items()}
+    times = in_turn({name: timed[0] for name, timed in steps.items()})
+    found = {name: summary(seconds) for name, seconds in times.items()}
     columns = ("attention", "ms/step", "quartiles", "target tokens/s", "× fastest", "peak MB", "parameters")
     table = Table(*columns, box=None)
-    fastest = min((times["median"] for times in found.values()), default=0.0)
-    for name, times in sorted(found.items(), key=lambda item: item[1]["median"]):
+    fastest = min((row["median"] for row in found.values()), default=0.0)
+    for name, row in sorted(found.items(), key=lambda item: item[1]["median"]):
         _, tokens, parameters, peak = steps[name]
-        median = times["median"]
-        middle = f"{1e3 * times['q1']:.1f}–{1e3 * times['q3']:.1f}"
-        figures = (f"{1e3 * median:.1f}", middle, f"{tokens / median:,.0f}", f"{median / fastest:.2f}")
+        median = row["median"]
+        quartiles = f"{1e3 * row['q1']:.1f}–{1e3 * row['q3']:.1f}"
+        figures = (f"{1e3 * median:.1f}", quartiles, f"{tokens / median:,.0f}", f"{median / fastest:.2f}")
         table.add_row(name, *figures, f"{peak / 1e6:.1f}", f"{parameters:,}")
     Console().print(table)
 

@@ -1,21 +1,21 @@
-"""How many sentences a second are decoded, beside JoeyNMT and OpenNMT-py on the same machine at the same time.
+"""Compare decoding speed in sentences per second with JoeyNMT and OpenNMT-py, interleaved on the same machine.
 
 make bench-peers [ARGS="rounds=9 batches=2 threads=2 systems=softlookup,JoeyNMT"]
-make bench-peers ARGS="threads=1 clock=processor"    seconds of the processor: for a machine that others use
+make bench-peers ARGS="threads=1 clock=processor"    processor time instead of wall time, for a shared machine
 
-Four cells, each for a recurrent model and a transformer of equal sizes with random weights: greedy search and a beam
-of five, 64 sentences at a time. Every hypothesis is made to run 13 steps (its end is forbidden), so that speed does
-not depend on what a model learned. Sources are random words; their lengths are those of Multi30k's German test set
-where MULTI30K_DIR is set, and else drawn from a normal distribution with its mean and deviation. All systems decode
-the same batches, in processes of their own of which one works at a time: in every round each system takes each cell
-once, in an order that turns from round to round.
+Four cells: greedy search and a beam of five, each with a recurrent model and a transformer of equal sizes with random
+weights, 64 sentences at a time. Every hypothesis is forced to 13 steps (EOS is forbidden), so that speed does not
+depend on training. Sources are random words; their lengths are those of Multi30k's German test set if MULTI30K_DIR is
+set, otherwise drawn from a normal distribution with its mean and deviation. All systems decode the same batches, in
+separate processes, one at a time: in every round each system runs each cell once, in an order that rotates from round
+to round.
 
-rounds=7            how often each system takes each cell
-batches=2           of 64 sentences, in a round
-threads=2           of each system
-clock=wall          wall or processor: which seconds are counted
-systems=NAME,NAME   which to time; left out: softlookup,JoeyNMT,OpenNMT-py
-peers=.peers        where the others are installed
+rounds=7            number of rounds
+batches=2           batches of 64 sentences per round
+threads=2           threads of each system
+clock=wall          wall or processor: which time is measured
+systems=NAME,NAME   systems to time; default: softlookup,JoeyNMT,OpenNMT-py
+peers=.peers        folder in which the peers are installed
 """
 
 import gzip
@@ -46,65 +46,67 @@ SIZES = {
     "transformer": {"model": 128, "feed_forward": 256, "heads": 4, "blocks": 4},
 }  # fmt: skip
 BATCH = 64
-# Tokens of Multi30k's test_2016_flickr.de, words and marks counted, and the end of sentence: mean, deviation, bounds.
+# Lengths of Multi30k's test_2016_flickr.de in words, punctuation marks and EOS: mean, deviation, bounds.
 MEAN, DEVIATION, SHORTEST, LONGEST = 13.2, 4.1, 6, 36
 DIFFERS = (
-    "JoeyNMT and OpenNMT-py step before they look and feed the attentional state into the next step; our rnn looks "
-    "before it steps (decoder=bahdanau, readout as wide as the state), so that the context enters the step in its "
-    "place. rnn (luong) steps first and feeds too, but with LSTM cells, a third more than their GRU. Our transformer "
-    "has one more projection a layer, JoeyNMT's recomputes every prefix (it keeps no cache), and OpenNMT-py's beam "
-    "starts with five copies of each sentence where ours starts with one. Penalties are off; nobody keeps weights, "
-    "but JoeyNMT's greedy rnn does by itself."
+    "Differences: JoeyNMT and OpenNMT-py attend after the recurrent step and feed the attentional state into the next "
+    "step; our rnn attends before the step (decoder=bahdanau, readout as wide as the state), so the context enters the "
+    "step instead. rnn (luong) attends after the step and feeds the attentional state too, but with LSTM cells, a "
+    "third more parameters than their GRU. Our transformer has one more projection per layer, JoeyNMT's recomputes "
+    "every prefix (it has no cache), and OpenNMT-py's beam starts with five copies of each sentence, ours with one. "
+    "Penalties are off; no system keeps attention weights, except JoeyNMT's greedy rnn, which always does."
 )
 SYSTEMS = {"softlookup": "our_cells.py", "JoeyNMT": "joeynmt_cells.py", "OpenNMT-py": "opennmt_cells.py"}
 
 
 class System:
-    """One system in a process of its own, which answers a line with a line. Raises UserError when it cannot start."""
+    """A system in a separate process, which answers each request line with one line. Raises UserError when it cannot
+    start."""
 
     def __init__(self, name: str, python: Path, work: dict[str, Any]) -> None:
         if not python.exists():
             raise UserError(f"{python}: {name} is not installed; make bench-peers installs it")
         threads = str(work["threads"])
         self.name = name
-        # A pipe that nobody reads would stop a talkative system.
-        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        # A file, not a pipe: a full pipe that is not read would block the system.
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [python, ROOT / "src" / "peers" / SYSTEMS[name]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.said,
+            stderr=self.errors,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONWARNINGS": "ignore"},
         )
-        self.started = self.ask(work)
+        self.started = self.request(work)
 
-    def ask(self, question: Any) -> dict[str, Any]:
+    def request(self, message: Any) -> dict[str, Any]:
+        """Send one message and return the answer. Raises UserError when the process has ended."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
-            self.process.stdin.write(json.dumps(question) + "\n")
+            self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
         if not line:
             self.process.wait()
-            self.said.seek(0)
-            last = (self.said.read().strip().splitlines() or ["without a word"])[-1]
+            self.errors.seek(0)
+            last = (self.errors.read().strip().splitlines() or ["no message"])[-1]
             self.close()
             raise UserError(f"{self.name} ended: {last}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
-        """Ends the process: it goes on only while it is asked."""
+        """End the process by closing its input."""
         self.process.communicate()
-        self.said.close()
+        self.errors.close()
 
 
 def lengths(count: int, generator: np.random.Generator) -> tuple[list[int], str]:
-    """Source lengths with the end of sentence, and where they come from."""
+    """Return source lengths, including EOS, and a description of their origin."""
     folder = os.environ.get("MULTI30K_DIR")
     if folder:
         with gzip.open(Path(folder) / "test_2016_flickr.de.gz", "rt", encoding="utf-8") as lines:
@@ -115,37 +117,39 @@ def lengths(count: int, generator: np.random.Generator) -> tuple[list[int], str]
 
 
 def prepared(batches: int, threads: int) -> tuple[dict[str, Any], str]:
-    """Return the work that every system gets: sizes, and batches of random words; and where the lengths come from."""
+    """Return the work for every system, sizes and batches of random words, and the origin of the lengths."""
     work: dict[str, Any] = {**SIZES, "threads": threads}
     generator = np.random.default_rng(1)
     drawn, origin = lengths(batches * BATCH, generator)
-    made = []
+    rows = []
     for start in range(0, len(drawn), BATCH):
-        own = drawn[start : start + BATCH]
-        source = np.zeros((len(own), max(own)), dtype=int)
-        for row, length in zip(source, own, strict=True):
+        sizes = drawn[start : start + BATCH]
+        source = np.zeros((len(sizes), max(sizes)), dtype=int)
+        for row, length in zip(source, sizes, strict=True):
             row[:length] = generator.integers(4, work["sources"], length)
-        made.append({"source": source.tolist(), "lengths": own})
-    return {**work, "batches": made}, origin
+        rows.append({"source": source.tolist(), "lengths": sizes})
+    return {**work, "batches": rows}, origin
 
 
 def measured(systems: list[System], rounds: int, clock: str) -> dict[str, dict[str, list[float]]]:
-    """Sentences a second of every cell and system in every round. Raises UserError for a cell that ran other steps."""
+    """Measure sentences per second of every cell and system in every round. Raises UserError for a cell with a wrong
+    number of steps."""
     found: dict[str, dict[str, list[float]]] = {cell: {} for cell in CELLS}
     for turn in range(rounds + 1):
         for cell in CELLS:
             able = [s for s in systems if cell.rpartition(" ")[0] in s.started["parameters"]]
             for system in able[turn % len(able) :] + able[: turn % len(able)]:
-                answer = system.ask(cell)
+                answer = system.request(cell)
                 sentences, rest = divmod(answer["tokens"], SIZES["steps"])
                 if rest or not sentences:
-                    raise UserError(f"{system.name}, {cell}: {answer['tokens']} tokens are no {SIZES['steps']} each")
-                if turn:  # the first is for warming up
+                    raise UserError(f"{system.name}, {cell}: {answer['tokens']} tokens, expected {SIZES['steps']} each")
+                if turn:  # the first round is warm-up
                     found[cell].setdefault(system.name, []).append(sentences / answer[clock])
     return found
 
 
 def main(arguments: list[str]) -> None:
+    """Run the benchmark, and print its table and conditions."""
     given = key_values(arguments, ("rounds", "batches", "threads", "clock", "systems", "peers"))
     defaults = {"rounds": "7", "batches": "2", "threads": "2"}
     rounds, batches, threads = (whole(key, given.get(key, default), 1, 999) for key, default in defaults.items())
@@ -168,8 +172,8 @@ def main(arguments: list[str]) -> None:
         before = os.getloadavg()[0]
         found = measured(systems, rounds, clock)
     Console().print(table(found, systems))
-    spent = "second" if clock == "wall" else "second of processor time"
-    print(f"sentences a {spent}: medians of {rounds} rounds (lowest to highest), {batches} × {BATCH} sentences a round")
+    unit = "second" if clock == "wall" else "second of processor time"
+    print(f"sentences a {unit}: medians of {rounds} rounds (lowest to highest), {batches} × {BATCH} sentences a round")
     print(f"source lengths: {origin}")
     print(f"{SIZES['steps']} forced steps, beam {SIZES['beam']}, float32, CPU, {threads} threads")
     print(f"load of the machine before and after: {before:.1f}, {os.getloadavg()[0]:.1f}; {os.cpu_count()} processors")
@@ -180,17 +184,17 @@ def main(arguments: list[str]) -> None:
 
 
 def table(found: dict[str, dict[str, list[float]]], systems: list[System]) -> Table:
-    """Cells by systems, and the median over rounds of ours over the best peer's of that round.
+    """Make the table of cells by systems, with the median over rounds of the ratio of ours to the best peer.
 
-    The rnn of the peers stands beside both of ours.
+    The rnn of the peers is compared with both of ours.
     """
     shown = Table("", *(system.name for system in systems), "× best peer", box=None)
     for cell, speeds in found.items():
         beside = {**found.get(cell.replace(" (luong)", ""), {}), **speeds}
         row = []
         for system in systems:
-            own = beside.get(system.name, [])
-            row.append(f"{statistics.median(own):.0f} ({min(own):.0f}–{max(own):.0f})" if own else "")
+            rates = beside.get(system.name, [])
+            row.append(f"{statistics.median(rates):.0f} ({min(rates):.0f}–{max(rates):.0f})" if rates else "")
         best = [max(peers) for peers in zip(*(v for name, v in beside.items() if name != "softlookup"), strict=True)]
         ratios = [ours / peer for ours, peer in zip(speeds.get("softlookup", []), best, strict=False)]
         shown.add_row(cell, *row, f"{statistics.median(ratios):.2f}" if ratios else "")

@@ -1,12 +1,12 @@
-"""Write the dashboard of a folder of runs, or one picture of it.
+"""Write the dashboard of a folder of runs, or a single chart of it.
 
 python src/dashboard.py [runs_dir=runs] [output=RUNS_DIR/dashboard.html]
 python src/dashboard.py picture=FILE.png experiment=NAME [measure=token_accuracy] [runs_dir=runs]
 
-runs_dir=DIR        where the runs are
-output=FILE         the page
-picture=FILE.png    no page, but one measure by source length, of one experiment
-experiment=NAME     the folder below runs_dir
+runs_dir=DIR        folder of the runs
+output=FILE         the dashboard, an HTML page
+picture=FILE.png    instead of the page, a chart of one measure of one experiment by source length
+experiment=NAME     folder in runs_dir
 measure=NAME        a column of by_length in result.json
 """
 
@@ -19,7 +19,7 @@ KEYS = ("runs_dir", "output", "picture", "experiment", "measure")
 
 
 def made(arguments: list[str]) -> Path:
-    """Return the path that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
+    """Write the file, and return its path. Raises UserError for an argument that is not KEY=VALUE with a known key."""
     given = key_values(arguments, KEYS)
     runs_dir = Path(given.get("runs_dir", "runs")).expanduser()
     if "picture" in given:
@@ -34,7 +34,7 @@ def made(arguments: list[str]) -> Path:
 
 
 def main(arguments: list[str]) -> None:
-    """Write what is asked for, and print where it lies."""
+    """Write the page or the chart, and print its path."""
     print(made(arguments))
 
 

@@ -1,4 +1,4 @@
-"""Evaluate a finished run again, or on another test set: one row as JSON, on standard output and in the run's folder.
+"""Evaluate a finished run, on its own or another test set: write one JSON row to standard output and the run's folder.
 
 python src/evaluate.py run=RUN split=validation
 python src/evaluate.py run=RUN source=FILE target=FILE,FILE search=beam search.size=5
@@ -6,18 +6,18 @@ python src/evaluate.py run=RUN path=DIR split=NAME
 python src/evaluate.py run=RUN lengths=64,128,256
 python src/evaluate.py run=RUN source=FILE target=FILE against=RUN2
 
-run=RUN             its folder, or its id below runs_dir=runs; alone, its own test set
-split=NAME          another split of its data, or of path=DIR
-source=FILE target=FILE[,FILE]   line-aligned text, one reference a line or several
-path=DIR columns=NAMES           a folder, as task.path=DIR task.columns=NAMES reads it
-lengths=N,N         sources of a synthetic task that training never showed
+run=RUN             folder of the run, or its id in runs_dir=runs; without a test set below, the run's own
+split=NAME          another split of the run's data, or of path=DIR
+source=FILE target=FILE[,FILE]   line-aligned text, with one or several references per line
+path=DIR columns=NAMES           folder of text, read as with task.path=DIR task.columns=NAMES
+lengths=N,N         unseen sources of a synthetic task with these lengths
 alignment=FILE silver=FILE       links in Pharaoh format to measure AER against
-against=RUN         sacrebleu's paired tests: is run=RUN better than this one by chance?
+against=RUN         compare run=RUN with this run by sacrebleu's paired significance tests
 search=NAME search.KEY=VALUE     another search than the run's
-weights=FILE        .npz or .jsonl: what each reference token looks at, each head's own too
-out=FILE            the row goes there, and not to standard output
+weights=FILE        .npz or .jsonl: write the attention weights of each reference token, also per head
+out=FILE            write the row to this file instead of standard output
 device=auto         auto, cpu or cuda
-runs_dir=runs       where runs are looked for by their id
+runs_dir=runs       folder in which runs are found by id
 """
 
 import os
@@ -33,12 +33,12 @@ from softlookup.system import atomic_files, entry_point
 
 KEYS = ("run", "runs_dir", "source", "target", "path", "split", "columns", "lengths", "alignment", "silver", "against",
         "weights", "out", "device", "search")  # fmt: skip
-SHORTEST, LONGEST = 1, 2_000  # tokens of a length: weights grow with its square
+SHORTEST, LONGEST = 1, 2_000  # bounds of lengths=; the memory for weights grows with the square of the length
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """Return the fields of `Asked`. Raises UserError for a word that is not KEY=VALUE with a known key and a fit value,
-    and for words that do not go together."""
+    """Parse the arguments into the fields of `Asked`. Raises UserError for an argument that is not KEY=VALUE with a
+    known key and a valid value, and for combinations that are not allowed."""
     searched = sorted(keys_of("search") - {"n_best"})
     given = key_values(arguments, [*KEYS, *(f"search.{key}" for key in searched)])
     if "run" not in given:
@@ -91,13 +91,13 @@ def _lengths(value: str) -> tuple[int, ...]:
 
 
 def _files(value: str) -> tuple[Path, ...]:
-    """Several files with commas between them, or one whose name has commas."""
+    """Parse comma-separated files, or one existing file whose name has commas."""
     whole = Path(value).expanduser()
     return (whole,) if whole.is_file() else tuple(Path(word).expanduser() for word in value.split(","))
 
 
 def _check_written(chosen: dict[str, Any]) -> None:
-    """Raise UserError where a file could not be written when all is done."""
+    """Raise UserError early where an output file could not be written at the end."""
     out = chosen.get("out")
     if out and not os.path.isdir(out.absolute().parent):
         raise UserError(f"out={quote(out)}: there is no folder {out.absolute().parent}")
@@ -112,7 +112,7 @@ def _check_written(chosen: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the row to standard output, or to out=FILE, and into the run's folder: each though the other fails."""
+    """Write the row to standard output or out=FILE, and to the run's folder; one is written even if the other fails."""
     wanted = parsed(arguments)
     from softlookup.inference.evaluate_command import Asked, evaluate  # imports torch, which takes seconds
     from softlookup.runs.run_folder import json_of

@@ -1,10 +1,10 @@
-"""Write the results of a folder of runs as CSV files (which ones, and what is in them: softlookup/export.py).
+"""Write the results of a folder of runs as CSV files (described in softlookup/analysis/csv_export.py).
 
 python src/export.py [runs_dir=runs] [experiment=NAME] [output=RUNS_DIR/tables]
 
-runs_dir=DIR        where the runs are
-experiment=NAME     this folder below runs_dir alone
-output=DIR          where the files go
+runs_dir=DIR        folder of the runs
+experiment=NAME     only this folder in runs_dir
+output=DIR          folder for the CSV files
 """
 
 from pathlib import Path
@@ -16,7 +16,8 @@ KEYS = ("runs_dir", "experiment", "output")
 
 
 def made(arguments: list[str]) -> Path:
-    """Return the folder that was written. Raises UserError for an argument that is not KEY=VALUE with a known key."""
+    """Write the files, and return their folder. Raises UserError for an argument that is not KEY=VALUE with a known
+    key."""
     given = key_values(arguments, KEYS)
     from softlookup.analysis.csv_export import write
 
@@ -25,7 +26,7 @@ def made(arguments: list[str]) -> Path:
 
 
 def main(arguments: list[str]) -> None:
-    """Write what is asked for, and print where it lies."""
+    """Write the files, and print the path of their folder."""
     print(made(arguments))
 
 

@@ -1,10 +1,10 @@
-"""The choices on offer, from the first line of prose of each file in conf/.
+"""List all config choices, described by the first line of prose of each file in conf/.
 
-python src/menu.py                       print them
-python src/menu.py write=conf/README.md  put them between the menu marks of a file
-python src/menu.py check=conf/README.md  fail where the file has others
+python src/menu.py                       print the list
+python src/menu.py write=conf/README.md  write it between the menu marks of a file
+python src/menu.py check=conf/README.md  fail if the list in the file is out of date
 
-write=FILE check=FILE   a file that has the marks <!-- menu --> and <!-- /menu -->
+write=FILE check=FILE   a file with the marks <!-- menu --> and <!-- /menu -->
 """
 
 import re
@@ -18,7 +18,8 @@ MARKS = re.compile(r"(<!-- menu -->\n).*?(<!-- /menu -->)", re.DOTALL)
 
 
 def phrase(group: str, choice: str) -> str:
-    """Return what the file says of itself: its first line of prose, a comment; of an experiment, its question."""
+    """Return the description of a choice: the first line of prose in its file's comment; for an experiment, its
+    question."""
     for line in (CONF / group / f"{choice}.yaml").read_text(encoding="utf-8").splitlines():
         words = line.removeprefix("#").strip()
         if not line.startswith("#"):
@@ -38,7 +39,8 @@ def table() -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Raise UserError for an unknown argument, a file without the marks, and one whose list is not the present one."""
+    """Print, write or check the list. Raises UserError for an unknown argument, a file without the marks, and a list
+    that is out of date."""
     if not arguments:
         print(table(), end="")
         return

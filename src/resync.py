@@ -1,13 +1,13 @@
-"""Make the W&B files of finished runs again from what the runs themselves hold, or send them to the server.
+"""Rewrite the W&B files of finished runs from the runs' own files, or upload the runs.
 
-python src/resync.py [experiment=NAME] [runs_dir=runs]   write files where they are missing or not whole
-python src/resync.py mode=online                         send the runs that the server does not have whole
-python src/resync.py all=true                            every finished run, whatever it has
+python src/resync.py [experiment=NAME] [runs_dir=runs]   write files where they are missing or incomplete
+python src/resync.py mode=online                         upload the runs that the server does not have completely
+python src/resync.py all=true                            include runs that are complete
 
-runs_dir=DIR        where the runs are
-experiment=NAME     this folder below runs_dir alone
-mode=offline|online write files, or send to the server
-all=true|false      every finished run, or those that lack something
+runs_dir=DIR        folder of the runs
+experiment=NAME     only this folder in runs_dir
+mode=offline|online write files, or upload to the server
+all=true|false      all finished runs, or only incomplete ones
 """
 
 from collections.abc import Iterator
@@ -31,8 +31,7 @@ MODES = ("offline", "online")
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """Return all keys with the values given. Raises UserError for an argument that is not KEY=VALUE with a known
-    key."""
+    """Return the values of all keys. Raises UserError for an argument that is not KEY=VALUE with a known key."""
     given = KEYS | key_values(arguments, KEYS)
     if given["mode"] not in MODES:
         raise UserError(f"mode={given['mode']}: {nearest(given['mode'], MODES)}")
@@ -55,7 +54,7 @@ def finished(runs_dir: Path, experiment: str) -> Iterator[tuple[RunFolder, dict[
 
 
 def lost(folder: RunFolder, mode: str) -> bool:
-    """Return whether W&B lacks the run: online on its server, offline in its files (unless the server has it)."""
+    """Return whether W&B lacks the run: on the server if mode is online, in its files if offline (unless uploaded)."""
     logs = wandb_files.logs(folder.path)
     if any(map(wandb_files.uploaded, logs)):
         return False
@@ -64,7 +63,7 @@ def lost(folder: RunFolder, mode: str) -> bool:
 
 
 def rebuild(folder: RunFolder, row: dict[str, Any], mode: str) -> list[str]:
-    """Make one mirror from the truth; what went wrong, in lines."""
+    """Write one run to W&B again from its own files; return error messages."""
     config = RunConfig.of(yaml.safe_load((folder.path / "config.yaml").read_text(encoding="utf-8")))
     tracker = Tracker(mode, config.tracking["project"])
     tags = [f"{group}={choice}" for group, choice in config.choices.items()]
@@ -75,7 +74,7 @@ def rebuild(folder: RunFolder, row: dict[str, Any], mode: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Return the exit code: 0 W&B has all of them, 1 something was in the way."""
+    """Rewrite or upload the runs; return the exit code: 0 W&B has all of them, 1 an error occurred."""
     given = parsed(arguments)
     mode = given["mode"]
     runs = list(finished(Path(given["runs_dir"]).expanduser(), given["experiment"]))
@@ -91,9 +90,9 @@ def main(arguments: list[str]) -> int:
         for message in messages:
             print(f"  {message}", flush=True)
         if messages and mode == "online":
-            break  # what keeps one run from the server keeps the others, each after its own wait
+            break  # other uploads would fail for the same reason, each after a timeout
     what = "sent to W&B" if mode == "online" else "written again"
-    print(f"{done} of {len(runs)} finished runs {what}; {len(runs) - len(wanted)} were whole")
+    print(f"{done} of {len(runs)} finished runs {what}; {len(runs) - len(wanted)} were complete")
     if mode == "offline" and done:
         place = f"{typed(given['runs_dir'])}/{typed(given['experiment']) if given['experiment'] else '*'}"
         print(f"upload them with: wandb sync {place}/*/wandb/offline-run-*")

@@ -1,14 +1,14 @@
-"""Write silver links, those of the statistical aligner eflomal, for line-aligned text: a Pharaoh file.
+"""Write silver links of line-aligned text, made by the statistical aligner eflomal, in Pharaoh format.
 
 python src/silver.py source=test.de target=test.en output=test.silver [symmetrize=grow_diag_final_and]
                      [more_source=train.de.gz more_target=train.en.gz]
 
-source=FILE target=FILE            the text, plain or .gz
-output=FILE                        the links, a line for each pair
-symmetrize=RULE                    how the links of both directions become one set
-more_source=FILE more_target=FILE  text to learn from besides: more is better
+source=FILE target=FILE            text to align, plain or .gz
+output=FILE                        file for the links, a line for each pair
+symmetrize=RULE                    rule that combines the links of both directions
+more_source=FILE more_target=FILE  additional text to learn from, which improves the links
 
-Give the file to a run as task.silver=FILE, and it measures its AER against it as forced/aer_silver.
+A run with task.silver=FILE measures its AER against these links as forced/aer_silver.
 """
 
 from pathlib import Path
@@ -22,8 +22,7 @@ KEYS = ("source", "target", "output", "more_source", "more_target", "symmetrize"
 
 
 def made(arguments: list[str]) -> Path:
-    """Return the file that was written, whole or not at all. Raises UserError for a mistake in what was asked for or
-    read."""
+    """Write the links atomically, and return the path of the file. Raises UserError for invalid arguments or input."""
     given = key_values(arguments, KEYS)
     for key in ("source", "target", "output"):
         if key not in given:
@@ -33,14 +32,14 @@ def made(arguments: list[str]) -> Path:
         raise UserError(f"symmetrize={rule}: {nearest(rule, SYMMETRIZATIONS)}")
     if ("more_source" in given) != ("more_target" in given):
         raise UserError("more_source and more_target are two sides of one text; give both")
-    from softlookup.evaluation.eflomal import aligned, tell
+    from softlookup.evaluation.eflomal import aligned, report
 
     pairs = _pairs(given["source"], given["target"])
     more = _pairs(given["more_source"], given["more_target"]) if "more_source" in given else []
     links = aligned(pairs, more, rule)
     output = Path(given["output"]).expanduser()
     atomic_files.write(output, "".join(f"{pharaoh.written(one)}\n" for one in links).encode())
-    tell(links)
+    report(links)
     return output
 
 
@@ -54,7 +53,7 @@ def _pairs(source: str, target: str) -> list[tuple[str, str]]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write what is asked for, and print where it lies."""
+    """Write the links, and print the path of the file."""
     print(made(arguments))
 
 

@@ -1,26 +1,26 @@
-"""Translate lines with a finished run: from standard input, or the one that is given; one line out for each line in.
+"""Translate lines with a finished run, from standard input or text=LINE; one output line for each input line.
 
 python src/translate.py run=RUN < input.txt > output.txt
 python src/translate.py run=RUN text="Ein Mann schläft." alignment=true plot=FILE.png
 python src/translate.py run=RUN n_best=5 search=beam search.size=5
 python src/translate.py run=RUN target=FILE gold=FILE reverse=RUN2 symmetrize=grow_diag_final_and
 
-run=RUN             its folder, or its id below runs_dir=runs
-text=LINE           this line, and not standard input
-alignment=true      links behind a tab, of words counted from 0: source-target
-plot=FILE           a picture of the weights, .png or .html
-weights=FILE        the weights of every line with the tokens of both sides, each head's own too: .npz or .jsonl
-replace_unknown=true   an unknown word is written as the source word that it looks at most
-n_best=N            number of the line, score and translation, N for each line
+run=RUN             folder of the run, or its id in runs_dir=runs
+text=LINE           translate this line instead of standard input
+alignment=true      append a tab and the word links, source-target, counted from 0
+plot=FILE           write heat maps of the attention weights, .png or .html
+weights=FILE        write the attention weights of every line with the tokens, also per head, .npz or .jsonl
+replace_unknown=true   replace each unknown word by the source word with the highest weight
+n_best=N            print line number, score and translation of the N best hypotheses for each line
 search=NAME search.KEY=VALUE   another search than the run's, as in search=beam search.length_penalty=0.6
-target=FILE         no translation: the links alone, with the translations that FILE gives
-gold=FILE           the AER of these links against those of FILE (Pharaoh format)
-reverse=RUN symmetrize=RULE    links of both directions, made one set by intersection, union or grow_diag_final_and
-batch=64            lines that are read at once
+target=FILE         do not translate, but align the lines with the given translations
+gold=FILE           print the AER of these links against those of FILE (Pharaoh format)
+reverse=RUN symmetrize=RULE    symmetrize with a run of the other direction: intersection, union or grow_diag_final_and
+batch=64            lines per batch
 device=auto         auto, cpu or cuda
-runs_dir=runs       where runs are looked for by their id
+runs_dir=runs       folder in which runs are found by id
 
-A line that cannot be used (too long, no UTF-8, a NUL) is told by its number and left empty; the exit code is then 3.
+An invalid line (too long, not UTF-8, a NUL byte) is reported by its number and left empty; the exit code is then 3.
 """
 
 import os
@@ -36,12 +36,12 @@ from softlookup.system import entry_point
 
 KEYS = ("run", "runs_dir", "text", "alignment", "plot", "weights", "n_best", "replace_unknown", "target", "reverse",
         "symmetrize", "gold", "batch", "device", "search")  # fmt: skip
-ALONE = ("symmetrize", "reverse", "gold")  # of no use without target=FILE
+NEED_TARGET = ("symmetrize", "reverse", "gold")
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """Return the fields of `Asked`. Raises UserError for a word that is not KEY=VALUE with a known key and a fit value,
-    and for words that do not go together."""
+    """Parse the arguments into the fields of `Asked`. Raises UserError for an argument that is not KEY=VALUE with a
+    known key and a valid value, and for combinations that are not allowed."""
     given = key_values(arguments, [*KEYS, *(f"search.{key}" for key in keys_of("search"))])
     if "run" not in given:
         raise UserError("run=RUN is missing: the folder of a finished run, or its id below runs_dir=runs")
@@ -64,7 +64,7 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
 
 
 def _check_together(given: dict[str, str], chosen: dict[str, Any]) -> None:
-    for key in ALONE:
+    for key in NEED_TARGET:
         if key in given and "target" not in given:
             raise UserError(f"{key}={quote(given[key])} is for links of given translations; give target=FILE with it")
     if "symmetrize" in given and "reverse" not in given:
@@ -94,9 +94,9 @@ def _one_of(key: str, value: str, valid: tuple[str, ...]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Return the exit code: 0 done, 3 done but for lines that cannot be used, which are told and left empty; the others
-    are those of every program here (`system.entry_point`): 1 the output cannot be written, 2 a mistake in what was
-    asked for or read, 130 and 141 stopped by Ctrl-C or by a reader that wanted no more."""
+    """Translate or align, and return the exit code: 0 success, 3 success except for invalid lines, which are reported
+    and left empty. As for all programs (`system.entry_point`): 1 output cannot be written, 2 invalid arguments or
+    input, 130 Ctrl-C, 141 the reader of the output has exited."""
     wanted = parsed(arguments)
     from softlookup.inference.translate_command import Asked, Command  # imports torch, which takes seconds
 

@@ -252,7 +252,7 @@ def test_a_job_that_the_kernel_kills_for_want_of_memory_is_out_of_memory(tmp_pat
     folder = RunFolder.of(made)
     assert folder.state() == "out_of_memory"
     told, peak = folder.reason().rsplit(" peak ", 1)
-    assert told.startswith("killed by the kernel for want of memory; limit ")
+    assert told.startswith("killed by the kernel for lack of memory; limit ")
     assert int(peak.removesuffix(" MB").replace(",", "")) > 50
 
 
@@ -264,7 +264,7 @@ def test_two_sweeps_of_one_run_at_once_do_not_mix(tmp_path: Path) -> None:
     (folder.path / "metrics.jsonl").write_text("of another")
     jobs = scheduler.Sweep([made], workers=1, job="fake_jobs:act")
     with pytest.MonkeyPatch.context() as patch, lock.hold(folder.path):
-        patch.setattr("softlookup.sweep.worker._LAST_BREATH", 0.2)
+        patch.setattr("softlookup.sweep.worker._DYING", 0.2)
         assert not jobs.run()
     assert (folder.path / "metrics.jsonl").read_text() == "of another"
     assert f"it is run by process {os.getpid()}" in jobs.board.ended[0].reason

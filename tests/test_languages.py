@@ -63,7 +63,7 @@ def test_a_language_that_is_not_known_is_said() -> None:
         found = splitting(code)
         assert (found.tokenizer, unit(code)) == ("13a", "words")
         assert found.note is not None
-        assert "is no language code that is known" in found.note
+        assert "is not a known language code" in found.note
     assert splitting("xx", "char") == Splitting("char", "xx")
     assert splitting("xx", "char").note is None
 
@@ -71,7 +71,7 @@ def test_a_language_that_is_not_known_is_said() -> None:
 def test_a_tokenizer_of_ones_own() -> None:
     assert splitting("de", "intl") == Splitting("intl", "de")
     assert splitting("ja", "char") == Splitting("char", None)
-    with pytest.raises(UserError, match=r"task\.tokenizer=13b: no tokenizer of sacrebleu's; did you mean 13a\?"):
+    with pytest.raises(UserError, match=r"task\.tokenizer=13b: not a tokenizer of sacrebleu; did you mean 13a\?"):
         splitting("de", "13b")
 
 

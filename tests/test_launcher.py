@@ -206,7 +206,7 @@ def test_a_server_that_is_killed_under_its_runs_takes_no_sweep_along(tmp_path: P
     printed, _ = launcher.communicate(timeout=60)
     assert "Traceback" not in printed
     assert folders[2].state() == "finished", printed
-    reason = "the process that all runs are started from was killed"
+    reason = "the server process that starts the runs was killed"
     assert [(folder.state(), folder.reason()) for folder in folders[:2]] == [("preempted", reason)] * 2
     assert not any(alive(pid) for pid in pids())
     (tmp_path / "tried" / LATER).touch()

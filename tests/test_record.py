@@ -165,7 +165,7 @@ def test_a_second_writer_is_noticed(folder: RunFolder) -> None:
     other = RunFolder(folder.path)
     folder.log({"step": 1})
     other.log({"step": 1})
-    with pytest.raises(RuntimeError, match="somebody else writes to it"):
+    with pytest.raises(RuntimeError, match="another process writes to it"):
         folder.log({"step": 2})
 
 

@@ -34,7 +34,7 @@ def test_a_run_shows_alignment_under_teacher_forcing_its_unit_its_data_and_whose
     assert "12.5%" in said
     assert "data train 1f9c2a0b57de" in words
     assert "tokens/s *" in words
-    assert "* wall time, shared machine: ranks nothing" in words
+    assert "* wall time, shared machine: not comparable" in words
 
 
 def test_a_sweep_shows_its_data_and_the_runs_of_older_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,7 +80,7 @@ def test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were(tmp_path: Path
     code, said = resync(tmp_path / "runs", "experiment=tried")
     assert code == 0
     assert "2/2 tried/additive-s2" in said
-    assert "2 of 3 finished runs written again; 1 were whole" in said
+    assert "2 of 3 finished runs written again; 1 were complete" in said
     assert said.strip().endswith(f"wandb sync {tmp_path}/runs/tried/*/wandb/offline-run-*")
     assert wandb_files.logs(runs[2].path) == [kept]
     for run, logged in zip(runs, before, strict=True):
@@ -91,7 +91,7 @@ def test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were(tmp_path: Path
         assert summary_of(again)["test/token_accuracy"] == run.result()["metrics"]["test/token_accuracy"]  # type: ignore[index]
         assert of_kind(again, "run")[0]["project"] == "lookups"
         assert len(list(run.path.glob("wandb/**/alignments/*.png"))) == 1
-    assert "0 of 3 finished runs written again; 3 were whole" in resync(tmp_path / "runs")[1]
+    assert "0 of 3 finished runs written again; 3 were complete" in resync(tmp_path / "runs")[1]
     assert "3 of 3 finished runs written again" in resync(tmp_path / "runs", "all=true")[1]
 
 
@@ -114,7 +114,7 @@ def test_online_sends_what_the_server_lacks_and_nothing_twice(tmp_path: Path) ->
             assert there.exit_code == 0
         lines = server.lines
         assert (
-            "0 of 2 finished runs sent to W&B; 2 were whole"
+            "0 of 2 finished runs sent to W&B; 2 were complete"
             in resync(tmp_path / "runs", "mode=online", server=server)[1]
         )
         assert server.lines == lines

@@ -55,7 +55,7 @@ def test_without_the_program_it_says_how_to_install_it(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("#!/bin/sh\necho so, no >&2\nexit 7\n", "ended with 7: so, no"),
+        ("#!/bin/sh\necho so, no >&2\nexit 7\n", "exited with code 7: so, no"),
         ("#!/bin/sh\n: > $6\n: > $8\n", "of 0 and 0 pairs"),
     ],
 )

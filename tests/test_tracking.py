@@ -328,7 +328,7 @@ def test_a_mirror_that_is_lost_is_told_in_one_line_and_the_truth_is_complete(tmp
         assert said.pop("undisturbed") == []
         for name, messages in said.items():
             (told,) = messages
-            assert "are not whole" in told or (name == "read only" and "tracking ended (start: OSError" in told)
+            assert "are not complete" in told or (name == "read only" and "tracking ended (start: OSError" in told)
             assert told.endswith(f'make resync ARGS="runs_dir={tmp_path.parent} experiment={tmp_path.name}"')
             assert "\n" not in told
 

@@ -133,7 +133,7 @@ def test_bleu_is_that_of_so_many_validation_sentences_from_first_to_last() -> No
 
 
 def test_bleu_is_not_watched_where_there_is_no_text_or_less_than_asked_for() -> None:
-    with pytest.raises(UserError, match="watch=bleu: the validation set of this task is no text"):
+    with pytest.raises(UserError, match="watch=bleu: the validation set of this task is not text"):
         Excerpt(Reverse(symbols=20, shortest=2, longest=5), None, Known(Grammar(longest=20), 0), ALONE)
     with pytest.raises(UserError, match=r"watch_sentences=1000: the validation set has \d+"):
         Excerpt(Grammar(longest=20), 1000, Known(Grammar(longest=20), 0), ALONE)

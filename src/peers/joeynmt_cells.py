@@ -1,4 +1,4 @@
-"""JoeyNMT's four cells: its own `search` on models that its own `build_model` makes."""
+"""Benchmark cells of JoeyNMT: its `search` on models made by its `build_model`."""
 
 import importlib.metadata
 import logging
@@ -51,8 +51,8 @@ def prepare(work: dict[str, Any]) -> tuple[dict[str, Cell], dict[str, int], str]
         for kind, size in (("greedy", 1), ("beam", work["beam"])):
 
             def cell(source: torch.Tensor, lengths: torch.Tensor, model: Any = model, size: int = size) -> int:
-                source = source.masked_fill(source == 0, 1)  # its padding
-                order = lengths.argsort(descending=True)  # its recurrent encoder wants them sorted
+                source = source.masked_fill(source == 0, 1)  # JoeyNMT's padding id
+                order = lengths.argsort(descending=True)  # its recurrent encoder requires sorted lengths
                 batch = Batch(
                     source[order], lengths[order], None, None, None, order, torch.device("cpu"), 1, 3, is_train=False
                 )

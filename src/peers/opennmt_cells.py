@@ -1,4 +1,4 @@
-"""OpenNMT-py's four cells: its own `Translator` on models that its own `build_base_model` makes."""
+"""Benchmark cells of OpenNMT-py: its `Translator` on models made by its `build_base_model`."""
 
 import importlib.metadata
 from typing import Any
@@ -47,7 +47,7 @@ def prepare(work: dict[str, Any]) -> tuple[dict[str, Cell], dict[str, int], str]
         settings, _ = parser.parse_known_args([*needed, *options])
         ArgumentParser.update_model_opts(settings)
         model = build_base_model(settings, vocabularies).eval()
-        for parameter in model.parameters():  # it leaves its layers unset until training starts
+        for parameter in model.parameters():  # OpenNMT-py initializes weights only when training starts
             torch.nn.init.uniform_(parameter, -settings.param_init, settings.param_init)
         parameters[name] = sum(p.numel() for p in model.parameters())
         for kind, size in (("greedy", 1), ("beam", work["beam"])):
@@ -58,7 +58,7 @@ def prepare(work: dict[str, Any]) -> tuple[dict[str, Cell], dict[str, int], str]
             )  # fmt: skip
 
             def cell(source: torch.Tensor, lengths: torch.Tensor, translator: Any = translator) -> int:
-                source = source.masked_fill(source == 0, 1)  # its padding
+                source = source.masked_fill(source == 0, 1)  # OpenNMT-py's padding id
                 batch = {"src": source.unsqueeze(-1), "srclen": lengths, "ind_in_bucket": list(range(len(source)))}
                 found = translator.translate_batch(batch, attn_debug=False)
                 return sum(len(hypotheses[0]) for hypotheses in found["predictions"])

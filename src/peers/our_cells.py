@@ -1,4 +1,7 @@
-"""Our four cells, and those of the other recurrent decoder: what a config builds, searched as an evaluation does."""
+"""Benchmark cells of softlookup: models built from configs, with the same search as an evaluation.
+
+The four cells of the peers, and two for a second recurrent decoder.
+"""
 
 from typing import Any
 
@@ -28,7 +31,7 @@ def _sizes(work: dict[str, Any], name: str) -> list[str]:
         return [f"attention.heads={size['heads']}", *both]
     embedding = [f"{group}.embedding={size['embedding']}" for group in ("encoder", "decoder")]
     widths = [f"encoder.width={size['encoder']}", f"decoder.width={size['decoder']}"]
-    # luong's readout is as wide as its state
+    # The readout of decoder=luong always has the width of its state.
     readout = [f"decoder.readout={size['decoder']}"] if name == "rnn" else []
     return [*embedding, *widths, *readout, f"attention.score.width={size['decoder']}"]
 

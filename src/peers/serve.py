@@ -1,6 +1,7 @@
-"""The conversation of `bench_peers.py` with one system: the work once, then a cell at a time, one JSON line each.
+"""Serve the benchmark cells of one system to `bench_peers.py` over standard input and output.
 
-No imports beyond the standard library and torch: it runs in the environments of the peers too.
+One JSON line per message: first the work, then one request per cell. Imports only the standard library and torch, since
+it also runs in the environments of the peers.
 """
 
 import json
@@ -12,14 +13,14 @@ from typing import Any
 
 import torch
 
-# A cell takes source (B, S), lengths (B,) and writes; it returns the number of tokens in the best hypotheses.
+# A cell decodes source (B, S) with lengths (B,), and returns the number of tokens in the best hypotheses.
 Cell = Callable[[torch.Tensor, torch.Tensor], int]
-# What prepares a system: from the work to its cells by name, and a sentence for each model.
+# Prepare a system for the work: cells by name, parameter counts by model, and the version of the system.
 Prepare = Callable[[dict[str, Any]], tuple[dict[str, Cell], dict[str, int], str]]
 
 
 def serve(prepare: Prepare) -> None:
-    """Answers until the end of standard input. What the systems print goes to standard error."""
+    """Answer requests until the end of standard input. Output printed by the system goes to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
@@ -35,8 +36,8 @@ def serve(prepare: Prepare) -> None:
     answer(parameters=parameters, version=f"{version}, torch {torch.__version__}")
     for line in sys.stdin:
         cell, tokens = cells[json.loads(line)], 0
-        began, used = time.perf_counter(), time.process_time()
+        start, cpu_start = time.perf_counter(), time.process_time()
         with torch.no_grad():
             for source, lengths in batches:
                 tokens += cell(source, lengths)
-        answer(wall=time.perf_counter() - began, processor=time.process_time() - used, tokens=tokens)
+        answer(wall=time.perf_counter() - start, processor=time.process_time() - cpu_start, tokens=tokens)

@@ -114,7 +114,7 @@ def test_state_is_plain_and_gives_the_same_again(vocabulary: Vocabulary) -> None
     ],
 )
 def test_a_damaged_state_is_told(state: object) -> None:
-    with pytest.raises(UserError, match="no vocabulary is described by"):
+    with pytest.raises(UserError, match="not a vocabulary: "):
         restored(state)
 
 

@@ -79,13 +79,13 @@ def test_own_names_of_splits(tmp_path: Path) -> None:
         for old, new in (("train", "corpus.tok"), ("val", "newstest2013"), ("test_2016_flickr", "sets/newstest2014")):
             (path / f"{old}.{language}").rename(path / f"{new}.{language}")
     own = {"train": "corpus.tok", "validation": "newstest2013", "test": "sets/newstest2014"}
-    splits = read_folder(path, "de", "en", own=own)
+    splits = read_folder(path, "de", "en", names=own)
     assert [next(iter(split))[0] for split in splits.values()] == ["train de 1", "val de 1", "test_2016_flickr de 1"]
     with pytest.raises(UserError, match=r"no newstest2015\.de .* task\.test=NAME is another name"):
-        read_folder(path, "de", "en", own=own | {"test": "newstest2015"})
+        read_folder(path, "de", "en", names=own | {"test": "newstest2015"})
     (path / "corpus.tok.jsonl").write_text('{"de": "x", "en": "y"}\n')
     with pytest.raises(UserError, match=r"has corpus\.tok\.jsonl and corpus\.tok\.de and corpus\.tok\.en; leave one"):
-        read_folder(path, "de", "en", own=own)
+        read_folder(path, "de", "en", names=own)
 
 
 def test_columns_without_a_tsv_file_are_refused(tmp_path: Path) -> None:
@@ -208,9 +208,9 @@ def test_both_layouts_at_once_are_ambiguous(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", r"train\.jsonl, line 2 is no JSON"),
-        ("", r"line 2 is no JSON"),
-        ("[" * 100_000, r"line 2 is no JSON"),
+        ("{", r"train\.jsonl, line 2 is not JSON"),
+        ("", r"line 2 is not JSON"),
+        ("[" * 100_000, r"line 2 is not JSON"),
         ("[1]", r"line 2: expected a JSON object"),
         ('{"de": "x"}', r"line 2 has no key en; valid: de"),
         ('{"de": "x", "en": 3}', r"line 2, en: expected text, got int 3"),
@@ -246,7 +246,7 @@ def test_parquet(tmp_path: Path) -> None:
     whole = (parquet(tmp_path, {"en": ["a"], "de": ["b"]}) / "train.parquet").read_bytes()
     for content in (b"", whole[:-5], b"plain"):
         (tmp_path / "train.parquet").write_bytes(content)
-        with pytest.raises(UserError, match=r"train\.parquet is no whole parquet file"):
+        with pytest.raises(UserError, match=r"train\.parquet is not a complete parquet file"):
             train(tmp_path)
 
 

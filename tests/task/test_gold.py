@@ -74,7 +74,7 @@ def test_a_file_that_does_not_fit_the_test_set_is_told(tmp_path: Path) -> None:
     for content, told in (
         ("0-0\n", r"alignment has 1 lines, and the test set 2 pairs"),
         ("0-0\n0-1\n", r"alignment, line 2: link 0-1 of a pair with 1 source and 1 target words; .* from 0"),
-        ("0-0\n0 0\n", r"alignment, line 2: '?0'? is no link"),
+        ("0-0\n0 0\n", r"alignment, line 2: '?0'? is not a link"),
     ):
         with pytest.raises(UserError, match=told):
             corpus(tmp_path, alignment=content)

@@ -86,7 +86,7 @@ def test_a_failing_hub_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> Non
     assert str(caught.value) == (
         "someone/text could not be loaded from the Hugging Face hub (no route); give task.path=DIR, a folder with "
         "train.de, train.en, val.de, val.en, test.de, test.en (plain or .gz); "
-        "task.dataset=NAME:CONFIG is one of several that a dataset has"
+        "task.dataset=NAME:CONFIG chooses one config of a dataset"
     )
 
 

@@ -53,7 +53,7 @@ def test_broken_gzip_is_named(tmp_path: Path) -> None:
     flipped[len(packed) // 2] ^= 0xFF
     for content in (packed[:-11], bytes(flipped), b"plain text\n", packed + b"more"):
         (tmp_path / "train.de.gz").write_bytes(content)
-        with pytest.raises(UserError, match=r"train\.de\.gz is no whole gzip file"):
+        with pytest.raises(UserError, match=r"train\.de\.gz is not a complete gzip file"):
             [*read_lines(tmp_path / "train.de.gz")]
 
 

@@ -166,7 +166,7 @@ def test_settings_that_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: dropped 3 with"):
         parallel(tmp_path, TRAIN, longest=1, segmentation=Bpe(260, True, True))
     with pytest.raises(
-        UserError, match=r"train\.de: the vocabulary has nothing but specials; lower segmentation\.minimum"
+        UserError, match=r"train\.de: the vocabulary has only special tokens; lower segmentation\.minimum"
     ):
         parallel(tmp_path, TRAIN, segmentation=Word(13, True))
     with pytest.raises(UserError, match="both are 1 or more"):
@@ -206,7 +206,7 @@ def test_bleu_is_of_the_target_language_and_a_language_that_is_not_known_is_told
     task = written(tmp_path, ("en", "zh_TW"), train, train)
     assert (task.length_unit, task.splitting) == ("words", splitting("zh"))
     unknown = written(tmp_path, ("en", "xx"), train, train).notes()
-    assert len([note for note in unknown if "task.target=xx is no language code" in note]) == 1
+    assert len([note for note in unknown if "task.target=xx is not a known language code" in note]) == 1
     assert "language code" not in str(written(tmp_path, ("en", "xx"), train, train, tokenizer="char").notes())
     with pytest.raises(UserError, match="did you mean char"):
         written(tmp_path, ("en", "xx"), train, train, tokenizer="chars")

@@ -1,9 +1,9 @@
-"""Load run folders into tidy tables. Reads files only: no torch, nothing written.
+"""Load run folders into tidy tables. Only reads files; no torch.
 
-A **cell** is one planned run: a task, a variant and a seed. A **variant** is all that counts of a run but the seed:
-runs that differ in anything else are two variants, named by what tells them apart. A cell counts in means when its run
-is finished and planned; every other cell keeps its row, with the reason. Runs of another version of the code keep a
-row too, with a status of their own, and count nowhere.
+A **cell** is one planned run: a task, a variant and a seed. A **variant** is the whole config of a run except the seed:
+runs that differ in any other setting are different variants, named by the settings that distinguish them. A cell counts
+in means if its run is finished and planned; every other cell keeps its row, with the reason. Runs of another version of
+the code keep a row with a separate status, and are never counted.
 """
 
 from __future__ import annotations
@@ -27,20 +27,19 @@ from softlookup.runs.validated_files import BOUNDS, Alignment
 
 CELL = ["experiment", "task", "variant"]
 FOREIGN = ("older code", "newer code")
-STARTED = ("state.json", "result.json")  # a folder with one of them is a run
+STARTED = ("state.json", "result.json")  # a folder with one of these files is a run
 
 
 def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
-    """Return one row for each cell under `runs_dir`, or of one experiment there, finished or not: planned cells, and
-    runs that no plan names.
+    """Return one row for each cell under `runs_dir`, or of one experiment, finished or not: planned cells, and runs
+    that are not in a plan.
 
-    Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings),
-    data (digests by name), fixed, seed, status, reason, planned, counted, early (patience ended it), kept (which
-    weights), init_from and continue_from (ids of runs), longest (source length of training), unit (of lengths),
-    by_length and validations (lists of dicts), untimed (why its step was not timed), folder, and one column for
-    each metric, cost and timing, NaN where absent. A run with a broken file keeps its row, and the reason names the
-    file; one whose result is broken is missing. Raises UserError where there is no run at all, or a plan that
-    cannot be read.
+    Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings), data
+    (digests by name), fixed, seed, status, reason, planned, counted, early (ended by patience), kept (which weights),
+    init_from and continue_from (ids of runs), longest (source length of training), unit (of lengths), by_length and
+    validations (lists of dicts), untimed (why its step was not timed), folder, and one column for each metric, cost and
+    timing, NaN where absent. A run with an invalid file keeps its row, and the reason names the file; a run with an
+    invalid result has status missing. Raises UserError where there is no run at all, or a plan that cannot be read.
     """
     chosen = [folder for folder in _folders(runs_dir) if experiment in (None, folder.name)]
     cells = [cell for folder in chosen for cell in _experiment(folder)]
@@ -53,7 +52,7 @@ def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
 
 
 def _folders(path: Path) -> list[Path]:
-    """Return the folders within a folder by name; none where it cannot be looked into."""
+    """Return the subfolders of a folder, sorted by name; none if it cannot be read."""
     try:
         return sorted(inside for inside in path.iterdir() if os.path.isdir(inside))
     except OSError:
@@ -67,18 +66,18 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
     cells = [_cell(folder / name, planned) for name in names]
     tasks: dict[tuple[str, str], dict[str, Variant]] = {}
     for cell in cells:
-        made = Variant(cell["choices"], cell["settings"])
-        cell["task"] = str(made.choices.get("task", "unknown"))
+        new = Variant(cell["choices"], cell["settings"])
+        cell["task"] = str(new.choices.get("task", "unknown"))
         place, key = _place(cell)
         known = tasks.setdefault(place, {})
-        # One variant may have been asked for in several ways, with defaults told and untold.
-        known[key] = min(known.get(key, made), made, key=lambda way: (len(way.choices), repr(way.choices)))
+        # The same variant may be given by several command lines, with defaults written out or not: take the shortest.
+        known[key] = min(known.get(key, new), new, key=lambda variant: (len(variant.choices), repr(variant.choices)))
     named = {place: labels(known) for place, known in tasks.items()}
     kinds = {_place(cell): cell["kind"] for cell in cells if cell["kind"]}
     for cell in cells:
         place, key = _place(cell)
         cell["variant"] = named[place][key]
-        cell["kind"] = kinds.get((place, key), "")  # of a variant without a finished run it is not known
+        cell["kind"] = kinds.get((place, key), "")  # unknown for a variant without a finished run
         cell["fixed"] = cell["kind"] == "fixed"
         del cell["choices"]
     step_timing.add(cells, folder / "timing.json")
@@ -86,13 +85,14 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
 
 
 def _place(cell: dict[str, Any]) -> tuple[tuple[str, str], str]:
-    """Among which variants one is named, and as which of them; those of other code among themselves, by choices."""
+    """Return the group of variants among which a cell's variant is named (task, other version of the code), and its key
+    in the group: its variant_key, or its choices for runs of other code."""
     foreign = cell["status"] if cell["status"] in FOREIGN else ""
     return (cell["task"], foreign), cell["variant_key"] or repr(sorted(cell["choices"].items(), key=repr))
 
 
 def _planned(path: Path) -> dict[str, dict[str, Any]] | None:
-    """Return the planned cells by id; None where there is no plan, or one of another version of the code."""
+    """Return the planned cells by id; None where there is no plan, or only one of another version of the code."""
     if not os.path.lexists(path):
         return None
     try:
@@ -114,7 +114,7 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
     early = result.get("ended") == "patience"
     tokens = result.get("metrics", {}).get("train/tokens")
     ended = f"ended by patience after {tokens:,} target tokens" if early and isinstance(tokens, int) else ""
-    said = ["" if in_plan or foreign else "not in the plan: not in the means", reason, ended, fault]
+    reasons = ["" if in_plan or foreign else "not in the plan: not in the means", reason, ended, fault]
     values = {**result.get("metrics", {}), **result.get("cost", {})}
     settings = known.get("settings", {})
     return {
@@ -128,7 +128,7 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
         "kind": result.get("kind", ""),
         "data": {name.removeprefix(DATA): str(settings[name])[:DIGITS] for name in settings if name.startswith(DATA)},
         "status": status,
-        "reason": "; ".join(filter(None, said)),
+        "reason": "; ".join(filter(None, reasons)),
         "planned": in_plan,
         "counted": in_plan and status == "finished",
         "early": early,
@@ -145,7 +145,7 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
 
 
 def _other_code(version: object) -> str:
-    """Return the status of what another version of the code made; nothing for this one's."""
+    """Return the status for runs of another version of the code; "" for the current version."""
     if version == VERSION:
         return ""
     newer = isinstance(version, int) and version > VERSION
@@ -153,7 +153,7 @@ def _other_code(version: object) -> str:
 
 
 def _ended(folder: Path) -> tuple[str, str, dict[str, Any]]:
-    """Status, reason and result row of a run; the row is empty unless the run is finished."""
+    """Return status, reason and result row of a run; the row is empty unless the run is finished."""
     if not os.path.isdir(folder):
         return "missing", "planned, never started", {}
     state, reason = RunFolder(folder).status()
@@ -168,24 +168,24 @@ def _ended(folder: Path) -> tuple[str, str, dict[str, Any]]:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """Return what a run that did not finish, and that no plan names, was about."""
+    """Return the config of an unfinished run that is not in a plan; empty if it cannot be read."""
     try:
         return validated_files.config(folder / "config.yaml")
     except BrokenError:
         return {}
 
 
-def _text(told: object) -> str:
-    """Text that can be written anywhere: names of folders and reasons may hold bytes that are none."""
-    return str(told).encode("utf-8", "backslashreplace").decode()
+def _text(value: object) -> str:
+    """Escape characters that cannot be encoded: names of folders and reasons may contain invalid bytes."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def by_length(rows: pd.DataFrame) -> pd.DataFrame:
-    """Counted runs by source length, long: the cell, seed, longest, low, high, count, length (the
+    """Return counted runs by source length in long format: the cell, seed, longest, low, high, count, length (the
     middle of low and high), unit (of lengths), measure, value, band_low, band_high.
 
-    The last two are the bounds that the run itself gave for the value (`bleu_low` and `bleu_high` of `bleu`), NaN where
-    it gave none. A measure that is absent from a run (an alignment without weights) has no row.
+    The last two are the confidence bounds in the run's result (`bleu_low` and `bleu_high` for `bleu`), NaN where there
+    are none. A measure that is absent from a run (alignment without weights) has no row.
     """
     found = []
     for row in rows[rows["counted"]].to_dict("records"):
@@ -203,9 +203,8 @@ def by_length(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(rows: pd.DataFrame) -> pd.DataFrame:
-    """Validation and curriculum of every counted run, long: the cell, seed, step, tokens, measure, value.
-
-    The curriculum's length is kept where it changes, and at the end.
+    """Return the validations and curriculum of counted runs in long format: the cell, seed, step, tokens, measure,
+    value. The curriculum's length has a row where it changes, and at the end.
     """
     found = []
     for row in rows[rows["counted"]].to_dict("records"):
@@ -232,8 +231,7 @@ def _points(records: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
 
 
 def alignments(folder: Path) -> list[Alignment]:
-    """Return the examples kept by a run; none where it has no weights. Raises UserError for a file that cannot be
-    read."""
+    """Return the heat maps of a run; none if it has no weights. Raises UserError for a file that cannot be read."""
     path = folder / "alignments.npz"
     if not os.path.lexists(path):
         return []

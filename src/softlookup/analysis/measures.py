@@ -1,7 +1,7 @@
-"""Name the measures of a result row, and tell shares from numbers. No torch."""
+"""Name the measures of a result row, and decide which are percentages. No torch."""
 
 UP_TO = "up to the first difference"
-GOLD = ("alignment_accuracy", "gold_mass", "aer", "best_offset_accuracy")  # measures of weights against gold ones
+GOLD = ("alignment_accuracy", "gold_mass", "aer", "best_offset_accuracy")  # measures that compare weights with gold
 
 
 def percent(measure: str) -> bool:
@@ -10,9 +10,10 @@ def percent(measure: str) -> bool:
 
 
 def title(measure: str) -> str:
-    """Name a metric as people say it: `test/forced/token_accuracy` → token accuracy (teacher forcing).
+    """Return the display name of a metric: `test/forced/token_accuracy` → token accuracy (teacher forcing).
 
-    Of free decoding, what is compared with gold alignments is compared up to the first difference from the reference.
+    With free decoding, measures against gold alignments cover the positions before the first difference from the
+    reference, and the name says so.
     """
     words = measure.removeprefix("test/").removeprefix("validation/")
     forced = words.startswith(("forced/", "forced_"))

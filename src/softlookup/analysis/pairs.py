@@ -1,4 +1,4 @@
-"""Compute gains of attention over fixed contexts, between runs that differ in the attention alone. No torch."""
+"""Compute gains of attention over fixed contexts, between runs that differ only in the attention. No torch."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ _MOST_NAMED = 3
 
 
 def differing(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
-    """List the settings in which two variants differ, besides the attention axis and what was tuned for either of them;
-    each variant has its `settings` (dotted key to value) and `tuned` (the keys whose values an experiment tuned)."""
-    free = {*one["tuned"], *other["tuned"]}
+    """List the settings in which two variants differ, except the attention axis and the keys tuned for either of them.
+
+    Each variant has `settings` (dotted key to value) and `tuned` (the keys that the experiment tuned per variant).
+    """
+    tuned = {*one["tuned"], *other["tuned"]}
     names = sorted({*one["settings"], *other["settings"]})
     return [
         name
         for name in names
         if not name.startswith(AXIS)
-        and name not in free
+        and name not in tuned
         and one["settings"].get(name, _ABSENT) != other["settings"].get(name, _ABSENT)
     ]
 
 
 def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
-    """Compare each variant that attends with a fixed context of its task, paired by seed.
+    """Compare each variant with attention to a fixed context of its task, paired by seed.
 
-    The two are equal in everything but the attention axis and what was tuned for it (`differing`), and saw equally many
-    target tokens: there is no gain where patience ended one run of a pair earlier than the other. Of several such
-    fixed contexts the baseline is the one with the lowest mean validation loss: the test set has no part in the choice.
+    The two are equal except for the attention axis and tuned keys (`differing`), and saw equally many target tokens:
+    there is no gain where patience ended one run of a pair earlier than the other. Of several such fixed contexts the
+    baseline is the one with the lowest mean validation loss, so the choice does not depend on the test set.
 
     Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`, unpaired,
-    untuned (keys that the experiment tuned for the baseline, and not for the variant).
-    The p are not corrected for the number of variants. Where there is no baseline or no pair, `unpaired` says why, and
-    the difference is NaN. A task without `metric` has no rows.
+    untuned (keys that the experiment tuned for the baseline, but not for the variant). p is not corrected for the
+    number of variants. Where there is no baseline or no pair, `unpaired` says why, and the difference is NaN. A task
+    without `metric` has no rows.
     """
     found = []
     counted = rows[rows["counted"] & rows[metric].notna()] if metric in rows else rows.iloc[:0]
@@ -69,14 +71,14 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
 
 
 def _unequal(cells: pd.DataFrame, name: str, baseline: str) -> bool:
-    """Return whether runs of one seed ended early, and not after equally many tokens."""
+    """Return whether paired runs ended early after different numbers of tokens."""
     both = cells[cells["variant"].isin([name, baseline])].reindex(columns=["seed", "early", "train/tokens"])
     early = both[both["seed"].isin(both.loc[both["early"], "seed"])]
     return bool(len(early)) and bool((early.groupby("seed")["train/tokens"].nunique(dropna=False) > 1).any())
 
 
 def _baseline(differences: Mapping[str, Sequence[str]], losses: pd.Series) -> tuple[str, str]:
-    """Return the fixed context to compare with, or why there is none; `differences` by fixed context."""
+    """Return the fixed context to compare with and "", or "" and why there is none; `differences` by fixed context."""
     if not differences:
         return "", "no finished fixed context to compare with"
     partners = [name for name, differs in differences.items() if not differs]

@@ -1,4 +1,4 @@
-"""Compute statistics of result tables: counts, means over seeds, paired tests, Pareto fronts. No torch."""
+"""Compute statistics of result tables: counts, means over seeds, paired tests, the Pareto front. No torch."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SUMMARY = (
 ALWAYS = ("finished", "failed", "diverged", "missing")
 SOMETIMES = ("out_of_memory", "preempted", "running", "queued")
 OTHERS = ("not counted", *FOREIGN)
-MOST_EXACT_PAIRS = 20  # 2^20 sign patterns are summed in a second; beyond it they are sampled
+MOST_EXACT_PAIRS = 20  # 2^20 sign patterns take a second to sum; with more pairs they are sampled
 SAMPLED_PATTERNS = 100_000
 
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count cells by experiment (index) and what became of them (columns): planned, then `ALWAYS` also where it is 0,
-    then other states that there are, and last the runs that no plan names as `not counted`, and those of other code."""
-    told = rows["status"].where(rows["planned"] | rows["status"].isin(FOREIGN), "not counted")
-    table = pd.crosstab(rows["experiment"], told)
+    """Count cells by experiment (index) and status (columns): planned; `ALWAYS`, even if 0; other states that occur;
+    runs that are not in a plan, as `not counted`; and runs of other code."""
+    status = rows["status"].where(rows["planned"] | rows["status"].isin(FOREIGN), "not counted")
+    table = pd.crosstab(rows["experiment"], status)
     others = [name for name in (*SOMETIMES, *OTHERS) if name in table]
     table = table.reindex(columns=[*ALWAYS, *others], fill_value=0)
     table.insert(0, "planned", rows.groupby("experiment")["planned"].sum())
@@ -39,8 +39,8 @@ def counts(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(rows: pd.DataFrame, metrics: Sequence[str] = SUMMARY) -> pd.DataFrame:
-    """By experiment, task and variant: fixed, n (counted), planned, and for each metric its mean over seeds under
-    its own name and its standard deviation (n - 1) under `NAME/std`. Metrics that no row has are left out."""
+    """Summarize by experiment, task and variant: fixed, n (counted), planned, and for each metric NAME its mean over
+    seeds as NAME and its standard deviation (n - 1) as NAME/std. Metrics that no row has are omitted."""
     planned = rows[rows["planned"]]
     grouped = planned.groupby(CELL)
     table = grouped.agg(fixed=("fixed", "first"), n=("counted", "sum"), planned=("planned", "sum"))
@@ -53,8 +53,10 @@ def summary(rows: pd.DataFrame, metrics: Sequence[str] = SUMMARY) -> pd.DataFram
 
 
 def spread(cells: pd.DataFrame, at: str) -> pd.DataFrame:
-    """By variant and `at`: mean, low, high and n of `value` over seeds, and `resampled`, which says what low and high
-    are: of several seeds the lowest and the highest; of a single one the bounds that it gave itself, where it did.
+    """Return by variant and `at`: mean, low, high and n of `value` over seeds, and `resampled`.
+
+    low and high are the lowest and the highest seed, or, for a single seed with confidence bounds (`resampled`), those
+    bounds.
     """
     places = cells.groupby(["variant", at])
     of = {"mean": "mean", "low": "min", "high": "max", "n": "size"}
@@ -67,14 +69,14 @@ def spread(cells: pd.DataFrame, at: str) -> pd.DataFrame:
 
 
 def _resampled(cells: pd.DataFrame) -> pd.Series:
-    """By variant: whether a single seed gave bounds of its own."""
+    """Return by variant whether there is a single seed with confidence bounds."""
     seeds = cells.groupby("variant")["seed"].nunique()
     bounds = cells.reindex(columns=["band_low", "band_high"]).notna().any(axis=1)
     return bounds.groupby(cells["variant"]).any() & (seeds == 1)
 
 
 def band_note(chosen: pd.DataFrame) -> str:
-    """Return what the bands around one measure's lines are; `chosen` as `by_length` gives them."""
+    """Describe the bands around the lines of one measure; `chosen` from `by_length`."""
     several = (chosen.groupby("variant")["seed"].nunique() > 1).any()
     seeds = "lowest to highest seed" if several else ""
     resampled = "95 % of 1,000 bootstrap resamples of the test sentences" if _resampled(chosen).any() else ""
@@ -84,12 +86,12 @@ def band_note(chosen: pd.DataFrame) -> str:
 
 
 def length_axis(buckets: pd.DataFrame) -> str:
-    """Name the axis of source lengths by the unit in which they are counted; `buckets` as `by_length` gives them."""
+    """Return the label of the axis of source lengths, with its unit; `buckets` from `by_length`."""
     return f"source length ({' or '.join(buckets['unit'].unique()) or 'tokens'})"
 
 
 def limits(cells: pd.DataFrame) -> list[tuple[float, str]]:
-    """Return the longest source lengths of training, each with what to write at it: several share the words.
+    """Return the longest source lengths of training, each with its label; only the first of several is written out.
 
     >>> limits(pd.DataFrame({"longest": [30, 15, 30]}))
     [(15.0, 'trained to 15'), (30.0, '30')]
@@ -101,7 +103,7 @@ def limits(cells: pd.DataFrame) -> list[tuple[float, str]]:
 
 
 def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
-    """Two-sided sign-flip test of paired differences: its p, and the smallest p that n pairs can reach, 2 / 2^n.
+    """Compute the two-sided sign-flip test of paired differences: p, and the smallest p possible with n pairs, 2 / 2^n.
 
     p is the share of the 2^n sign patterns whose |sum| is at least the observed one (Fisher's randomization test).
     Above 20 pairs, 100,000 patterns are sampled, and p = (hits + 1) / 100,001.
@@ -112,7 +114,7 @@ def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
     values = np.asarray(differences, dtype=float)
     if len(values) == 0:
         return float("nan"), 1.0
-    reach = abs(values.sum()) - 1e-9 * np.abs(values).sum()  # equal sums must not differ by their rounding
+    reach = abs(values.sum()) - 1e-9 * np.abs(values).sum()  # tolerance for rounding of equal sums
     if len(values) > MOST_EXACT_PAIRS:
         generator, total = np.random.default_rng(0), np.zeros(SAMPLED_PATTERNS)
         for value in values:
@@ -126,8 +128,8 @@ def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
 
 
 def front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
-    """Indices of the Pareto front, cheapest first: no other point costs at most as much for better quality, nor less
-    for the same. NaN is never on it.
+    """Return the indices of the Pareto front, cheapest first: no other point has better quality at the same or lower
+    cost, or the same quality at lower cost. Points with NaN are excluded.
 
     >>> front([3.0, 1.0, 2.0], [0.9, 0.5, 0.4])
     [1, 0]

@@ -1,4 +1,4 @@
-"""Format tables for the page and the terminal. No torch."""
+"""Format result tables for the dashboard and the terminal. No torch."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ RUN_METRICS = (*(name for name in SUMMARY if name != MEDIAN), "cost/seconds", "c
 
 
 def heading(metric: str) -> str:
-    """Return a metric's name for a column."""
+    """Return the column heading of a metric."""
     return COSTS[metric][0] if metric in COSTS else title(metric)
 
 
 def shown(metric: str, value: float, spread: float = math.nan) -> str:
-    """Return a value with its unit, and ± its spread where there is one. NaN is `absent`, never 0.
+    """Format a value with its unit, and ± its spread if there is one. NaN is `absent`, never 0.
 
     >>> shown("test/token_accuracy", 0.9312, 0.01)
     '93.1 ± 1.0 %'
@@ -52,12 +52,12 @@ def shown(metric: str, value: float, spread: float = math.nan) -> str:
 
 
 def summary_table(rows: pd.DataFrame, metric: str = QUALITY) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows of text: by task and variant n of planned, mean ± standard deviation of each metric, and
-    the gain in `metric` over a fixed context that differs in nothing else (named; or why there is none), with its
-    sign-flip p and the smallest p that the design reaches.
+    """Return columns and rows of text by task and variant: seeds, mean ± standard deviation of each metric, and the
+    gain in `metric` over an otherwise equal fixed context (named; or why there is none), with its sign-flip p and the
+    smallest possible p.
 
-    A step's time is that of the step timed alone (median, quartiles, ratio to the cheapest fixed context); a wall time
-    of runs that may have shared a machine stands there only where no step was timed.
+    Step times are of steps timed alone (median, quartiles, ratio to the cheapest fixed context); wall times of runs
+    that may have shared a machine are shown only where no step was timed.
     """
     table = summary(rows, (*SUMMARY, *TIMED))
     gains = against_fixed(rows, metric).set_index(["experiment", "task", "variant"])
@@ -94,22 +94,23 @@ def _gain(row: pd.Series, metric: str) -> list[str]:
 
 
 def data_lines(rows: pd.DataFrame) -> list[str]:
-    """Name the data of each task by short digests: a line for each different data that its planned runs read."""
+    """Describe the data of each task by short digests: a line for each different data set that its planned runs
+    read."""
     return [
-        f"{task}: {told} ({len(cells)} run{'s' if len(cells) > 1 else ''})"
-        for (task, told), cells in rows[rows["planned"]]
-        .assign(told=rows["data"].map(data_told))
-        .groupby(["task", "told"])
-        if told
+        f"{task}: {digests} ({len(cells)} run{'s' if len(cells) > 1 else ''})"
+        for (task, digests), cells in rows[rows["planned"]]
+        .assign(digests=rows["data"].map(data_text))
+        .groupby(["task", "digests"])
+        if digests
     ]
 
 
-def kept_told(kept: Mapping[str, Any]) -> str:
-    """Tell which weights of a run were kept, and are the measured ones.
+def kept_text(kept: Mapping[str, Any]) -> str:
+    """Describe which weights of a run were kept and evaluated.
 
-    >>> kept_told({"weights": "best", "metric": "validation/loss", "value": 0.4127, "step": 12, "tokens": 3000})
+    >>> kept_text({"weights": "best", "metric": "validation/loss", "value": 0.4127, "step": 12, "tokens": 3000})
     'the best weights, by validation/loss 0.4127 after 3,000 target tokens'
-    >>> kept_told({"weights": "average", "of": 4, "different": 3})
+    >>> kept_text({"weights": "average", "of": 4, "different": 3})
     'the mean of 4 weights'
     """
     if kept.get("weights") == "best":
@@ -117,17 +118,17 @@ def kept_told(kept: Mapping[str, Any]) -> str:
     return f"the mean of {kept['of']} weights" if kept.get("weights") == "average" else "the last weights"
 
 
-def data_told(data: dict[str, str]) -> str:
-    """Digests of data in one line.
+def data_text(data: dict[str, str]) -> str:
+    """Format digests of data in one line.
 
-    >>> data_told({"train": "1f9c2a0b57de", "test": "0a1b2c3d4e5f"})
+    >>> data_text({"train": "1f9c2a0b57de", "test": "0a1b2c3d4e5f"})
     'train 1f9c2a0b57de, test 0a1b2c3d4e5f'
     """
     return ", ".join(f"{name} {digest}" for name, digest in data.items())
 
 
 def other_code(rows: pd.DataFrame) -> list[str]:
-    """Say how many runs another version of the code made, and what to do about them; nothing where there are none."""
+    """Report how many runs were made by another version of the code, and what to do about them."""
     lines = []
     for status in FOREIGN:
         cells = rows[rows["status"] == status]
@@ -135,25 +136,25 @@ def other_code(rows: pd.DataFrame) -> list[str]:
             folders = _folders_of(cells, rows)
             what = "1 run was" if len(cells) == 1 else f"{len(cells)} runs were"
             lines.append(
-                f"{what} made by {status}, whose figures mean something else: in no mean, compared with nothing. "
-                f"To have them anew: run the same sweep again. To delete them: rm -r {folders}"
+                f"{what} made by {status}, whose figures are not comparable: excluded from all means and comparisons. "
+                f"To replace them: run the same sweep again. To delete them: rm -r {folders}"
             )
     return lines
 
 
 def _folders_of(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """Return what to delete: the whole experiment where all of it is to go, else folder by folder."""
+    """Return the folders to delete: the experiment's folder if all its runs are included, otherwise run folders."""
     found: list[str] = []
-    for experiment, own in cells.groupby("experiment"):
-        folders = [Path(folder) for folder in own["folder"]]
-        whole = len(own) == (rows["experiment"] == experiment).sum()
+    for experiment, group in cells.groupby("experiment"):
+        folders = [Path(folder) for folder in group["folder"]]
+        whole = len(group) == (rows["experiment"] == experiment).sum()
         found += [typed(path) for path in ([folders[0].parent] if whole else folders)]
     more = f" (and {len(found) - MOST_FOLDERS} more, with that status in the table of runs)"
     return " ".join(found[:MOST_FOLDERS]) + (more if found[MOST_FOLDERS:] else "")
 
 
 def runs_table(rows: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, object]]]]:
-    """Return columns and rows of (text, value to sort by): every cell with its status, reason and data, unfinished ones
+    """Return columns and rows of (text, value to sort by): all cells with status, reason and data, uncounted ones
     first."""
     metrics = [name for name in RUN_METRICS if name in rows and rows[name].notna().any()]
     words = ["status", *(["reason"] if rows["reason"].any() else []), "task", "variant"]
@@ -166,6 +167,6 @@ def runs_table(rows: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, obje
         for name in metrics:
             text = shown(name, row[name]) if row["status"] == "finished" else "–"
             cells.append((text, None if math.isnan(row[name]) else row[name]))
-        told = data_told(row["data"])
-        lines.append([*cells, *([(told, told)] if known else []), (row["id"], row["id"])])
+        data = data_text(row["data"])
+        lines.append([*cells, *([(data, data)] if known else []), (row["id"], row["id"])])
     return columns, lines

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from softlookup.analysis.measures import UP_TO
-from softlookup.analysis.tables import SHARED, data_lines, data_told, kept_told, other_code, summary_table
+from softlookup.analysis.tables import SHARED, data_lines, data_text, kept_text, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
 from softlookup.errors import typed
 
@@ -60,10 +60,10 @@ def _summary(row: dict[str, Any]) -> Table:
     return table
 
 
-def picture(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
-    """Weights (T, S) as shaded cells: a target token per row, the source along the top, darker is heavier.
+def text_heat_map(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
+    """Draw weights (T, S) as shaded cells: a row per target token, the source along the top, darker is heavier.
 
-    Of a target that went on without end, the rows are drawn that a right one could fill.
+    At most 2·S rows are drawn: a target that never ended would fill the terminal.
     """
     target = target[: 2 * len(source)]
     width = max(map(len, target))
@@ -76,34 +76,34 @@ def picture(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
 
 
 def compare(rows: pd.DataFrame) -> None:
-    """Print every variant's mean ± standard deviation over seeds, and its gain over a fixed context equal in all else;
-    then the data, and how many runs of other code there are."""
+    """Print every variant's mean ± standard deviation over seeds and its gain over an otherwise equal fixed context;
+    then the data, and the number of runs of other code."""
     columns, lines = summary_table(rows)
-    # A name that is cut may be that of another variant.
+    # Fold long names instead of cutting them: cut names of different variants could be equal.
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
     for line in lines:
         table.add_row(*(cell.replace(" ± ", "±") for cell in line))
-    # Wider than a narrow terminal rather than broken into pieces within it.
+    # At least 150 columns, even on a narrower terminal: the terminal's wrapping is more readable than narrow cells.
     console = Console(width=max(150, Console().width), highlight=False, soft_wrap=True)
     console.print(table)
-    for told in [*(f"data  {line}" for line in data_lines(rows)), *other_code(rows)]:
-        console.print(Text(told))
+    for note in [*(f"data  {line}" for line in data_lines(rows)), *other_code(rows)]:
+        console.print(Text(note))
 
 
 def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
-    """Print the result row of one run; `shown` is the folder as the person would type it."""
+    """Print the result row of one run; `shown` is its folder as typed on the command line."""
     console = Console()
-    parts: list[Any] = [_summary(row), Text(f"* {SHARED}: ranks nothing", style="dim"), Text()]
+    parts: list[Any] = [_summary(row), Text(f"* {SHARED}: not comparable", style="dim"), Text()]
     parts.append(_by_length(row["by_length"], row.get("length_unit", "tokens")))
     if row.get("kept", {}).get("weights", "last") != "last":
-        parts += [Text(), Text(f"kept  {kept_told(row['kept'])}")]
+        parts += [Text(), Text(f"kept  {kept_text(row['kept'])}")]
     if row.get("data"):
-        parts += [Text(), Text(f"data  {data_told(row['data'])}")]
+        parts += [Text(), Text(f"data  {data_text(row['data'])}")]
     arrays = folder / "alignments.npz"
     choices = row["choices"]
     if arrays.exists():
         with np.load(arrays, allow_pickle=False) as stored:
-            drawn = picture(stored["weights_0"], list(stored["source_0"]), list(stored["target_0"]))
+            drawn = text_heat_map(stored["weights_0"], list(stored["source_0"]), list(stored["target_0"]))
         parts += [Text(), drawn]
     else:
         read = "reads one fixed context" if row["kind"] == "fixed" else "reads without weights"
@@ -112,7 +112,7 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     other = "fixed_final" if row["kind"] != "fixed" else "general"
     console.print(f"run      {typed(shown)}", soft_wrap=True, highlight=False)
     if (folder / "alignment.png").exists():
-        console.print(f"picture  {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
-    if "continued" not in row:  # which takes all from the run that it went on from
+        console.print(f"heat map {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
+    if "continued" not in row:  # a continued run takes its settings from the run that it continues
         console.print(f"next     the same command with attention={other}", soft_wrap=True, highlight=False)
     console.print("         make dashboard (all runs side by side), make sweep (the main comparison)", soft_wrap=True)

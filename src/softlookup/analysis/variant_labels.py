@@ -1,4 +1,4 @@
-"""Label the variants of a task with the fewest words that distinguish them. No torch."""
+"""Label the variants of a task with few words that distinguish them. No torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Variant:
-    """Hold what is known of a variant: the choices that were made, and all settings that count (dotted key to
+    """A variant: its choices on the command line, and all settings that are part of its identity (dotted key to
     value)."""
 
     choices: Mapping[str, Any]
@@ -24,14 +24,14 @@ class Variant:
 
 
 def labels(variants: Mapping[str, Variant]) -> dict[str, str]:
-    """Name each variant of a task, by key, so that no two have the same name.
+    """Return a distinct name for each variant of a task, by key.
 
-    A name is made of the choices of groups that vary, without those that the paper or other choices in the name imply;
-    then of the keys that were overridden and vary, as `key=value`; then, where names still coincide, of few settings
-    that separate them, digests of data last.
+    A name has the choices of config groups that vary, without those implied by the paper or by other choices in the
+    name; then the overridden keys that vary, as `key=value`; then, where names are still equal, a few settings that
+    separate them, digests of data last.
 
-    >>> made = {"a": Variant({"attention": "dot", "budget": 7}, {}), "b": Variant({"attention": "dot"}, {})}
-    >>> labels(made)
+    >>> variants = {"a": Variant({"attention": "dot", "budget": 7}, {}), "b": Variant({"attention": "dot"}, {})}
+    >>> labels(variants)
     {'a': 'budget=7', 'b': 'dot'}
     """
     shown = _shown(list(variants.values()))
@@ -42,7 +42,7 @@ def labels(variants: Mapping[str, Variant]) -> dict[str, str]:
         key: " · ".join(words[key]) or str(variant.choices.get("attention", "unknown"))
         for key, variant in variants.items()
     }
-    for _ in range(2):  # what separates some may give one of them the name of another
+    for _ in range(2):  # a name that was extended may equal another one
         for alike in _coinciding(found):
             pieces = _pieces([variants[key].settings for key in alike])
             found |= {key: " · ".join([found[key], *more]) for key, more in zip(alike, pieces, strict=True)}
@@ -52,18 +52,19 @@ def labels(variants: Mapping[str, Variant]) -> dict[str, str]:
 
 
 def _shown(variants: Sequence[Variant]) -> list[str]:
-    """Return the choices that names are made of, in the order in which runs give them."""
+    """Return the choices to use in names, in the order of the command line."""
     names = dict.fromkeys(name for variant in variants for name in variant.choices if name != "task")
     groups = [name for name in names if all(_is_group(name, variant) for variant in variants)]
     kept: list[str] = []
     for name in sorted(groups, key=lambda name: (name != "paper", name != "attention")):
-        if _told_apart(variants, [*kept, name]) > _told_apart(variants, kept):
+        if _distinct(variants, [*kept, name]) > _distinct(variants, kept):
             kept.append(name)
-    return [n for n in names if n in kept or (n not in groups and _told_apart(variants, [n]) > 1)]
+    return [n for n in names if n in kept or (n not in groups and _distinct(variants, [n]) > 1)]
 
 
 def _is_group(name: str, variant: Variant) -> bool:
-    """Say whether a choice is that of a part by its name, and not a value (`attention.heads=4`, `budget=1000`)."""
+    """Return whether a choice selects an option of a config group, rather than a value (`attention.heads=4`,
+    `budget=1000`)."""
     plain = "." not in name and name != "size" and name not in variant.settings
     return plain and isinstance(variant.choices.get(name, ""), str | None)
 
@@ -73,37 +74,37 @@ def _chosen(name: str, variant: Variant) -> str:
     return str(value) if _is_group(name, variant) else f"{name}={value}"
 
 
-def _told_apart(variants: Iterable[Variant], names: Sequence[str]) -> int:
-    """Count the variants that these choices tell apart."""
+def _distinct(variants: Iterable[Variant], names: Sequence[str]) -> int:
+    """Count the distinct combinations of these choices."""
     return len({tuple(repr(variant.choices.get(name, _ABSENT)) for name in names) for variant in variants})
 
 
 def _coinciding(found: Mapping[str, str]) -> list[list[str]]:
-    """Return the keys of variants that share their name, by name."""
+    """Return groups of variant keys with equal names."""
     several = [name for name, count in Counter(found.values()).items() if count > 1]
     return [[key for key, name in found.items() if name == shared] for shared in several]
 
 
 def _pieces(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """For each of some settings, the words that separate it from the others."""
+    """Return, for each of several settings, the words that separate it from the others."""
     names = _separating(settings)
-    digests = {name: _digits([str(own.get(name, "")) for own in settings]) for name in names if name.startswith(DATA)}
-    return [[_piece(name, own.get(name, _ABSENT), digests.get(name)) for name in names] for own in settings]
+    digests = {name: _digits([str(each.get(name, "")) for each in settings]) for name in names if name.startswith(DATA)}
+    return [[_piece(name, each.get(name, _ABSENT), digests.get(name)) for name in names] for each in settings]
 
 
 def _separating(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Few keys that separate all settings that can be separated: each time the one that separates most, and of equals
-    the one with the shortest name; data only where nothing else separates more."""
+    """Choose a few keys that separate all settings, greedily: each time the key that separates most, ties: the shortest
+    name; digests of data only where no other key separates more."""
 
     def blocks(names: Sequence[str]) -> int:
-        return len({tuple(repr(own.get(name, _ABSENT)) for name in names) for own in settings})
+        return len({tuple(repr(each.get(name, _ABSENT)) for name in names) for each in settings})
 
-    names = sorted({name for own in settings for name in own}, key=lambda name: (len(name), name))
+    names = sorted({name for each in settings for name in each}, key=lambda name: (len(name), name))
     varying = [name for name in names if blocks([name]) > 1]
     found: list[str] = []
     for digests in (False, True):
         pool = [name for name in varying if name.startswith(DATA) == digests]
-        # Where training differs, that is what to say: another test set would read as the same model.
+        # Training data first: naming only another test set would suggest that the model is the same.
         pool.sort(key=lambda name: name != f"{DATA}train")
         while pool:
             best = max(pool, key=lambda name: blocks([*found, name]))
@@ -114,10 +115,10 @@ def _separating(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _digits(digests: Sequence[str]) -> int:
-    """Return how many first digits keep digests apart."""
+    """Return the number of leading digits that distinguish the digests."""
     longest = max(map(len, digests))
-    apart = len(set(digests))
-    return next((n for n in range(_FEWEST_DIGITS, longest) if len({own[:n] for own in digests}) == apart), longest)
+    distinct = len(set(digests))
+    return next((n for n in range(_FEWEST_DIGITS, longest) if len({d[:n] for d in digests}) == distinct), longest)
 
 
 def _piece(name: str, value: Any, digits: int | None) -> str:

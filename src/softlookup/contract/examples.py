@@ -13,8 +13,8 @@ from softlookup.text.pharaoh import Gold
 
 @dataclass(frozen=True)
 class WordLinks:
-    """Links between the words of a text and its translation, and the word that each token of both is part of: those of
-    people (gold) and of a statistical aligner (silver), None where there are none."""
+    """Links between the words of a text and its translation: by annotators (gold) and by a statistical aligner
+    (silver), None where there are none. `source` and `target` give the word index of each token."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
@@ -26,13 +26,11 @@ class WordLinks:
 class Example:
     """One source and its target, as ids without BOS and EOS.
 
-    `sure[t]` is the set of gold source positions of target position t, `possible[t]` a superset of it
-    (Och & Ney 2003). Both are empty tuples where the task has no gold alignment; a single empty set
-    says that this target position comes from no source position. `reference` is the translation as
-    people write it; it is set for text alone, and BLEU is measured where it is. `units` is the source's length in
-    the task's `length_unit` where tokens may be something else; `links` are gold of text, where a file has some.
-    `further` are more references
-    of the same source, for BLEU and chrF.
+    `sure[t]` is the set of gold source positions of target position t, `possible[t]` a superset of it (Och & Ney 2003).
+    Both are empty tuples where the task has no gold alignment; an empty set means that the target position is aligned
+    to no source position. `reference` is the untokenized translation; it is set only for text, and BLEU is measured if
+    it is set. `units` is the source length in the task's `length_unit` if that is not tokens; `links` are word links of
+    text, if a file provides them; `further` are additional references, for BLEU and chrF.
     """
 
     source: tuple[int, ...]
@@ -46,7 +44,7 @@ class Example:
 
     @property
     def length(self) -> int:
-        """Return the source length that results are told by: in the task's `length_unit`."""
+        """Return the source length by which results are reported, in the task's `length_unit`."""
         return len(self.source) if self.units is None else self.units
 
 
@@ -54,8 +52,8 @@ class Example:
 class Batch:
     """Examples as tensors. Source and target both end with EOS; the decoder's input begins with BOS.
 
-    source (B, S) ids, source_mask (B, S) true on real positions; inputs (B, T) ids from BOS on,
-    target (B, T) ids to EOS, target_mask (B, T). Row b is `examples[b]`, which holds the gold.
+    source (B, S) ids, source_mask (B, S) true on real positions; inputs (B, T) ids that begin with BOS, target (B, T)
+    ids that end with EOS, target_mask (B, T). Row b is `examples[b]`, which holds the gold alignment.
     """
 
     source: Tensor

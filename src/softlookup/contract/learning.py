@@ -14,10 +14,11 @@ from softlookup.group import Group
 
 
 class Role(Enum):
-    """Name what a weight does in a model, as far as the papers draw their first weights by it.
+    """Role of a weight in a model, as far as the initializations of the papers depend on it.
 
-    A recurrent one is a square block by which a state reaches its next. Those of alignment are a score's: matrices, and
-    the vector that makes a number of a hidden layer. Every other weight is an embedding, a bias or a matrix.
+    RECURRENT is a square block that maps a state to the next state. ALIGNMENT and ALIGNMENT_VECTOR belong to a score:
+    its matrices, and the vector that maps a hidden layer to a number. All other weights are embeddings, biases or
+    matrices.
     """
 
     MATRIX = auto()
@@ -29,18 +30,18 @@ class Role(Enum):
 
 
 class Initialization(ABC):
-    """First weights by one rule for the whole model, in place of what its parts have drawn."""
+    """Initialize all weights of a model by one rule, overriding the defaults of its modules."""
 
     group: ClassVar[Group] = Group("initialization")
 
     @abstractmethod
     def draw(self, role: Role, weight: Tensor) -> None:
-        """Fill a weight in place, by torch's generator. Gradients are off."""
+        """Fill a weight in place from torch's global generator. Gradients are off."""
 
 
 class Optimizer(ABC):
-    """Define how a gradient becomes a step: `rate` is the learning rate where a schedule's factor is 1, and gradients
-    are clipped to the norm `clip` (None: not at all)."""
+    """Describe an optimizer: `rate` is the learning rate at schedule factor 1; gradients are clipped to the norm `clip`
+    (None: no clipping)."""
 
     group: ClassVar[Group] = Group("optimizer")
     rate: float
@@ -48,13 +49,13 @@ class Optimizer(ABC):
 
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """torch's optimizer of these parameters."""
+        """Make the torch optimizer of these parameters."""
 
 
 class Schedule(ABC):
-    """Define how the learning rate moves as the run goes on: rate · factor.
+    """Define the learning rate over the course of a run: rate · factor.
 
-    `follows_budget` says that a factor depends on the share of the budget, and not on the step alone.
+    `follows_budget` says that the factor depends on the consumed share of the budget, not only on the step.
     """
 
     group: ClassVar[Group] = Group("schedule")
@@ -62,10 +63,8 @@ class Schedule(ABC):
 
     @abstractmethod
     def factor(self, progress: float, step: int) -> float:
-        """Return the share of the rate for update `step` (1 for the first), with the share `progress` of the budget
-        seen."""
+        """Return the factor for update `step` (1 for the first) at `progress`, the consumed share of the budget."""
 
-    def notes(self, budget: int, steps: int) -> list[str]:  # noqa: ARG002 - most fit any run
-        """Return what a person should know of it before a run of `budget` target tokens, which takes about so many
-        steps."""
+    def notes(self, budget: int, steps: int) -> list[str]:  # noqa: ARG002 - most schedules suit any run
+        """Return notes to print before a run of `budget` target tokens, which takes about `steps` updates."""
         return []

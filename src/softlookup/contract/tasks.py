@@ -16,15 +16,15 @@ from softlookup.text.vocabulary import Vocabulary
 
 
 class Examples(Iterator[Example], ABC):
-    """Training examples without end, whose place can be written down and taken up again.
+    """Endless training examples, resumable from a saved state.
 
-    `state_dict` gives plain values (numbers, text, lists, dicts). It says nothing of the generator that the examples
-    are drawn with, whose state is kept by whoever owns it.
+    `state_dict` returns plain values (numbers, text, lists, dicts). It does not include the state of the random
+    generator, which its owner saves.
     """
 
     def between_passes(self) -> bool:
-        """Return whether the next example begins a pass over a corpus: it is the first, or all that are short enough
-        for the present limit were given since the pass began. Never where there is no corpus to pass over."""
+        """Return whether the next example begins a pass over a corpus: it is the first one, or all examples within the
+        current length limit were returned since the pass began. Always False for tasks without a corpus."""
         return False
 
     @abstractmethod
@@ -35,12 +35,11 @@ class Examples(Iterator[Example], ABC):
 
 
 class Exam(ABC):
-    """Provide the examples that a model is tested on. Source lengths count tokens without EOS.
+    """Provide the test set of a model. Source lengths count tokens without EOS.
 
-    `lengths` are the shortest and the longest source length of its training; `buckets` are the inclusive ranges of
-    `Example.length` by which test results are reported. They are in `length_unit`: tokens, words or
-    characters. `splitting` says how the target's text is split, for metrics of words. `data`
-    are the digests of what the task has read.
+    `lengths` are the shortest and the longest source length in training; `buckets` are the inclusive ranges of
+    `Example.length` by which test results are reported, in `length_unit`: tokens, words or characters. `splitting` says
+    how the target's text is split into words for metrics. `data` has the digests of everything the task has read.
     """
 
     source_vocabulary: Vocabulary
@@ -52,50 +51,50 @@ class Exam(ABC):
     data: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
-    def digests(cls, config: Mapping[str, Any]) -> dict[str, str]:  # noqa: ARG003 - most read nothing
-        """Return the SHA-256 of everything that a task of this config reads, by name; `data` of the task is equal."""
+    def digests(cls, config: Mapping[str, Any]) -> dict[str, str]:  # noqa: ARG003 - most tasks read no files
+        """Return the SHA-256 of everything that a task of this config reads, by name; equal to `data` of the task."""
         return {}
 
     @abstractmethod
     def test(self) -> list[Example]:
-        """Return the test set, always the same. An example that comes twice in it is two objects."""
+        """Return the test set, always the same. Equal examples in it are distinct objects."""
 
 
 class Task(Exam):
-    """Provide examples: those of training, without end, and those held out from it."""
+    """Provide endless training examples, and the validation and test sets held out from them."""
 
     group: ClassVar[Group] = Group("task")
 
     @property
     def trained(self) -> int:
-        """Return the longest source of training as `Example.length` counts."""
+        """Return the longest training source in the unit of `Example.length`."""
         return self.lengths[1]
 
     def may_show(self, example: Example) -> bool:
-        """Return whether training may show an example of such lengths."""
+        """Return whether training may show an example with these lengths."""
         return len(example.source) <= self.lengths[1]
 
     @abstractmethod
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
-        """Endless training examples no longer than `limit()`, which is asked anew for each; all randomness
-        comes from `generator`. None of them is in the validation or the test set."""
+        """Return endless training examples with sources of at most `limit()` tokens; the limit is evaluated for each
+        example. All randomness comes from `generator`. Validation and test examples are excluded."""
 
     @abstractmethod
     def validation(self) -> list[Example]:
-        """Return the fixed validation set: training lengths, the same for every seed of a run."""
+        """Return the fixed validation set, with training lengths; the same for every seed of a run."""
 
     @abstractmethod
     def test(self) -> list[Example]:
-        """Return the fixed test set: every bucket, the same for every seed of a run."""
+        """Return the fixed test set, with all buckets; the same for every seed of a run."""
 
     def notes(self) -> list[str]:
-        """Return what a person should know of the data before training: counts, sentences dropped, overlap."""
+        """Return notes on the data to print before training: counts, dropped sentences, overlap."""
         return []
 
     def quantile(self, share: float) -> int:
         """Return the source length that `share` (0 to 1) of the training examples do not exceed.
 
-        Lengths are taken as uniform unless a task knows better.
+        The default assumes uniformly distributed lengths.
         """
         shortest, longest = self.lengths
         return shortest + round(share * (longest - shortest))
@@ -110,18 +109,18 @@ class Segmentation(ABC):
     def learn(
         self, pairs: Iterable[tuple[str, str]], names: tuple[str, str], longest: int
     ) -> tuple[Vocabulary, Vocabulary]:
-        """Return the vocabularies of both sides, from the training pairs, which can be gone through more than once.
+        """Learn the vocabularies of both sides from the training pairs, which can be iterated over more than once.
 
-        `names` say where the sides come from, for errors. Training will use pairs of 1 to `longest` tokens a side; a
-        segmentation that knows its tokens beforehand learns from those alone. Raises UserError for text without any
-        token to learn.
+        `names` are the origins of the sides, for error messages. Training uses pairs with 1 to `longest` tokens per
+        side; a segmentation whose tokens are known before learning uses only those pairs. Raises UserError for text
+        without any token to learn.
         """
 
 
 class Curriculum(ABC):
-    """The longest source length that training may show, as the run goes on. Built for one task.
+    """Limit the source length of training examples over the course of a run. Built for one task.
 
-    `follows_budget` says that the length depends on the share of the budget, or on what was observed.
+    `follows_budget` says that the limit depends on the consumed share of the budget, or on observed accuracy.
     """
 
     group: ClassVar[Group] = Group("curriculum", ("task",))
@@ -133,14 +132,14 @@ class Curriculum(ABC):
 
     @abstractmethod
     def length(self, progress: float) -> int:
-        """Return the limit at `progress`, the share of the target-token budget that was seen (0 to 1)."""
+        """Return the limit at `progress`, the share of the target-token budget consumed so far (0 to 1)."""
 
-    def observe(self, progress: float, accuracy: dict[int, float]) -> None:  # noqa: B027 - most do not listen
-        """Hear the validation token accuracy by source length, measured at `progress`."""
+    def observe(self, progress: float, accuracy: dict[int, float]) -> None:  # noqa: B027 - most ignore accuracy
+        """Receive the validation token accuracy by source length, measured at `progress`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `observe` has changed, as plain values; nothing for those that do not listen."""
+        """Return the state that `observe` changes, as plain values; empty for curricula that ignore accuracy."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
-        """Take up what `state_dict` gave."""
+        """Restore the state that `state_dict` returned."""

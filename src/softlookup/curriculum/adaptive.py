@@ -1,4 +1,4 @@
-"""Length grows when the present one is mastered."""
+"""Adaptive curriculum: length grows once validation accuracy at the current length reaches a threshold."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from softlookup.errors import UserError
 
 
 class Adaptive(Curriculum):
-    """Starts at `start` and grows by `growth` whenever validation accuracy at the present length is ≥ `threshold`.
+    """Start at `start` and grow by `growth` whenever validation accuracy at the current length is ≥ `threshold`.
 
-    The present length's accuracy is that of the longest validation length that is not above it. If the threshold
-    is never passed, training never sees a longer source: the curve of lengths tells.
-    Raises UserError unless growth ≥ 1 and 0 < threshold ≤ 1.
+    The accuracy at the current length is that of the longest validation length up to it. If the threshold is never
+    reached, training never sees a longer source; the curve of `curriculum/length` shows it. Raises UserError unless
+    growth ≥ 1 and 0 < threshold ≤ 1.
     """
 
     def __init__(self, task: Task, start: int, growth: int, threshold: float) -> None:
@@ -24,7 +24,7 @@ class Adaptive(Curriculum):
         self.threshold = threshold
         self.present = min(self.longest, max(self.shortest, start))
 
-    def length(self, progress: float) -> int:  # noqa: ARG002 - mastery counts here, not progress
+    def length(self, progress: float) -> int:  # noqa: ARG002 - depends on accuracy, not on progress
         return self.present
 
     def observe(self, progress: float, accuracy: dict[int, float]) -> None:  # noqa: ARG002

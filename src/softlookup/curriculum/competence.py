@@ -1,4 +1,4 @@
-"""Length grows with the square root of what was seen."""
+"""Competence curriculum: length grows with the square root of progress."""
 
 import math
 
@@ -9,8 +9,8 @@ from softlookup.errors import UserError
 class Competence(Curriculum):
     """c(p) = min(1, √(p/until · (1 − c₀²) + c₀²)); lengths up to the c(p)-quantile of the training lengths.
 
-    Platanios et al. 2019, eq. 8 (c-sqrt), difficulty = source length through its distribution function (eqs. 3
-    and 4). Raises UserError unless 0 < until ≤ 1 and 0 ≤ c₀ ≤ 1 (`initial`).
+    Platanios et al. 2019, eq. 8 (c-sqrt); the difficulty of an example is the cumulative distribution function of its
+    source length (eqs. 3 and 4). Raises UserError unless 0 < until ≤ 1 and 0 ≤ c₀ ≤ 1 (`initial`).
     """
 
     def __init__(self, task: Task, initial: float, until: float) -> None:

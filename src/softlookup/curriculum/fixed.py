@@ -1,4 +1,4 @@
-"""No curriculum: every length from the start."""
+"""No curriculum: all lengths from the start."""
 
 from softlookup.contract import Curriculum
 
@@ -8,5 +8,5 @@ class Fixed(Curriculum):
 
     follows_budget = False
 
-    def length(self, progress: float) -> int:  # noqa: ARG002 - the same at any progress
+    def length(self, progress: float) -> int:  # noqa: ARG002 - constant
         return self.longest

@@ -1,4 +1,4 @@
-"""Length grows in proportion to what was seen."""
+"""Linear curriculum: length grows in proportion to progress."""
 
 from softlookup.contract import Curriculum, Task
 from softlookup.errors import UserError
@@ -7,7 +7,7 @@ from softlookup.errors import UserError
 class Linear(Curriculum):
     """length(p) = shortest + (longest − shortest) · min(1, p / until).
 
-    Raises UserError unless 0 < until ≤ 1, the share of the budget at which all lengths are in.
+    `until` is the share of the budget at which all lengths are included. Raises UserError unless 0 < until ≤ 1.
     """
 
     def __init__(self, task: Task, until: float) -> None:

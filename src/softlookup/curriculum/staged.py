@@ -1,4 +1,4 @@
-"""Length grows in a few steps."""
+"""Staged curriculum: length grows in a few steps."""
 
 from softlookup.contract import Curriculum, Task
 from softlookup.errors import UserError
@@ -8,7 +8,7 @@ class Staged(Curriculum):
     """`stages` steps of equal height and equal budget up to `until`, then the longest length.
 
     length(p) = shortest + (longest − shortest) · (1 + ⌊stages · p / until⌋) / (stages + 1), at most longest.
-    Raises UserError unless stages ≥ 1 and 0 < until ≤ 1, and where the lengths have not room for so many steps.
+    Raises UserError unless stages ≥ 1 and 0 < until ≤ 1, and where there are fewer lengths than steps.
     """
 
     def __init__(self, task: Task, stages: int, until: float) -> None:

@@ -1,8 +1,9 @@
 """Draw the dashboard's charts as plotly's JSON. No torch.
 
-Plain dicts and no `go.Figure`, which checks every name and value: that takes minutes where variants are many, and the
-tests do it. Each trace says in `meta` whose it is and whether it is a mean, a band or single seeds: the page can hide
-it. Seeds of a variant are one trace with gaps: nodes in the page grow with variants, not with runs.
+Traces are plain dicts instead of `go.Figure`, which validates every name and value: that takes minutes for many
+variants, and the tests validate instead. The `meta` of each trace names its variant and its kind (mean, band or seed),
+so that the page can hide it. All seeds of a variant are one trace with gaps, so the number of nodes in the page grows
+with variants, not with runs.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ def _scatter(**properties: Any) -> Trace:
 
 
 def _figure(traces: Sequence[Trace], frame: go.Figure) -> Figure:
-    """Traces within the axes, shapes and notes of `frame`, which has no traces of its own."""
+    """Combine traces with the axes, shapes and annotations of `frame`, which has no traces."""
     return {"data": list(traces), "layout": frame.layout.to_plotly_json()}
 
 
 def _in_row(row: int, traces: Sequence[Trace]) -> list[Trace]:
-    """Traces on the axes that `make_subplots` gives to a row."""
+    """Assign traces to the axes that `make_subplots` gives to a row."""
     number = "" if row == 1 else str(row)
     return [{**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in traces]
 
@@ -65,7 +66,7 @@ def _axis(measure: str) -> dict[str, Any]:
 
 
 def _lines(cells: pd.DataFrame, at: str, x: str, looks: Styles, measure: str) -> list[Trace]:
-    """Of each variant band (see `spread`), every seed, and mean of `value` at each `at`, drawn at the mean `x`."""
+    """Draw for each variant the band (see `spread`), every seed, and the mean of `value` by `at`, at the mean `x`."""
     table = spread(cells, at).assign(x=cells.groupby(["variant", at])[x].mean())
     seeds = dict(list(cells.sort_values(["seed", at]).groupby("variant")))
     means = dict(list(table.groupby("variant")))
@@ -112,15 +113,15 @@ def _line(table: pd.DataFrame, seeds: pd.DataFrame, x: str, name: str, style: St
 
 
 def _with_gaps(frame: pd.DataFrame, x: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lines of all seeds as one, with NaN after each. Four bytes a number: a page holds many, and none is
-    read."""
+    """Return the lines of all seeds as one, with NaN after each; as float32, since they only are drawn."""
     last = np.flatnonzero(np.diff(frame["seed"].to_numpy(), append=-1)) + 1
     xs, ys = (np.insert(frame[column].to_numpy(dtype=np.float32), last, np.nan) for column in (x, "value"))
     return xs, ys
 
 
 def quality_by_length(buckets: pd.DataFrame, measure: str, looks: Styles) -> Figure:
-    """`measure` by source length (middle of each bucket) of one experiment and task; `buckets` from `by_length`."""
+    """Draw `measure` by source length (middle of each bucket) for one experiment and task; `buckets` from
+    `by_length`."""
     figure = go.Figure(layout={"template": LOOK, "height": 460, "margin": {"t": 48}})
     chosen = buckets[buckets["measure"] == measure]
     traces = _lines(chosen, "length", "length", looks, measure)
@@ -139,7 +140,7 @@ def quality_by_length(buckets: pd.DataFrame, measure: str, looks: Styles) -> Fig
 
 
 def _points(cells: pd.DataFrame, x: str, y: str, name: str, style: Style, scale: float = 1.0) -> list[Trace]:
-    """Return every seed as a faint point, their mean as a full one. Hover shows both axes as they are labelled."""
+    """Draw every seed as a faint point and their mean as a solid one. Hover text shows both values with axis labels."""
     faint = {**style.marker, "size": 6, "opacity": 0.45, "line": {"width": 1, "color": style.color}}
     xs = cells[x].to_numpy() / scale
     show_x = "%{x:.1%}" if percent(x) else "%{x:.4~g}"
@@ -157,7 +158,7 @@ def _points(cells: pd.DataFrame, x: str, y: str, name: str, style: Style, scale:
 
 
 def alignment_beside_quality(rows: pd.DataFrame, looks: Styles, prefix: str = "test/forced/") -> Figure:
-    """Alignment accuracy over token accuracy, one point a run; runs without weights stand on a strip of their own."""
+    """Draw alignment accuracy over token accuracy, one point per run; runs without weights are on a separate strip."""
     x, y = f"{prefix}token_accuracy", f"{prefix}alignment_accuracy"
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.86, 0.14], vertical_spacing=0.03)
     figure.update_layout(template=LOOK, height=480)
@@ -179,7 +180,7 @@ def alignment_beside_quality(rows: pd.DataFrame, looks: Styles, prefix: str = "t
 
 
 def quality_by_cost(rows: pd.DataFrame, looks: Styles, cost: str, quality: str = QUALITY) -> Figure:
-    """`quality` over `cost` with the Pareto front of the means: the best quality that each cost reaches."""
+    """Draw `quality` over `cost` with the Pareto front of the means: the best quality at each cost."""
     name_of_cost, scale = UNITS[cost]
     figure = go.Figure(layout={"template": LOOK, "height": 400})
     counted = rows[rows["counted"] & rows[cost].notna() & rows[quality].notna()]
@@ -201,7 +202,7 @@ def quality_by_cost(rows: pd.DataFrame, looks: Styles, cost: str, quality: str =
 
 
 def learning_curves(points: pd.DataFrame, looks: Styles) -> Figure:
-    """Validation accuracy and loss, and the curriculum's length, over target tokens; `points` from `curves`."""
+    """Draw validation accuracy, loss and the curriculum's length over target tokens; `points` from `curves`."""
     panels = {
         "validation/token_accuracy": "token accuracy",
         "validation/loss": "loss",
@@ -220,7 +221,7 @@ def learning_curves(points: pd.DataFrame, looks: Styles) -> Figure:
 
 
 def _steps(points: pd.DataFrame, looks: Styles) -> list[Trace]:
-    """Return the curriculum of each variant, every seed of it."""
+    """Draw the curriculum's length of each variant, all seeds."""
     traces = []
     chosen = dict(list(points.sort_values(["seed", "step"], kind="stable").groupby("variant")))
     for name in (name for name in looks if name in chosen):

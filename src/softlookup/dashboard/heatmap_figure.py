@@ -1,4 +1,4 @@
-"""Draw one alignment as a figure of the dashboard, as plotly's JSON. No torch."""
+"""Draw a heat map for the dashboard, as plotly's JSON. No torch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from softlookup.dashboard.style import COLORS, literal
 
 
 def heat_map(example: Alignment) -> dict[str, Any]:
-    """Weights of one example, in whole percents (a byte each), output words downwards and source words across, gold
-    cells outlined."""
+    """Draw the weights of one example in whole percents (a byte each): a row per output token, a column per source
+    token, gold cells outlined."""
     weights = np.rint(100 * np.clip(np.nan_to_num(example.weights), 0, 2.55)).astype(np.uint8)
     rows, columns = weights.shape
     gold = np.argwhere(example.gold).astype(np.float32)

@@ -1,13 +1,13 @@
 "use strict";
-// Text from runs is only ever set as textContent, or was escaped for plotly where the figures were made.
+// Text from runs is only set as textContent, or was escaped for plotly when the figures were made.
 const DATA = JSON.parse(document.getElementById("data").textContent);
-// Nothing leads out of the file: no logo with a link, and no charts sent to whoever made the library.
+// No external links: no plotly logo, and no upload of charts to plotly's servers.
 const CONFIG = {
   displaylogo: false, showSendToCloud: false, plotlyServerURL: "", responsive: true,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
 const $ = (id) => document.getElementById(id);
-const hidden = new Set(); // names of variants that were switched off
+const hidden = new Set(); // names of hidden variants
 let experiment, task;
 
 function element(name, text, properties = {}) {
@@ -51,7 +51,7 @@ function drawFigures() {
 }
 
 function drawMaps() {
-  const template = task.curves?.layout.template; // one look, carried once and not by each of thousands of maps
+  const template = task.curves?.layout.template; // stored once, not in each of thousands of heat maps
   document.querySelectorAll("select.run").forEach((select, side) => {
     const example = pick(task.heat.runs, select)?.examples[$("example").selectedIndex];
     select.nextElementSibling.textContent = example ? `reference: ${example.reference}` : "";
@@ -130,7 +130,7 @@ function runsTable() {
   filter();
 }
 
-// Cells without a value stay last, whichever way the column is sorted.
+// Cells without a value come last in both sort directions.
 function order(a, b, down) {
   if (a === null || b === null) return (a === null) - (b === null);
   const sign = typeof a === "number" ? a - b : a.localeCompare(b);

@@ -1,7 +1,7 @@
-"""Render the dashboard as one HTML file that opens without a server or a network. No torch.
+"""Render the dashboard as one HTML file that works without a server or a network. No torch.
 
-What comes from runs (names, tokens, reasons) reaches the page as JSON and is set as text, never as markup; the page's
-content security policy refuses every script but its own, and every request.
+Data from runs (names, tokens, reasons) is embedded as JSON and inserted as text, never as markup; the page's content
+security policy allows only its own script, and no requests.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ QUALITIES = (
 )
 FIRST = ("token_accuracy", "exact_match", "forced/alignment_accuracy", "bleu_lowercased")
 DECODINGS = {"test/forced/": "teacher forcing", "test/": f"free decoding, {UP_TO}"}
-MAPPED_SEEDS = 3  # a run's maps weigh as much as all else of it: those of a few seeds show what a variant does
+MAPPED_SEEDS = 3  # seeds of a variant whose heat maps are shown: they take as much space as everything else of a run
 
 
 def write(runs_dir: Path, path: Path) -> Path:
-    """Write the dashboard of `runs_dir` to `path`, whole or not at all, and return `path`.
+    """Write the dashboard of `runs_dir` to `path` atomically, and return `path`.
 
     Raises UserError without runs, and OSError with the path that cannot be written.
     """
@@ -50,7 +50,7 @@ def write(runs_dir: Path, path: Path) -> Path:
 
 
 def render(rows: pd.DataFrame) -> str:
-    """Return the page as text. `rows` as `results.read` gives them."""
+    """Return the page as text; `rows` from `analysis.load.read`."""
     data = json.dumps(payload(rows), default=_typed, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "data": data,
@@ -58,13 +58,13 @@ def render(rows: pd.DataFrame) -> str:
         "plotly": get_plotlyjs(),
         "script": _packaged("page.js"),
     }
-    # One pass: what was put in is not looked at again, so data cannot name a part.
+    # A single pass, so that placeholders within the data are not replaced.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _packaged("page.html"))
 
 
 def _typed(array: np.ndarray | np.generic) -> Any:
-    """Return an array as plotly's typed arrays: exact, a third of the size of its digits, and NaN is a gap."""
-    if isinstance(array, np.generic):  # which is no array to plotly
+    """Encode an array as plotly's typed array: exact, a third of the size of decimal digits, and NaN is a gap."""
+    if isinstance(array, np.generic):  # a scalar, which plotly does not accept as typed array
         return array.item()
     encoded = {
         "dtype": f"{array.dtype.kind}{array.dtype.itemsize}",
@@ -78,6 +78,7 @@ def _packaged(name: str) -> str:
 
 
 def payload(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return all data of the page as JSON values; `rows` from `analysis.load.read`."""
     numbers = counts(rows)
     looks, buckets, points = styles(rows), by_length(rows), curves(rows)
     experiments = []
@@ -134,13 +135,13 @@ def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, p
 
 
 def _untimed(rows: pd.DataFrame) -> str:
-    """Why the steps of some variants, or of all, are not among the times."""
+    """Explain why the steps of some or all variants were not timed."""
     counted = rows[rows["counted"]]
     missing = counted[counted["untimed"] != ""].groupby("variant")["untimed"].first()
     if missing.empty:
         return ""
-    who = "Not timed" if len(missing) == counted["variant"].nunique() else f"Not timed: {', '.join(missing.index)}"
-    return f"{who} ({'; '.join(missing.unique())}). The wall time of a run on a shared machine ranks nothing."
+    which = "Not timed" if len(missing) == counted["variant"].nunique() else f"Not timed: {', '.join(missing.index)}"
+    return f"{which} ({'; '.join(missing.unique())}). Wall times of runs on a shared machine are not comparable."
 
 
 def _variants(rows: pd.DataFrame, looks: Styles) -> list[dict[str, Any]]:
@@ -160,7 +161,7 @@ def _variants(rows: pd.DataFrame, looks: Styles) -> list[dict[str, Any]]:
 
 
 def _heat(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the maps of the first seeds of each variant, and a note of what is left out or broken."""
+    """Return the heat maps of the first seeds of each variant, and a note of what is left out or broken."""
     runs, notes = [], []
     kept = rows[rows["counted"]].sort_values(["variant", "seed"]).groupby("variant").head(MAPPED_SEEDS)
     if len(kept) < rows["counted"].sum():

@@ -1,4 +1,4 @@
-"""Draw quality by source length as one static image. No torch."""
+"""Draw quality by source length as a static image. No torch."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ NOTE: dict[str, Any] = {"fontsize": 8, "color": GREY, "ha": "center", "va": "bot
 
 
 def readme_picture(rows: pd.DataFrame, experiment: str, path: Path, measure: str = "token_accuracy") -> Path:
-    """Draw `measure` of one experiment to `path`, with the colours of the dashboard of all `rows`: means, and bands of
-    which the picture says what they are. Raises UserError for an experiment or a measure that is not there."""
+    """Draw `measure` of one experiment to `path`: means and bands, with a note of what the bands are, in the colours of
+    the dashboard of all `rows`. Raises UserError for an unknown experiment or measure."""
     names = sorted(rows["experiment"].unique())
     if experiment not in names:
         raise UserError(f"a picture needs experiment=NAME, given {experiment!r}; {nearest(experiment, names)}")
@@ -38,8 +38,8 @@ def readme_picture(rows: pd.DataFrame, experiment: str, path: Path, measure: str
     looks, labels = styles(rows)[experiment], _labels(rows[rows["experiment"] == experiment])
     tasks = list(chosen["task"].unique())
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}):
-        beside = 0.6 + 0.075 * max(map(len, labels.values()))  # inches of the legend
-        figure = Figure(figsize=(beside + 4.2 * len(tasks), 3.6), layout="constrained")
+        legend = 0.6 + 0.075 * max(map(len, labels.values()))  # inches
+        figure = Figure(figsize=(legend + 4.2 * len(tasks), 3.6), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
         lines: dict[str, Line2D] = {}
@@ -61,7 +61,7 @@ def readme_picture(rows: pd.DataFrame, experiment: str, path: Path, measure: str
 
 
 def _labels(rows: pd.DataFrame) -> dict[str, str]:
-    """Variants by name, with the number of runs where some that were planned are not in the mean."""
+    """Return the label of each variant, with the number of runs where planned runs are missing from the mean."""
     runs = summary(rows, ()).groupby("variant")[["n", "planned"]].sum()
     return {
         str(name): str(name) if n == planned else f"{name} ({n} of {planned} runs)"
@@ -70,11 +70,11 @@ def _labels(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _panel(axes: Axes, buckets: pd.DataFrame, looks: Styles) -> dict[str, Line2D]:
-    """Return one task: means and bands, and where training ended. Returns the lines by variant."""
+    """Draw one task: means, bands and the longest training length. Returns the lines by variant."""
     lines = {}
     tables = spread(buckets, "length")
-    there = tables.index.unique("variant")
-    for name in (name for name in looks if name in there):
+    present = tables.index.unique("variant")
+    for name in (name for name in looks if name in present):
         table, style = tables.loc[name], looks[name]
         (line,) = axes.plot(table.index, table["mean"], "--" if style.fixed else "-", color=style.color)
         line.set(marker=MARKERS[style.symbol], markersize=5, markerfacecolor="white" if style.fixed else style.color)

@@ -1,6 +1,6 @@
 """Assign colours, markers and dashes to variants, and escape names. No torch.
 
-Attention is drawn solid and filled, a fixed context dashed and open. No torch.
+Attention is drawn with solid lines and filled markers, a fixed context with dashed lines and open markers.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-# Okabe & Ito 2008, told apart by colour-blind eyes; their yellow is too faint on white.
+# Okabe & Ito 2008, distinguishable with colour blindness; without their yellow, which is too faint on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GLYPHS = {"circle": "●○", "square": "■□", "diamond": "◆◇", "triangle-up": "▲△"}  # filled and open
 
 
 @dataclass(frozen=True)
 class Style:
-    """Define how a variant is drawn, everywhere."""
+    """Colour, marker and line style of a variant in all charts."""
 
     color: str
     symbol: str
@@ -42,29 +42,29 @@ Styles = dict[str, Style]
 
 
 def styles(rows: pd.DataFrame) -> dict[str, Styles]:
-    """Experiment → variant → style. A variant keeps its style from one experiment to the next unless another one of
-    the same experiment has taken it; after 28 variants in one experiment styles repeat."""
+    """Return the style of each variant by experiment. A variant keeps its style across experiments unless another
+    variant of the same experiment uses it; after 28 variants in one experiment styles repeat."""
     looks = [(color, symbol) for symbol in GLYPHS for color in COLORS]
     known: dict[str, tuple[str, str]] = {}
     found: dict[str, Styles] = {}
     for experiment, cells in rows.groupby("experiment"):
         fixed = cells.groupby("variant")["fixed"].any()
         order = sorted(fixed.index, key=lambda name: (name not in known, not fixed[name], name))
-        taken: list[tuple[str, str]] = []
+        assigned: list[tuple[str, str]] = []
         for variant in order:
-            others = taken[len(taken) // len(looks) * len(looks) :]
+            others = assigned[len(assigned) // len(looks) * len(looks) :]
             free = [look for look in looks if look not in others]
             look = known[variant] if known.get(variant) in free else free[0]
             known.setdefault(variant, look)
-            taken.append(look)
-        chosen = dict(zip(order, taken, strict=True))
+            assigned.append(look)
+        chosen = dict(zip(order, assigned, strict=True))
         order.sort(key=lambda name: (not fixed[name], name))
         found[str(experiment)] = {name: Style(chosen[name][0], chosen[name][1], bool(fixed[name])) for name in order}
     return found
 
 
 def literal(text: object, limit: int = 40) -> str:
-    """Text as plotly will show it letter by letter: no markup, no `%{…}` of templates, at most `limit` letters."""
+    """Escape text for plotly: no markup, no `%{…}` templates, at most `limit` characters."""
     words = " ".join(str(text).split())
     words = words if len(words) <= limit else words[: limit - 1] + "…"
     return escape(words, quote=False).replace("{", "&#123;")

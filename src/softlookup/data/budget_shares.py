@@ -1,16 +1,15 @@
-"""Divide a budget into the shares at whose ends training is validated."""
+"""Divide a budget into equal shares; training is validated at the end of each."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """The ends of `count` equal shares of `budget` target tokens, the last of them its end: ⌈k · budget / count⌉ tokens
-    for k = 1 … count."""
+    """Validation points: the ends ⌈k · budget / count⌉, k = 1 … `count`, of equal shares of `budget` target tokens."""
 
     budget: int
     count: int
 
     def passed(self, tokens: int) -> int:
-        """Count the ends that lie at or before so many tokens."""
+        """Return the number of share ends at or before `tokens`."""
         return min(self.count, tokens * self.count // self.budget)

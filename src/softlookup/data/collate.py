@@ -1,4 +1,4 @@
-"""Collate examples to batches."""
+"""Collate examples into batches."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ from softlookup.contract import Batch, Example
 from softlookup.text.vocabulary import BOS, EOS, PAD
 
 EVALUATION_BATCH = 64
-# Rows times the square of the longest side. 64 rows of 79 tokens have as many; a hidden layer of 128 for each pair of
-# positions then takes 205 MB.
+# Upper bound of rows · longest side², as for 64 rows of 79 tokens; a hidden layer of width 128 per pair of positions
+# then takes 205 MB.
 EVALUATION_BOUND = 400_000
 
 
 def _pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Rows of ids to one (B, longest) tensor with PAD behind the shorter ones."""
+    """Pad rows of ids to one (B, longest) tensor."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Examples as one batch. Gold stays with the examples, where the metrics read it."""
+    """Collate examples into one batch. Gold stays with the examples, where the metrics read it."""
     source = _pad([(*example.source, EOS) for example in examples])
     target = _pad([(*example.target, EOS) for example in examples])
     inputs = _pad([(BOS, *example.target) for example in examples])
@@ -41,12 +41,12 @@ def evaluation_batches(examples: Sequence[Example]) -> list[Batch]:
 
 
 def packed(sizes: Sequence[tuple[int, int]], most: int) -> list[list[int]]:
-    """Return the places of all examples with these numbers of source and target tokens, sorted by them, in batches of
-    up to `most` rows: every one in exactly one batch.
+    """Partition examples with these numbers of source and target tokens into batches of up to `most` indices, sorted by
+    size.
 
-    A batch has fewer rows where rows · longest² would exceed `EVALUATION_BOUND`, longest being that of its padded
-    source or target, whichever is longer: lookups and self-attention take memory by such squares. One example is a
-    batch whatever its length.
+    A batch has fewer rows where rows · longest² would exceed `EVALUATION_BOUND`, longest being the length of its padded
+    source or target, whichever is longer: attention and self-attention take memory quadratic in length. A single
+    example may exceed the bound.
     """
     batches: list[list[int]] = []
     longest = 0

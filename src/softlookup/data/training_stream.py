@@ -1,4 +1,4 @@
-"""Stream training batches, resumable at any position."""
+"""Stream training batches, resumable after any step."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -18,22 +18,21 @@ from softlookup.system.ranks import ALONE, Processes
 
 
 def share(examples: Sequence[Example], processes: Processes) -> Batch:
-    """Return the rows of a batch that are this process's own. Where it has none it gets one that is all padding: it
-    takes part in the step, and adds nothing to it."""
-    own = processes.share(examples)
-    if own:
-        return collate(own)
+    """Return this rank's rows of a batch. A rank without rows gets one row whose target is masked: it takes part in the
+    step, but contributes nothing."""
+    rows = processes.share(examples)
+    if rows:
+        return collate(rows)
     idle = collate(examples[:1])
     return replace(idle, target_mask=torch.zeros_like(idle.target_mask))
 
 
 @dataclass(frozen=True)
 class Batching:
-    """Define how large a batch is: about `tokens` target tokens (EOS counted, padding not), or `sentences`, one of the
-    two.
+    """Batch size: either about `tokens` target tokens (with EOS, without padding), or `sentences`.
 
-    Examples are drawn for `pool` batches at once and sorted by length, which leaves little padding: Bahdanau et al.
-    2014, appendix B.2, take batches of 80 sentences from pools of 20. Raises UserError for both sizes, or none.
+    Examples are drawn for `pool` batches at once and sorted by length to reduce padding: Bahdanau et al. 2014, appendix
+    B.2, use batches of 80 sentences and pools of 20 batches. Raises UserError unless exactly one size is set.
     """
 
     tokens: int | None = 1024
@@ -48,14 +47,14 @@ class Batching:
             )
 
     def full(self, sentences: int, tokens: float, batches: int = 1) -> bool:
-        """Return whether so many sentences with so many target tokens fill that many batches."""
+        """Return whether `sentences` with `tokens` target tokens fill `batches` batches."""
         if self.tokens is not None:
             return tokens >= self.tokens * batches
         assert self.sentences is not None
         return sentences >= self.sentences * batches
 
     def target_tokens(self, examples: Sequence[Example]) -> float:
-        """About how many target tokens a batch of such examples has."""
+        """Estimate the target tokens of a batch of such examples."""
         if self.tokens is not None:
             return self.tokens
         assert self.sentences is not None
@@ -63,21 +62,21 @@ class Batching:
 
 
 class TrainingStream(IterableDataset):
-    """Batches until `budget` target tokens (EOS counted, padding not) were given.
+    """Training batches up to `budget` target tokens (with EOS, without padding).
 
-    The curriculum is asked for its limit at the share of the budget that is spent, when a pool of batches is drawn:
-    what is shown follows the limit with that delay. The last batch is shorter, so
-    that every run with one budget sees the same number of target tokens to within one sentence. All randomness
-    comes from `seed`: what is drawn depends on no model.
+    The curriculum's limit is evaluated at the consumed share of the budget whenever a pool of batches is drawn, so the
+    lengths follow the limit with that delay. The last batch is shorter, so that all runs with the same budget see the
+    same number of target tokens to within one sentence. All randomness comes from `seed`: the data does not depend on
+    the model.
 
-    A pool ends where a pass over a corpus ends, so that its batches give every sentence once before any of them again,
-    pass after pass. Passes so small that several fit a batch (of a small corpus, or under a low limit) share a pool, as
-    many whole ones as fill a batch: otherwise a few sentences would make a step of their own again and again.
+    A pool ends where a pass over a corpus ends, so that every sentence is shown once per pass. Passes so small that
+    several fit into a batch (a small corpus, or a low limit) share a pool, as many whole passes as fill a batch:
+    otherwise each pass would make a small batch.
 
-    What is given are groups of `accumulate` batches, each of them one step; the last may have fewer. An iteration ends
-    behind the step that crosses the end of one of `validations` equal shares of the budget, or of several, and
-    the next one goes on from there. `state_dict` is the place behind a number of steps, for those who prefetch too. Of
-    several `processes`, each is given its own rows of every batch.
+    The stream yields groups of `accumulate` batches, one group per step; the last may have fewer. An iteration ends
+    after the step that crosses the end of one or more of the `validations` equal shares of the budget, and the next
+    iteration continues there. `state_dict` returns the position after a given number of steps, also if later ones were
+    prefetched. With several `processes`, each rank gets its own rows of every batch.
     """
 
     def __init__(
@@ -104,15 +103,15 @@ class TrainingStream(IterableDataset):
         self._batches = 0
         self._pool: list[list[Example]] = []
         self._next = 0
-        # Where pools were drawn, from that of the first batch of the step that was given last: it may be prefetched.
+        # States at which pools were drawn, back to the pool of the last step that was yielded: it may be prefetched.
         self._places: list[dict[str, Any]] = []
-        self._short: int | None = None  # batches ahead of the pool that the end of the budget made smaller
+        self._short: int | None = None  # number of batches before the pool that the end of the budget cut short
 
     def __iter__(self) -> Iterator[list[Batch]]:
         while self._given < self.budget:
             before = self.cadence.passed(self._given)
-            behind = [place for place in self._places if place["batches"] <= self._batches]
-            self._places = self._places[max(0, len(behind) - 1) :]
+            past = [place for place in self._places if place["batches"] <= self._batches]
+            self._places = self._places[max(0, len(past) - 1) :]
             group = [self._batch()]
             while len(group) < self.accumulate and self._given < self.budget:
                 group.append(self._batch())
@@ -122,8 +121,7 @@ class TrainingStream(IterableDataset):
 
     @property
     def lasting(self) -> int | None:
-        """Return the number of first steps that a larger budget would begin with as well; None as long as it is not
-        known."""
+        """Return the number of first steps that are the same with a larger budget; None while it is not known."""
         if self._short is None and self._given < self.budget:
             return None
         return (self._batches if self._short is None else self._short) // self.accumulate
@@ -138,14 +136,15 @@ class TrainingStream(IterableDataset):
         return share(batch, self.processes)
 
     def state_dict(self, steps: int) -> dict[str, Any]:
-        """Return the place behind the first `steps`, which are those given or the prefetched one less: plain values."""
-        batches = min(steps * self.accumulate, self._batches)  # only the last step of all has fewer
+        """Return the position after the first `steps` as plain values; `steps` is the number of steps yielded, or one
+        less if a step was prefetched."""
+        batches = min(steps * self.accumulate, self._batches)  # only the very last step has fewer
         place = [place for place in self._places if place["batches"] <= batches][-1:]
         return {"place": place[0] if place else None, "batches": batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a place; the curriculum must be as it was there, and the budget may be larger. Raises UserError
-        where other examples are drawn there now."""
+        """Continue from a saved position; the curriculum must have the state it had there; the budget may be larger.
+        Raises UserError where other examples are drawn there now."""
         place = state["place"]
         if place is None:
             return
@@ -162,7 +161,7 @@ class TrainingStream(IterableDataset):
         self._next = state["batches"] - place["batches"]
 
     def _draw_pool(self, limit: int) -> list[Example]:
-        """Draw the next pool, and return its examples as they came: under a larger budget others follow them."""
+        """Draw the next pool, and return its examples in the order drawn, which a larger budget only extends."""
         self._limit = limit
         place: dict[str, Any] = {"batches": self._batches, "given": self._given, "limit": limit}
         place |= {"generator": dict(self._generator.bit_generator.state), "examples": self._examples.state_dict()}
@@ -176,8 +175,8 @@ class TrainingStream(IterableDataset):
         return pool
 
     def _drawn(self, left: int) -> tuple[list[Example], bool]:
-        """Return the examples of a pool, with `left` target tokens or a sentence's more where those end first, and
-        whether they did."""
+        """Draw the examples of a pool, stopping once `left` target tokens are reached; return them and whether that
+        limit ended the pool."""
         pool: list[Example] = []
         tokens = 0
         whole = self._examples.between_passes()
@@ -186,17 +185,17 @@ class TrainingStream(IterableDataset):
             pool.append(next(self._examples))
             tokens += len(pool[-1].target) + 1
             if self._examples.between_passes():
-                # The limit stays, so the next pass would have as much as the first one of this pool.
+                # The length limit is constant within a pool, so the next pass is as large as the first one.
                 first = first or (len(pool), tokens)
                 if not whole or self.batching.full(len(pool) + first[0], tokens + first[1]):
                     return pool, False
         return pool, not self.batching.full(len(pool), tokens, self.batching.pool)
 
     def _cut(self, pool: list[Example]) -> list[list[Example]]:
-        """Sorted by length and cut where a batch is full."""
+        """Sort examples by length, and divide them into batches."""
         batches: list[list[Example]] = []
         tokens = 0
-        # By target length first: a decoder steps through padding, a packed encoder does not.
+        # By target length first: padding costs time in the decoder, but not in a packed encoder.
         for example in sorted(pool, key=lambda example: (len(example.target), len(example.source))):
             if not batches or self.batching.full(len(batches[-1]), tokens):
                 batches.append([])
@@ -211,10 +210,9 @@ def _digest(examples: Sequence[Example]) -> str:
 
 
 class Data(pl.LightningDataModule):
-    """The one data module: an endless task cut to a budget, a group of batches for each step, and its fixed validation
-    set.
+    """Lightning data module: the training stream, a group of batches for each step, and the fixed validation set.
 
-    Of several processes, each has its own rows of a training batch and its own batches of validation.
+    Each rank has its own rows of a training batch and its own batches of the validation set.
     """
 
     def __init__(self, stream: TrainingStream, validation: Sequence[Example]) -> None:

@@ -10,27 +10,27 @@ from typing import Any
 import torch
 from torch import nn
 
-WARM_UP = 3  # first steps that fill caches and allocate; left out of the times when there are ten times as many
+WARM_UP = 3  # first steps, which fill caches and allocate; excluded from times of at least ten times as many steps
 
 
 def parameters(module: nn.Module) -> int:
-    """Return how many numbers are learned; a shared tensor counts once."""
+    """Return the number of trainable parameters; a shared tensor counts once."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def peak_bytes(
     step: Callable[[], None], module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> dict[str, int]:
-    """Peak bytes of tensors on `device` while `step` makes one training step: forward, backward and update.
+    """Measure the peak bytes of tensors on `device` during one training step: forward, backward and update.
 
-    Counted are parameters, gradients, optimizer state, activations and temporaries; of the batch, which was there
-    before, only what the step makes views of. `peak_bytes` is torch's MemTracker: the sum of living storages, the same
-    number at every call, without the allocator's slack. On CUDA there is `cuda_max_memory_allocated` too, which holds
-    whatever else lies on the device.
+    Parameters, gradients, optimizer state, activations and temporaries are counted; of the batch, which existed before,
+    only what the step makes views of. `peak_bytes` is from torch's MemTracker: the sum of live storages, deterministic,
+    without the allocator's slack. On CUDA `cuda_max_memory_allocated` is added, which includes everything else on the
+    device.
 
-    The step runs twice. The first run is not counted: it creates the optimizer state (two copies of the parameters
-    for Adam), so that the second is like any later step; gradients start as None in both. `module` and
-    `optimizer` are changed, so pass copies; the global random numbers are put back.
+    The step runs twice. The first run is not counted: it creates the optimizer state (two copies of the parameters for
+    Adam), so that the second is like any later step; gradients start as None in both. `module` and `optimizer` are
+    modified, so pass copies; the global random state is restored.
     """
     on_cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if on_cuda else []):
@@ -54,8 +54,8 @@ def _tracked(
     from torch.distributed._tools.mem_tracker import MemTracker
 
     class Tracker(MemTracker):
-        """Without shares of modules, which no one reads here: those of inputs fail on packed sequences, and all of them
-        where a step calls the model several times."""
+        """MemTracker without per-module statistics, which are not needed here: those of inputs fail on packed
+        sequences, and all of them fail where a step calls the model several times."""
 
         def _track_inputs_or_outputs(self, args: Any) -> int:  # noqa: ARG002
             return 0
@@ -67,26 +67,26 @@ def _tracked(
 
     tracker = Tracker()
     tracker.track_external(module, optimizer)
-    # Tensors in reference cycles die when the collector happens to run: keep it from running within the step.
+    # The garbage collector frees tensors in reference cycles at arbitrary times: disable it during the step.
     gc.collect()
-    collecting = gc.isenabled()
+    enabled = gc.isenabled()
     gc.disable()
     try:
         with tracker:
             step()
     finally:
-        if collecting:
+        if enabled:
             gc.enable()
     peaks = tracker.get_tracker_snapshot("peak")
     return sum(kinds["Total"] for where, kinds in peaks.items() if where.type == device.type)
 
 
 def summarize_steps(seconds: Sequence[float], tokens: Sequence[int]) -> dict[str, float | None]:
-    """Times of training from the seconds and the target tokens of each of its steps.
+    """Summarize training times from the seconds and the target tokens of each step.
 
-    seconds_per_step is the median, tokens_per_second the sum of tokens over the sum of seconds, both without the
-    first 3 steps when there are at least 30; training_seconds is the sum over all. None without steps.
-    Raises ValueError when the lists differ in length.
+    seconds_per_step is the median, tokens_per_second the sum of tokens divided by the sum of seconds, both without the
+    first 3 steps if there are at least 30; training_seconds is the sum over all steps. None without steps. Raises
+    ValueError when the lists differ in length.
     """
     if len(seconds) != len(tokens):
         raise ValueError(f"got the seconds of {len(seconds)} steps and the tokens of {len(tokens)}")

@@ -1,7 +1,8 @@
 """Align text with the statistical aligner eflomal, for silver (never gold) links.
 
-eflomal (Östling & Tiedemann 2016) is an optional extra under the GPL, and run as a program of its own. It samples, from
-a seed of its own that cannot be set: two runs differ in a few links. So silver is a file, made once and then kept.
+eflomal (Östling & Tiedemann 2016) is an optional extra under the GPL, and runs as a separate program. It samples from a
+seed that cannot be set, so two runs differ in a few links. Silver links are therefore a file that is made once and
+kept.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ Pair = tuple[str, str]
 
 
 def aligned(pairs: Sequence[Pair], more: Sequence[Pair], symmetrize: str) -> list[Links]:
-    """Return the links between the words of each of `pairs`, learnt from them and from `more` together.
+    """Return the links between the words of each of `pairs`, learnt from `pairs` and `more` together.
 
-    The aligner sees lowercased words and marks of their own; links are then those of words as blanks cut them. A pair
-    with an empty side has none. Raises UserError without the program, and where it fails.
+    The aligner receives lowercased text with punctuation separated; the links are mapped back to words separated by
+    blanks. A pair with an empty side has no links. Raises UserError if the program is missing or fails.
     """
     rows = [[_tokens(side) for side in pair] for pair in (*pairs, *more)]
     sent = [place for place, (source, target) in enumerate(rows) if source and target]
@@ -49,13 +50,13 @@ def aligned(pairs: Sequence[Pair], more: Sequence[Pair], symmetrize: str) -> lis
 
 
 def _tokens(text: str) -> list[tuple[str, int]]:
-    """Lowercased words and marks of a line, each with the place of the word that it is part of."""
+    """Return the lowercased words and punctuation marks of a line, each with the index of its blank-separated word."""
     words = word_alignment.split(_FORM.composed(text))
     return [(token, place) for place, word in enumerate(words) for token in _TOKEN.findall(_FORM.cased(word))]
 
 
 def _run(texts: list[str], count: int) -> tuple[list[Links], list[Links]]:
-    """Return the links that the aligner makes in both directions, all of them as (source, target)."""
+    """Run the aligner, and return the links of both directions, all as (source, target)."""
     program = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
     if program is None:
         raise UserError(f"{PROGRAM} is not installed: pip install eflomal (needs a C compiler), or softlookup[silver]")
@@ -67,14 +68,14 @@ def _run(texts: list[str], count: int) -> tuple[list[Links], list[Links]]:
         flags = [word for flag, name in zip("stfr", names, strict=True) for word in (f"-{flag}", str(files[name]))]
         done = subprocess.run([program, *flags], capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
-            told = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-            raise UserError(f"{program} ended with {done.returncode}: {told}")
+            message = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise UserError(f"{program} exited with code {done.returncode}: {message}")
         both = [[gold.sure for gold in pharaoh.read(files[name])] for name in names[2:]]
     if [len(links) for links in both] != [count, count]:
-        raise UserError(f"{program} gave links of {len(both[0])} and {len(both[1])} pairs for {count}")
+        raise UserError(f"{program} returned links of {len(both[0])} and {len(both[1])} pairs for {count}")
     return both[0], both[1]
 
 
-def tell(links: Sequence[Links]) -> None:
-    """Say on the error stream how much was made."""
+def report(links: Sequence[Links]) -> None:
+    """Print the number of pairs and links to the error stream."""
     print(f"{len(links):,} pairs, {sum(map(len, links)):,} links, silver", file=sys.stderr)

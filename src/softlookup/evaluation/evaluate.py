@@ -1,4 +1,4 @@
-"""Evaluate a trained model on a test set, under teacher forcing and by free decoding."""
+"""Evaluate a trained model on a test set, with teacher forcing and with free decoding."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +19,10 @@ HEAT_MAPS = 4
 
 @dataclass(frozen=True)
 class Output:
-    """Hold what a model made of one example.
+    """Outputs of a model for one example.
 
-    `ids` were written freely, up to and with EOS; `forced` are the most probable tokens given the right past. The
-    weights (T, S) belong to each; they are None for a fixed context. S counts the EOS of the source.
+    `ids` are freely decoded, including EOS; `forced` are the most probable tokens under teacher forcing. `weights` and
+    `forced_weights` (T, S) belong to them, None for a fixed context. S includes the EOS of the source.
     """
 
     example: Example
@@ -38,7 +38,7 @@ class Output:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One lookup to look at: weights (T, S) of the tokens that the model wrote, gold (T, S) of the reference's, up to
+    """A heat map of one example: weights (T, S) of the tokens that the model wrote, gold (T, S) of the reference up to
     the first token in which the two differ."""
 
     weights: np.ndarray
@@ -50,7 +50,7 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics of the test set, its rows by source length, and a few lookups to draw."""
+    """Metrics of the test set, its rows by source length, and a few heat maps."""
 
     metrics: dict[str, float | None]
     by_length: list[dict[str, Any]]
@@ -58,8 +58,8 @@ class Evaluation:
     heat_maps: list[HeatMap] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the heat maps as arrays that load without pickle: weights_0, gold_0, source_0, target_0, reference_0,
-        …"""
+        """Return the heat maps as arrays that load without pickle: weights_0, gold_0, source_0, target_0,
+        reference_0, …"""
         return {
             f"{name}_{i}": np.asarray(getattr(drawn, name))
             for i, drawn in enumerate(self.heat_maps)
@@ -69,7 +69,7 @@ class Evaluation:
 
 @torch.no_grad()
 def run_batch(model: Seq2Seq, batch: Batch, search: Search) -> list[Output]:
-    """Return every example of a batch, freely decoded and under teacher forcing; nothing of the padding is kept."""
+    """Return the outputs for every example of a batch, by free decoding and teacher forcing, without padding."""
     model.eval()
     logits, forced_weights = model(batch)
     forced = batch.target.clone()
@@ -94,10 +94,10 @@ def run_batch(model: Seq2Seq, batch: Batch, search: Search) -> list[Output]:
 def evaluate(
     model: Seq2Seq, task: Exam, device: torch.device, search: Search, processes: Processes = ALONE
 ) -> Evaluation:
-    """Return all test metrics of a trained model. Alignment is None for a fixed context, BLEU where there is no text.
+    """Return all test metrics of a trained model. Alignment is None for a fixed context, BLEU for tasks without text.
 
-    Of several processes each takes whole batches, and all of them measure what all have written: the same numbers,
-    in the same order, as one alone.
+    Each rank decodes whole batches, and every rank measures the gathered outputs of all: the same numbers, in the same
+    order, as with one process.
     """
     return measured(run_test(model, task, device, search, processes), task)
 
@@ -105,13 +105,14 @@ def evaluate(
 def run_test(
     model: Seq2Seq, task: Exam, device: torch.device, search: Search, processes: Processes = ALONE
 ) -> list[Output]:
-    """Return what a model makes of a test set, sorted by source length; every process gets all of it."""
-    own = [run_batch(model, batch.to(device), search) for batch in processes.share(evaluation_batches(task.test()))]
-    return [output for batch in processes.gathered(own) for output in batch]
+    """Return the outputs for a test set, sorted by source length; every rank gets all of them."""
+    batches = processes.share(evaluation_batches(task.test()))
+    outputs = [run_batch(model, batch.to(device), search) for batch in batches]
+    return [output for batch in processes.gathered(outputs) for output in batch]
 
 
 def measured(outputs: list[Output], task: Exam) -> Evaluation:
-    """Measure what `run_test` returned: all metrics of the set, its rows by source length, a few lookups to draw."""
+    """Measure what `run_test` returned: all metrics of the set, its rows by source length, a few heat maps."""
     lengths = [output.example.length for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _bucket([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
@@ -125,11 +126,11 @@ def measured(outputs: list[Output], task: Exam) -> Evaluation:
 def _row(outputs: list[Output], task: Exam) -> dict[str, float | None]:
     """Return the metrics of a set of outputs: free decoding under plain names, teacher forcing under `forced/`.
 
-    Alignment under teacher forcing is that of every position; under free decoding that of the positions before the
-    first token that differs from the reference's, but for entropy, which needs no reference and is that of all rows.
+    Alignment with teacher forcing is measured at every position; with free decoding at the positions before the first
+    token that differs from the reference, except entropy, which needs no reference and is measured over all rows.
     """
     targets = [output.example.target for output in outputs]
-    # Given the right past, a wrongly foreseen end says nothing of the positions behind it: all of them count.
+    # Under teacher forcing a wrong EOS does not affect later positions: all of them count.
     references = [np.array(o.reference) for o in outputs]
     forced_right = [(np.array(o.forced) == r) & (r != UNK) for o, r in zip(outputs, references, strict=True)]
     whole = [len(target) for target in targets]
@@ -146,7 +147,7 @@ def _row(outputs: list[Output], task: Exam) -> dict[str, float | None]:
 
 
 def _bucket(outputs: list[Output], task: Exam) -> dict[str, float | None]:
-    """Return the metrics of a set, and between which bounds its BLEU lies."""
+    """Return the metrics of a set, with confidence bounds of BLEU."""
     hypotheses, references, *further = texts(outputs, task)
     cased, lowercased = (
         bootstrap.bleu_band(hypotheses, references, low, name, further, tokenizer=task.splitting.tokenizer)
@@ -158,18 +159,19 @@ def _bucket(outputs: list[Output], task: Exam) -> dict[str, float | None]:
 def _alignment(
     outputs: list[Output], weights: list[np.ndarray | None], until: list[int], right: list[np.ndarray] | None = None
 ) -> dict[str, float | None]:
-    """Return the alignment measures of these weights, compared with gold up to so many positions of each example."""
+    """Return the alignment measures of these weights, compared with gold at the first `until` positions of each
+    example."""
     examples = [output.example for output in outputs]
-    # Without the row of EOS: every mechanism finds the end, and no task has gold for it.
-    words = [own if own is None else own[: len(e.target)] for own, e in zip(weights, examples, strict=True)]
+    # Without the row of EOS: no task has gold for it, and every mechanism attends to the end there.
+    words = [w if w is None else w[: len(e.target)] for w, e in zip(weights, examples, strict=True)]
     sure = [e.sure[:n] for e, n in zip(examples, until, strict=True)]
     possible = [e.possible[:n] for e, n in zip(examples, until, strict=True)]
     return alignment.measure(words, sure, possible, right)
 
 
 def _word_errors(outputs: list[Output]) -> dict[str, float | None]:
-    """AER of the hard links between words under teacher forcing (Luong 2015, section 5.4) against the gold and the
-    silver that the text has; nothing where it has none. None for a fixed context."""
+    """Return the AER of hard links between words with teacher forcing (Luong 2015, section 5.4) against the gold and
+    silver links of the text; empty for text without links, None for a fixed context."""
     found = {}
     known = [(o.example, o.forced_weights, o.example.links) for o in outputs if o.example.links is not None]
     for name, kind in (("forced/aer", "gold"), ("forced/aer_silver", "silver")):
@@ -190,13 +192,13 @@ def _translation(outputs: list[Output], task: Exam) -> dict[str, float | None]:
 
 
 def _wanted(output: Output, task: Exam) -> tuple[str, str] | None:
-    """Return what the model wrote and how a perfect output is spelled; None where there is no text."""
+    """Return the output text and the spelling of a perfect output; None for tasks without text."""
     vocabulary, reference = task.target_vocabulary, output.example.reference
     return None if reference is None else (vocabulary.write(output.ids), vocabulary.spelled(reference))
 
 
 def texts(outputs: list[Output], task: Exam) -> list[list[str]]:
-    """Hypotheses, references, and further references where there are some, of the examples that are text."""
+    """Return hypotheses, references and any further references of the examples that are text."""
     rows = [
         (task.target_vocabulary.write(o.ids), o.example.reference, *o.example.further)
         for o in outputs
@@ -206,7 +208,7 @@ def texts(outputs: list[Output], task: Exam) -> list[list[str]]:
 
 
 def _heat_maps(outputs: list[Output], task: Exam) -> list[HeatMap]:
-    """Return a few lookups to draw: at the longest training length, below it, and beyond."""
+    """Choose a few examples to draw: at the longest training length, below it, and beyond."""
     drawable = [o for o in outputs if o.weights is not None]
     wanted = [round(task.lengths[1] * share) for share in (0.75, 1.0, 0.5, 1.5)]
     chosen: list[Output] = []
@@ -219,7 +221,7 @@ def _heat_maps(outputs: list[Output], task: Exam) -> list[HeatMap]:
 def _heat_map(output: Output, task: Exam) -> HeatMap:
     assert output.weights is not None
     gold = np.zeros(output.weights.shape, dtype=bool)
-    # Behind the first difference gold is that of other words than those beside the rows.
+    # After the first difference the rows show other words than those that gold is for.
     for t, positions in enumerate(output.example.sure[: sequence.agreed(output.ids, output.example.target)]):
         gold[t, list(positions)] = True
     source, target = task.source_vocabulary.tokens, task.target_vocabulary.tokens

@@ -10,16 +10,16 @@ from softlookup.system.ranks import Processes
 
 
 class Excerpt:
-    """Every ⌊n/count⌋-th of n validation examples, `count` of them (None: all), to be translated by `search`.
+    """An evenly spaced subset of `count` validation examples (None: all), to be translated by `search`.
 
-    Of several processes each takes whole batches, and all of them measure what all have written. Raises UserError for a
-    task without text, and for more examples than there are.
+    Each rank decodes whole batches, and every rank measures the gathered outputs of all. Raises UserError for a task
+    without text, and for a `count` above the size of the validation set.
     """
 
     def __init__(self, task: Task, count: int | None, search: Search, processes: Processes) -> None:
         examples = [example for example in task.validation() if example.reference is not None]
         if not examples:
-            raise UserError("watch=bleu: the validation set of this task is no text; watch loss or token_accuracy")
+            raise UserError("watch=bleu: the validation set of this task is not text; watch loss or token_accuracy")
         count = len(examples) if count is None else count
         if count > len(examples):
             raise UserError(f"watch_sentences={count}: the validation set has {len(examples)}")
@@ -30,13 +30,13 @@ class Excerpt:
         self._processes = processes
 
     def bleu(self, model: Seq2Seq) -> float:
-        """Return sacrebleu's figure of the text as it stands, as `bleu` of the test set is."""
+        """Return sacrebleu's cased BLEU, the same figure as `bleu` of the test set."""
         device = model.output.weight.device
-        own: list[list[str]] = []
+        share: list[list[str]] = []
         for batch in self._processes.share(self._batches):
             written = self._search(model, batch.source.to(device), batch.source_mask.to(device), weights=False)
-            own.append([self._task.target_vocabulary.write(best.ids) for best, *_ in written])
-        hypotheses = [text for texts in self._processes.gathered(own) for text in texts]
+            share.append([self._task.target_vocabulary.write(best.ids) for best, *_ in written])
+        hypotheses = [text for texts in self._processes.gathered(share) for text in texts]
         references = [str(example.reference) for batch in self._batches for example in batch.examples]
         found = translation.measure(hypotheses, references, self._task.splitting)["bleu"]
         assert found is not None

@@ -1,4 +1,4 @@
-"""Draw attention weights as an HTML page, a table each. No torch, no script."""
+"""Draw heat maps of attention weights as tables on an HTML page. No torch, no script."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from softlookup.heatmaps.png import Lookup
+from softlookup.heatmaps.png import HeatMap
 
 HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -34,22 +34,21 @@ value. Gold cells are outlined.</p>
 """
 
 
-def render(lookups: Sequence[tuple[str, Lookup]]) -> str:
-    """Return the page of lookups with their titles. Tokens are text, whatever they hold: the page has no script and may
-    have none."""
-    return HEAD + "".join(_section(title, lookup) for title, lookup in lookups) + "</body>\n</html>\n"
+def render(heat_maps: Sequence[tuple[str, HeatMap]]) -> str:
+    """Return a page of titled heat maps. Tokens are escaped; the page's content security policy forbids scripts."""
+    return HEAD + "".join(_section(title, heat_map) for title, heat_map in heat_maps) + "</body>\n</html>\n"
 
 
-def _section(title: str, lookup: Lookup) -> str:
-    head = "".join(f'<th scope="col">{escape(token)}</th>' for token in lookup.source)
+def _section(title: str, heat_map: HeatMap) -> str:
+    head = "".join(f'<th scope="col">{escape(token)}</th>' for token in heat_map.source)
     rows = [
         f'<tr><th scope="row">{escape(token)}</th>'
         + "".join(
             _cell(float(weight), bool(outlined), f"{token} ← {source}")
-            for weight, outlined, source in zip(weights, gold, lookup.source, strict=True)
+            for weight, outlined, source in zip(weights, gold, heat_map.source, strict=True)
         )
         + "</tr>\n"
-        for token, weights, gold in zip(lookup.target, lookup.weights, lookup.gold, strict=True)
+        for token, weights, gold in zip(heat_map.target, heat_map.weights, heat_map.gold, strict=True)
     ]
     top = f"<thead><tr><td></td>{head}</tr></thead>\n"
     return f"<h2>{escape(title)}</h2>\n<table>\n{top}<tbody>\n{''.join(rows)}</tbody>\n</table>\n"

@@ -1,4 +1,4 @@
-"""Small numbers, and turns for what is recurrent."""
+"""Initialize recurrent blocks orthogonally and all other weights from narrow normal distributions."""
 
 from torch import Tensor, nn
 
@@ -6,10 +6,10 @@ from softlookup.contract import Initialization, Role
 
 
 class Gaussian(Initialization):
-    """Recurrent blocks orthogonal, each by itself; all other weights from N(0, 0.01²), biases zero.
+    """Each recurrent block orthogonal; all other weights from N(0, 0.01²); biases zero.
 
     Cho et al. 2014, section 4.1; Bahdanau et al. 2014, appendix B.1, where the matrices of the alignment model are from
-    N(0, 0.001²) and its vector v_a is zero, so that all real positions begin with one weight.
+    N(0, 0.001²) and its vector v_a is zero, so that all real positions begin with equal weights.
     """
 
     def draw(self, role: Role, weight: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Keep each part's own initialization."""
+"""Keep each module's own initialization."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from softlookup.contract import Initialization, Role
 
 
 class Own(Initialization):
-    """Every weight stays as its part has drawn it."""
+    """Leave every weight as its module has initialized it."""
 
     def draw(self, role: Role, weight: Tensor) -> None:
         pass

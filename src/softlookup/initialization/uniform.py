@@ -1,4 +1,4 @@
-"""Draw all weights uniformly."""
+"""Initialize all weights uniformly."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from softlookup.errors import UserError
 
 
 class Uniform(Initialization):
-    """Every weight, biases too, uniformly from −bound to bound.
+    """Draw every weight, including biases, uniformly from −bound to bound.
 
     Sutskever et al. 2014, section 3.4 (0.08); Luong et al. 2015, section 4.1 (0.1).
 

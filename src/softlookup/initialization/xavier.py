@@ -1,4 +1,4 @@
-"""Numbers that keep the variance of what passes through."""
+"""Initialize weights so that layers preserve the variance of their input."""
 
 from torch import Tensor, nn
 
@@ -6,11 +6,11 @@ from softlookup.contract import Initialization, Role
 
 
 class Xavier(Initialization):
-    """Matrices uniformly within ±√(6 / (fan in + fan out)), embeddings of width D from N(0, 1/D), biases zero.
+    """Draw matrices uniformly within ±√(6 / (fan in + fan out)), embeddings of width D from N(0, 1/D); biases zero.
 
-    Glorot & Bengio 2010, eq. 16. Vaswani et al. 2017 do not say how they begin; their published code does so. Recurrent
-    blocks are matrices of their own; projections of query, key and value that one matrix holds count as that one, as in
-    PyTorch's own attention.
+    Glorot & Bengio 2010, eq. 16. Vaswani et al. 2017 do not state their initialization; their published code uses this
+    one. Each recurrent block counts as a matrix; query, key and value projections in one matrix count as one, as in
+    PyTorch's attention.
     """
 
     def draw(self, role: Role, weight: Tensor) -> None:

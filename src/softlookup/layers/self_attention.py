@@ -1,4 +1,4 @@
-"""Define the layers of the Transformer: self-attention, sublayers, feed-forward."""
+"""Define Transformer layers: self-attention, sublayers, feed-forward."""
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,8 @@ from softlookup.errors import UserError
 class SelfAttention(nn.Module):
     """Concat(head_1, …, head_H) Wᴼ, head_i = softmax(Q Kᵀ / √(D/H)) V of one stream: Q, K, V = x W^Q, x W^K, x W^V.
 
-    Vaswani et al. 2017, section 3.2.2; no biases, as there. Raises UserError when `heads` does not divide `width`,
-    naming it as a key of `part`.
+    Vaswani et al. 2017, section 3.2.2; without biases, as there. Raises UserError when `heads` does not divide `width`;
+    `part` is the config group that the message names.
     """
 
     def __init__(self, width: int, heads: int, part: str) -> None:
@@ -21,28 +21,29 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.projections = nn.Linear(width, 3 * width, bias=False)
         self.merge = nn.Linear(width, width, bias=False)
-        # One draw for each of the three matrices, not one for all of them as a single wide one.
+        # Initialize the three matrices separately, so that the fan out of each counts alone.
         for matrix in self.projections.weight.chunk(3):
             nn.init.xavier_uniform_(matrix)
         nn.init.xavier_uniform_(self.merge.weight)
 
     def project(self, stream: Tensor) -> Tensor:
-        """stream (B, T, D) → query, keys and values side by side (B, T, 3, H, D/H)."""
+        """Project stream (B, T, D) to query, keys and values, stacked as (B, T, 3, H, D/H)."""
         return self.projections(stream).unflatten(-1, (3, self.heads, -1))
 
     def mix(self, query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
-        """query (B, T, H, D/H), keys and values (B, S, H, D/H), visible broadcastable to (B, H, T, S) → (B, T, D)."""
+        """Attend: query (B, T, H, D/H), keys and values (B, S, H, D/H), mask `visible` broadcastable to (B, H, T, S)
+        → (B, T, D)."""
         query, keys, values = (each.transpose(1, 2) for each in (query, keys, values))
         mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible)
         return self.merge(mixed.transpose(1, 2).flatten(-2))
 
 
 class Sublayers(nn.Module):
-    """Define how `count` sublayers stand around a stream x: LayerNorm(x + Dropout(Sublayer(x))) with norm=after, as in
-    Vaswani et al. 2017, section 3.1; x + Dropout(Sublayer(LayerNorm(x))) with norm=before, as in the code of the
-    Annotated Transformer, which trains without a long warm-up.
+    """Residual connections, dropout and layer normalization around `count` sublayers of a stream x.
 
-    Raises UserError for another norm, naming it as a key of `part`.
+    norm=after: LayerNorm(x + Dropout(Sublayer(x))), as in Vaswani et al. 2017, section 3.1. norm=before:
+    x + Dropout(Sublayer(LayerNorm(x))), as in the code of the Annotated Transformer, which trains without a long
+    warm-up. Raises UserError for another norm; `part` is the config group that the message names.
     """
 
     def __init__(self, count: int, width: int, norm: str, dropout: float, part: str) -> None:
@@ -54,12 +55,12 @@ class Sublayers(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def enter(self, stream: Tensor, place: int) -> Tensor:
-        """Return what sublayer number `place` is given."""
+        """Return the input of sublayer number `place`."""
         return self.norms[place](stream) if self.before else stream
 
-    def leave(self, stream: Tensor, made: Tensor, place: int) -> Tensor:
-        """Return the stream behind sublayer number `place`, which made this of what it was given."""
-        summed = stream + self.dropout(made)
+    def leave(self, stream: Tensor, output: Tensor, place: int) -> Tensor:
+        """Return the stream after sublayer number `place`, given the sublayer's `output`."""
+        summed = stream + self.dropout(output)
         return summed if self.before else self.norms[place](summed)
 
 
@@ -74,9 +75,12 @@ class FeedForward(nn.Sequential):
 
 
 def embedding(vocabulary: int, width: int, padding: int) -> nn.Embedding:
-    """Vectors that are multiplied by √D where they are used (Vaswani et al. 2017, section 3.4), so drawn at D^−½: of
-    unit variance in use, and small enough to be an output layer too."""
-    made = nn.Embedding(vocabulary, width, padding_idx=padding)
+    """Make embeddings with standard deviation D^−½.
+
+    They are multiplied by √D where they are used (Vaswani et al. 2017, section 3.4), which gives unit variance, and are
+    small enough to serve as output layer too.
+    """
+    vectors = nn.Embedding(vocabulary, width, padding_idx=padding)
     with torch.no_grad():
-        made.weight.mul_(width**-0.5)
-    return made
+        vectors.weight.mul_(width**-0.5)
+    return vectors

@@ -1,4 +1,4 @@
-"""Half-way between softmax and sparsemax."""
+"""Normalize with 1.5-entmax, between softmax and sparsemax."""
 
 import entmax
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Every position for itself."""
+"""Normalize each position independently with a sigmoid."""
 
 from torch import Tensor
 
@@ -8,8 +8,8 @@ from softlookup.contract import Normalizer
 class Sigmoid(Normalizer):
     """w_s = σ(e_s − log n) with n real positions.  Ramapuram et al. 2024 (Sigmoid Self-Attention), section 3.
 
-    Rows sum to anything between 0 and n. The offset makes them sum to about one at the start of training, where
-    scores are near zero; without it long sources would begin with contexts n/2 times too large.
+    Row sums are between 0 and n. The offset makes them about one at the start of training, where scores are near zero;
+    without it contexts of long sources would start n/2 times too large.
     """
 
     row_sum = None

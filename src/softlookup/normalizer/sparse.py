@@ -8,10 +8,10 @@ _NEVER_CHOSEN = -4.0
 
 
 def mask_out(scores: Tensor, mask: Tensor) -> Tensor:
-    """Scores (..., T, S) shifted to a maximum of 0 over real positions, masked ones where no weight can fall.
+    """Shift scores (..., T, S) to a maximum of 0 over real positions; set masked ones so low that they get no weight.
 
-    Both normalizers are invariant to the shift. A moderate number takes the place of -inf, which their sorting and
-    cumulative sums would turn into NaN.
+    Both normalizers are invariant to the shift. Masked scores are a moderate number instead of -inf, which the sorting
+    and cumulative sums of the normalizers would turn into NaN.
     """
     largest = scores.masked_fill(~mask, -torch.inf).amax(-1, keepdim=True).detach()
     shifted = scores - torch.where(largest.isfinite(), largest, 0.0)

@@ -1,4 +1,4 @@
-"""Projection onto the simplex: most weights are exactly zero."""
+"""Normalize by projection onto the simplex: most weights are exactly zero."""
 
 import entmax
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Adadelta, which both papers of Cho, Bahdanau and Bengio train with."""
+"""Adadelta, the optimizer of both papers of Cho, Bahdanau and Bengio."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from softlookup.optimizer.limits import check_limits
 
 
 class Adadelta(Optimizer):
-    """θ ← θ − rate · (RMS[Δθ] / RMS[g]) g, RMS[x] = √(E[x²] + ε), E a mean that forgets by ρ.
+    """θ ← θ − rate · (RMS[Δθ] / RMS[g]) g, RMS[x] = √(E[x²] + ε), E an exponential moving average with decay ρ.
 
     Zeiler 2012, algorithm 1, where the rate is 1. Raises UserError for numbers outside their ranges.
     """

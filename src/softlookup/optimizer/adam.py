@@ -1,4 +1,4 @@
-"""Adam."""
+"""Adam optimizer."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from softlookup.optimizer.limits import check_limits
 
 
 class Adam(Optimizer):
-    """θ ← θ − rate · m̂ / (√v̂ + ε), m and v the means of gradients and of their squares, forgotten by β₁ and β₂.
+    """θ ← θ − rate · m̂ / (√v̂ + ε), m and v moving averages of gradients and their squares with decay β₁ and β₂.
 
     Kingma & Ba 2015, algorithm 1. Raises UserError for numbers outside their ranges.
     """

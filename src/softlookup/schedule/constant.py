@@ -4,7 +4,7 @@ from softlookup.contract import Schedule
 
 
 class Constant(Schedule):
-    """1, from the first step to the last."""
+    """factor = 1 at every step."""
 
     follows_budget = False
 

@@ -1,11 +1,11 @@
-"""Constant, then halved again and again: how Luong and Sutskever anneal."""
+"""Keep the learning rate constant, then halve it at regular intervals, as Luong and Sutskever do."""
 
 from softlookup.contract import Schedule
 from softlookup.errors import UserError
 
 
 class Halving(Schedule):
-    """1 up to `first` of the budget; there ½, and half of that after each further `every`.
+    """factor = 1 up to the share `first` of the budget, then ½, halved again after every further share `every`.
 
     Luong et al. 2015, section 4.1: ten epochs, halved after the fifth and after every later one (first 0.5, every
     0.1). Sutskever et al. 2014, section 3.4: 7.5 epochs, halved after the fifth and then every half epoch (first 2/3,
@@ -18,6 +18,6 @@ class Halving(Schedule):
         self.first, self.every = first, every
 
     def factor(self, progress: float, step: int) -> float:  # noqa: ARG002
-        # A hair more than the quotient: 0.7 is two tenths behind 0.5, which floats deny.
+        # The small constant corrects rounding: in floats (0.7 − 0.5) / 0.1 is below 2.
         halvings = 0 if progress < self.first else 1 + int((progress - self.first) / self.every + 1e-9)
         return 0.5**halvings

@@ -1,14 +1,14 @@
-"""Schedule the learning rate as the Transformer's paper does."""
+"""Schedule the learning rate as in the Transformer paper: linear warm-up, then inverse square root."""
 
 from softlookup.contract import Schedule
 from softlookup.errors import UserError
 
 
 class InverseSqrt(Schedule):
-    """min(step / warm_up_steps, √(warm_up_steps / step)): up in a straight line, then down as 1/√step.
+    """factor = min(step / warm_up_steps, √(warm_up_steps / step)): linear warm-up, then decay as 1/√step.
 
-    Vaswani et al. 2017, eq. 3: its rate D^−½ · min(step^−½, step · warm_up_steps^−3/2) is this with the peak
-    optimizer.rate = (D · warm_up_steps)^−½. Raises UserError without a first step.
+    Vaswani et al. 2017, eq. 3: its rate D^−½ · min(step^−½, step · warm_up_steps^−3/2) is this factor times
+    optimizer.rate = (D · warm_up_steps)^−½, the peak. Raises UserError for warm_up_steps below 1.
     """
 
     follows_budget = False
@@ -22,7 +22,7 @@ class InverseSqrt(Schedule):
         return min(step / self.steps, (self.steps / step) ** 0.5)
 
     def notes(self, budget: int, steps: int) -> list[str]:
-        """That the run ends before the warm-up does, where it does."""
+        """Warn where the run ends before the warm-up does."""
         if steps >= self.steps:
             return []
         return [

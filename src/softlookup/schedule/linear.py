@@ -1,13 +1,13 @@
-"""Up, and down again, in straight lines."""
+"""Warm the learning rate up linearly, then decay it linearly."""
 
 from softlookup.contract import Schedule
 from softlookup.errors import UserError
 
 
 class Linear(Schedule):
-    """From 0 to 1 over the first `warmup` of the budget, then down to `final` at its end.
+    """factor from 0 to 1 over the first share `warmup` of the budget, then down to `final` at its end.
 
-    Both are shares: a run of another budget has the same shape. Raises UserError for shares outside [0, 1].
+    The curve has the same shape for every budget. Raises UserError for values outside [0, 1].
     """
 
     def __init__(self, warmup: float, final: float) -> None:

@@ -14,14 +14,14 @@ from softlookup.search.endings import Endings, Step
 from softlookup.search.search import Extra, Hypothesis, Ratio, Search, log_normalizer
 from softlookup.text.vocabulary import BOS, EOS
 
-# What a source position counts as that no weight has touched: its logarithm keeps scores finite.
+# Coverage assumed for a source position without any weight: keeps the logarithm finite.
 UNTOUCHED = 1e-9
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Hypotheses, those of one sentence side by side, best first: the sentence, the last token and log P of each (N,),
-    and what its weights have given every source position so far (N, S), 1 on padding. S is 0 where nobody asks."""
+    """N open hypotheses, grouped by sentence, best first: sentence index, last token and log P of each (N,), and
+    coverage, the sum of weights per source position so far (N, S), 1 on padding; S is 0 without a coverage penalty."""
 
     sentence: Tensor
     token: Tensor
@@ -29,29 +29,29 @@ class Rows:
     coverage: Tensor
 
     def at(self, which: Tensor) -> "Rows":
-        """These of them: row numbers, or a mask."""
+        """Select rows by index or mask."""
         return Rows(self.sentence[which], self.token[which], self.log_probability[which], self.coverage[which])
 
 
 class Beam(Search):
-    """Of all continuations of a sentence's open hypotheses the `size` most probable are kept at every step.
+    """Beam search: at every step keep the `size` most probable continuations of a sentence's open hypotheses.
 
-    Those that end with EOS, or at the limit, leave the beam; the best `n_best` of them are given back, by
+    Hypotheses that end with EOS, or at the length limit, leave the beam; the best `n_best` of them are returned, by
 
         s(Y, X) = log P(Y | X) / lp(Y) + cp(X, Y)            (Wu et al. 2016, eq. 14)
         lp(Y) = ((5 + |Y|) / 6)^α                            α = `length_penalty`; |Y| counts EOS
         cp(X, Y) = β Σ_i log min(Σ_j p_ij, 1)                β = `coverage_penalty`; p_ij is the weight of y_j on x_i
 
-    A position that no weight has touched counts as covered to 1e-9. A fixed context has no weights, hence no
-    coverage: it is searched with β = 0. Open hypotheses are compared by log P alone: they have one length, and what
-    they have not covered they still may. With `size` 1 this is greedy search.
+    The coverage of a position is at least 1e-9. A fixed context has no weights, hence no coverage: it needs β = 0. Open
+    hypotheses are compared by log P alone: they have equal length, and can still cover more positions. With `size` 1
+    this is greedy search.
 
-    Ended hypotheses leave the batch, and a whole sentence does when none of its open ones can still enter its best.
-    log P never grows and is at most 0, lp never shrinks with |Y| for α ≥ 0, and cp ≤ 0 for β ≥ 0: so no continuation
-    of Y, which is at most as long as the limit, scores above log P(Y) / lp(limit). Where that is no more than the
-    score of the n_best-th ended hypothesis, a continuation could at best tie with it.
+    Ended hypotheses leave the batch, and a whole sentence does when no open one can still enter its n best. log P never
+    grows and is at most 0, lp never shrinks with |Y| for α ≥ 0, and cp ≤ 0 for β ≥ 0: so no continuation of Y within
+    the length limit scores above log P(Y) / lp(limit). Where that bound does not exceed the score of the n_best-th
+    ended hypothesis, a continuation could at best tie with it.
 
-    Raises UserError for `n_best` above `size`, and for β > 0 with a model that has no weights.
+    Raises UserError for `n_best` above `size`, and for β > 0 with a model without weights.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Beam(Search):
         memory, limits = encoded, self.limits(mask)
         rows = self._first(mask)
         endings = Endings(len(source), self.n_best, source.device)
-        # What stays is written into one piece: small pieces that stay among large ones that go leave holes in memory
-        # that nothing fits into. Pages that are never written take none.
+        # Weights are kept in one preallocated array: many small arrays among large temporary ones would fragment
+        # memory. Pages that are never written take no memory.
         store: np.ndarray | None = None
         while len(rows.sentence):
             logits, read, state = model.step(rows.token.unsqueeze(1), memory, state)
@@ -103,11 +103,11 @@ class Beam(Search):
             parents, before, rows = parents[stays], rows.sentence, grown.at(stays)
             kept = None
             if weights and read is not None:
-                own = read.squeeze(1).cpu().numpy()
+                new = read.squeeze(1).cpu().numpy()
                 if store is None:
-                    store = np.empty((int(limits.max()), self.size * len(own), own.shape[1]), own.dtype)
-                kept = store[length - 1, : len(own)]
-                kept[:] = own
+                    store = np.empty((int(limits.max()), self.size * len(new), new.shape[1]), new.dtype)
+                kept = store[length - 1, : len(new)]
+                kept[:] = new
             endings.steps.append(Step(kept, parents.tolist(), rows.token.tolist()))
             state = state.rows(parents)
             if not torch.equal(rows.sentence, before):
@@ -123,19 +123,19 @@ class Beam(Search):
         return weights
 
     def _first(self, mask: Tensor) -> Rows:
-        """Return one hypothesis for every sentence: nothing is written yet."""
+        """Return one empty hypothesis for every sentence."""
         sentence = torch.arange(len(mask), device=mask.device)
         coverage = (~mask).double() if self.coverage_penalty else torch.zeros(len(mask), 0, device=mask.device)
         return Rows(sentence, torch.full_like(sentence, BOS), torch.zeros_like(sentence, dtype=torch.float64), coverage)
 
     def _grown(self, rows: Rows, logits: Tensor) -> tuple[Tensor, Rows]:
-        """Return the `size` most probable continuations of every sentence, each with the row that it continues.
+        """Return the `size` most probable continuations of every sentence, preceded by the row that each one continues.
 
-        Logits (N, V) are overwritten. No sentence needs more than `size` continuations of one row.
+        Logits (N, V) are overwritten. At most `size` continuations of one row can be among them.
         """
         highest, ids = logits.topk(min(self.size, logits.size(1)))
-        own = (highest - log_normalizer(logits, highest[:, :1])).double().clamp(max=0.0)
-        total = rows.log_probability.unsqueeze(1) + own
+        log_p = (highest - log_normalizer(logits, highest[:, :1])).double().clamp(max=0.0)
+        total = rows.log_probability.unsqueeze(1) + log_p
         _, place, counts = torch.unique_consecutive(rows.sentence, return_inverse=True, return_counts=True)
         first = counts.cumsum(0) - counts
         table = total.new_full((len(counts), int(counts.max()), ids.size(1)), -torch.inf)
@@ -148,7 +148,7 @@ class Beam(Search):
         return parents, Rows(rows.sentence[parents], token, ranked[real], rows.coverage[parents])
 
     def _hopeful(self, grown: Rows, over: Tensor, limits: Tensor, worst: Tensor) -> Tensor:
-        """Return whether each row's sentence has an open hypothesis that may still enter its best."""
+        """Return for each row whether its sentence has an open hypothesis that can still enter its n best."""
         bound = grown.log_probability / self._divisor(limits[grown.sentence])
         may = ~over & (bound > worst[grown.sentence])
         return torch.zeros_like(worst, dtype=torch.bool).index_fill_(0, grown.sentence[may], True)[grown.sentence]

@@ -1,4 +1,4 @@
-"""Define the interface of decoding: from sources to target hypotheses."""
+"""Define the search interface: decode sources into target hypotheses."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ Extra = Annotated[int, Range(0, 65_536)]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One target that a search wrote.
+    """One decoded target.
 
-    `ids` end with EOS, unless the limit of length came first; PAD and BOS are never among them. `log_probability` is
-    Σ_t log p(y_t | y_<t, x) in nats, EOS included; `score` is what the search ranks by. The weights (T, S) are those
-    under which each token was written, S the source's own length; None for a fixed context, and where nobody asked.
+    `ids` end with EOS, unless the length limit came first, and never contain PAD or BOS. `log_probability` is
+    Σ_t log p(y_t | y_<t, x) in nats, EOS included; the search ranks by `score`. `weights` (T, S) are the attention
+    weights of each step, S the unpadded source length; None for a fixed context, and if not requested.
     """
 
     ids: list[int]
@@ -31,10 +31,10 @@ class Hypothesis:
 
 
 class Search(ABC):
-    """A way to write targets of at most ⌊`longest_ratio` · n⌋ + `longest_extra` tokens, and of one at least.
+    """Decode targets of at least one and at most ⌊`longest_ratio` · n⌋ + `longest_extra` tokens.
 
-    n counts the real positions of the source, EOS among them. The limit ends models that never stop, and is each
-    sentence's own: a hypothesis depends on no other row of the batch.
+    n is the number of real source positions, including EOS. The limit stops models that never write EOS. It is computed
+    per sentence, so that a hypothesis depends on no other row of the batch.
     """
 
     group: ClassVar[Group] = Group("search")
@@ -44,22 +44,24 @@ class Search(ABC):
         self.longest_extra = longest_extra
 
     def limits(self, mask: Tensor) -> Tensor:
-        """Return the most tokens that each row of mask (B, S) may be given (B,)."""
+        """Return the length limit (B,) of each row of mask (B, S)."""
         lengths = (self.longest_ratio * mask.sum(1).double()).floor().long() + self.longest_extra
         return lengths.clamp(min=1)
 
-    def check(self, model: Seq2Seq) -> None:  # noqa: B027 - most need nothing of a model
-        """Raise UserError for a model that lacks what the search reads. Asked before training, not after it."""
+    def check(self, model: Seq2Seq) -> None:  # noqa: B027 - most searches work with any model
+        """Raise UserError for a model that lacks what the search needs. Called before training, not after it."""
 
     @abstractmethod
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, weights: bool = True) -> list[list[Hypothesis]]:
-        """source (B, S), mask (B, S) true on real positions → the hypotheses of every row, best first.
+        """Decode source (B, S), mask (B, S) true on real positions; return the hypotheses of every row, best first.
 
-        Puts the model into evaluation mode. `weights` says whether hypotheses keep theirs.
+        Puts the model into evaluation mode. `weights` says whether hypotheses keep their attention weights.
         """
 
 
 def log_normalizer(logits: Tensor, highest: Tensor) -> Tensor:
-    """log Σ_v exp(logits) (N, 1) of logits (N, V) whose largest are `highest` (N, 1). The logits are overwritten:
-    at V columns a pass that writes elsewhere costs more than the sum."""
+    """Return log Σ_v exp(logits) (N, 1) for logits (N, V) with row maxima `highest` (N, 1).
+
+    The logits are overwritten: allocating another (N, V) tensor would cost more than the sum.
+    """
     return highest + logits.sub_(highest).exp_().sum(-1, keepdim=True).log_()

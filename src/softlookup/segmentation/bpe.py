@@ -1,4 +1,4 @@
-"""Text by byte pair encoding."""
+"""Segment text by byte pair encoding."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class Bpe(Subwords):
-    """Byte pair encoding (Sennrich et al. 2016) of bytes: the most frequent neighbours within a word become one piece,
-    again and again, as long as some are seen twice. Vocabulary and errors as in `Subwords`.
+    """Byte pair encoding (Sennrich et al. 2016) over bytes: merge the most frequent adjacent pieces within words, until
+    the vocabulary is full or no pair occurs twice. Vocabulary and errors as in `Subwords`.
     """
 
     def _trained(self, lines: Iterator[str], size: int) -> Tokenizer:

@@ -8,7 +8,7 @@ from softlookup.text.vocabulary import Vocabulary, restored
 
 
 class Kept(Segmentation):
-    """Both vocabularies as they were: nothing is learnt. `source` and `target` are their `state()`."""
+    """Restore both vocabularies from their `state()`; nothing is learnt."""
 
     def __init__(self, source: dict[str, Any], target: dict[str, Any]) -> None:
         self.source = source

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BYTES = 256
-# What a kept tokenizer depends on besides its text and settings; another number makes all of them anew.
+# Part of the cache key; raise it to retrain all cached tokenizers.
 _VERSION = 1
 
 
 class Subwords(Segmentation):
-    """Pieces of words, down to single bytes, learnt from all training text, whatever `longest` leaves of it.
+    """Pieces of words, down to single bytes, learnt from all training text; `longest` does not filter it.
 
-    A vocabulary has at most `vocabulary_size` tokens: the four specials, the 256 bytes, and what `_trained` learns. It
-    has fewer where the text has no more to give. With `joint` both languages share one (the same object), otherwise
-    each has its own. Lines are read in the form of `lowercase` and `unicode`. The same text gives the same vocabulary.
-    It is kept in the cache (`cache.folder`) by the SHA-256 of text, settings and the version of `tokenizers`.
+    A vocabulary has at most `vocabulary_size` tokens: the four special tokens, the 256 bytes, and the pieces that
+    `_trained` learns, fewer where the text yields fewer. With `joint` both languages share one vocabulary (the same
+    object). Lines are normalized by `lowercase` and `unicode`. The same text gives the same vocabulary, which is cached
+    (`content_cache`) under the SHA-256 of text, settings and the version of `tokenizers`.
 
-    Raises UserError for a size that has no room for the specials and the bytes, and for a side without any text.
+    Raises UserError for a size below the number of special tokens and bytes, and for a side without text.
     """
 
     def __init__(self, vocabulary_size: int, joint: bool, lowercase: bool, unicode: str = "nfc") -> None:
@@ -39,7 +39,7 @@ class Subwords(Segmentation):
         if vocabulary_size < least:
             raise UserError(
                 f"segmentation.vocabulary_size={vocabulary_size}: expected at least {least}, "
-                f"for {len(SPECIALS)} specials and {BYTES} bytes"
+                f"for {len(SPECIALS)} special tokens and {BYTES} bytes"
             )
         self.vocabulary_size = vocabulary_size
         self.joint = joint
@@ -50,7 +50,7 @@ class Subwords(Segmentation):
         self,
         pairs: Iterable[tuple[str, str]],
         names: tuple[str, str],
-        longest: int,  # noqa: ARG002 - lengths are counted in what is learnt here
+        longest: int,  # noqa: ARG002 - lengths are counted in the tokens learnt here
     ) -> tuple[SubwordVocabulary, SubwordVocabulary]:
         for side, name in enumerate(names):
             if not any(pair[side].strip() for pair in pairs):
@@ -62,7 +62,7 @@ class Subwords(Segmentation):
 
     @abstractmethod
     def _trained(self, lines: Iterator[str], size: int) -> Tokenizer:
-        """Return a byte-level tokenizer of at most `size` pieces, without specials."""
+        """Train a byte-level tokenizer of at most `size` pieces, without special tokens."""
 
     def _vocabulary(self, pairs: Iterable[tuple[str, str]], sides: tuple[int, ...]) -> SubwordVocabulary:
         import tokenizers
@@ -70,13 +70,13 @@ class Subwords(Segmentation):
         form = Form(self.lowercase, self.unicode)
 
         def lines() -> Iterator[str]:
-            # One blank ahead, as `SubwordVocabulary.cut` puts it.
+            # With a blank prepended, as in `SubwordVocabulary.cut`.
             for pair in pairs:
                 for side in sides:
                     yield " " + form.cased(form.tidied(pair[side]))
 
         def make() -> bytes:
-            # Sums of a trainer do not depend on the number of cores, and a later fork finds no threads of its.
+            # Without threads the trainer's sums do not depend on the number of cores, and a later fork is safe.
             with variable("TOKENIZERS_PARALLELISM", "false"):
                 return self._trained(lines(), self.vocabulary_size - len(SPECIALS)).to_str().encode()
 

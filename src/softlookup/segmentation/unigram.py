@@ -1,4 +1,4 @@
-"""Text by a unigram language model of pieces."""
+"""Segment text by a unigram language model of pieces."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from softlookup.segmentation.subwords import Subwords
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# The trainer lists words in an order that is random by process, and sums in it: its log-probabilities differ from run
-# to run by 4e-11 (measured), and those of bytes that it has none for by up to 256 steps of 0.0001 above the lowest.
-# Three digits, and one value for those bytes, are the same in every run.
+# The trainer sums over words in an order that is random per process: its log-probabilities differ between runs by 4e-11
+# (measured), and those of unseen bytes by up to 256 steps of 0.0001 above the lowest. Rounding to three digits, and one
+# value for the unseen bytes, make them equal in every run.
 _DIGITS = 3
 _STEPS = 0.03
 
 
 class Unigram(Subwords):
-    """The most probable segmentation under a unigram model of pieces (Kudo 2018), pieces being bytes joined within a
-    word. Vocabulary and errors as in `Subwords`.
+    """The most probable segmentation under a unigram model of pieces (Kudo 2018); a piece is a sequence of bytes within
+    a word. Vocabulary and errors as in `Subwords`.
     """
 
     def _trained(self, lines: Iterator[str], size: int) -> Tokenizer:
@@ -36,10 +36,10 @@ class Unigram(Subwords):
 
 
 def _settled(scores: list[tuple[str, float]], size: int) -> list[tuple[str, float]]:
-    """Return the bytes and the most probable of the other pieces, most probable first, without what is random in their
-    scores.
+    """Return the bytes and the most probable other pieces, at most `size`, most probable first, with scores rounded so
+    that they are equal in every run.
 
-    The trainer itself gives more than `size` where that leaves no room for any but the bytes.
+    The trainer itself returns more than `size` pieces where `size` has room only for the bytes.
     """
     lowest = min(score for _, score in scores)
     settled = [

@@ -1,4 +1,4 @@
-"""Text by words."""
+"""Segment text into words."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,14 +12,13 @@ from softlookup.text.vocabulary import SPECIALS, WordVocabulary
 
 
 class Word(Segmentation):
-    """Words of sacrebleu's 13a tokenizer, of lines in the form of `lowercase` and `unicode`, so that BLEU of
-    space-joined words against the reference is what it claims to be.
+    """Words of sacrebleu's 13a tokenizer, from lines normalized by `lowercase` and `unicode`. 13a splits space-joined
+    words into the same words again, so BLEU of the output against the reference is valid.
 
-    The vocabulary of a language has the words that its training text shows at least `minimum_frequency` times, most
-    frequent first, ties by code point, and not more than make it `vocabulary_size` tokens with the four specials, that
-    of the target `target_vocabulary_size` (None: all of them); all others are UNK. Pairs with a side of more than
-    `longest` words, or of none, are no training text. Raises UserError where nothing else is there, and where no word
-    is frequent enough.
+    The vocabulary of a language has the words that occur at least `minimum_frequency` times in its training text, most
+    frequent first, ties by code point; at most `vocabulary_size` tokens with the four special ones, for the target
+    `target_vocabulary_size` (None: no limit). All other words are UNK. Pairs with a side of no words or of more than
+    `longest` are skipped. Raises UserError where no pair is left, and where no word is frequent enough.
     """
 
     def __init__(
@@ -35,7 +34,7 @@ class Word(Segmentation):
         sizes = {"vocabulary_size": vocabulary_size, "target_vocabulary_size": target_vocabulary_size}
         for key, size in sizes.items():
             if size is not None and size <= len(SPECIALS):
-                raise UserError(f"segmentation.{key}={size}: expected null or more than {len(SPECIALS)} specials")
+                raise UserError(f"segmentation.{key}={size}: expected null or more than {len(SPECIALS)} special tokens")
         self.minimum_frequency = minimum_frequency
         self.sizes = tuple(sizes.values())
         self.lowercase = lowercase

@@ -1,4 +1,4 @@
-"""Show the progress of a sweep, and its summary. No torch."""
+"""Show the progress and the summary of a sweep. No torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that was started in this sweep and has ended, after `seconds`."""
+    """A run of this sweep that has ended after `seconds`."""
 
     folder: RunFolder
     state: State
@@ -42,12 +42,12 @@ class _Running:
         return time.monotonic() - self.started
 
     def share(self, record: dict[str, Any]) -> float:
-        """Return the share of the token budget that the run has logged."""
+        """Return the share of the token budget in the last log record of the run."""
         return float(record.get("tokens", 0)) / self.budget
 
 
 class Board:
-    """A live table on a terminal; elsewhere one plain line for each run that ends."""
+    """Show a live table on a terminal; without a terminal print a line for each run that ends."""
 
     def __init__(self, total: int, before: int, workers: int, console: Console | None = None) -> None:
         self.total, self.before, self.workers = total, before, workers
@@ -75,15 +75,15 @@ class Board:
         self.ended.append(ended)
         if ended.state != "finished" or not self.console.is_terminal:
             done = self.before + len(self.ended)
-            told = f"[{done}/{self.total}] {ended.state:8} {ended.folder.id} ({duration(ended.seconds)})"
-            self._say(f"{told}{_because(ended)}; {self.counts()}")
+            line = f"[{done}/{self.total}] {ended.state:8} {ended.folder.id} ({duration(ended.seconds)})"
+            self._print(f"{line}{_reason(ended)}; {self.counts()}")
 
     def refresh(self) -> None:
         if self._live.is_started:
             self._live.update(Group(Text(self.counts()), self._table()), refresh=True)
 
     def counts(self) -> str:
-        """Runs by what became of them, and the time left."""
+        """Return the number of runs by state, and the estimated time left."""
         states = Counter(ended.state for ended in self.ended)
         finished = states.pop("finished", 0) + self.before
         parts = [f"{finished} done", f"{len(self.running)} running", f"{states.pop('failed', 0)} failed"]
@@ -93,7 +93,8 @@ class Board:
         return ", ".join([*parts, f"{left} left", *([] if seconds is None else [f"about {duration(seconds)} to go"])])
 
     def seconds_left(self) -> float | None:
-        """From the mean time of the runs that finished, or of those under way by the share of their budget."""
+        """Estimate the time left from the mean time of finished runs, or of running ones by the consumed share of their
+        budget; None if there are neither."""
         times = [ended.seconds for ended in self.ended if ended.state == "finished"]
         if not times:
             shares = [
@@ -108,7 +109,7 @@ class Board:
         return work / self.workers or None
 
     def summary(self) -> None:
-        """Print the end of a sweep: counts, and every run that did not finish with its reason and its log."""
+        """Print the summary of a sweep: counts, and each unfinished run with its reason and its log."""
         states: Counter[str] = Counter({"finished": self.before, "failed": 0, "diverged": 0})
         states.update(ended.state for ended in self.ended)
         missing = self.total - self.before - len(self.ended)
@@ -116,11 +117,11 @@ class Board:
         table.add_row(str(self.total), *map(str, states.values()), str(missing))
         self.console.print(table)
         if self.before:
-            self._say(f"{self.before} finished before and were not run again")
+            self._print(f"{self.before} finished before and were not run again")
         for ended in self.ended:
             if ended.state != "finished":
-                self._say(f"{ended.state}  {ended.folder.id}{_because(ended)}")
-                self._say(f"  log  {typed(_shown(ended.folder.log_path))}")
+                self._print(f"{ended.state}  {ended.folder.id}{_reason(ended)}")
+                self._print(f"  log  {typed(_shown(ended.folder.log_path))}")
 
     def _table(self) -> Table:
         table = Table("running", "time", "budget", "loss", "validation", box=None, pad_edge=False)
@@ -136,12 +137,12 @@ class Board:
             table.add_row(running.folder.id, *figures)
         return table
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people.
+    """Format seconds for display.
 
     >>> duration(7.24), duration(100), duration(5000)
     ('7.2 s', '1 min 40 s', '1 h 23 min')
@@ -157,9 +158,9 @@ def _figure(value: float | None, form: str) -> str:
 
 
 def _shown(path: Path) -> Path:
-    """As short as a person could type it from here."""
+    """Return the path relative to the current folder if it is inside it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _because(ended: Ended) -> str:
+def _reason(ended: Ended) -> str:
     return f": {ended.reason[:_LONGEST_REASON]}" if ended.reason else ""

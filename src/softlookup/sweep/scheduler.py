@@ -1,4 +1,4 @@
-"""Schedule many runs, a few at a time, each in a process of its own. No torch, no Hydra."""
+"""Schedule the runs of a sweep, a few at a time, each in a separate process. No torch, no Hydra."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from softlookup.sweep.worker import Worker, start_server
 from softlookup.system import lock
 
 JOB = "softlookup.run:execute"
-_TICK = 0.5  # seconds between two looks at the runs, and the longest that Ctrl-C waits for an answer
-_GRACE = 10.0  # seconds between asking a run to stop, which then writes a checkpoint, and ending it
+_TICK = 0.5  # seconds between polls of the runs; bounds the response time to Ctrl-C
+_GRACE = 10.0  # seconds between SIGTERM, after which a run writes a checkpoint, and SIGKILL
 
 
 def cores(threads: int) -> int:
-    """Return how many runs of that many threads this process may run at a time."""
+    """Return the number of runs with this many threads each that fit the cores available to this process."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, allowed // threads)
 
 
 class Sweep:
-    """Runs to be done: one for each different run among `configs`, those that are finished left out.
+    """Run all unfinished runs among `configs`; equal configs are one run.
 
     `job` names a function of a config, a RunFolder and a Stop that writes the result row of the run to the folder.
-    `workers` is how many run at a time; None: one per core.
+    `workers` is the number of concurrent runs; None: one per core.
     """
 
     def __init__(self, configs: Sequence[RunConfig], workers: int | None, job: str = JOB) -> None:
@@ -45,24 +45,24 @@ class Sweep:
         self.board = Board(len(jobs), len(jobs) - len(self.queue), self.workers)
         self.running: dict[int, Worker] = {}
         self.stopped: int | None = None
-        # Killed when the result was written and W&B was not told yet.
-        self.taken_up = sum(folder.state() == "finished" for folder in unfinished)
+        # Runs that were killed after the result was written, but before W&B had it.
+        self.recovered = sum(folder.state() == "finished" for folder in unfinished)
 
     def run(self) -> bool:
-        """Do the runs and print what became of them; whether all of them are finished.
+        """Execute the runs and print a summary; return whether all of them have finished.
 
-        A run that fails stops no other. SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the sweep: runs under way write a
-        checkpoint and become preempted, and Stopped is raised when they have ended. The same sweep, run again, does
-        what is left.
+        A failing run does not stop the others. SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the sweep: running runs write a
+        checkpoint and become preempted, and Stopped is raised when they have ended. Running the same sweep again
+        continues it.
         """
         for folder, config in self.queue:
-            # Where a parent was killed it says running still; where someone else runs it, it is theirs.
+            # A run whose parent was killed still has state running; a locked folder belongs to another process.
             if folder.state() in (None, "running") and not lock.holder(folder.path):
-                with suppress(NotADirectoryError, FileExistsError):  # told when its turn comes
+                with suppress(NotADirectoryError, FileExistsError):  # reported when the run is started
                     folder.write_config(config)
                     folder.set_state("queued")
-        if self.taken_up:
-            print(f"{self.taken_up} had their result when they were killed; for their W&B files: make resync")
+        if self.recovered:
+            print(f"{self.recovered} had their result when they were killed; for their W&B files: make resync")
         if self.queue:
             start_server(self.job)
         with self._interruptible(), self.board:
@@ -101,7 +101,7 @@ class Sweep:
         self.board.end(Ended(worker.folder, state, reason, time.monotonic() - worker.started))
 
     def _stop(self) -> None:
-        """End what still runs: asked first, then made to."""
+        """Stop all running runs: SIGTERM first, then SIGKILL."""
         for worker in self.running.values():
             worker.end(signal.SIGTERM)
         deadline = time.monotonic() + _GRACE
@@ -115,7 +115,7 @@ class Sweep:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Let a signal set `stopped` and nothing else: an exception at any line could lose sight of a new process."""
+        """Let signals only set `stopped`: an exception at an arbitrary line could lose track of a new process."""
 
         def stop(number: int, frame: object) -> None:  # noqa: ARG001
             self.stopped = number

@@ -1,4 +1,4 @@
-"""Call a function in a process of its own, forked from the server that runs are forked from. No torch."""
+"""Call a function in a separate process, forked from the fork server of the runs. No torch."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from softlookup.sweep.worker import CONTEXT, TICK, leave, started
 
 
 def called(job: str, *arguments: Any) -> Generator[Any]:
-    """Call the function that `job` names in a process of its own, which is no run, and yield what it tells.
+    """Call the function named by `job` in a separate process, and yield the messages that it sends.
 
-    It is called with the arguments and a function that tells. The process ends with this generator, however that ends.
-    Raises UserError where it ends otherwise than by returning.
+    It is called with `arguments` and a function that sends a message. The process is killed when this generator is
+    closed. Raises UserError where the function raises or its process dies.
     """
-    told, tell = CONTEXT.Pipe(duplex=False)
-    process = started(_call, job, arguments, tell)
-    tell.close()
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = started(_call, job, arguments, sender)
+    sender.close()
     reason = None
     try:
         with suppress(EOFError):
             while True:
-                while not told.poll(TICK):  # a signal may have come to another thread
+                while not receiver.poll(TICK):  # wake up regularly: a signal may have arrived in another thread
                     pass
-                kind, content = told.recv()
-                if kind == "told":
+                kind, content = receiver.recv()
+                if kind == "message":
                     yield content
                 else:
                     reason = content
@@ -43,13 +43,13 @@ def called(job: str, *arguments: Any) -> Generator[Any]:
         raise UserError(reason or f"its process ended with exit code {process.exitcode}")
 
 
-def _call(job: str, arguments: tuple[Any, ...], tell: connection.Connection) -> None:
+def _call(job: str, arguments: tuple[Any, ...], sender: connection.Connection) -> None:
     leave()
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
     try:
-        pkgutil.resolve_name(job)(*arguments, lambda content: tell.send(("told", content)))
+        pkgutil.resolve_name(job)(*arguments, lambda content: sender.send(("message", content)))
     except Exception as error:
-        tell.send(("failed", state_of(error)[1]))
+        sender.send(("failed", state_of(error)[1]))
         sys.exit(1)

@@ -1,6 +1,6 @@
-"""Run one run in a process of its own, forked from a server that has the imports loaded.
+"""Execute one run in a separate process, forked from a server that has the imports loaded.
 
-Nothing of a run reaches another: not its crash, its memory, its random numbers, its threads, nor what it prints.
+Runs are isolated from each other: crashes, memory, random numbers, threads and output.
 """
 
 from __future__ import annotations
@@ -29,29 +29,27 @@ from softlookup.system.signals import Stop
 
 CONTEXT = multiprocessing.get_context("forkserver")
 _WITHOUT_SERVER = multiprocessing.get_context("spawn")
-# Read once, when the libraries load. A run that asks for more torch threads sets them itself.
+# The libraries read these once, at import. A run that needs more torch threads sets them itself.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _SERVER_IS_GONE = 255
-TICK = 0.5  # the longest that a signal waits to be heard, in seconds
-# A launcher that was killed takes its runs along, which needs a moment.
-_LAST_BREATH = 5.0
+TICK = 0.5  # seconds; bounds the response time to signals
+_DYING = 5.0  # seconds to wait for runs of a killed launcher to exit
 
 
 def start_server(job: str) -> None:
-    """Start the fork server, which imports the module of `job` (`package.module:function`), and do not wait for it.
-
-    Where it runs, nothing happens.
-    """
+    """Start the fork server, unless it is running, without waiting for it; it imports the module of `job`
+    (`package.module:function`)."""
     os.environ.update(ONE_THREAD)
     CONTEXT.set_forkserver_preload([job.partition(":")[0]])
-    # It goes when the launcher goes, never before the runs.
+    # The server must not exit before the runs: it exits with the launcher, not on signals.
     with _ignore_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         forkserver.ensure_running()
 
 
 @contextmanager
 def _ignore_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Ignore signals in what is started here: those to a whole group are for the launcher, which stops its runs."""
+    """Make processes started within the block ignore signals: those to the process group are for the launcher, which
+    stops its runs."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
@@ -61,9 +59,10 @@ def _ignore_signals(*numbers: signal.Signals) -> Iterator[None]:
 
 
 class Worker:
-    """A run that was started: `job(config, folder, stop)` in its own process. `sentinel` is ready when it has ended.
+    """A run in a separate process, started by the constructor: `job(config, folder, stop)`. `sentinel` becomes ready
+    when the process ends.
 
-    Raises UserError where another process works in the folder, and OSError where it cannot be written to.
+    Raises UserError where another process holds the folder, and OSError where the folder cannot be written.
     """
 
     def __init__(self, job: str, config: RunConfig, folder: RunFolder) -> None:
@@ -72,45 +71,45 @@ class Worker:
         self.peak = 0
         self._limit = config.settings.memory
         self._kills = memory.kernel_kills()
-        self._told, tell = CONTEXT.Pipe(duplex=False)
-        _wait_for_the_dying(folder)
+        self._receiver, sender = CONTEXT.Pipe(duplex=False)
+        _wait_until_free(folder)
         folder.begin(config)
         folder.set_state("running")
-        self._process = started(_main, job, config, folder, tell)
-        tell.close()
+        self._process = started(_main, job, config, folder, sender)
+        sender.close()
         self.sentinel = self._process.sentinel
 
     def watch(self) -> None:
-        """Note how much memory it takes: nobody can ask a process that is gone."""
+        """Update the peak memory of the process, which cannot be read after it has ended."""
         self.peak = max(self.peak, memory.peak(self._process.pid or 0))
 
     def end(self, number: signal.Signals) -> None:
-        """Send a signal to the process and to every process that it started."""
+        """Send a signal to the process and all its children."""
         assert self._process.pid, "0 would be the launcher's own group"
         try:
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:  # it has not come to have a group of its own, or has ended
+        except ProcessLookupError:  # it has no process group yet, or has ended
             if number == signal.SIGKILL:
                 self._process.kill()
             else:
                 self._process.terminate()
 
     def conclude(self, stopped: int | None = None) -> tuple[State, str | None]:
-        """Return the state of the run that has ended, and why; both are written, where that can be.
+        """Determine state and reason of the ended run, write them to its folder if possible, and return them.
 
-        `stopped`: the signal that ended the sweep, and it.
+        `stopped` is the signal that stopped the sweep, if any.
         """
         self._process.join()
         code = self._process.exitcode
-        if code == _SERVER_IS_GONE and self._runs():  # with the server, whoever could say how it ends is gone
+        if code == _SERVER_IS_GONE and self._runs():  # without the server the exit code cannot be known
             self.end(signal.SIGKILL)
             code = None
-        told = self._message()
+        message = self._message()
         try:
-            if told is None and code == 0 and self.folder.finish():
+            if message is None and code == 0 and self.folder.finish():
                 return "finished", None
-            state, reason = told or self._ending(code, stopped)
-            if stopped is not None and state == "preempted":  # whatever was sent to the sweep, runs are sent SIGTERM
+            state, reason = message or self._ending(code, stopped)
+            if stopped is not None and state == "preempted":  # runs get SIGTERM: report the signal that the sweep got
                 reason = str(Stopped(stopped))
             self.folder.set_state(state, reason)
         except OSError as error:
@@ -126,14 +125,14 @@ class Worker:
         return True
 
     def _ending(self, code: int | None, stopped: int | None) -> tuple[State, str]:
-        """Return what an end means of which the run itself has said nothing; `code` is None where nobody knows it."""
+        """Derive state and reason of a run that sent no message from its exit code; None: unknown."""
         if stopped is not None:
             return "preempted", str(Stopped(stopped))
         if code is None:
-            return "preempted", "the process that all runs are started from was killed"
+            return "preempted", "the server process that starts the runs was killed"
         if code == -signal.SIGKILL and memory.kernel_kills() > self._kills:
-            told = memory.told(self._limit, self.peak)
-            return "out_of_memory", f"killed by the kernel for want of memory; {told}"
+            limit_and_peak = memory.told(self._limit, self.peak)
+            return "out_of_memory", f"killed by the kernel for lack of memory; {limit_and_peak}"
         if -code in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             return "preempted", str(Stopped(-code))
         if code < 0:
@@ -143,20 +142,20 @@ class Worker:
 
     def _message(self) -> tuple[State, str] | None:
         try:
-            return self._told.recv() if self._told.poll() else None
+            return self._receiver.recv() if self._receiver.poll() else None
         except (EOFError, OSError):
             return None
 
 
 def started(target: Callable[..., None], job: str, *arguments: Any) -> BaseProcess:
-    """Start `target(job, *arguments)` in a process forked from the server, or without it where it is gone."""
+    """Start `target(job, *arguments)` in a process forked from the server, or spawned if the server cannot be
+    reached."""
     forked = CONTEXT.Process(target=target, args=(job, *arguments))
     try:
-        start_server(job)  # again, as the first one was, where that was killed
+        start_server(job)  # restarts it if it was killed
         forked.start()
     except (FileNotFoundError, ConnectionError, EOFError):
-        # Someone has killed the server, or cleaned the temporary folder, the server's socket with it. At the end Python
-        # wants to remove it.
+        # The server was killed, or the temporary folder with its socket was deleted. Python expects the folder at exit.
         Path(util.get_temp_dir()).mkdir(exist_ok=True)
     else:
         return forked
@@ -166,16 +165,16 @@ def started(target: Callable[..., None], job: str, *arguments: Any) -> BaseProce
     return alone
 
 
-def _wait_for_the_dying(folder: RunFolder) -> None:
-    deadline = time.monotonic() + _LAST_BREATH
+def _wait_until_free(folder: RunFolder) -> None:
+    deadline = time.monotonic() + _DYING
     while (found := lock.holder(folder.path)) is not None:
         if time.monotonic() > deadline:
             raise UserError(f"it is run by {found}")
         time.sleep(0.05)
 
 
-def _main(job: str, config: RunConfig, folder: RunFolder, tell: connection.Connection) -> None:
-    """Run the job in the process of a run."""
+def _main(job: str, config: RunConfig, folder: RunFolder, sender: connection.Connection) -> None:
+    """Execute the job; the main function of a run's process."""
     leave()
     stop = Stop()
     try:
@@ -187,20 +186,20 @@ def _main(job: str, config: RunConfig, folder: RunFolder, tell: connection.Conne
             print(f"error: {error}" if isinstance(error, UserError) else error)
         else:
             traceback.print_exc()
-        tell.send(state_of(error, config.settings.memory))
+        sender.send(state_of(error, config.settings.memory))
         sys.exit(128 + error.number if isinstance(error, Stopped) else 1)
 
 
 def leave() -> None:
-    """Belong to the launcher alone: signals to its terminal are not for this process, and it ends with the launcher."""
+    """Detach this process from the terminal and its signals, and make it end with the launcher."""
     os.setsid()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # which the server ignores
+    for number in (signal.SIGTERM, signal.SIGHUP):  # ignored by the server, and so inherited
         signal.signal(number, signal.SIG_DFL)
     threading.Thread(target=_end_with_launcher, daemon=True).start()
 
 
 def talk_to(folder: RunFolder) -> None:
-    """From here on what is printed goes to the run's own log."""
+    """Redirect the output of this process to the run's log."""
     with folder.log_path.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -208,7 +207,7 @@ def talk_to(folder: RunFolder) -> None:
 
 
 def _end_with_launcher() -> None:
-    """No orphans: when the launching process is gone, however it went, this run and its children go too."""
+    """Kill this run and its children when the launcher has ended for any reason."""
     launcher = multiprocessing.parent_process()
     assert launcher is not None
     connection.wait([launcher.sentinel])

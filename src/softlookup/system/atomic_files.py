@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 def content(path: Path) -> bytes:
-    """Return the bytes of a regular file. Raises OSError for anything else: a pipe would be waited for without end."""
+    """Read the bytes of a regular file. Raises OSError for anything else: reading a pipe could block forever."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return path.read_bytes()
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write aside in the same folder, flush to disk, rename: whoever finds `path` finds all of `content`.
+    """Write `content` to a temporary file in the same folder, flush it to disk, and rename it to `path`.
 
-    Whatever was at `path` stays until the rename. Raises OSError with the path, and leaves nothing behind then.
+    `path` keeps its previous content until the rename. Raises OSError with the path, and then leaves no temporary file.
     """
     with written(path) as aside, aside.open("wb") as file:
         file.write(content)
@@ -26,8 +26,8 @@ def write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """Yield a place aside, for a file that is too large to be held; at the end of the block it is as if `write` had
-    written it. Raises as `write` does, and leaves nothing behind where the block raises anything."""
+    """Yield a temporary path for a file that is too large for memory; at the end of the block, flush and rename it to
+    `path` as `write` does. Raises as `write` does; if the block raises, the temporary file is deleted."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -38,26 +38,27 @@ def written(path: Path) -> Iterator[Path]:
         finally:
             os.close(descriptor)
         os.replace(aside, path)
-        _settle(path.parent)
+        _sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
-        if isinstance(error, OSError):  # a write to a full disk does not say where
+        if isinstance(error, OSError):  # the error of a write to a full disk has no file name
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
 
 
 def append(path: Path, content: bytes, size: int) -> int:
-    """Append to a file that must have `size` bytes; its new size. On disk when this returns, or undone.
+    """Append to a file that must have `size` bytes, and return its new size. The content is flushed to disk; a failed
+    write is undone.
 
-    Raises OSError with the path, FileNotFoundError where the file or its folder is gone, and RuntimeError where the
-    file has another size: somebody else writes to it.
+    Raises OSError with the path, FileNotFoundError where the file or its folder is missing, and RuntimeError where the
+    file has another size, because another process writes to it.
     """
     try:
         with path.open("r+b") as file:
             found = file.seek(0, os.SEEK_END)
             if found != size:
-                raise RuntimeError(f"{path} has {found} bytes, expected {size}: somebody else writes to it")
+                raise RuntimeError(f"{path} has {found} bytes, expected {size}: another process writes to it")
             try:
                 file.write(content)
                 file.flush()
@@ -71,8 +72,8 @@ def append(path: Path, content: bytes, size: int) -> int:
     return size + len(content)
 
 
-def _settle(folder: Path) -> None:
-    """The rename itself, on disk; some file systems know no fsync of a folder."""
+def _sync_folder(folder: Path) -> None:
+    """Flush a rename to disk; ignore file systems that cannot fsync a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):

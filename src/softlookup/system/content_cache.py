@@ -1,4 +1,4 @@
-"""Cache results on disk under the SHA-256 of their input. No torch."""
+"""Cache results in files named by the SHA-256 of their input. No torch."""
 
 import hashlib
 import json
@@ -16,15 +16,15 @@ Opened = TypeVar("Opened")
 
 
 def folder() -> Path:
-    """`$XDG_CACHE_HOME/softlookup`, or `~/.cache/softlookup`."""
+    """Return `$XDG_CACHE_HOME/softlookup`, or `~/.cache/softlookup`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "softlookup"
 
 
 def kept(name: str, make: Callable[[], bytes]) -> bytes:
-    """Return what `make` gives, from the cache's file `name` where that is whole; otherwise made, and written there.
+    """Return the cached content of file `name`, or the result of `make`, which is then cached.
 
-    The file begins with the SHA-256 of the rest: one that was damaged is made anew. Files are written aside and
-    renamed, so several processes at once do no harm but the same work. A cache that cannot be written is none.
+    The file begins with the SHA-256 of the rest; a damaged file is made again. Files are written atomically, so
+    concurrent processes only duplicate work. If the cache cannot be written, nothing is cached.
     """
     path = folder() / name
     with suppress(OSError, ValueError):
@@ -36,10 +36,11 @@ def kept(name: str, make: Callable[[], bytes]) -> bytes:
 
 
 def kept_file(name: str, make: Callable[[Path], Any], opened: Callable[[Path], Opened]) -> tuple[Any, Opened]:
-    """Return what `make(path)` tells (plain JSON values) of the file that it writes, and that file, opened.
+    """Return a cached file, opened by `opened`, and its description; make them with `make` if they are not cached.
 
-    Both from the cache where they are whole; otherwise made, and left there. `make` gives the same each time. Where the
-    cache cannot be written the file is made in a temporary folder, of which nothing is left: `opened` maps it.
+    `make(path)` writes the file and returns its description, plain JSON values; it must be deterministic. Damaged files
+    are made again. If the cache cannot be written, the file is made in a temporary folder, which is deleted once
+    `opened` has mapped the file.
     """
     path, description = folder() / name, folder() / f"{name}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -47,22 +48,22 @@ def kept_file(name: str, make: Callable[[Path], Any], opened: Callable[[Path], O
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == known["sha256"]:
                 return known["told"], opened(path)
-    _sweep_up(path.parent)
+    _delete_stale(path.parent)
     with suppress(OSError):
         with atomic_files.written(path) as aside:
-            told = make(aside)
+            made = make(aside)
             with aside.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        content = json.dumps({"sha256": digest, "told": told}).encode()
+        content = json.dumps({"sha256": digest, "told": made}).encode()
         atomic_files.write(description, _digest(content) + b"\n" + content)
-        return told, opened(path)
+        return made, opened(path)
     with TemporaryDirectory() as temporary:
         path = Path(temporary) / "file"
         return make(path), opened(path)
 
 
-def _sweep_up(kept: Path) -> None:
-    """Delete what makers that were killed have left aside more than a day ago."""
+def _delete_stale(kept: Path) -> None:
+    """Delete temporary files that killed processes left more than a day ago."""
     with suppress(OSError):
         for aside in kept.glob(".*"):
             if aside.stat().st_mtime < time.time() - 86_400:
@@ -70,7 +71,7 @@ def _sweep_up(kept: Path) -> None:
 
 
 def _checked(content: bytes) -> bytes:
-    """Return what stands behind the SHA-256 of it. Raises ValueError where that is another."""
+    """Return the content after its SHA-256. Raises ValueError where the two do not match."""
     digest, _, rest = content.partition(b"\n")
     if digest != _digest(rest):
         raise ValueError("damaged")

@@ -1,4 +1,4 @@
-"""Run the programs in src/: output streams that may close, --help, exit codes. No torch."""
+"""Run the programs in src/: --help, exit codes, and output streams that may be closed. No torch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ HELP = ("--help", "-h")
 DONE, UNWRITTEN, MISTAKE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
 
-class _Kept(io.RawIOBase):
-    """A descriptor at whose other end there may be nobody: what cannot be written is dropped."""
+class _LossyOutput(io.RawIOBase):
+    """A raw output stream that drops what cannot be written."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -36,13 +36,13 @@ class _Kept(io.RawIOBase):
 
 
 def keep_talking(names: Sequence[str] = ("stdout", "stderr"), encoding: str | None = None) -> None:
-    """Make the streams of these names ones that no print fails on, of this process and of those it forks.
+    """Replace these output streams, of this process and its forks, by streams on which print never fails.
 
-    A character that the encoding (None: the stream's own) does not have is replaced; what cannot be written, because
-    the reader went away, the disk is full or the descriptor was closed, is dropped. For what is only told, and no
-    product: whatever becomes of it, the work goes on.
+    Characters that the encoding (None: that of the stream) cannot represent are replaced; output that cannot be
+    written, because the reader has exited, the disk is full or the descriptor is closed, is dropped. For messages that
+    are not the product of a program: the work must continue without them.
     """
-    for descriptor in range(3):  # or the next file that is opened takes the place of a stream that was closed
+    for descriptor in range(3):  # open closed descriptors, which would otherwise be reused for the next opened file
         with suppress(OSError):
             if os.fstat(descriptor):
                 continue
@@ -52,31 +52,31 @@ def keep_talking(names: Sequence[str] = ("stdout", "stderr"), encoding: str | No
         if stream is not None:
             with suppress(OSError, ValueError):
                 stream.flush()
-        kept = io.BufferedWriter(_Kept({"stdout": 1, "stderr": 2}[name]))  # type: ignore[type-var]
-        spelled = encoding or getattr(stream, "encoding", None) or "utf-8"
-        setattr(sys, name, io.TextIOWrapper(kept, spelled, "replace", line_buffering=True))
+        output = io.BufferedWriter(_LossyOutput({"stdout": 1, "stderr": 2}[name]))  # type: ignore[type-var]
+        used = encoding or getattr(stream, "encoding", None) or "utf-8"
+        setattr(sys, name, io.TextIOWrapper(output, used, "replace", line_buffering=True))
 
 
-def run(main: Callable[[list[str]], int | None], told: str | None, product: bool = False) -> None:
-    """Call `main` with the words of the command line, and exit with 0 or the code it returns.
+def run(main: Callable[[list[str]], int | None], usage: str | None, product: bool = False) -> None:
+    """Call `main` with the command line arguments, and exit with 0 or the code it returns.
 
-    --help and -h print `told`. Mistakes (UserError) are told in one line, exit code 2; a file that cannot be read or
-    written exits with 1, Ctrl-C with 130. Where standard output is a `product` that somebody waits for, a reader that
-    wants no more of it exits with 141; elsewhere it is only told, and nothing depends on it.
+    --help and -h print `usage`. A UserError is printed in one line, exit code 2; a file that cannot be read or written
+    exits with 1, Ctrl-C with 130. If standard output is the `product` of the program, a closed reader exits with 141;
+    otherwise output that cannot be written is dropped.
     """
     keep_talking(("stderr",) if product else ("stdout", "stderr"))
-    sys.exit(code(main, told or "", sys.argv[1:]))
+    sys.exit(code(main, usage or "", sys.argv[1:]))
 
 
-def code(main: Callable[[list[str]], int | None], told: str, arguments: list[str]) -> int:
-    """Return the exit code of `main` called with these words, as `run` says."""
+def code(main: Callable[[list[str]], int | None], usage: str, arguments: list[str]) -> int:
+    """Call `main` with these arguments and return the exit code, as described for `run`."""
     if sys.stdout is None:
         print("error: standard output is closed", file=sys.stderr)
         return UNWRITTEN
     found: int | None = DONE
     try:
         if any(argument in HELP for argument in arguments):
-            print(told.strip())
+            print(usage.strip())
         else:
             found = main(arguments)
         sys.stdout.flush()
@@ -85,20 +85,20 @@ def code(main: Callable[[list[str]], int | None], told: str, arguments: list[str
         try:
             sys.stdout.flush()
         except OSError:
-            _abandon()
+            _discard_output()
         return MISTAKE
     except BrokenPipeError:
-        _abandon()
+        _discard_output()
         return UNREAD
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
         print(f"error: {error.filename or 'the output'} cannot be written ({error.strerror})", file=sys.stderr)
-        _abandon()
+        _discard_output()
         return UNWRITTEN
     return found or DONE
 
 
-def _abandon() -> None:
-    """Give what is still buffered to nobody: Python flushes it at its end."""
+def _discard_output() -> None:
+    """Redirect standard output to the null device, so that Python's final flush of buffered output cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

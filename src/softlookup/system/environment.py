@@ -1,4 +1,4 @@
-"""Set an environment variable for a while. No torch."""
+"""Set an environment variable temporarily. No torch."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
-    """Set a variable of this process's environment until the block ends, then restore it."""
+    """Set an environment variable within the block, then restore it."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

@@ -1,7 +1,7 @@
 """Lock a folder for one process at a time; the lock ends with its process. No torch.
 
-A lock is the kernel's (flock on `.lock`), not a file that says so: when its process ends, however it ends, it is free.
-So a lock is a heartbeat that needs no clock. The file holds who took it, for people.
+The kernel holds the lock (flock on `.lock`) and releases it when the process ends for any reason, so the lock also
+shows whether the process is alive. The content of the file names the holder, for messages.
 """
 
 import fcntl
@@ -17,20 +17,19 @@ from pathlib import Path
 from softlookup.errors import UserError
 
 NAME = ".lock"
-# Whoever only looks holds the lock for microseconds: a taker tries again.
-_PATIENCE = 1.0
+_PATIENCE = 1.0  # seconds to retry: `holder` takes the lock for microseconds
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which is made if need be. Raises UserError with its holder where it is taken."""
+    """Hold the lock of a folder, which is created if needed. Raises UserError that names the holder if it is locked."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         deadline = time.monotonic() + _PATIENCE
-        while not _taken(descriptor, fcntl.LOCK_EX):
+        while not _acquire(descriptor, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                raise UserError(f"{folder} is in use by {_told(descriptor)}; wait for it, or give experiment_name=NAME")
+                raise UserError(f"{folder} is in use by {_name(descriptor)}; wait for it, or give experiment_name=NAME")
             time.sleep(0.02)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(descriptor, 0)
@@ -41,18 +40,18 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> str | None:
-    """Return who holds the lock of a folder, as `process 1234 on HOST since TIME`; None where nobody does."""
+    """Return the holder of a folder's lock, as `process 1234 on HOST since TIME`; None if it is not locked."""
     try:
         descriptor = os.open(folder / NAME, os.O_RDONLY)
     except OSError:
         return None
     try:
-        return None if _taken(descriptor, fcntl.LOCK_SH) else _told(descriptor)
+        return None if _acquire(descriptor, fcntl.LOCK_SH) else _name(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _taken(descriptor: int, kind: int) -> bool:
+def _acquire(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -60,7 +59,7 @@ def _taken(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _told(descriptor: int) -> str:
+def _name(descriptor: int) -> str:
     try:
         known = json.loads(os.pread(descriptor, 4096, 0))
         return f"process {known['pid']} on {known['host']} since {known['since']}"

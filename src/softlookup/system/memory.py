@@ -1,4 +1,4 @@
-"""Limit and measure the memory of a run. No torch."""
+"""Limit and measure the memory of a process. No torch."""
 
 import resource
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ MB = 1_000_000
 
 @contextmanager
 def limited(megabytes: int | None) -> Iterator[None]:
-    """Within, this process gets no more private memory than that: whoever asks for more has a MemoryError, or torch's
-    words for it. None changes nothing."""
+    """Limit the private memory of this process within the block: allocations beyond the limit raise MemoryError, or
+    torch's equivalent. None sets no limit."""
     before = resource.getrlimit(resource.RLIMIT_DATA)
     if megabytes is not None:
         bounds = [megabytes * MB] + ([] if before[1] == resource.RLIM_INFINITY else [before[1]])
@@ -23,29 +23,30 @@ def limited(megabytes: int | None) -> Iterator[None]:
 
 
 def told(megabytes: int | None, peak: int | None = None) -> str:
-    """Return the limit and the peak in words; `peak` in bytes, None for that of this process."""
+    """Format the limit and the peak; `peak` in bytes, None for that of this process."""
     if peak is None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    own = f"memory={megabytes} MB" if megabytes is not None else f"{_available() // MB:,} MB of this machine"
-    return f"limit {own}, peak {peak // MB:,} MB"
+    limit = f"memory={megabytes} MB" if megabytes is not None else f"{_available() // MB:,} MB of this machine"
+    return f"limit {limit}, peak {peak // MB:,} MB"
 
 
 def peak(pid: int) -> int:
-    """Return the most bytes that a living process has held at once; 0 where that is not known."""
+    """Return the peak memory of a running process in bytes; 0 where it is unknown."""
     with suppress(OSError, ValueError, IndexError):
         return 1024 * _field(Path(f"/proc/{pid}/status"), "VmHWM:")
     return 0
 
 
 def kernel_kills() -> int:
-    """Return how many processes the kernel of this machine has killed for want of memory; 0 where it does not count."""
+    """Return the number of processes that this machine's kernel has killed for lack of memory; 0 where it is
+    unknown."""
     with suppress(OSError, ValueError, IndexError):
         return _field(Path("/proc/vmstat"), "oom_kill")
     return 0
 
 
 def _available() -> int:
-    """Return what the machine has, or the control group that this process is in."""
+    """Return the memory of the machine in bytes, or the limit of this process's control group if it is lower."""
     found = [resource.getpagesize() * _pages()]
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):

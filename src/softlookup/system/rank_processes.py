@@ -14,20 +14,20 @@ from softlookup.system.entry_point import keep_talking
 from softlookup.system.ranks import ALONE, Processes
 
 Follow = Callable[[Processes], None]
-_FOR_A_CORE = 4  # processes that a core may be given; more only wait for each other
-_LAST_WORD = 10.0  # seconds in which the others end by themselves when the leader has
+_PER_CORE = 4  # most ranks per core; more would only wait for each other
+_GRACE = 10.0  # seconds that the worker ranks get to exit after rank 0 has finished
 
 
 @contextmanager
 def joined(count: int, follow: Follow) -> Iterator[Processes]:
-    """This process as number 0 of `processes`; the others run `follow`. They are gone when this ends.
+    """Make this process rank 0 of `count`, and start the other ranks, which run `follow` and exit with the block.
 
-    They find each other through the variables that Lightning's own environment reads (MASTER_ADDR, MASTER_PORT,
-    LOCAL_RANK), as under torchrun. Raises UserError, before any is started, for more than the machine has use for.
+    The ranks find each other through the environment variables that Lightning reads (MASTER_ADDR, MASTER_PORT,
+    LOCAL_RANK), as under torchrun. Raises UserError, before any rank is started, for more than 4 ranks per core.
     """
-    most = _FOR_A_CORE * (os.cpu_count() or 1)
+    most = _PER_CORE * (os.cpu_count() or 1)
     if count > most:
-        raise UserError(f"processes={count}: at most {most} share a run on this machine, {_FOR_A_CORE} for each core")
+        raise UserError(f"processes={count}: at most {most} share a run on this machine, {_PER_CORE} for each core")
     if count == 1:
         yield ALONE
         return
@@ -45,7 +45,7 @@ def joined(count: int, follow: Follow) -> Iterator[Processes]:
         threading.Thread(target=_end_with_any, args=(others, ended), daemon=True).start()
         yield Processes(0, count)
         for process in others:
-            process.join(_LAST_WORD)
+            process.join(_GRACE)
     finally:
         ended.set()
         for process in others:
@@ -65,14 +65,14 @@ def _run(processes: Processes, place: dict[str, str], follow: Follow) -> None:
 
 
 def _end_with_any(others: Sequence[BaseProcess], ended: threading.Event) -> None:
-    """A process that fails takes the run along: the others would wait for it without end, and hear no signal there."""
+    """Exit the run if a worker rank fails: the others would wait for it forever, without handling signals."""
     left = list(others)
     while left and not ended.is_set():
         for sentinel in connection.wait([process.sentinel for process in left], timeout=0.5):
             process = next(process for process in left if process.sentinel == sentinel)
             left.remove(process)
             process.join()
-            if process.exitcode and not ended.wait(_LAST_WORD):
+            if process.exitcode and not ended.wait(_GRACE):
                 number = others.index(process) + 1
                 print(f"process {number} of this run ended with {process.exitcode}; the run ends with it", flush=True)
                 os._exit(1)

@@ -14,26 +14,25 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Processes:
-    """`count` processes, of which this is number `rank`. With one, everything is its own and nothing is sent."""
+    """The rank of this process among `count` ranks. With one rank, nothing is communicated."""
 
     rank: int = 0
     count: int = 1
 
     def share(self, items: Sequence[Item]) -> list[Item]:
-        """This process's own items: every `count`-th, so that no item is anybody else's too."""
+        """Return this rank's items: every `count`-th one, starting at `rank`."""
         return list(items[self.rank :: self.count])
 
-    def gathered(self, own: Sequence[Item]) -> list[Item]:
-        """Return the items of all processes in the order that `share` took them from; the same list in every
-        process."""
+    def gathered(self, items: Sequence[Item]) -> list[Item]:
+        """Gather the items of all ranks in the order from which `share` selected them; the same list on every rank."""
         if self.count == 1:
-            return list(own)
+            return list(items)
         shares: list[list[Item]] = [[] for _ in range(self.count)]
-        dist.all_gather_object(shares, list(own))
+        dist.all_gather_object(shares, list(items))
         return [share[i] for i in range(max(map(len, shares))) for share in shares if i < len(share)]
 
     def total(self, *numbers: float, device: torch.device) -> list[float]:
-        """Return the sum of each number over all processes."""
+        """Return the sum of each number over all ranks."""
         if self.count == 1:
             return list(numbers)
         summed = torch.tensor(numbers, dtype=torch.float64, device=device)

@@ -8,15 +8,15 @@ import torch
 
 
 def derived_seed(seed: int, purpose: str) -> int:
-    """Return the seed of a run for one purpose: initialization of a part, data, dropout at a step, evaluation."""
+    """Derive a seed for one purpose: initialization of a module, data, dropout at a step, evaluation."""
     return int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0])
 
 
 def seed_everything(seed: int) -> None:
-    """Start the global generators of Python, NumPy and torch anew.
+    """Seed the global random generators of Python, NumPy and torch.
 
-    Done at every training step with a seed of that step: what a logger, a validation or a stop draws between two steps
-    changes nothing, and a run that goes on from a checkpoint needs no generator's state.
+    Called at every training step with the seed of that step: random numbers drawn between two steps (by a logger or a
+    validation) have no effect, and resuming from a checkpoint needs no generator state.
     """
     random.seed(seed)
     np.random.seed(seed)

@@ -1,4 +1,4 @@
-"""Handle the signals that ask a run to stop, between two steps. No torch."""
+"""Handle signals that stop a run, between two training steps. No torch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from types import FrameType
 
 from softlookup.errors import Stopped
 
-# Ctrl-C, an end asked for, a terminal that is gone, and what Slurm's jobs are sent ahead of their time limit.
+# Ctrl-C, termination, a closed terminal, and the signal that Slurm sends to jobs before their time limit.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 
 
 class Stop:
-    """Inside `listening`, a signal raises Stopped at once; inside `deferred`, only `check` does.
+    """Turn signals into Stopped: within `listening` a signal raises it at once, within `deferred` only `check` does.
 
-    A second signal is not deferred. A signal that someone listened to before (a cluster's launcher, that puts its job
-    back into the queue) is handed on to them by `hand_on`, when all is written.
+    A second signal is not deferred. After everything is written, `hand_on` calls the previous handler of the signal (a
+    cluster launcher's, which requeues its job).
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hear the signals. Only the main thread of a process can; elsewhere this does nothing."""
+        """Handle signals within the block. Only the main thread can; in other threads this does nothing."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [number for number in SIGNALS if number != signal.SIGUSR2 or callable(signal.getsignal(number))]
-        self._before = {number: signal.getsignal(number) for number in heard}
+        handled = [number for number in SIGNALS if number != signal.SIGUSR2 or callable(signal.getsignal(number))]
+        self._before = {number: signal.getsignal(number) for number in handled}
         self.listen()
         try:
             yield
@@ -42,15 +42,15 @@ class Stop:
                 signal.signal(before, handler)  # type: ignore[arg-type]
 
     def listen(self) -> None:
-        """Take the signals, within `listening`; again where somebody else has taken them since."""
+        """Install the signal handlers, within `listening`; call it again after other code has replaced them."""
         for number, handler in self._before.items():
-            # Ignored by whoever started this process: it is not for us.
+            # A signal that the parent process set to be ignored stays ignored.
             if handler is not signal.SIG_IGN or number == signal.SIGTERM:
-                signal.signal(number, self._hear)
+                signal.signal(number, self._handle)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """From here to the end, wait for `check`."""
+        """Defer Stopped within the block to calls of `check` and to the end of the block."""
         self._deferred = True
         try:
             yield
@@ -59,18 +59,18 @@ class Stop:
         self.check()
 
     def check(self) -> None:
-        """Raise Stopped if a signal was heard."""
+        """Raise Stopped if a signal was received."""
         if self.number is not None:
             raise Stopped(self.number)
 
     def hand_on(self) -> None:
-        """Call whoever listened before to the signal that was heard; they may end the process."""
+        """Call the previous handler of the received signal, which may end the process."""
         handler = self._before.get(self.number or 0)
         if self.number is not None and callable(handler):
             handler(self.number, None)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        again = self.number is not None
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        second = self.number is not None
         self.number = number
-        if again or not self._deferred:
+        if second or not self._deferred:
             raise Stopped(number)

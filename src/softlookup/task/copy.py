@@ -1,4 +1,4 @@
-"""Copy: the alignment is the diagonal."""
+"""Copy task: the alignment is the diagonal."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Encode training text: learn vocabularies, encode pairs, count; cached by content."""
+"""Encode training text: learn vocabularies, encode and count pairs; cached by content."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from softlookup.task.split import Pair, Split
 from softlookup.text.languages import length, unit
 from softlookup.text.vocabulary import UNK, Vocabulary, restored
 
-_VERSION = 4  # another number makes all that is kept anew
+_VERSION = 4  # part of the cache key; raise it to encode all cached text again
 JUDGED = ("validation", "test")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Hold what training reads, and what is to be known of it.
+    """Encoded training examples with their vocabularies and statistics.
 
-    `lengths` counts training examples by source length; `longest` is that of the longest source in the unit of its
-    language (`languages.unit`), `unknown` the share of unknown tokens on either side. `dropped` counts pairs with
-    too long a side and with one without words, `joins` those of several pairs. `overlap` has for validation and test
-    how many of their pairs, and how many of their sources, are in training too, whatever the case and the blanks.
+    `lengths` counts training examples by source length; `longest` is the length of the longest source in the unit of
+    its language (`languages.unit`); `unknown` is the share of unknown tokens per side. `dropped` counts pairs with a
+    side that is too long, and pairs with a side without words; `joins` counts examples that join several pairs.
+    `overlap` has for validation and test the number of pairs, and of sources, that occur in training too, compared
+    without case and blanks.
     """
 
     vocabularies: tuple[Vocabulary, Vocabulary]
@@ -45,10 +46,10 @@ class Corpus:
 
 
 def prepared(splits: dict[str, Split], segmentation: Segmentation, longest: int, concatenate: int) -> Corpus:
-    """Return the corpus of these splits: from the cache (`cache.kept_file`), or made in three passes or more over the
-    text, of which no more than a batch is held.
+    """Return the corpus of these splits, from the cache (`content_cache.kept_file`) or made in three or more passes
+    over the text, with one batch of it in memory at a time.
 
-    Raises UserError where no pair has 1 to `longest` tokens on both sides, and what `segmentation` raises.
+    Raises UserError where no pair has 1 to `longest` tokens on both sides, and whatever `segmentation` raises.
     """
     kind = type(segmentation)
     key: dict[str, Any] = {"segmentation": f"{kind.__module__}.{kind.__name__}", **vars(segmentation)}
@@ -60,33 +61,35 @@ def prepared(splits: dict[str, Split], segmentation: Segmentation, longest: int,
     }
     key |= {"version": _VERSION, **{package: version(package) for package in ("tokenizers", "sacrebleu")}}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    told, examples = content_cache.kept_file(
+    description, examples = content_cache.kept_file(
         f"text/{digest}.arrow", lambda path: _make(path, splits, segmentation, longest, concatenate), Encoded
     )
-    source = restored(told["vocabularies"][0])
-    target = source if told["vocabularies"][1] is None else restored(told["vocabularies"][1])
+    first, second = description["vocabularies"]
+    source = restored(first)
+    target = source if second is None else restored(second)
     return Corpus(
         (source, target),
         examples,
-        {int(length): count for length, count in told["lengths"].items()},
-        told["longest"],
-        tuple(told["unknown"]),
-        tuple(told["dropped"]),
-        told["joins"],
-        {name: tuple(counts) for name, counts in told["overlap"].items()},
+        {int(length): count for length, count in description["lengths"].items()},
+        description["longest"],
+        tuple(description["unknown"]),
+        tuple(description["dropped"]),
+        description["joins"],
+        {name: tuple(counts) for name, counts in description["overlap"].items()},
     )
 
 
 def joined(pairs: Iterable[Pair], count: int) -> Iterator[Pair]:
-    """`count` consecutive pairs as one, a blank between them, without overlap; a rest that is too short is left out."""
+    """Join every `count` consecutive pairs into one, with blanks between them, without overlap; an incomplete group at
+    the end is dropped."""
     rest = iter(pairs)
-    while len(few := list(islice(rest, count))) == count:
-        source, target = (" ".join(side) for side in zip(*few, strict=True))
+    while len(group := list(islice(rest, count))) == count:
+        source, target = (" ".join(side) for side in zip(*group, strict=True))
         yield source, target
 
 
 def tidied(split: Iterable[Pair], vocabularies: tuple[Vocabulary, Vocabulary]) -> Iterator[Pair]:
-    """Yield the pairs as the vocabularies read, show and score them."""
+    """Yield the pairs normalized as the vocabularies read, display and score them."""
     source, target = vocabularies
     for one, other in split:
         yield source.tidied(one), target.tidied(other)
@@ -95,7 +98,7 @@ def tidied(split: Iterable[Pair], vocabularies: tuple[Vocabulary, Vocabulary]) -
 def _make(
     path: Path, splits: dict[str, Split], segmentation: Segmentation, longest: int, concatenate: int
 ) -> dict[str, Any]:
-    """Write the encoded training examples; everything else that a corpus is."""
+    """Write the encoded training examples to `path`, and return all other fields of the corpus."""
     train = splits["train"]
     one, other = train.names.values()
     counted = unit(next(iter(train.names)))
@@ -114,7 +117,7 @@ def _make(
                     counts["long" if all(ids) else "wordless"] += together == 1
                     continue
                 if together == 1:
-                    overlap.meet(pair)
+                    overlap.add(pair)
                 counts["joins"] += together > 1
                 lengths[len(ids[0])] += 1
                 counts["longest"] = max(counts["longest"], length(pair[0], counted))
@@ -139,25 +142,25 @@ def _make(
 
 
 def dropped(long: int, wordless: int, longest: int) -> str:
-    """Return the counts of pairs left out, in words."""
+    """Format the counts of dropped pairs."""
     return f"dropped {long} with a side longer than task.longest={longest} tokens, {wordless} with a side without words"
 
 
 class _Overlap:
-    """Hold what training text is in validation and test too. Holds those alone."""
+    """Find which validation and test pairs occur in the training text. Only those are kept in memory."""
 
     def __init__(self, judged: dict[str, list[Pair]]) -> None:
         self._judged = {name: [tuple(map(_squeezed, pair)) for pair in pairs] for name, pairs in judged.items()}
-        self._asked = {side for pairs in self._judged.values() for pair in pairs for side in (pair, pair[0])}
-        self._met: set[Any] = set()
+        self._wanted = {side for pairs in self._judged.values() for pair in pairs for side in (pair, pair[0])}
+        self._found: set[Any] = set()
 
-    def meet(self, pair: Pair) -> None:
+    def add(self, pair: Pair) -> None:
         whole = tuple(map(_squeezed, pair))
-        self._met |= {whole, whole[0]} & self._asked
+        self._found |= {whole, whole[0]} & self._wanted
 
     def counts(self) -> dict[str, tuple[int, int]]:
         return {
-            name: (sum(pair in self._met for pair in pairs), sum(pair[0] in self._met for pair in pairs))
+            name: (sum(pair in self._found for pair in pairs), sum(pair[0] in self._found for pair in pairs))
             for name, pairs in self._judged.items()
         }
 

@@ -1,4 +1,4 @@
-"""Encoded examples in a file that is mapped into memory, not read: any number of them takes little of it."""
+"""Store encoded examples in a memory-mapped file, so that a corpus need not fit into memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ids = tuple[int, ...]
 
 
 def write(path: Path, examples: Iterable[tuple[Ids, Ids]]) -> None:
-    """Write sources and targets as an Arrow file. One batch of them is held at a time."""
+    """Write sources and targets as an Arrow file, with one batch of them in memory at a time."""
     import pyarrow as pa
 
     ids = pa.list_(pa.int32())
@@ -28,7 +28,7 @@ def write(path: Path, examples: Iterable[tuple[Ids, Ids]]) -> None:
 
 
 class Encoded:
-    """The examples of an Arrow file, made when they are asked for, without their references."""
+    """Examples of an Arrow file, without references, created on access."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
@@ -45,7 +45,7 @@ class Encoded:
         return self._count
 
     def source_length(self, index: int) -> int:
-        """Of one example, without making it."""
+        """Return the source length of one example without creating it."""
         offsets, _ = self._batches[index // ROWS][0]
         return int(offsets[index % ROWS + 1] - offsets[index % ROWS])
 

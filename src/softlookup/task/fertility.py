@@ -1,4 +1,4 @@
-"""Fertility: a source symbol gives no target symbol, or one, or several."""
+"""Fertility task: a source symbol yields zero, one or several target symbols."""
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
@@ -8,10 +8,10 @@ FERTILITIES = 4  # 0, 1, 2, 3
 
 
 class Fertility(Strings):
-    """Symbol number i (a = 0) comes i mod 4 times in the target: a never, b once, c twice, d three times, e never, …
+    """Symbol number i (a = 0) occurs i mod 4 times in the target: a never, b once, c twice, d three times, e never, …
 
-    As in the fertility of Brown et al. 1993 (IBM model 3), made deterministic. A source has at least one symbol that
-    is not silent. Raises UserError for fewer than 4 symbols.
+    A deterministic form of the fertility of Brown et al. 1993 (IBM model 3). A source has at least one symbol of
+    fertility above 0. Raises UserError for fewer than 4 symbols.
     """
 
     def __init__(self, symbols: int, shortest: int, longest: int) -> None:

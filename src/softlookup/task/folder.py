@@ -1,4 +1,4 @@
-"""Splits from a folder of files: two line-aligned files for each, or a table of both languages."""
+"""Read splits from a folder: two line-aligned files each, or one table with both languages."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -19,19 +19,19 @@ def read_folder(
     source: str,
     target: str,
     columns: str | None = None,
-    own: Mapping[str, str | None] | None = None,
+    names: Mapping[str, str | None] | None = None,
 ) -> dict[str, Split]:
     """Read the splits of a folder: `train`, `val` (`valid`, `dev`, `validation`) and `test_2016_flickr` (or `test`).
 
-    `own` has other names for splits, None where the usual ones hold. Each split is read as `read_split` says. Raises
-    UserError for a missing or an ambiguous file, for what is wrong within one, and for `columns` without a TSV file.
+    `names` overrides the names of splits, None for the defaults. Each split is read by `read_split`. Raises UserError
+    for a missing or an ambiguous file, for an error within one, and for `columns` without a TSV file.
     """
     if not folder.is_dir():
         raise UserError(f"task.path={folder} is not a folder; expected one with train.{source}, train.{target}, …")
     splits = {}
     tables = []
     for split, usual in STEMS.items():
-        name = (own or {}).get(split)
+        name = (names or {}).get(split)
         stems = usual if name is None else (name,)
         tables += [kind for _, kind in _found(folder, stems, TABLES)]
         splits[split] = read_split(folder, split, stems, (source, target), columns)
@@ -48,14 +48,13 @@ def read_split(
     columns: str | None = None,
     renaming: str | None = None,
 ) -> Split:
-    """Read one split of a folder, from the files that one of `stems` begins.
+    """Read one split of a folder, from the files whose names begin with one of `stems`.
 
-    It is a pair of line-aligned files `train.de` and `train.en`, plain or `.gz`, or one table `train.tsv`,
+    A split is a pair of line-aligned files `train.de` and `train.en`, plain or `.gz`, or one table `train.tsv`,
     `train.jsonl` (both plain or `.gz`) or `train.parquet` with a column for each language, or (JSONL and parquet) a
-    column `translation` that holds both; exactly one of these. `columns` has the names of the columns, with blanks
-    between them, for TSV files that do not begin with them. `renaming` is what one types to have files of another name
-    read. A changed file is read anew. Raises UserError for a missing or an ambiguous file and for what is wrong within
-    one.
+    column `translation` that holds both; exactly one of these must exist. `columns` names the columns, separated by
+    blanks, of TSV files without a header line. `renaming` is the option to suggest for files with another name. A
+    changed file is read again. Raises UserError for a missing or an ambiguous file and for an error within one.
     """
     tables = _found(folder, stems, TABLES)
     sides = [_found(folder, stems, (language, f"{language}.gz")) for language in languages]

@@ -1,4 +1,4 @@
-"""Alignments from files, for text that has none of its own: gold made by people, silver by a statistical aligner."""
+"""Read alignments of text from files: gold links by annotators, silver links by a statistical aligner."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def linked(
     vocabularies: tuple[Vocabulary, Vocabulary],
     files: tuple[str | None, str | None],
 ) -> list[Example]:
-    """Return the examples of `pairs` of text with the links of two Pharaoh files, gold (task.alignment) and silver
-    (task.silver), of which either may be None. Links are between words as blanks cut them (`text.word_alignment`).
+    """Add the links of two Pharaoh files, gold (task.alignment) and silver (task.silver), to the examples of `pairs`.
 
-    Raises UserError for a file that cannot be read, with another number of lines, or with a link outside its pair.
+    Either file may be None. Links are between words separated by blanks (`text.word_alignment`). Raises UserError for a
+    file that cannot be read, has another number of lines, or has a link outside its pair.
     """
     if files == (None, None):
         return list(examples)

@@ -1,4 +1,4 @@
-"""Translation without a download: a synchronous grammar of German and English that knows its alignments."""
+"""Grammar task: a synchronous grammar of German and English with gold alignments; needs no download."""
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
@@ -13,14 +13,15 @@ BUCKETS = ((4, 10), (11, 20), (21, 30), (31, 40), (41, 60))
 class Grammar(Synthetic):
     """German sentences of 4 to `longest` tokens in training, to 60 in the test set, and their one English translation.
 
-    Words and punctuation marks are tokens, all in lower case. The languages part where real ones do: the verb is
-    second in German main clauses and last in subordinate ones, participles, infinitives and separable particles stand
-    at the end of a clause, inversion follows a fronted adverbial, a compound becomes several words, articles and
-    adjectives agree in gender, number and case. Lengths are exact, so they are uniform as in the other tasks.
+    Words and punctuation marks are tokens, all in lower case. The two languages differ as in real text: the verb is
+    second in German main clauses and last in subordinate ones; participles, infinitives and separable particles stand
+    at the end of a clause; inversion follows a fronted adverbial; a compound becomes several words; articles and
+    adjectives agree in gender, number and case. Sentences have exact lengths, so lengths are uniform as in the other
+    tasks.
 
     Content words, conjunctions, prepositions, pronouns and demonstratives have sure links. Articles, relative
-    pronouns, auxiliaries of the perfect, `to` and punctuation have possible ones alone. A German comma without an
-    English one is linked to nothing.
+    pronouns, auxiliaries of the perfect, `to` and punctuation have only possible links. A German comma without an
+    English counterpart has no link.
 
     Raises UserError unless 4 ≤ longest ≤ 60.
     """
@@ -40,6 +41,6 @@ class Grammar(Synthetic):
             source=self.source_vocabulary.encode([word for word, _ in german]),
             target=self.target_vocabulary.encode(words),
             sure=tuple(sure),
-            possible=tuple([own.union([place[k] for k in row[2]]) for own, row in zip(sure, english, strict=True)]),
+            possible=tuple([s.union([place[k] for k in row[2]]) for s, row in zip(sure, english, strict=True)]),
             reference=" ".join(words),
         )

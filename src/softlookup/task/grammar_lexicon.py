@@ -1,4 +1,4 @@
-"""List the words of the grammar, German and English, with their forms. Lower case; `_` joins English words."""
+"""List the German and English words of the grammar with their forms. Lower case; `_` joins English words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ English = tuple[str, ...]
 
 
 class Noun(NamedTuple):
-    """German nominative, plural and dative plural (the singular has one form, as weak nouns are left out)."""
+    """German singular, plural and dative plural (weak nouns are left out, so the singular has one form)."""
 
-    kind: str  # p person, t thing; places by their static preposition: i in, o on, n none of these
+    kind: str  # p person, t thing; places by their preposition: i in, o on, n neither
     gender: str  # m, f, n
     singular: str
     plural: str
@@ -19,19 +19,19 @@ class Noun(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """A German verb with what it governs, and its translation.
+    """A German verb with its arguments and its translation.
 
     frame: "" no object, "a" accusative, "d" dative, "da" both, "p" prepositional, "c" a clause with dass.
     """
 
     frame: str
-    objects: str  # the kinds of noun that its (last) object may be
+    objects: str  # the noun kinds allowed for its (last) object
     finite: tuple[str, str]  # 3rd person singular and plural, without the particle
     particle: str
     participle: str
-    auxiliary: str  # hat or ist, which make the perfect
+    auxiliary: str  # of the perfect: hat or ist
     preposition: str
-    case: str  # that the preposition governs
+    case: str  # governed by the preposition
     base: English
     third: English
     past: English
@@ -39,7 +39,7 @@ class Verb(NamedTuple):
 
 
 class Adverbial(NamedTuple):
-    """A time adverbial: German words, English words, and for each of these the German word that it comes from.
+    """A time adverbial: German words, and English words, each with the German word that it is linked to.
 
     A function word (`sure` false) has only a possible link.
     """
@@ -135,7 +135,7 @@ def _verb(line: str) -> Verb:
 NOUNS = tuple(_noun(*line.split()) for line in _NOUNS.strip().splitlines())
 VERBS = tuple(_verb(line) for line in _VERBS.strip().splitlines())
 
-# Stem, English, and the kinds of noun that it goes with; in the order in which two of them stand in both languages.
+# Stem, English, and the noun kinds it combines with; in the order in which two adjectives appear in both languages.
 ADJECTIVES = (
     ("schön", "beautiful", "tion"),
     ("freundlich", "friendly", "p"),
@@ -166,9 +166,9 @@ RELATIVE = {case: tuple(forms.split()) for case, forms in (_ARTICLES["der"] | {"
 
 
 class Determiner(NamedTuple):
-    """German forms and the endings of an adjective behind them, by case and column; English singular and plural.
+    """German forms, and the endings of a following adjective, by case and column; English singular and plural.
 
-    An article (`sure` false) has only a possible link. Without a fourth form there is no plural.
+    An article (`sure` false) has only a possible link. A determiner without a fourth form has no plural.
     """
 
     forms: dict[str, tuple[str, ...]]
@@ -189,14 +189,14 @@ DETERMINERS = (
     _determiner("jeder", _WEAK, "every", "every", True),
 )
 
-# Prepositions of place, with the dative: `in` and `auf` by the kind of place, the others with all of them.
+# Prepositions of place, with the dative: `in` and `auf` depend on the kind of place, the others fit all kinds.
 _NEAR = (("neben", ("next", "to")), ("hinter", ("behind",)), ("vor", ("in", "front", "of")))
 PLACES: tuple[tuple[str, str, English], ...] = (
     *(("i", "in", ("in",)),) * 6,
     *(("o", "auf", ("on",)),) * 4,
     *((kind, german, english) for kind in "ion" for german, english in _NEAR),
 )
-# German singular and plural, English singular and plural; of the English words only the first has a sure link.
+# German singular and plural, English singular and plural; only the first English word has a sure link.
 MODALS: tuple[tuple[tuple[str, str], tuple[English, English]], ...] = (
     (("kann", "können"), (("can",), ("can",))),
     (("muss", "müssen"), (("must",), ("must",))),
@@ -208,7 +208,7 @@ SUBORDINATORS = (("weil", "because"), ("obwohl", "although"), ("wenn", "if"), ("
 PRONOUNS = (("er", "he", False), ("wir", "we", True))  # German, English, whether the verb is plural
 _TODAY = Adverbial(("heute",), (("today", 0, True),))
 _EVENING = Adverbial(("am", "abend"), (("in", 0, False), ("the", 0, False), ("evening", 1, True)))
-ADVERBIALS = {  # by the tense that they go with
+ADVERBIALS = {  # by tense
     "present": (
         _TODAY,
         _EVENING,
@@ -221,14 +221,14 @@ ADVERBIALS = {  # by the tense that they go with
 
 
 def vocabularies() -> tuple[list[str], list[str]]:
-    """Return every German and every English word that the grammar can write, in alphabetical order."""
+    """Return all German and all English words that the grammar can generate, in alphabetical order."""
     german = {".", ",", "und", "aber", "dass", *(pronoun for pronoun, _, _ in PRONOUNS), *RELATIVE["dat"]}
     english = {".", ",", "and", "but", "that", "who", "an", *(pronoun for _, pronoun, _ in PRONOUNS)}
     for noun in NOUNS:
         german |= {noun.singular, noun.plural, noun.dative_plural}
         english.update(*noun.english)
     for stem, adjective, kinds in ADJECTIVES:
-        # Ein roter: a masculine nominative, thus a subject, and subjects are persons.
+        # The ending -er is a masculine nominative, hence a subject, and subjects are persons.
         german |= {stem + ending for ending in ("e", "en", "es", *(("er",) if "p" in kinds else ()))}
         english.add(adjective)
     for verb in VERBS:

@@ -1,4 +1,4 @@
-"""Define the grammar rules: each makes a German phrase of an exact length, its English, and their links."""
+"""Define the grammar rules: each generates a German phrase of an exact length, its translation, and their links."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 from softlookup.task.grammar_lexicon import ADVERBIALS, NOUNS, PLACES, RELATIVE, SUBORDINATORS, VERBS, Adverbial, Verb
 from softlookup.task.grammar_words import Phrase, Verbs, Words, nouns, verb_size
 
-SIMPLE = 14  # tokens up to which a main clause stands alone
-SUBORDINATE = 12  # tokens of a subordinate clause
-NOUN_PHRASE = 9  # tokens of a subject or an object
+SIMPLE = 14  # longest single main clause, in tokens
+SUBORDINATE = 12  # longest subordinate clause
+NOUN_PHRASE = 9  # longest subject or object
 MAIN, FRONTED, INVERTED, FINAL = "main", "fronted", "inverted", "final"
 
 TENSES = ("present", "present", "past", "modal")
@@ -18,7 +18,7 @@ MASCULINE = tuple(noun for noun in NOUNS if noun.kind == "p" and noun.gender == 
 
 
 class ClausePlan(NamedTuple):
-    """A verb, its tense, an adverbial, and how many tokens are left for subject and objects."""
+    """A verb, its tense, an adverbial, and the number of tokens left for subject and objects."""
 
     verb: Verb
     tense: str
@@ -31,7 +31,7 @@ def _adverbials(tense: str, must: bool) -> tuple[Adverbial | None, ...]:
 
 
 def _slots(verb: Verb, relative: bool) -> tuple[list[int], list[int]]:
-    """Return the least and the most tokens of subject (unless the clause is relative to it), objects and
+    """Return the least and the most tokens of the subject (unless the clause is relative to it), the objects and the
     dass-clause."""
     least = ([] if relative else [1]) + [2] * len(verb.frame)
     most = [NOUN_PHRASE] * len(least)
@@ -58,8 +58,8 @@ def _plans(size: int, order: str, last: bool, relative: bool) -> tuple[ClausePla
 
 @cache
 def _object_relatives(size: int, kind: str) -> tuple[ClausePlan, ...]:
-    """Return all plans for a clause relative to its object, a noun of this kind; up to four tokens are for the
-    subject."""
+    """Return all plans for a clause relative to its object, a noun of this kind, with a subject of up to four
+    tokens."""
     plans = []
     for verb in VERBS:
         if verb.frame in ("a", "d", "p") and kind in verb.objects:
@@ -73,17 +73,18 @@ def _object_relatives(size: int, kind: str) -> tuple[ClausePlan, ...]:
 
 
 class Derivation(Words):
-    """One sentence in the making.
+    """Generator of one sentence.
 
-    Every token is counted ahead, so a rule meets its length exactly and nothing is thrown away. `last` says that
-    punctuation follows the phrase: a subordinate clause at its end then needs no closing comma of its own.
+    Tokens are budgeted in advance, so every rule meets its length exactly and nothing is rejected. `last` says that
+    punctuation follows the phrase, so that a subordinate clause at its end needs no closing comma.
 
-    A German sentence has one translation: subjects precede objects; no preposition of a verb occurs with the same
-    case in a noun phrase; the subject of an object relative clause is a pronoun or masculine, hence no accusative.
+    Each German sentence has exactly one translation: subjects precede objects; no preposition of a verb occurs with the
+    same case in a noun phrase; the subject of an object relative clause is a pronoun or masculine, hence not an
+    accusative.
     """
 
     def sentence(self, size: int) -> Phrase:
-        """Return a sentence of `size` ≥ 4 tokens, its full stop among them."""
+        """Return a sentence of `size` ≥ 4 tokens, including the full stop."""
         body = self._body(size - 1, True)
         stop = self.token(".")
         return Phrase([*body.german, stop], [*body.english, (".", (), (stop[1],))])
@@ -100,7 +101,7 @@ class Derivation(Words):
         return self._coordination(size, last, comma=kind == 2)
 
     def _coordination(self, size: int, last: bool, comma: bool) -> Phrase:
-        """Return a und B; A, aber B."""
+        """Return two coordinated clauses: A und B; A, aber B."""
         rest = size - 1 - comma
         first = self.between(max(3, rest // 3), rest - max(3, rest // 3))
         left = self._body(first, comma)
@@ -111,7 +112,7 @@ class Derivation(Words):
         return Phrase([*left.german, *mark, word, *right.german], english + right.english)
 
     def _reason(self, size: int, last: bool) -> Phrase:
-        """Return a, weil B: the verb of B at its end."""
+        """Return a main clause and a subordinate one: A, weil B. The verb of B is at its end."""
         rest = size - 3 + last
         second = self.between(2, min(SUBORDINATE, rest - 3))
         left = self._body(rest - second, True)
@@ -119,7 +120,7 @@ class Derivation(Words):
         return Phrase(left.german + right.german, left.english + right.english)
 
     def _condition(self, size: int, last: bool) -> Phrase:
-        """Wenn A, B: the verb of B ahead of its subject."""
+        """Return a subordinate clause and a main one: Wenn A, B. The verb of B precedes its subject."""
         rest = size - 2
         first = self.between(max(2, rest - SIMPLE), min(SUBORDINATE, rest - 2))
         german, english = self.pick(SUBORDINATORS)
@@ -132,7 +133,7 @@ class Derivation(Words):
         )
 
     def _subordinate(self, words: tuple[str, str], size: int, last: bool) -> Phrase:
-        """Comma, conjunction, a verb-final clause of `size` tokens, and a closing comma unless `last`."""
+        """Return a comma, conjunction, a verb-final clause of `size` tokens, and a closing comma unless `last`."""
         opening, word = self.token(","), self.token(words[0])
         clause = self._clause(size, FINAL, True)
         closing = [] if last else [self.token(",")]
@@ -142,7 +143,7 @@ class Derivation(Words):
         """Return a clause of `size` tokens; `pronoun` is the subject of a clause relative to it."""
         verb, tense, adverbial, left = self.pick(_plans(size, order, last, pronoun is not None))
         sizes = self._split(left, *_slots(verb, pronoun is not None))
-        # Nothing of the verb stands at the end of the clause, so that its last noun phrase does.
+        # True if no part of the verb is at the end of the clause, so that a noun phrase ends it.
         ends = order != FINAL and verb_size(verb, tense, final=False) == 1
         subject = pronoun
         if subject is None:
@@ -151,24 +152,24 @@ class Derivation(Words):
             size = sizes.pop(0)
             subject = self.pronoun() if size == 1 else self._noun_phrase(size, "nom", "p", closed)
         objects = Phrase([], []) if verb.frame in ("", "c") else self._objects(verb, sizes, ends and last)
-        said = self._subordinate(("dass", "that"), sizes[0], last) if verb.frame == "c" else Phrase([], [])
+        that = self._subordinate(("dass", "that"), sizes[0], last) if verb.frame == "c" else Phrase([], [])
         return self._order(
-            order, subject, self.verb(verb, tense, order == FINAL, subject.plural), objects, self.time(adverbial), said
+            order, subject, self.verb(verb, tense, order == FINAL, subject.plural), objects, self.time(adverbial), that
         )
 
     @staticmethod
-    def _order(order: str, subject: Phrase, verbs: Verbs, objects: Phrase, time: Phrase, said: Phrase) -> Phrase:
-        """Return the parts of a clause in German and in English order."""
-        behind = [*objects.german, *verbs.rest, *said.german]
+    def _order(order: str, subject: Phrase, verbs: Verbs, objects: Phrase, time: Phrase, that: Phrase) -> Phrase:
+        """Put the parts of a clause in German and in English order; `that` is the dass-clause."""
+        rest = [*objects.german, *verbs.rest, *that.german]
         english = [*subject.english, *verbs.english, *objects.english]
         if order == FRONTED:
-            german = [*time.german, *verbs.finite, *subject.german, *behind]
-            return Phrase(german, [*time.english, *english, *said.english])
+            german = [*time.german, *verbs.finite, *subject.german, *rest]
+            return Phrase(german, [*time.english, *english, *that.english])
         front = [*verbs.finite, *subject.german] if order == INVERTED else [*subject.german, *verbs.finite]
-        return Phrase([*front, *time.german, *behind], [*english, *time.english, *said.english])
+        return Phrase([*front, *time.german, *rest], [*english, *time.english, *that.english])
 
     def _split(self, left: int, least: list[int], most: list[int]) -> list[int]:
-        """`left` tokens over slots with these bounds."""
+        """Distribute `left` tokens at random over slots with these bounds."""
         sizes: list[int] = []
         for i, (low, high) in enumerate(zip(least, most, strict=True)):
             rest = left - sum(sizes)
@@ -185,8 +186,7 @@ class Derivation(Words):
         return self._noun_phrase(sizes[0], "acc" if verb.frame == "a" else "dat", verb.objects, last)
 
     def _noun_phrase(self, size: int, case: str, kinds: str, last: bool) -> Phrase:
-        """Return a noun with its determiner, and adjectives, or a place, a second noun, a relative clause. `size` ≥
-        2."""
+        """Return a noun with a determiner and adjectives, a place, a second noun or a relative clause. `size` ≥ 2."""
         if size < 5:
             return self.head(size, case, self.pick(nouns(kinds)))
         way = self.between(0, 3)
@@ -226,9 +226,9 @@ class Derivation(Words):
         word = self.token(RELATIVE[{"a": "acc", "d": "dat", "p": verb.case}[verb.frame]][column])
         subject = self.pronoun() if left == 1 else self.head(left, "nom", self.pick(MASCULINE), singular=True)
         verbs, time = self.verb(verb, tense, True, subject.plural), self.time(adverbial)
-        left_over = self.governed(verb, Phrase([], [])) if verb.frame == "p" else Phrase([], [])
+        preposition = self.governed(verb, Phrase([], [])) if verb.frame == "p" else Phrase([], [])
         relative = ("who" if kind == "p" else "that", (), (word[1],))
         return Phrase(
-            [*left_over.german, word, *subject.german, *time.german, *verbs.rest],
-            [relative, *subject.english, *verbs.english, *left_over.english, *time.english],
+            [*preposition.german, word, *subject.german, *time.german, *verbs.rest],
+            [relative, *subject.english, *verbs.english, *preposition.english, *time.english],
         )

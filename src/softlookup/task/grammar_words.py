@@ -1,4 +1,4 @@
-"""Build the pieces of grammar rules: words with links, noun heads, verb forms."""
+"""Build the parts of grammar rules: words with links, noun heads, verb forms."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from softlookup.task.grammar_lexicon import (
 )
 from softlookup.task.synthetic import Uniform
 
-AGES = {"alt", "neu", "jung"}  # adjectives of which a noun has one at most
+AGES = {"alt", "neu", "jung"}  # a noun has at most one of these adjectives
 
 T = TypeVar("T")
 Links = tuple[int, ...]
-German = list[tuple[str, int]]  # word, and the number by which links name it
-English = list[tuple[str, Links, Links]]  # word, sure links, links that are possible besides
+German = list[tuple[str, int]]  # word, and its number in links
+English = list[tuple[str, Links, Links]]  # word, sure links, additional possible links
 
 
 class Phrase(NamedTuple):
-    """A phrase in both languages. Of a noun phrase, `plural` is its number and `column` that of its forms."""
+    """A phrase in both languages; for a noun phrase, `plural` is its number and `column` the column of its forms."""
 
     german: German
     english: English
@@ -39,7 +39,7 @@ class Phrase(NamedTuple):
 
 
 class Verbs(NamedTuple):
-    """The finite verb in second position and the rest at the end; in a verb-final clause all of it is the rest."""
+    """The finite verb in second position and the rest at the end; in a verb-final clause everything is in the rest."""
 
     finite: German
     rest: German
@@ -61,20 +61,20 @@ def _adjectives(kind: str, amount: int) -> tuple[tuple[tuple[str, str], ...], ..
 
 
 def verb_size(verb: Verb, tense: str, final: bool) -> int:
-    """Return how many German tokens the verb has; a particle is a token of its own unless the verb stands at the
-    end."""
+    """Return the number of German tokens of the verb; a particle is a separate token unless the clause is
+    verb-final."""
     return 2 if tense != "present" or (verb.particle and not final) else 1
 
 
 class Words:
-    """Words and short phrases for one sentence. All randomness comes from `uniform`."""
+    """Generator of words and short phrases for one sentence. All randomness comes from `uniform`."""
 
     def __init__(self, uniform: Uniform) -> None:
         self.uniform = uniform
         self._next = count().__next__
 
     def token(self, word: str) -> tuple[str, int]:
-        """Return a German token, new to the sentence."""
+        """Return a German token with a number that is new in the sentence."""
         return word, self._next()
 
     def pick(self, options: Sequence[T]) -> T:
@@ -85,13 +85,13 @@ class Words:
         return low + int(self.uniform() * (high - low + 1))
 
     def pronoun(self) -> Phrase:
-        """er or wir, which cannot be taken for an object."""
+        """Return er or wir, which cannot be mistaken for an object."""
         german, english, plural = self.pick(PRONOUNS)
         word = self.token(german)
         return Phrase([word], [(english, (word[1],), ())], plural)
 
     def head(self, size: int, case: str, noun: Noun, singular: bool = False) -> Phrase:
-        """Determiner, `size` - 2 adjectives (0 to 2) and the noun, in agreement."""
+        """Return a determiner, `size` - 2 adjectives (0 to 2) and the noun, in agreement."""
         determiner = self.pick(DETERMINERS)
         plural = not singular and self.uniform() < 0.4 and len(determiner.forms[case]) == len(COLUMNS)
         column = len(COLUMNS) - 1 if plural else COLUMNS.index(noun.gender)
@@ -115,7 +115,7 @@ class Words:
     def verb(self, verb: Verb, tense: str, final: bool, plural: bool) -> Verbs:
         """Return the forms of a verb that agree with its subject.
 
-        Particle and stem are both sure for every English word; the auxiliary of the perfect is possible.
+        Every English word has sure links to particle and stem, and a possible link to the auxiliary of the perfect.
         """
         english: English
         if tense == "present":
@@ -137,7 +137,7 @@ class Words:
         return Verbs([], end + finite, english) if final else Verbs(finite, end, english)
 
     def governed(self, verb: Verb, phrase: Phrase) -> Phrase:
-        """Return the verb's preposition ahead of its object."""
+        """Return the verb's preposition followed by its object."""
         word = self.token(verb.preposition)
         english: English = [(part, (word[1],), ()) for part in verb.english_preposition]
         return Phrase([word, *phrase.german], [*english, *phrase.english])

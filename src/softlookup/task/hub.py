@@ -1,4 +1,4 @@
-"""Splits from the Hugging Face hub."""
+"""Read splits from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 HUB_TIMEOUT = 5.0  # seconds
-DATASET = "bentrevett/multi30k"  # where none is named
+DATASET = "bentrevett/multi30k"  # the default
 
 
-def read_hub(dataset: str, source: str, target: str, own: Mapping[str, str | None] | None = None) -> dict[str, Split]:
-    """Read the splits of a dataset of the Hugging Face hub, from its local cache where the hub cannot be reached.
+def read_hub(dataset: str, source: str, target: str, names: Mapping[str, str | None] | None = None) -> dict[str, Split]:
+    """Read the splits of a dataset of the Hugging Face hub, from the local cache where the hub cannot be reached.
 
-    `dataset` is NAME, or NAME:CONFIG of one that has several, as in `opus_books:de-en`. Each language is a column, or a
-    field of the column `translation`. `own` has other names for splits than `train`, `validation` and `test`, None
-    where these hold. Raises UserError where neither has the dataset, or where it has no such language, or a split is
-    missing or empty.
+    `dataset` is NAME, or NAME:CONFIG for a dataset with several configs, as in `opus_books:de-en`. Each language is a
+    column, or a field of the column `translation`. `names` overrides the split names `train`, `validation` and `test`,
+    None for the default. Raises UserError where neither the hub nor the cache has the dataset, and where a language or
+    a split is missing, or a split is empty.
     """
     loaded = _load(dataset, source, target)
     languages = (source, target)
     splits = {}
     for split in STEMS:
-        name = (own or {}).get(split) or split
+        name = (names or {}).get(split) or split
         if name not in loaded:
             raise UserError(f"{dataset} has no split {name}; it has {', '.join(loaded)} (task.{split}=NAME)")
         if not loaded[name].num_rows:
@@ -37,13 +37,13 @@ def read_hub(dataset: str, source: str, target: str, own: Mapping[str, str | Non
         inside = _languages(loaded[name])
         hint = f" (or give task.path=DIR with train.{source}, train.{target}, …)"
         columns_of(dataset, loaded[name].column_names, languages, inside, hint)
-        names = {language: f"{dataset}, split {name}, column {language}" for language in languages}
-        splits[split] = examined(names, partial(_rows, loaded[name], names, inside is not None))
+        places = {language: f"{dataset}, split {name}, column {language}" for language in languages}
+        splits[split] = examined(places, partial(_rows, loaded[name], places, inside is not None))
     return splits
 
 
 def _languages(dataset: Dataset) -> list[str] | None:
-    """Those of the column `translation`; None where there is none that holds some."""
+    """Return the languages in the column `translation`; None where there is no such column."""
     feature = dataset.features.get(TRANSLATION)
     if isinstance(feature, dict):
         return list(feature)
@@ -51,7 +51,7 @@ def _languages(dataset: Dataset) -> list[str] | None:
 
 
 def _rows(dataset: Dataset, names: dict[str, str], nested: bool) -> Iterator[Pair]:
-    """Yield the rows of two columns, or of two fields of one; the datasets library maps its own files into memory."""
+    """Yield the rows of two columns, or of two fields of one; the datasets library memory-maps its files."""
     number = 0
     for batch in dataset.select_columns([TRANSLATION] if nested else list(names)).iter(batch_size=1000):
         columns = (
@@ -67,11 +67,10 @@ def _rows(dataset: Dataset, names: dict[str, str], nested: bool) -> Iterator[Pai
 
 
 def _load(dataset: str, source: str, target: str) -> DatasetDict:
-    """`datasets.load_dataset` that gives up within seconds where there is no network.
+    """Call `datasets.load_dataset`, but give up within seconds where there is no network.
 
-    On its own it tries six times with growing pauses: half a minute without a name server, minutes behind a
-    firewall that drops packets. One request decides here whether it may use the network at all; offline it
-    still reads its own cache.
+    By default it tries six times with growing pauses: half a minute without a name server, minutes behind a firewall
+    that drops packets. Here one request decides whether it may use the network; offline it still reads its cache.
     """
     import datasets
 
@@ -80,24 +79,24 @@ def _load(dataset: str, source: str, target: str) -> DatasetDict:
     datasets.config.HF_HUB_OFFLINE = before or unreachable is not None
     try:
         return datasets.load_dataset(*dataset.split(":", 1))
-    except Exception as error:  # the hub, its client and the dataset's format each have errors of their own
+    except Exception as error:  # the hub, its client and the dataset's format raise different errors
         lines = str(unreachable or error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise UserError(
             f"{dataset} could not be loaded from the Hugging Face hub ({reason}); give task.path=DIR, a folder with "
             f"train.{source}, train.{target}, val.{source}, val.{target}, test.{source}, test.{target} (plain or .gz); "
-            "task.dataset=NAME:CONFIG is one of several that a dataset has"
+            "task.dataset=NAME:CONFIG chooses one config of a dataset"
         ) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = before
 
 
 def hub_unreachable() -> str | None:
-    """Why the hub cannot be reached, or None where it answers within `HUB_TIMEOUT`."""
+    """Return the reason why the hub cannot be reached; None where it answers within `HUB_TIMEOUT`."""
     import huggingface_hub
 
     try:
         huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=HUB_TIMEOUT)
-    except Exception as error:  # whatever stands between here and the hub
+    except Exception as error:  # proxies and firewalls cause errors of many kinds
         return str(error) or type(error).__name__
     return None

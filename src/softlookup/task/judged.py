@@ -1,4 +1,4 @@
-"""Text that a model is judged by: the pairs of a validation or a test set as examples, all of them and whole."""
+"""Make the examples of validation and test sets of text; no pair is dropped or cut."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +12,10 @@ from softlookup.text.languages import CHARACTERS, WORDS, length, unit
 from softlookup.text.vocabulary import Vocabulary
 
 FEWEST = 20  # test sentences in a bucket
-# Where buckets of single sentences end: of words, and of characters, which are as many more as a word has in Chinese.
+# Upper bounds of length buckets of single sentences, in words and in characters (a Chinese word has about two).
 SINGLE = {WORDS: (10, 15, 20, 30), CHARACTERS: (20, 30, 40, 60)}
-FAR = 3  # times the longest side of training, behind which a line is told: it may be no line of text
-TOLD = 3  # such lines that are told each
+FAR = 3  # lines longer than this multiple of the longest in training are reported: they may not be sentences
+REPORTED = 3  # lines that are reported individually
 Vocabularies = tuple[Vocabulary, Vocabulary]
 
 
@@ -26,10 +26,10 @@ def exam_set(
     links: tuple[str | None, str | None],
     further: Sequence[Sequence[str]] = (),
 ) -> tuple[list[Example], tuple[tuple[int, int], ...]]:
-    """Make the examples of a test set, joins of consecutive pairs behind the pairs, and the buckets of their lengths.
+    """Make the examples of a test set, pairs first and then joins of consecutive pairs, and its length buckets.
 
-    `links` are files of gold and of silver alignments (`task.gold`). `further` are more references, each with a line
-    for every pair, and needs `concatenate` = 1. Raises UserError as `judged` and `linked` do.
+    `links` are the files of gold and silver alignments (`task.gold`). `further` are additional references, each with a
+    line for every pair; they need `concatenate` = 1. Raises UserError as `judged` and `linked` do.
     """
     counted = unit(next(iter(split.names)))
     examples = linked(judged(split, vocabularies), list(split), vocabularies, links)
@@ -41,7 +41,7 @@ def exam_set(
 
 
 def judged(split: Split, vocabularies: Vocabularies) -> list[Example]:
-    """Make the examples of validation or test. Raises UserError where a side has no words."""
+    """Make the examples of a validation or test set. Raises UserError where a side has no words."""
     examples, counted = [], unit(next(iter(split.names)))
     for number, pair in enumerate(tidied(split, vocabularies), split.first):
         example = _example(pair, vocabularies, counted)
@@ -53,9 +53,9 @@ def judged(split: Split, vocabularies: Vocabularies) -> list[Example]:
 
 
 def overlong(split: Split, examples: Sequence[Example], longest: int) -> list[str]:
-    """Tell which lines of a split are far longer than `longest` tokens, the longest of training, and how long they are.
+    """Report the lines of a split that are far longer than `longest` tokens, the longest source of training.
 
-    They are evaluated as they are, in time and memory that grow with the square of their length.
+    They are evaluated nevertheless, with time and memory that grow with the square of their length.
     """
     found = []
     for number, example in enumerate(examples, split.first):
@@ -63,10 +63,10 @@ def overlong(split: Split, examples: Sequence[Example], longest: int) -> list[st
             if len(tokens) > FAR * longest:
                 found.append(
                     f"{name}, line {number} has {len(tokens):,} tokens, and the longest source of training {longest}: "
-                    "it is evaluated as it is; remove the line from both languages if it is none"
+                    "it is evaluated as it is; remove the line from both languages if it is not a sentence"
                 )
-    more = [f"and {len(found) - TOLD} more sides as long"] if len(found) > TOLD else []
-    return found[:TOLD] + more
+    more = [f"and {len(found) - REPORTED} more sides as long"] if len(found) > REPORTED else []
+    return found[:REPORTED] + more
 
 
 def joins(split: Split, vocabularies: Vocabularies, concatenate: int) -> list[Example]:
@@ -82,10 +82,10 @@ def _example(pair: Pair, vocabularies: Vocabularies, counted: str) -> Example:
 
 
 def buckets(lengths: Sequence[int], highs: tuple[int, ...] | None) -> tuple[tuple[int, int], ...]:
-    """Cut lengths into adjoining ranges from 1 to the greatest, each with `FEWEST` of them where there are as many.
+    """Divide lengths into adjoining ranges from 1 to the greatest, each with at least `FEWEST` examples if possible.
 
-    They end at `highs`, or in steps of ten. A range with fewer joins its neighbour: BLEU of one or two sentences would
-    look like a finding.
+    Ranges end at `highs`, or at multiples of ten. A range with fewer examples is merged with its neighbour: BLEU of one
+    or two sentences would be misleading.
     """
     ranges: list[tuple[int, int]] = []
     low = 1

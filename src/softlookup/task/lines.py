@@ -12,11 +12,11 @@ from softlookup.text.utf8_lines import line_of
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 file, plain or gzip (`.gz`), without their ends, one at a time.
+    r"""Yield the lines of a UTF-8 file, plain or gzip (`.gz`), without line ends, one at a time.
 
-    Lines end at `\n` or `\r\n` only: U+2028, NEL and VT stay inside a line. A byte order mark at the start of
-    the file is removed; the last line needs no end. Raises UserError, with the file and the line, for a file
-    that is missing, empty, broken gzip or invalid UTF-8.
+    Lines end with `\n` or `\r\n` only: U+2028, NEL and VT stay inside a line. A byte order mark at the start of the
+    file is removed; the last line may lack a line end. Raises UserError, with the file and the line, for a file that
+    is missing, empty, broken gzip or invalid UTF-8.
     """
     number = offset = 0
     try:
@@ -27,10 +27,10 @@ def read_lines(path: Path) -> Iterator[str]:
                 offset += len(content)
                 if line or content.endswith(b"\n"):
                     yield line
-                else:  # a byte order mark alone
+                else:  # only a byte order mark
                     number = 0
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is no whole gzip file ({error}); fetch it again, or give it plain") from error
+        raise UserError(f"{path} is not a complete gzip file ({error}); fetch it again, or give it plain") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
     if not number:
@@ -42,7 +42,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def aligned(source: Path, target: Path) -> Iterator[Pair]:
-    """Yield the lines of two files side by side. Raises UserError where they have unequal numbers of lines."""
+    """Yield the lines of two files in parallel. Raises UserError where the numbers of lines differ."""
     sides = read_lines(source), read_lines(target)
     count = 0
     while True:
@@ -51,7 +51,7 @@ def aligned(source: Path, target: Path) -> Iterator[Pair]:
             break
         count += 1
         yield one, other
-    if one is not other:  # one of them has more
+    if one is not other:  # one file has more lines
         counts = [
             count + (line is not None) + sum(1 for _ in side) for line, side in zip((one, other), sides, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Parallel text: translation from sentence pairs."""
+"""Translation task: parallel text from a folder or from the Hugging Face hub."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
@@ -21,29 +21,27 @@ from softlookup.text.vocabulary import UNK
 class Parallel(Task):
     """Translation of sentence pairs, `source` to `target` (language codes).
 
-    Read from `path`, a folder (`task.folder.read_folder` says of which files, and what `columns` is for), or where it
-    is None from `dataset` on the Hugging Face hub (`task.hub.read_hub`; None: Multi30k). `train`, `validation` and
-    `test` are names of splits other than the usual ones, without what follows the dot of a file. What a token is says
-    `segmentation`, which learns both vocabularies from the training text. Encoded training text is kept in the cache by
-    its content and mapped into memory (`task.corpus`), so it need not fit there.
+    Pairs are read from the folder `path` (files and `columns`: see `task.folder.read_folder`), or if it is None from
+    `dataset` on the Hugging Face hub (`task.hub.read_hub`; None: Multi30k). `train`, `validation` and `test` override
+    the names of the splits, without the file extension. `segmentation` defines the tokens and learns both vocabularies
+    from the training text. Encoded training text is cached by its content and memory-mapped (`task.corpus`), so it need
+    not fit into memory.
 
-    A training pair with a side longer than `longest` tokens, or without any, is dropped and counted in `notes`.
-    Validation and test are kept whole: there a long sentence stays and a side without words is an error. Pairs of
-    theirs that training has too, whatever the case and the blanks, are left in, since the sets are those of the
-    published figures, and counted too.
+    A training pair with a side of no tokens or of more than `longest` is dropped and counted in `notes`. Validation and
+    test sets are complete: a long sentence is kept, and a side without words is an error. Their pairs that occur in
+    training too, compared without case and blanks, are kept, since published figures use the same sets, and counted.
 
-    With `concatenate` = k there are, beside the pairs, joins of 2 to k consecutive ones, without overlap, a blank
-    between them: in training and validation as far as `longest` allows, in the test set all of them, so that a model
-    is tested on longer text of real words than it was trained on.
+    With `concatenate` = k, joins of 2 to k consecutive pairs are added, without overlap, with a blank in between: in
+    training and validation those of at most `longest` tokens, in the test set all of them, so that a model is tested on
+    longer real text than it was trained on.
 
-    References are the translations as people wrote them, in the form that the segmentation's `unicode` names and
-    without blanks around. `buckets` are ranges of source words
-    (sacrebleu's 13a), or of characters where the source language has no blanks between words, whatever the
-    segmentation, so that figures by length can be laid beside each other; `lengths` are in tokens of the segmentation.
-    `tokenizer` is sacrebleu's for BLEU, None for the target language's own (`languages.splitting`). There are no gold
-    alignments.
+    References are the original translations, normalized by the segmentation's `unicode` and stripped. `buckets` are
+    ranges of source words (sacrebleu's 13a), or of characters where the source language has no blanks between words,
+    for every segmentation, so that figures by length are comparable; `lengths` are in tokens of the segmentation.
+    `tokenizer` is sacrebleu's for BLEU, None for the default of the target language (`languages.splitting`). Gold and
+    silver links are read from the Pharaoh files `alignment` and `silver` (None: there are none).
 
-    Raises UserError for data that cannot be read and for settings that leave nothing.
+    Raises UserError for data that cannot be read and for settings that leave no training pair.
     """
 
     def __init__(
@@ -83,26 +81,26 @@ class Parallel(Task):
         more = [e for e in joins(splits["validation"], vocabularies, concatenate) if _fits(e, longest)]
         self._test, self.buckets = exam_set(splits["test"], vocabularies, concatenate, (alignment, silver))
         forget()
-        self._notes = self._told(splits, longest, concatenate, [len(more), len(self._test) - len(splits["test"])])
+        self._notes = self._report(splits, longest, concatenate, [len(more), len(self._test) - len(splits["test"])])
         self._validation += more
 
     @classmethod
     def digests(cls, config: Mapping[str, Any]) -> dict[str, str]:
-        """Return the SHA-256 of the sentence pairs of each split, and of the files of links that there are."""
+        """Return the SHA-256 of the sentence pairs of each split, and of each file of links."""
         return reading.digested(config)
 
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
-        """Endless passes over the training pairs, each in a fresh order; they have no references.
+        """Return endless passes over the training pairs, each in a new order; examples have no references.
 
-        In one pass every pair whose source has at most `limit()` tokens comes exactly once. The limit is asked at
-        each pair's turn: where it grows in the middle of a pass, a pair that was too long at its turn waits for
-        the next one. Raises UserError where no pair is short enough at the start of a pass.
+        A pass has every pair whose source has at most `limit()` tokens exactly once. The limit is evaluated at each
+        pair's turn: if it grows during a pass, a pair that was too long at its turn is skipped until the next pass.
+        Raises UserError where no pair is short enough at the start of a pass.
         """
         return Passes(self._corpus.examples, self.lengths[0], generator, limit)
 
     @property
     def trained(self) -> int:
-        """In `length_unit`."""
+        """Return the length of the longest training source in `length_unit`."""
         return self._corpus.longest
 
     def may_show(self, example: Example) -> bool:
@@ -115,18 +113,19 @@ class Parallel(Task):
         return int(np.quantile(lengths, share, weights=counts, method="inverted_cdf"))
 
     def validation(self) -> list[Example]:
-        """Return every validation pair, and joins of training lengths."""
+        """Return all validation pairs, and the joins of at most `longest` tokens."""
         return list(self._validation)
 
     def test(self) -> list[Example]:
-        """Return every test pair, and every join."""
+        """Return all test pairs, and all joins."""
         return list(self._test)
 
     def notes(self) -> list[str]:
-        """Pairs, joins and pairs dropped, overlap of validation and test with training, vocabularies, unknown words."""
+        """Report pairs, joins and dropped pairs, the overlap of validation and test with training, vocabulary sizes and
+        unknown words."""
         return list(self._notes)
 
-    def _told(self, splits: dict[str, Split], longest: int, concatenate: int, counts: list[int]) -> list[str]:
+    def _report(self, splits: dict[str, Split], longest: int, concatenate: int, counts: list[int]) -> list[str]:
         corpus = self._corpus
         source, target = splits["train"].names
         notes = [
@@ -158,7 +157,7 @@ def _fits(example: Example, longest: int) -> bool:
 
 
 def _unknown(examples: Sequence[Example], side: int) -> float:
-    """Return the share of tokens that are unknown, of all sources (side 0) or targets."""
+    """Return the share of unknown tokens in all sources (side 0) or targets (side 1)."""
     ids = [index for example in examples for index in (example.target if side else example.source)]
     return ids.count(UNK) / len(ids)
 
@@ -166,7 +165,7 @@ def _unknown(examples: Sequence[Example], side: int) -> float:
 def _mostly_unknown(
     training: tuple[float, float], judged_sets: Mapping[str, Sequence[Example]], languages: tuple[str, str]
 ) -> list[str]:
-    """Tell each language of which a vocabulary does not know the most, with the splits and what to type."""
+    """Report each language of which most tokens are unknown, with the splits and what to type."""
     notes = []
     for side, language in enumerate(languages):
         shares = {"train": training[side], **{name: _unknown(some, side) for name, some in judged_sets.items()}}
@@ -174,7 +173,7 @@ def _mostly_unknown(
         if most:
             notes.append(
                 f"most words of {language} are unknown ({', '.join(most)}): the model cannot read or write them; "
-                "segmentation=unigram knows every text, lower segmentation.minimum_frequency or larger sizes.words "
-                "leave fewer unknown"
+                "segmentation=unigram has no unknown words; a lower segmentation.minimum_frequency or a larger "
+                "sizes.words leaves fewer"
             )
     return notes

@@ -1,4 +1,4 @@
-"""Endless passes over encoded examples."""
+"""Iterate over encoded examples in endless passes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,10 @@ from softlookup.task.encoded import Encoded
 
 
 class Passes(Examples):
-    """Passes over examples; their place is the generator as it was before the present pass, and how far that is.
+    """Endless passes over examples, each in a random order.
 
-    Of a pass its order is held (8 bytes an example), and of the examples none.
+    The state is that of the generator before the current pass, and the position in the pass. Only the order of a pass
+    is in memory (8 bytes per example), not the examples.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Passes(Examples):
         return self._turn() == len(self._order)
 
     def _turn(self) -> int:
-        """Return the place in the order of the next example that is short enough, or the end of it. Nothing moves there
-        before an example is asked for: the limit may have grown by then."""
+        """Return the position of the next example that is short enough, or the end of the pass.
+
+        The position is advanced only when an example is requested: the limit may have grown by then.
+        """
         limit = self._limit()
         at = self._at
         while at < len(self._order) and self._examples.source_length(int(self._order[at])) > limit:

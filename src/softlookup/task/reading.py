@@ -1,4 +1,4 @@
-"""Read the sentence pairs that a task's config names, and digest all that is read."""
+"""Read the sentence pairs that a task's config names, and compute digests of everything read."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ LINKS = ("alignment", "silver")
 
 
 def read(config: Mapping[str, Any]) -> dict[str, Split]:
-    """Read the splits from `path`, a folder, or where it is None from `dataset` on the hub.
+    """Read the splits from the folder `path`, or if it is None from `dataset` on the hub.
 
-    Raises UserError for data that cannot be read, and for keys of a place that is not read.
+    Raises UserError for data that cannot be read, and for keys that do not apply to where the data comes from.
     """
     path, dataset, columns, source, target = (config[key] for key in ("path", "dataset", "columns", "source", "target"))
-    own = {split: config[split] for split in ("train", "validation", "test")}
+    names = {split: config[split] for split in ("train", "validation", "test")}
     if path is not None and dataset is not None:
         raise UserError(f"task.path={path} task.dataset={dataset}: text comes from one place; leave one of them out")
     if path is None and columns is not None:
         raise UserError(f"task.columns={columns} names the columns of TSV files of task.path=DIR; leave it out")
     if path is None:
-        return read_hub(dataset or DATASET, source, target, own)
-    return read_folder(Path(path).expanduser(), source, target, columns, own)
+        return read_hub(dataset or DATASET, source, target, names)
+    return read_folder(Path(path).expanduser(), source, target, columns, names)
 
 
 def digests(splits: Mapping[str, Split], config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of the pairs of each split, and of the bytes of each file of links, by name.
+    """Return the SHA-256 of the pairs of each split and of the bytes of each file of links, by name.
 
-    `tokenizer` is BLEU's, by name: what it is may depend on what is installed, and another one gives another figure.
+    `tokenizer` is the name of BLEU's tokenizer: it may depend on the installed packages, and BLEU depends on it.
     """
     found = {name: split.digest for name, split in splits.items()}
     found["tokenizer"] = splitting(config["target"], config["tokenizer"]).tokenizer
@@ -45,7 +45,7 @@ def digests(splits: Mapping[str, Split], config: Mapping[str, Any]) -> dict[str,
 
 
 def digest_of(key: str, file: str) -> str:
-    """Return the SHA-256 of a file's bytes. Raises UserError, with the key that names it, where it cannot be read."""
+    """Return the SHA-256 of a file's bytes. Raises UserError that names `key` where the file cannot be read."""
     try:
         return hashlib.sha256(Path(file).expanduser().read_bytes()).hexdigest()
     except OSError as error:
@@ -53,20 +53,21 @@ def digest_of(key: str, file: str) -> str:
 
 
 def digested(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the digests of all that a task of this config would read, which is read once in a process."""
-    told = json.dumps({key: value for key, value in config.items() if key != "segmentation"}, sort_keys=True)
+    """Return the digests of everything that a task of this config reads; cached, so data is read once per process."""
+    settings = json.dumps({key: value for key, value in config.items() if key != "segmentation"}, sort_keys=True)
     stamps = tuple(_stamp(config[key]) for key in ("path", *LINKS))
-    return dict(_digested(told, stamps))
+    return dict(_digested(settings, stamps))
 
 
 @lru_cache(maxsize=64)
-def _digested(told: str, stamps: Hashable) -> dict[str, str]:  # noqa: ARG001 - they tell one content from the next
-    config = dict.fromkeys(("train", "validation", "test", "tokenizer")) | json.loads(told)
+def _digested(settings: str, stamps: Hashable) -> dict[str, str]:  # noqa: ARG001 - stamps are part of the cache key
+    config = dict.fromkeys(("train", "validation", "test", "tokenizer")) | json.loads(settings)
     return digests(read(config), config)
 
 
 def _stamp(place: str | None) -> Hashable:
-    """Return name, size and time of change of a file, or of all files of a folder; nothing where there is none."""
+    """Return name, size, modification time and inode of a file, or of all files of a folder; nothing where the path is
+    missing."""
     path = Path(place).expanduser() if place else None
     if path is None or not path.exists():
         return ()

@@ -1,4 +1,4 @@
-"""Recall: key–value pairs, then queries."""
+"""Recall task: key–value pairs, then queries."""
 
 import math
 
@@ -14,8 +14,8 @@ class Recall(Strings):
     P = ⌊S / 3⌋ pairs, a separator and S − 1 − 2P queries (P − 1, P or P + 1), so every S ≥ 4 is a length of the task.
     The keys of the pairs are distinct; values and queries are drawn with replacement.
 
-    The value is sure. Its key and the query are possible: a lookup of two steps passes through them. Raises
-    UserError for a shortest length below 4, and for fewer keys than the longest test source has pairs.
+    The value has the sure link; its key and the query have possible ones, since a two-step lookup passes through them.
+    Raises UserError for a shortest length below 4, and for fewer keys than the longest test source has pairs.
     """
 
     def __init__(self, keys: int, values: int, shortest: int, longest: int) -> None:
@@ -51,10 +51,10 @@ class Recall(Strings):
     def example(self, source: tuple[int, ...]) -> Example:
         end = source.index(self.separator)
         place = {source[s]: s for s in range(0, end, 2)}
-        asked = [(place[source[s]], s) for s in range(end + 1, len(source))]
+        queries = [(place[source[s]], s) for s in range(end + 1, len(source))]
         return Example(
             source,
-            tuple([source[key + 1] - self.keys for key, _ in asked]),
-            tuple([only(key + 1) for key, _ in asked]),
-            tuple([frozenset((key, key + 1, query)) for key, query in asked]),
+            tuple([source[key + 1] - self.keys for key, _ in queries]),
+            tuple([only(key + 1) for key, _ in queries]),
+            tuple([frozenset((key, key + 1, query)) for key, query in queries]),
         )

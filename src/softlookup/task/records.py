@@ -1,4 +1,4 @@
-"""Rows of tables that hold both languages: TSV, JSONL and parquet."""
+"""Read tables that hold both languages: TSV, JSONL and parquet."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from softlookup.task.split import TRANSLATION, Pair
 
 
 def tsv(path: Path, languages: tuple[str, str], columns: list[str] | None) -> Iterator[Pair]:
-    """Two columns of a file with tabs between its fields, and no quotes: a quotation mark is text.
+    """Yield two columns of a file with tab-separated fields; quotation marks are text.
 
-    The first line names the columns unless `columns` does. Lines are those of `read_lines`. Raises UserError, with file
-    and line, for a column that is not there or twice, and for a line with another number of fields.
+    The first line names the columns unless `columns` does. Lines are read by `read_lines`. Raises UserError, with file
+    and line, for a missing or duplicate column, and for a line with another number of fields.
     """
     lines = enumerate(read_lines(path), 1)
     header = columns if columns is not None else next(lines)[1].split("\t")
@@ -33,33 +33,35 @@ def tsv(path: Path, languages: tuple[str, str], columns: list[str] | None) -> It
 def _place(language: str, header: list[str], path: Path, first_line: bool) -> int:
     if header.count(language) != 1:
         where = f"{path}, line 1" if first_line else "task.columns"
-        hint = "; task.columns='NAME NAME' names the columns of a file that does not" if first_line else ""
+        hint = "; task.columns='NAME NAME' names the columns of a file without a header" if first_line else ""
         found = "names no column" if language not in header else "names two columns"
         raise UserError(f"{where} {found} {language}; {nearest(language, map(quote, header))}{hint}")
     return header.index(language)
 
 
 def jsonl(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
-    """Two keys of a JSON object a line, or of the object under its key `translation`; null is a side without words.
+    """Yield two values of the JSON object on each line, or of the object under its key `translation`; null is a side
+    without words.
 
-    Raises UserError, with file and line, for a line that is no JSON object, for a value that is no text, and where
+    Raises UserError, with file and line, for a line that is not a JSON object, for a value that is not text, and where
     both layouts have a language.
     """
     for number, line in enumerate(read_lines(path), 1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}, line {number} is no JSON ({quote(error)}); expected an object a line") from error
+            raise UserError(f"{path}, line {number} is not JSON ({quote(error)}); expected an object a line") from error
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number}: expected a JSON object, got {quote(line)}")
         yield _sides(row, languages, f"{path}, line {number}")
 
 
 def parquet(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
-    """Two columns of text of a parquet file, or two fields of its column `translation`; null is a side without words.
+    """Yield two text columns of a parquet file, or two fields of its column `translation`; null is a side without
+    words.
 
-    Raises UserError, with the file, where it cannot be read, has no such column or has both layouts, and for a row
-    whose value is no text.
+    Raises UserError, with the file, where it cannot be read, lacks a column or has both layouts, and for a row whose
+    value is not text.
     """
     from pyarrow import ArrowException, types
     from pyarrow.parquet import ParquetFile
@@ -77,15 +79,15 @@ def parquet(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
                     absent = nested and row[TRANSLATION] is None
                     yield ("", "") if absent else _sides(row, languages, f"{path}, row {number}")
     except (ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path} is no whole parquet file ({quote(error)}); fetch it again") from error
+        raise UserError(f"{path} is not a complete parquet file ({quote(error)}); fetch it again") from error
 
 
 def columns_of(
     name: str, columns: Iterable[str], languages: tuple[str, str], inside: Sequence[str] | None, hint: str = ""
 ) -> None:
-    """Check that a table has both languages: as columns, or `inside` its column `translation` where that holds some.
+    """Check that a table has both languages: as columns, or as fields of its column `translation` (`inside`).
 
-    Raises UserError for a language that is not there, and where both layouts have one.
+    Raises UserError for a missing language, and for a language in both layouts.
     """
     known = list(columns)
     for language in languages:
@@ -98,7 +100,7 @@ def columns_of(
 
 def _twofold(name: str, language: str) -> UserError:
     return UserError(
-        f"{name} has {language} and {TRANSLATION}, which holds texts too; leave one of them, so that it is clear which "
+        f"{name} has {language} and {TRANSLATION}, which both hold texts; leave one of them, so that it is clear which "
         "is read"
     )
 
@@ -121,7 +123,7 @@ def _text(row: dict[str, object], language: str, place: str) -> str:
 
 
 def line_of(value: object, place: str) -> str:
-    """Return the value, None as no text. Raises UserError for what is no text of one line."""
+    """Return the value, "" for None. Raises UserError for anything but a single line of text."""
     if value is None:
         return ""
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Reverse: the alignment is the other diagonal."""
+"""Reverse task: the alignment is the anti-diagonal."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Select: copy what is marked, pass over the rest."""
+"""Select task: copy the marked symbols, skip the others."""
 
 from softlookup.contract import Example
 from softlookup.task.synthetic import FIRST, Strings, Uniform, letters, only
@@ -8,7 +8,7 @@ class Select(Strings):
     """The target has the marked symbols of the source, in order and without their marks.
 
     Every symbol exists unmarked (`a`) and marked (`a*`), so that a target position comes from one source position.
-    Each is marked with probability 1/2, and at least one of a source is.
+    Each symbol is marked with probability 1/2, and at least one per source.
     """
 
     def __init__(self, symbols: int, shortest: int, longest: int) -> None:

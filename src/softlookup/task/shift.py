@@ -1,4 +1,4 @@
-"""Shift: the source, rotated."""
+"""Shift task: rotate the source."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from softlookup.task.synthetic import Permutation
 
 
 class Shift(Permutation):
-    """target[t] = source[(t + by) mod S]. A negative `by` rotates the other way."""
+    """target[t] = source[(t + by) mod S]. A negative `by` rotates in the other direction."""
 
     def __init__(self, symbols: int, shortest: int, longest: int, by: int) -> None:
         self.by = by

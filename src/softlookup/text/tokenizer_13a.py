@@ -12,6 +12,6 @@ def words(text: str) -> list[str]:
 
 
 def forget() -> None:
-    """Free the lines that the tokenizers remember, 65,536 each, for the life of the process."""
+    """Clear the caches of the tokenizers, which otherwise keep 65,536 lines each until the process exits."""
     Tokenizer13a.__call__.cache_clear()
     TokenizerRegexp.__call__.cache_clear()

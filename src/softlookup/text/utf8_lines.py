@@ -1,4 +1,4 @@
-"""Read lines of UTF-8 text from a byte stream, and report those that are invalid. No torch."""
+"""Read lines of UTF-8 text from a byte stream, and report invalid lines. No torch."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import BinaryIO
 
 from softlookup.errors import UserError
 
-LONGEST = 1_000_000  # bytes of a line: a file without ends of lines is not read whole to find that out
+LONGEST = 1_000_000  # bytes of a line: bounds the memory for a file without line ends
 
 
 class LineError(UserError):
-    """Why one line cannot be used. It costs itself, and no other line."""
+    """An invalid line. Only this line is lost; reading continues with the next."""
 
 
 def lines(stream: BinaryIO, name: str) -> Iterator[str | LineError]:
-    r"""Yield the lines of UTF-8 text as they come, without their ends, which are `\n` or `\r\n` alone.
+    r"""Yield the lines of UTF-8 text as they arrive, without line ends (only `\n` and `\r\n` are line ends).
 
-    A byte order mark at the start is removed, and the last line needs no end. A line of bytes that are no UTF-8, with
-    a NUL byte, or longer than `LONGEST` is given as what to say of it, with `name` and its number; of the last its rest
-    is left unread until the next line is asked for.
+    A byte order mark at the start is removed; the last line may lack a line end. An invalid line (not UTF-8, with a NUL
+    byte, or longer than `LONGEST`) is yielded as a LineError with `name` and its number; the rest of a line that is too
+    long is read only when the next line is requested.
     """
     number = offset = 0
     while line := stream.readline(LONGEST + 1):
@@ -32,7 +32,7 @@ def lines(stream: BinaryIO, name: str) -> Iterator[str | LineError]:
                 line = stream.readline(LONGEST)
         elif b"\0" in line:
             yield LineError(
-                f"{where}: byte {line.index(0) + 1} is NUL; expected UTF-8 text (is it UTF-16, or no text?)"
+                f"{where}: byte {line.index(0) + 1} is NUL; expected UTF-8 text (is it UTF-16, or not text?)"
             )
         else:
             yield _line_of(line, number, where, offset)
@@ -47,8 +47,9 @@ def _line_of(content: bytes, number: int, where: str, offset: int) -> str | Line
 
 
 def line_of(content: bytes, number: int, where: str, offset: int) -> str:
-    r"""Return the text of line `number`, `offset` bytes behind the start, without its end (`\n` or `\r\n`) and, of the
-    first, without a byte order mark. Raises UserError, with `where` the line is, for bytes that are no UTF-8."""
+    r"""Decode line `number`, which begins at byte `offset` of the text: without its line end (`\n` or `\r\n`) and, if
+    it is the first, without a byte order mark. Raises UserError that begins with `where` for bytes that are not
+    UTF-8."""
     try:
         line = content.decode()
     except UnicodeDecodeError as error:

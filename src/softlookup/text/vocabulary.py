@@ -1,4 +1,4 @@
-"""Tokens and their ids, and text to ids and back. The four specials have the same ids in every vocabulary."""
+"""Map text to token ids and back. The four special tokens have the same ids in every vocabulary."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from softlookup.text.tokenizer_13a import words
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
-# How an unknown word stands in written text: one token, which no reference has. BLEU's tokenizer would break <unk>
-# into three wrong ones.
+# Spelling of an unknown word in output text: one token that no reference has. BLEU's tokenizer would split <unk> into
+# three tokens.
 UNKNOWN = "⁇"
 
 
 class Vocabulary:
     """A fixed, ordered set of tokens; ids 0 to 3 are padding, begin, end and unknown. Text has blanks between tokens.
 
-    `tokens` are labels to show a person; `form` says how a line is read. Raises UserError when it would hold nothing
-    but specials, or a token twice.
+    `tokens` are labels for display; `form` says how a line is normalized. Raises UserError for a vocabulary with only
+    special tokens, or with a duplicate.
     """
 
-    def __init__(self, tokens: Iterable[str], form: Form = Form()) -> None:  # noqa: B008 - it cannot be changed
+    def __init__(self, tokens: Iterable[str], form: Form = Form()) -> None:  # noqa: B008 - Form is immutable
         self.form = form
         self.tokens: tuple[str, ...] = (*SPECIALS, *tokens)
         self._ids = {token: index for index, token in enumerate(self.tokens)}
         if len(self.tokens) == len(SPECIALS):
             raise UserError(
-                "the vocabulary has nothing but specials; lower segmentation.minimum_frequency or check the data"
+                "the vocabulary has only special tokens; lower segmentation.minimum_frequency or check the data"
             )
         if len(self._ids) != len(self.tokens):
             raise UserError("the vocabulary has a token twice")
@@ -40,42 +40,41 @@ class Vocabulary:
         return len(self.tokens)
 
     def encode(self, tokens: Sequence[str]) -> tuple[int, ...]:
-        """Tokens to ids; a token outside the vocabulary becomes UNK."""
+        """Convert tokens to ids; a token outside the vocabulary becomes UNK."""
         return tuple(self._ids.get(token, UNK) for token in tokens)
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """Ids to tokens, up to the first EOS; padding and BOS are left out."""
+        """Convert ids to tokens, up to the first EOS, without padding and BOS."""
         return [self.tokens[index] for index in _written(ids)]
 
     def tidied(self, text: str) -> str:
-        """Return a line as it is read, shown and scored (`Form.tidied`). Raises UserError for halves of characters."""
+        """Return a line as it is read, displayed and scored (`Form.tidied`). Raises UserError for lone surrogates."""
         return self.form.tidied(text)
 
     def read(self, text: str) -> tuple[int, ...]:
-        """Return a line to ids, without BOS and EOS; none of a line of blanks. Raises UserError as `tidied` does."""
+        """Convert a line to ids, without BOS and EOS; a blank line has none. Raises UserError as `tidied` does."""
         return self.cut(self.tidied(text))
 
     def cut(self, text: str) -> tuple[int, ...]:
-        """Text that is tidied, or the beginning of it, to ids."""
+        """Convert tidied text, or a prefix of it, to ids."""
         return self.encode(text.split())
 
     def write(self, ids: Iterable[int]) -> str:
-        """Ids to text, up to the first EOS, without padding and BOS; UNK is written ⁇."""
+        """Convert ids to text, up to the first EOS, without padding and BOS; UNK is written ⁇."""
         return " ".join(UNKNOWN if index == UNK else self.tokens[index] for index in _written(ids))
 
     def spelled(self, text: str) -> str:
-        """Return how a perfect output spells this text: as `write` joins what `read` splits, words of no vocabulary as
-        they are. Raises UserError as `tidied` does."""
+        """Return the text as a perfect output spells it: split by `read` and joined by `write`, with unknown words
+        kept. Raises UserError as `tidied` does."""
         return " ".join(self.tidied(text).split())
 
     def state(self) -> dict[str, Any]:
-        """Plain JSON values, of which `restored` makes an equal vocabulary."""
+        """Return plain JSON values from which `restored` makes an equal vocabulary."""
         return {"kind": "tokens", "tokens": list(self.tokens[len(SPECIALS) :])}
 
 
 class WordVocabulary(Vocabulary):
-    """Words of sacrebleu's 13a tokenizer, of text lowercased first if its form says so. `write` puts blanks between
-    them."""
+    """Words of sacrebleu's 13a tokenizer, lowercased first if the form says so. `write` puts blanks between them."""
 
     def cut(self, text: str) -> tuple[int, ...]:
         return self.encode(words(self.form.cased(text)))
@@ -90,11 +89,11 @@ class WordVocabulary(Vocabulary):
 class SubwordVocabulary(Vocabulary):
     """Pieces of a byte-level model of Hugging Face `tokenizers`: `write(read(text))` is the line that was read.
 
-    `model` is the JSON of a tokenizer without specials; piece i has the id i + 4. Every byte is a piece, so nothing is
-    unknown. Text is read with one blank put before it, so that a word has the same pieces wherever it stands; `write`
-    takes the blank away. Bytes that are no UTF-8, which only a model writes, become
-    U+FFFD. In a label ▁ is a blank; what cannot be printed, a ▁ and a backslash are written as Python would escape
-    them, so that different pieces have different labels.
+    `model` is the JSON of a tokenizer without special tokens; piece i has the id i + 4. Every byte is a piece, so
+    nothing is unknown. A blank is prepended before encoding, so that a word has the same pieces at every position;
+    `write` removes it. Bytes that are not UTF-8, which only a model produces, become U+FFFD. In labels ▁ is a blank;
+    unprintable characters, ▁ itself and backslashes are escaped as in Python, so that different pieces have different
+    labels.
     """
 
     def __init__(self, model: str, form: Form) -> None:
@@ -125,7 +124,7 @@ class SubwordVocabulary(Vocabulary):
 
 
 def restored(state: Any) -> Vocabulary:
-    """Return the vocabulary whose `state()` this is. Raises UserError for what is none."""
+    """Restore a vocabulary from its `state()`. Raises UserError for an invalid state."""
     try:
         match state:
             case {"kind": "tokens", "tokens": [*tokens]}:
@@ -134,10 +133,10 @@ def restored(state: Any) -> Vocabulary:
                 return WordVocabulary(tokens, Form(lowercase, unicode))
             case {"kind": "subwords", "model": dict(model), "lowercase": bool(lowercase), "unicode": str(unicode)}:
                 return SubwordVocabulary(json.dumps(model), Form(lowercase, unicode))
-        reason = "no kind that is known"
-    except Exception as error:  # `tokenizers` raises nothing more special for a model that it cannot read
+        reason = "unknown kind"
+    except Exception as error:  # `tokenizers` raises a plain Exception for a model that it cannot read
         reason = str(error)
-    raise UserError(f"no vocabulary is described by {quote(repr(state))} ({quote(reason)}); its file is damaged")
+    raise UserError(f"not a vocabulary: {quote(repr(state))} ({quote(reason)}); its file is damaged")
 
 
 def _written(ids: Iterable[int]) -> Iterable[int]:
@@ -156,7 +155,7 @@ def _shown(character: str) -> str:
     code = ord(character)
     if character == " ":
         return "▁"
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a character that stands in several pieces
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a character that is split over several pieces
         return f"\\x{code - 0xDC00:02x}"
     if character == "\\":
         return "\\\\"
@@ -165,7 +164,7 @@ def _shown(character: str) -> str:
     return character
 
 
-# Byte-level models write every byte as one visible character (Radford et al. 2019): those that have none as U+0100 on.
+# Byte-level models write each byte as one visible character (Radford et al. 2019), invisible ones from U+0100 on.
 _VISIBLE = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
 _BYTES = {chr(byte): byte for byte in _VISIBLE} | {
     chr(0x100 + place): byte for place, byte in enumerate(sorted({*range(0x100)} - _VISIBLE))

@@ -1,6 +1,6 @@
 """Map token alignments to word alignments.
 
-A word is what blanks enclose (ASCII white space, as the programs that read Pharaoh lines cut them).
+Words are separated by ASCII white space, as in the programs that read Pharaoh lines.
 """
 
 from __future__ import annotations
@@ -24,25 +24,24 @@ def split(text: str) -> list[str]:
 
 
 def of_read(vocabulary: Vocabulary, text: str) -> tuple[int, ...]:
-    """For each token of `vocabulary.read(text)`, the place of the word of `text` that it is part of.
+    """Return, for each token of `vocabulary.read(text)`, the index of its word in `text`.
 
-    The line is read up to the end of each word: no token spans two words, so that the tokens which a word adds are its
-    own. Words of blanks that only Unicode knows, which are not read at the ends of a line, count as words and have no
-    tokens.
+    The line is tokenized up to the end of each word: no token spans two words, so the tokens that a word adds belong to
+    it. Words that consist of non-ASCII blanks, which are stripped at the ends of a line, count as words without tokens.
     """
     read = vocabulary.tidied(text)
     unread = len(text) - len(text.lstrip())
-    first = len(split(f"{text[:unread]}x")) - 1  # of what is not read, the last word may go on in what is
+    first = len(split(f"{text[:unread]}x")) - 1  # the last word of the stripped part may continue in the rest
     ends = [len(vocabulary.cut(read[: found.end()])) for found in _WORD.finditer(read)]
     last = max(len(ends) - 1, 0)
     return tuple(first + min(bisect_right(ends, token), last) for token in range(len(vocabulary.cut(read))))
 
 
 def of_written(vocabulary: Vocabulary, ids: Sequence[int]) -> tuple[int, ...]:
-    """For each of `ids` (without EOS), the place of the word of `vocabulary.write(ids)` that it is part of.
+    """Return, for each of `ids` (without EOS), the index of its word in `vocabulary.write(ids)`.
 
-    A token that writes nothing, or blanks alone, is counted to the word before it.
+    A token that writes nothing, or only blanks, belongs to the word before it.
     """
     reached = [len(split(vocabulary.write(ids[: end + 1]))) for end in range(len(ids))]
-    # What follows may join two words to one: no token lies behind the last of the whole.
+    # Later tokens may join two words into one: cap the index at the last word of the whole text.
     return tuple(max(min(count, reached[-1]) - 1, 0) for count in reached)

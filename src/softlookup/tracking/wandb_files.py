@@ -1,8 +1,8 @@
-"""Read W&B's files of a run, and decide whether they are complete. No wandb, no torch.
+"""Read the W&B files of a run, and check whether they are complete. No wandb, no torch.
 
-A `.wandb` file is a log in LevelDB's framing: after seven bytes of its own come blocks of 32 KiB; in a block, chunks
-under a header of checksum (4 bytes), length (2) and kind (1). A record is one chunk or several, and holds a protobuf
-message. wandb numbers the messages from 1, and goes on as if nothing were wrong when one cannot be written.
+A `.wandb` file is a log in LevelDB's format: seven header bytes, then blocks of 32 KiB. A block has chunks, each with a
+header of checksum (4 bytes), length (2) and kind (1). A record is one or several chunks, and holds a protobuf message.
+wandb numbers the messages from 1, and silently continues when one cannot be written.
 """
 
 import shlex
@@ -16,20 +16,20 @@ from softlookup.errors import typed
 _MARK = b":W&B\xe1\xbe\x00"
 _BLOCK = 32768
 _HEADER = struct.Struct("<IHB")
-_WHOLE, _FIRST, _LAST = 1, 2, 4  # kinds of chunks; 3 is one in the middle
-# Fields of wandb's message Record, and below them those of its history and its exit.
+_WHOLE, _FIRST, _LAST = 1, 2, 4  # kinds of chunks; 3 is a middle one
+# Field numbers of wandb's message Record, and of its history and exit messages.
 _NUMBER, _HISTORY, _EXIT = 1, 2, 18
 _STEP, _STEP_NUMBER, _EXIT_CODE = 2, 1, 1
 
 
 def logs(folder: Path) -> list[Path]:
-    """Return the `.wandb` files in a run folder: one for each attempt, offline or online."""
+    """Return the `.wandb` files in a run folder, one for each offline or online attempt."""
     return sorted(folder.glob("wandb/*run-*/run-*.wandb"))
 
 
 def holds(log: Path, steps: Sequence[int]) -> bool:
-    """Return whether a `.wandb` file is whole: every message, a point of each of these steps, and the end of a run that
-    did its work. A file that is not there, or not of this format, is not whole."""
+    """Return whether a `.wandb` file is complete: all messages, one history record for each of these steps, and a
+    successful exit. A missing file, or one of another format, is not complete."""
     try:
         data = log.read_bytes()
         messages = [_fields(record) for record in _records(data)]
@@ -43,17 +43,17 @@ def holds(log: Path, steps: Sequence[int]) -> bool:
 
 
 def uploaded(log: Path) -> bool:
-    """Return whether the server has it all: `wandb sync` leaves a file that says so, as `set_uploaded` does."""
+    """Return whether the file is fully uploaded: `wandb sync` and `set_uploaded` create a marker file."""
     return _receipt(log).exists()
 
 
 def set_uploaded(log: Path) -> None:
+    """Create the marker file of a complete upload."""
     _receipt(log).touch()
 
 
 def remedy(folder: Path, mode: str) -> str:
-    """Return what to type to make the mirror of a run folder again, with all the others of its experiment that are
-    lost."""
+    """Return the command that rewrites the W&B files of a run, and of all other incomplete runs of its experiment."""
     runs_dir = folder.absolute().parent.parent
     words = [f"experiment={folder.absolute().parent.name}"]
     if runs_dir != Path("runs").absolute():
@@ -63,7 +63,7 @@ def remedy(folder: Path, mode: str) -> str:
     joined = shlex.join(words)
     if joined == " ".join(words):
         return f'make resync ARGS="{joined}"'
-    return f"make resync {typed('ARGS=' + joined.replace('$', '$$'))}"  # make reads it, and then another shell
+    return f"make resync {typed('ARGS=' + joined.replace('$', '$$'))}"  # expanded by make, then by a shell
 
 
 def _receipt(log: Path) -> Path:
@@ -71,13 +71,13 @@ def _receipt(log: Path) -> Path:
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    """Yield the records up to the end, or up to the first chunk that is cut off or has the wrong checksum."""
+    """Yield the records up to the end, or up to the first chunk that is truncated or has a wrong checksum."""
     record, at = b"", len(_MARK)
     if not data.startswith(_MARK):
         raise ValueError("not a .wandb file")
     while at + _HEADER.size <= len(data):
         room = _BLOCK - at % _BLOCK
-        if room < _HEADER.size:  # too little for a header is left empty
+        if room < _HEADER.size:  # the rest of a block is padding if it is too small for a header
             at += room
             continue
         checksum, length, kind = _HEADER.unpack_from(data, at)
@@ -92,8 +92,8 @@ def _records(data: bytes) -> Iterator[bytes]:
 
 
 def _fields(message: bytes) -> dict[int, int | bytes]:
-    """Return a protobuf message: numbers and bytes by field; of a field that comes again the last. Raises
-    ValueError."""
+    """Parse a protobuf message into numbers and bytes by field number; of repeated fields only the last. Raises
+    ValueError for invalid messages."""
     found: dict[int, int | bytes] = {}
     at = 0
     while at < len(message):
@@ -113,7 +113,7 @@ def _fields(message: bytes) -> dict[int, int | bytes]:
 
 
 def _number(message: bytes, at: int) -> tuple[int, int]:
-    """Return the number that begins at a place, seven bits a byte and the lowest first, and the place after it."""
+    """Parse the varint at position `at` (seven bits per byte, lowest first); return it and the position after it."""
     value = shift = 0
     while at < len(message):
         byte = message[at]

@@ -1,6 +1,6 @@
-"""Log a run to W&B. The only file that imports wandb; no failure in it stops a run.
+"""Log a run to W&B. The only file that imports wandb; failures in it never stop a run.
 
-The truth is the run's own files. A mirror may be lost, is then said to be lost, and can be made again from the truth.
+W&B holds a copy of the run's own files. If the copy is lost, this is reported, and it can be made again from the files.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any, ClassVar
 
 from softlookup.errors import UserError, nearest, typed
 from softlookup.group import Group
-from softlookup.heatmaps.png import Lookup, draw
+from softlookup.heatmaps.png import HeatMap, draw
 from softlookup.tracking import wandb_files
 
 MODES = ("offline", "online", "disabled")
-REACH = 4.0  # seconds in which W&B's server must answer at the start
-UPLOAD = 30.0  # seconds that a finished run waits for the rest of its upload
+REACH = 4.0  # timeout in seconds for W&B's server at the start
+UPLOAD = 30.0  # timeout in seconds for the upload at the end of a run
 TAG_LENGTH = 64  # W&B refuses longer tags
 
 
 class Tracker:
-    """Sends one run to W&B: `start`, then `log`, then `finish` or `fail`. `disabled` does nothing and writes nothing.
+    """W&B tracker of one run: call `start`, then `log`, then `finish` or `fail`. Mode `disabled` does nothing.
 
-    Files go to `wandb/` in the run folder. wandb writes nothing to the terminal and leaves no process behind. What
-    goes wrong with it is one line in `messages`, with what to type to have it all in W&B after all; the run goes on.
-    Raises UserError for a mode that does not exist.
+    Files are written to `wandb/` in the run folder. wandb prints nothing and leaves no process running. On an error,
+    tracking ends, `messages` gets one line with the command that completes the copy in W&B later, and the run
+    continues. Raises UserError for an unknown mode.
     """
 
     group: ClassVar[Group] = Group("tracking")
@@ -54,18 +54,18 @@ class Tracker:
         config: dict[str, Any],
         history: Sequence[Mapping[str, Any]] = (),
     ) -> str | None:
-        """Begin the run: `group` is its experiment, `tags` its choices, `config` the resolved config.
+        """Start the run: `group` is its experiment, `tags` its choices, `config` the resolved config.
 
-        `history` are the records of a run that goes on, each with its `step`. They are written first and the files of
-        earlier attempts are deleted, so that there is one file and it holds the whole run.
-        `online` without a key, or with no answer in 4 seconds, becomes offline. Returns the message that says so, with
-        the command that uploads the run later; None when all is as it was asked for.
+        `history` are the metric records of a resumed run, each with its `step`. They are logged first, and the files of
+        earlier attempts are deleted, so that one file holds the whole run. Mode `online` falls back to offline without
+        an API key, or if the server does not answer within 4 seconds. Returns the message about the fallback or an
+        error, with the command that uploads the run later; None on success.
         """
         if self.mode == "disabled":
             return None
         before = len(self.messages)
         self._folder = folder
-        about = {
+        arguments = {
             "project": self.project,
             "dir": folder,
             "id": run_id,
@@ -74,102 +74,102 @@ class Tracker:
             "tags": list(dict.fromkeys(tag[:TAG_LENGTH] for tag in tags)),
             "config": config,
         }
-        self._safely("start", lambda: self._start(about))
+        self._safely("start", lambda: self._start(arguments))
         for record in history:
             self.log({name: value for name, value in record.items() if name != "step"}, record["step"])
         return self.messages[-1] if len(self.messages) > before else None
 
     def log(self, metrics: dict[str, float | int | None], step: int) -> None:
-        """One point of every curve; what is None is absent."""
+        """Log metrics at a step; None values are omitted."""
         known = {name: value for name, value in metrics.items() if value is not None}
         self._steps.append(step)
 
         def point() -> None:
-            # The server has the steps before this one: a run's id is its content, so they are these very points.
+            # The server already has earlier steps, with equal values: the id of a run is derived from its config.
             if step >= self._run.starting_step:
                 self._run.log(known, step=step)
 
         self._safely("log", point)
 
-    def finish(self, result: dict[str, Any], heat_maps: Sequence[Lookup] = ()) -> None:
-        """End a run that did its work, with its result row as summary and the heat maps as images."""
+    def finish(self, result: dict[str, Any], heat_maps: Sequence[HeatMap] = ()) -> None:
+        """End a successful run, with its result row as summary and its heat maps as images."""
 
         def last() -> None:
             self._run.summary.update(flatten(result))
-            if self._run.resumed:  # the server may hold why an earlier attempt ended
+            if self._run.resumed:  # clear the reason of an earlier failed attempt on the server
                 self._run.summary["reason"] = None
             if heat_maps:
-                # A name for each: W&B wants the images of one list to be of one size.
+                # A separate name for each: W&B requires images in a list to have equal sizes.
                 self._run.log({f"alignments/{i}": _image(heat_map) for i, heat_map in enumerate(heat_maps)})
 
         self._safely("finish", last)
         self._safely("finish", lambda: self._stop(0))
 
     def fail(self, reason: str) -> None:
-        """End a run that did not: it is marked as failed, with the reason in its summary."""
+        """End a failed run: mark it as failed, with the reason in its summary."""
         self._safely("fail", lambda: self._run.summary.update({"status": "failed", "reason": reason}))
         self._safely("fail", lambda: self._stop(1))
 
-    def _safely(self, doing: str, action: Callable[[], object]) -> None:
-        """Do it while tracking goes on; the first error ends tracking with a message."""
-        if self._run is None and doing != "start":
+    def _safely(self, phase: str, action: Callable[[], object]) -> None:
+        """Call `action` while tracking is active; the first error ends tracking with a message."""
+        if self._run is None and phase != "start":
             return
         try:
             action()
         except Exception as error:
-            self._say(f"W&B tracking ended ({doing}: {_line(error)})")
+            self._report(f"W&B tracking ended ({phase}: {_line(error)})")
             self._abandon()
 
-    def _say(self, what: str) -> None:
+    def _report(self, problem: str) -> None:
         remedy = "upload it" if self.mode == "online" else "write W&B's files again"
         command = wandb_files.remedy(self._folder, self.mode)
-        self.messages.append(f"{what}; the run's own files hold everything; to {remedy} when it is done: {command}")
+        self.messages.append(f"{problem}; the run's own files hold everything; to {remedy} when it is done: {command}")
 
-    def _start(self, about: dict[str, Any]) -> None:
-        # A variable that is set to nothing, as in `WANDB_MODE= make train`, is an error to wandb.
+    def _start(self, arguments: dict[str, Any]) -> None:
+        # wandb rejects empty variables, as in `WANDB_MODE= make train`.
         for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value]:
             del os.environ[name]
-        # Reports of wandb's own errors would go out to the network, offline too.
+        # wandb would send reports of its own errors over the network, even in offline mode.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
-        # Of a run that was online before, the server has a part, and `wandb sync` would send that part again.
+        # The server has part of a run that was online before, and `wandb sync` would upload that part again.
         was_online = any(self._folder.glob("wandb/run-*"))
 
-        # wandb replaces both when it starts its service; an uncaught error would then be printed twice.
-        kept = sys.exit, sys.excepthook
+        # wandb replaces these when it starts its service; uncaught errors would then be printed twice.
+        hooks = sys.exit, sys.excepthook
         try:
             wandb.setup(_settings())
-            reason = self._go_online(about) if self.mode == "online" else ""
+            reason = self._go_online(arguments) if self.mode == "online" else ""
             if self._run is None:
-                self._run = wandb.init(mode="offline", settings=_settings(), **about)
+                self._run = wandb.init(mode="offline", settings=_settings(), **arguments)
         finally:
-            sys.exit, sys.excepthook = kept
+            sys.exit, sys.excepthook = hooks
         written = Path(self._run.settings.sync_dir)
         for attempt in self._folder.glob("wandb/*run-*"):
             if attempt.name != written.name:
                 shutil.rmtree(attempt, ignore_errors=True)
         if reason and was_online:
-            self._say(f"W&B is offline for this run ({reason})")
+            self._report(f"W&B is offline for this run ({reason})")
         elif reason:
             command = f"wandb sync {typed(written)}"
             self.messages.append(f"W&B is offline for this run ({reason}); upload it later with: {command}")
 
-    def _go_online(self, about: dict[str, Any]) -> str:
-        """Start the run online, or go on with what the server has of it; returns why not."""
+    def _go_online(self, arguments: dict[str, Any]) -> str:
+        """Start or resume the run online; return the reason if that fails, otherwise ""."""
         import wandb
 
         if not wandb.login(prompt=False, verify=False):
             return "no API key; type: wandb login"
         try:
-            self._run = wandb.init(mode="online", resume="allow", settings=_settings(), **about)
+            self._run = wandb.init(mode="online", resume="allow", settings=_settings(), **arguments)
         except Exception as error:
             wandb.teardown(exit_code=1)
             return _line(error)
         return ""
 
     def _stop(self, exit_code: int) -> None:
-        """End the run in W&B, and say so where its files are not whole: wandb itself does not tell."""
+        """End the run in W&B, and report incomplete files, which wandb itself does not report."""
         import wandb
 
         run, log = self._run, Path(self._run.settings.sync_file)
@@ -180,12 +180,12 @@ class Tracker:
             with contextlib.suppress(OSError):
                 wandb_files.set_uploaded(log)
         elif exit_code == 0 and not wandb_files.holds(log, self._steps):
-            self._say("W&B's files of this run are not whole (a full disk, a limit, or they were deleted)")
+            self._report("W&B's files of this run are not complete (a full disk, a limit, or they were deleted)")
 
     def _abandon(self) -> None:
-        """Give up the run and wandb's process, whatever state they are in."""
+        """Abandon the run and stop wandb's process, whatever state they are in."""
         self._run = None
-        # What cannot be told to stop any more has died already, or ends with this process.
+        # A service that cannot be stopped has died already, or ends with this process.
         with contextlib.suppress(Exception):
             import wandb
 
@@ -193,7 +193,7 @@ class Tracker:
 
 
 def _settings() -> Any:
-    """No terminal output, nothing measured about the machine, no code copied, and bounded waits."""
+    """Return settings for no terminal output, no system metrics, no copies of code, and bounded waits."""
     import wandb
 
     return wandb.Settings(
@@ -211,7 +211,7 @@ def _settings() -> Any:
     )
 
 
-def _image(heat_map: Lookup) -> Any:
+def _image(heat_map: HeatMap) -> Any:
     import wandb
     from PIL import Image
 
@@ -221,13 +221,13 @@ def _image(heat_map: Lookup) -> Any:
 
 
 def _line(error: Exception) -> str:
-    """Return the first line of an error, which may have many."""
+    """Return the first line of an error."""
     return f"{type(error).__name__}: {error}".split("\n")[0][:200]
 
 
 def flatten(result: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a result row as one level of names: metrics and cost keep theirs, buckets are by_length/LOW-HIGH/NAME,
-    what is None is absent.
+    """Flatten a result row to one level of names: metrics and cost keep theirs, buckets become
+    by_length/LOW-HIGH/NAME, None values are omitted.
 
     >>> flatten({"metrics": {"test/bleu": 7.0}, "seed": 1, "by_length": [{"low": 2, "high": 3, "count": 5}]})
     {'test/bleu': 7.0, 'seed': 1, 'by_length/2-3/count': 5}

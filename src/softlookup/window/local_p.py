@@ -10,9 +10,9 @@ from softlookup.ranges import Size
 class LocalP(Window):
     """Around p_t = n · σ(vᵀ tanh(W q_t)), n the number of real positions.  Luong et al. 2015, eqs. 9 and 10 (local-p).
 
-    Positions count from 1 to n, as in the paper. Those with |s − p_t| ≤ D, D the `radius`, share the weight, and each
-    keeps exp(−(s − p_t)² / 2σ²) of its own, σ = D/2. That factor comes after the normalizer, so rows sum to less than
-    they did, and it is the way by which gradients reach v and W.
+    Positions count from 1 to n, as in the paper. Weights are normalized over positions with |s − p_t| ≤ D, D the
+    `radius`, and then multiplied by exp(−(s − p_t)² / 2σ²), σ = D/2. The factor is applied after the normalizer, so
+    rows sum to less than before, and it is the path by which gradients reach v and W.
     """
 
     def __init__(self, query_width: int, radius: Size) -> None:

@@ -1,4 +1,4 @@
-"""Allow every source position. (A module named like the choice, global, cannot be imported in Python.)"""
+"""Allow every source position. (The choice is called global, a Python keyword that cannot name a module.)"""
 
 from torch import Tensor
 
@@ -6,9 +6,9 @@ from softlookup.contract import History, View, Window
 
 
 class Global(Window):
-    """Every real position may be looked at and keeps its weight.  Luong et al. 2015, section 3.1."""
+    """All real positions are visible, with unchanged weights.  Luong et al. 2015, section 3.1."""
 
-    def __init__(self, query_width: int) -> None:  # noqa: ARG002 - every window is built for a query
+    def __init__(self, query_width: int) -> None:  # noqa: ARG002 - same signature as the other windows
         super().__init__()
 
     def forward(self, query: Tensor, mask: Tensor, history: History) -> View:  # noqa: ARG002

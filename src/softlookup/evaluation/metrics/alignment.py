@@ -1,4 +1,4 @@
-"""Do the weights look where the gold alignment says? Corpus-level numbers over numpy arrays."""
+"""Compare attention weights with gold alignments: corpus-level metrics over numpy arrays."""
 
 from __future__ import annotations
 
@@ -16,29 +16,28 @@ def measure(
     possible: Sequence[Links],
     right: Sequence[np.ndarray] | None = None,
 ) -> dict[str, float | int | None]:
-    """Alignment measures of a corpus, each a mean over its target positions (not over its examples).
+    """Compute alignment measures of a corpus, each a mean over its target positions (not over its examples).
 
-    For each example: weights (T, S) ≥ 0, or None where the model has none; `sure` and `possible`, sets of gold source
-    positions by target position; `right` (T,) booleans, true where the token at that position was right. Row t is
-    compared with the sets of position t, up to the shorter of the two, and the rest counts in no comparison: under
-    free decoding give the sets before the first token that differs from the reference's, since what stands behind a
-    dropped or an added token has moved. A position past the end of `right` is not right.
+    For each example: weights (T, S) ≥ 0, or None for a model without weights; `sure` and `possible`, sets of gold
+    source positions by target position; `right` (T,) booleans, true where the predicted token was right. Row t is
+    compared with the sets of position t, up to the shorter of the two; other rows are not compared. With free decoding,
+    pass only the sets before the first token that differs from the reference: a dropped or added token shifts all later
+    positions. A position past the end of `right` is not right.
 
-    With a = argmax of a row (the first of equals), over compared positions with a sure set:
+    With a = argmax of a row (ties: the first), over compared positions with a sure set:
 
     - alignment_accuracy: a in the sure set
     - gold_mass: weight on the sure set / weight of the row, 0 to 1
-    - alignment_accuracy_given_right: alignment_accuracy where `right` is true; not there without `right`
-    - best_offset_accuracy: a + d in the sure set, at the one integer d that makes it largest, `best_offset`
-      (the smallest |d| of equals, negative first)
-    - alignment_positions: how many these are
+    - alignment_accuracy_given_right: alignment_accuracy where `right` is true; omitted without `right`
+    - best_offset_accuracy: a + d in the sure set, for the integer d that maximizes it, `best_offset` (ties: smallest
+      |d|, negative first)
+    - alignment_positions: the number of these positions
 
-    Over all compared positions, aer = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|) with the links A = {(t, a)}, S sure and
-    P ⊇ S possible ones (Och & Ney 2003). Over all rows given, compared or not: entropy
-    −Σ p ln p in nats of the row normalized to one, and effective_positions exp(entropy); so leave the rows of EOS and
-    of padding out.
+    Over all compared positions, aer = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|) with the links A = {(t, a)}, sure links S
+    and possible links P ⊇ S (Och & Ney 2003). Over all rows, compared or not: entropy −Σ p ln p in nats of the row
+    normalized to one, and effective_positions exp(entropy); so exclude the rows of EOS and of padding.
 
-    A row without weight makes no link: it is wrong, with mass 0, and has no entropy. What was not measured anywhere is
+    A row without weight makes no link: it is wrong, with mass 0, and has no entropy. A measure without any position is
     None. Raises ValueError when the lists differ in length or a gold position lies outside the source.
     """
     if not len(weights) == len(sure) == len(possible) == len(right if right is not None else sure):
@@ -50,10 +49,10 @@ def measure(
         totals = rows.sum(1, dtype=np.float64)
         masses.append(_gold_mass(rows, totals, sure[index]))
         entropies.append(_entropy(rows[totals > 0] / totals[totals > 0, None]))
-        told = right[index] if right is not None else np.zeros(0, dtype=bool)
+        correct = right[index] if right is not None else np.zeros(0, dtype=bool)
         argmax = np.where(totals > 0, rows.argmax(1), -1).tolist()
         links += [
-            (a, s, p, t < len(told) and bool(told[t]))
+            (a, s, p, t < len(correct) and bool(correct[t]))
             for t, (a, s, p) in enumerate(zip(argmax, sure[index], possible[index], strict=False))
         ]
     gold = [(a, s, ok) for a, s, _, ok in links if s]
@@ -75,7 +74,7 @@ def _mean(values: Sequence[bool] | np.ndarray) -> float | None:
 
 
 def _gold_mass(rows: np.ndarray, totals: np.ndarray, sure: Links) -> np.ndarray:
-    """Return the share of each row with a sure set that lies on it."""
+    """Return, for each row with a sure set, the share of its weight on that set."""
     marked = np.zeros(rows.shape, dtype=bool)
     for t, positions in enumerate(sure[: len(rows)]):
         if positions and not 0 <= min(positions) <= max(positions) < rows.shape[1]:

@@ -1,4 +1,4 @@
-"""Estimate confidence intervals of corpus metrics by the bootstrap over sentences."""
+"""Estimate confidence intervals of corpus metrics by bootstrap resampling of sentences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEED = 12345
 
 
 def seeded() -> AbstractContextManager[None]:
-    """Have sacrebleu draw from `SEED`, its own default, whatever the environment says: figures depend on no machine."""
+    """Make sacrebleu use `SEED`, its default, regardless of the environment, so that figures are reproducible."""
     return variable("SACREBLEU_SEED", str(SEED))
 
 
@@ -30,12 +30,13 @@ def bleu_band(
     *,
     tokenizer: str,
 ) -> dict[str, float | None]:
-    """NAME_low and NAME_high: corpus BLEU of the central 95 % of 1,000 resamples of the sentences (Koehn 2004).
+    """Return NAME_low and NAME_high: the bounds of corpus BLEU over the central 95 % of 1,000 resamples of the
+    sentences (Koehn 2004).
 
-    sacrebleu's own resamples, drawn from its fixed seed: the percentile interval, which unlike sacrebleu's half-width
-    need not be symmetric. It holds the spread of sentences, and not that of seeds. None for both of an empty set, and
-    of a single sentence, which has no spread. `further` are more references; `tokenizer`
-    is sacrebleu's. Raises ValueError when the counts differ.
+    The percentile interval of sacrebleu's resamples from its fixed seed; unlike sacrebleu's half-width it need not be
+    symmetric. It covers the variation over sentences, not over training seeds. Both are None for fewer than two
+    sentences. `further` are additional references; `tokenizer` is sacrebleu's. Raises ValueError when the counts
+    differ.
     """
     if len(hypotheses) != len(references):
         raise ValueError(f"got {len(hypotheses)} hypotheses and {len(references)} references")

@@ -1,6 +1,6 @@
-"""Weights to hard links, links of two directions to one set, and how far a set is from gold.
+"""Derive hard links from attention weights, symmetrize the links of two directions, and compute AER.
 
-A link is (source position, target position). Of tokens or of words: `lifted` takes the one to the other.
+A link is (source position, target position), of tokens or of words; `lifted` maps token links to word links.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import numpy as np
 
 from softlookup.text.pharaoh import Gold, Links
 
-# Koehn, Och & Marcu 2003: the points beside a point, straight and diagonal.
+# Neighbours of a point, straight and diagonal (Koehn, Och & Marcu 2003).
 _AROUND = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
 def hard(weights: np.ndarray) -> Links:
-    """Each target position to the source position of highest weight, the first of equals (Luong 2015, section 5.4).
+    """Link each target position to the source position of highest weight, ties: the first (Luong 2015, section 5.4).
 
-    weights (T, S) of words alone: without the row and the column of EOS. A row without weight has no link.
+    weights (T, S) without the row and the column of EOS. A row without weight has no link.
     """
     if not weights.size:
         return frozenset()
@@ -26,31 +26,31 @@ def hard(weights: np.ndarray) -> Links:
 
 
 def lifted(links: Iterable[tuple[int, int]], source: Sequence[int], target: Sequence[int]) -> Links:
-    """Links between tokens as links between the words that they are part of: source[i], target[j] for (i, j)."""
+    """Map token links to word links: (i, j) becomes (source[i], target[j])."""
     return frozenset((source[i], target[j]) for i, j in links)
 
 
 def turned(links: Iterable[tuple[int, int]]) -> Links:
-    """Return the links of a model of the other direction, source and target exchanged."""
+    """Exchange source and target of each link."""
     return frozenset((j, i) for i, j in links)
 
 
 def intersection(forward: Links, backward: Links) -> Links:
-    """Return the links of both directions: precise, and few."""
+    """Return the links that both directions have: precise but few."""
     return forward & backward
 
 
 def union(forward: Links, backward: Links) -> Links:
-    """Return the links of either direction: complete, and many."""
+    """Return the links that either direction has: complete but many."""
     return forward | backward
 
 
 def grow_diag_final_and(forward: Links, backward: Links) -> Links:
-    """Both directions' links, grown within their union (Koehn, Och & Marcu 2003; Koehn et al. 2005).
+    """Symmetrize links by growing the intersection within the union (Koehn, Och & Marcu 2003; Koehn et al. 2005).
 
-    From the intersection, as long as anything is added: at each point there is, in the order of target and then source,
-    a neighbour (straight or diagonal) of the union whose source or target word has no link yet. In the end, of the
-    forward and then of the backward links, those whose source **and** target words have none.
+    Repeat until nothing is added: for each link so far, ordered by target and then source, add the neighbours (straight
+    or diagonal) that are in the union and whose source or target word has no link yet. Finally add the forward and then
+    the backward links whose source **and** target words have no link.
     """
     found, either = set(forward & backward), forward | backward
     sources, targets = {s for s, _ in found}, {t for _, t in found}
@@ -84,10 +84,11 @@ SYMMETRIZATIONS: dict[str, Callable[[Links, Links], Links]] = {
 
 
 def aer(made: Sequence[Links], gold: Sequence[Gold]) -> float | None:
-    """Alignment error rate of a corpus: 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|), counts over all pairs (Och & Ney 2003).
+    """Return the alignment error rate of a corpus, 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|), with counts over all pairs
+    (Och & Ney 2003).
 
-    0 where all sure links were made and none that is not possible; None where there is neither a link nor gold.
-    Raises ValueError when the counts of pairs differ.
+    It is 0 if the links include all sure links and only possible ones; None if there are neither links nor gold. Raises
+    ValueError when the numbers of pairs differ.
     """
     if len(made) != len(gold):
         raise ValueError(f"got the links of {len(made)} pairs and gold of {len(gold)}")

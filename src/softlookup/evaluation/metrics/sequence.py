@@ -1,4 +1,4 @@
-"""Are the tokens right? Over ids, for the whole set and along the source length."""
+"""Compute token accuracy and exact match over ids, for a whole set and by source length."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ REACHED = 0.9  # the accuracy that counts as solved in effective_length
 
 
 def right(hypothesis: Sequence[int], reference: Sequence[int]) -> np.ndarray:
-    """Booleans (len(reference) + 1,): true where the hypothesis has the reference's id at the same position.
+    """Return booleans (len(reference) + 1,), true where the hypothesis has the reference's id at the same position.
 
-    The reference has no EOS; its last position here is that of EOS. What follows the first EOS of the hypothesis is
-    not read, and positions that it does not reach are wrong. So is every position whose reference is unknown (UNK):
-    the id stands for any word outside the vocabulary, and no two of them are known to be the same.
+    The reference is given without EOS; the last position of the result is that of EOS. The hypothesis is read up to its
+    first EOS; positions that it does not reach are wrong. Positions with an unknown reference token (UNK) are wrong
+    too: UNK stands for any word outside the vocabulary, so two UNK need not be the same word.
     """
     wanted = np.array([*reference, EOS])
     found = np.full(len(wanted), -1)
@@ -28,10 +28,10 @@ def right(hypothesis: Sequence[int], reference: Sequence[int]) -> np.ndarray:
 
 
 def exact(hypothesis: Sequence[int], reference: Sequence[int], texts: tuple[str, str] | None = None) -> bool:
-    """Return whether the hypothesis says what the reference says, with nothing unknown in it.
+    """Return whether the hypothesis equals the reference and has no unknown token.
 
-    For text, `texts` are what the hypothesis writes and how a perfect one would be spelled: they are compared, so that
-    it does not matter which pieces spell a text. Otherwise every position of the reference has to be right.
+    For text, `texts` are the hypothesis as text and the spelling of a perfect one: comparing them makes the result
+    independent of the segmentation. Otherwise every position must be right.
     """
     if texts is None:
         return bool(right(hypothesis, reference).all())
@@ -39,18 +39,18 @@ def exact(hypothesis: Sequence[int], reference: Sequence[int], texts: tuple[str,
 
 
 def agreed(hypothesis: Sequence[int], reference: Sequence[int]) -> int:
-    """Return how many positions there are before the first in which the ids differ; all of the reference's where none
+    """Return the number of positions before the first in which the ids differ; the length of the reference if none
     does.
 
-    So far the model has written under the reference's past; behind it, position t of one need not be position t of
-    the other.
+    Up to there the model was conditioned on the reference's prefix; after it, the positions of the two need not
+    correspond.
     """
     pairs = zip(_to_end(hypothesis), reference, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _to_end(hypothesis: Sequence[int]) -> list[int]:
-    """Its ids up to and with the first EOS."""
+    """Return the ids up to and including the first EOS."""
     written = list(hypothesis)
     return written[: written.index(EOS) + 1] if EOS in written else written
 
@@ -60,11 +60,11 @@ def measure(
     references: Sequence[Sequence[int]],
     texts: Sequence[tuple[str, str] | None] | None = None,
 ) -> dict[str, float | None]:
-    """Token accuracy and exact match of a set; None for an empty one.
+    """Compute token accuracy and exact match of a set; None for an empty one.
 
-    token_accuracy is the share of reference positions, EOS among them, whose token is right (see `right`); exact_match
-    the share of hypotheses that say what the reference says (see `exact`, which says what `texts` are).
-    Raises ValueError when the counts differ.
+    token_accuracy is the share of reference positions, including EOS, whose token is right (see `right`); exact_match
+    the share of hypotheses that equal the reference (see `exact`, also for `texts`). Raises ValueError when the counts
+    differ.
     """
     texts = [None] * len(references) if texts is None else texts
     if not len(hypotheses) == len(references) == len(texts):
@@ -83,8 +83,8 @@ def by_length(
     buckets: Sequence[tuple[int, int]],
     measure: Callable[[list[int]], dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Return one row for each bucket of source length, bounds inclusive: low, high, count, and what `measure` makes of
-    the positions in `lengths` that fall into it. A length outside every bucket is in no row."""
+    """Return one row for each bucket of source length (bounds inclusive): low, high, count, and the result of `measure`
+    for the indices of `lengths` in the bucket. Lengths outside all buckets are ignored."""
     rows = []
     for low, high in buckets:
         members = [i for i, length in enumerate(lengths) if low <= length <= high]
@@ -97,8 +97,8 @@ def _measured(rows: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]
 
 
 def area(rows: Sequence[dict[str, Any]], name: str = "token_accuracy") -> float | None:
-    """Return the area under `name` along source length (trapezoids between the buckets' middles), divided by the range
-    of length: 0 to 1, and 1 for a curve that is 1 everywhere. None with fewer than two measured lengths."""
+    """Return the area under the curve of `name` over source length (trapezoids between bucket centres), divided by the
+    range of lengths: 0 to 1, and 1 for a curve that is 1 everywhere. None with fewer than two measured lengths."""
     measured = _measured(rows, name)
     middles = np.array([(row["low"] + row["high"]) / 2 for row in measured])
     if len(set(middles.tolist())) < 2:
@@ -108,8 +108,8 @@ def area(rows: Sequence[dict[str, Any]], name: str = "token_accuracy") -> float 
 
 
 def effective_length(rows: Sequence[dict[str, Any]], name: str = "token_accuracy") -> int | None:
-    """Return the longest length (a bucket's upper bound) that is reached with `name` ≥ 0.9 in its bucket and in every
-    shorter one that was measured; 0 when the shortest fails, None when nothing was measured."""
+    """Return the longest length (a bucket's upper bound) for which `name` is ≥ 0.9 in its bucket and in all shorter
+    measured ones; 0 if the shortest bucket fails, None if nothing was measured."""
     measured = _measured(rows, name)
     reached = 0
     for row in measured:

@@ -1,4 +1,4 @@
-"""Whether two systems differ on one test set: sacrebleu's paired tests, over sentences."""
+"""Test whether two systems differ on a test set, with sacrebleu's paired tests over sentences."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ TESTS = {"bootstrap": ("bs", 1_000), "randomization": ("ar", 10_000)}
 def paired(
     baseline: Sequence[str], system: Sequence[str], references: Sequence[Sequence[str]], metrics: Mapping[str, Metric]
 ) -> dict[str, dict[str, Any]]:
-    """Compare two systems' outputs for one test set by each metric.
+    """Compare the outputs of two systems for one test set by each metric.
 
-    `references` are streams, each with a line for every hypothesis. A row has the scores of both, and a p-value each of
-    paired bootstrap resampling (Koehn 2004; 1,000 resamples) and of paired approximate randomization (Riezler and
-    Maxwell 2005; 10,000 trials), both two-sided, drawn from one fixed seed. They hold the chance in the choice of
-    sentences, and not that of another seed of training.
+    `references` are streams, each with a line for every hypothesis. A row has both scores, and the p-values of paired
+    bootstrap resampling (Koehn 2004; 1,000 resamples) and of paired approximate randomization (Riezler and Maxwell
+    2005; 10,000 trials), both two-sided and with a fixed seed. They account for the choice of sentences, not for
+    training seeds.
 
-    `differing` is how many sentences count differently for the metric. With d of them there are 2^d ways to exchange
-    outputs, two of which have the difference that was found: randomization can give no p below 2^(1 − d). sacrebleu
-    counts greater differences alone and would give 0.0001 for one differing sentence, and for two equal systems by
-    either test; here p is raised to that bound, and is 1 where nothing differs. Raises ValueError when the counts of
-    lines differ.
+    `differing` is the number of sentences whose statistics differ. With d of them there are 2^d ways to exchange
+    outputs, two of which have the observed difference: randomization cannot give a p below 2^(1 − d). sacrebleu counts
+    only greater differences and would give 0.0001 for one differing sentence, and for two equal systems by either test;
+    here p is raised to that bound, and is 1 where nothing differs. Raises ValueError when the numbers of lines differ.
     """
     if len({len(baseline), len(system), *map(len, references)}) != 1:
         raise ValueError(f"got {len(baseline)}, {len(system)} and {[*map(len, references)]} lines")
@@ -50,7 +49,7 @@ def _results(
     baseline: Sequence[str], system: Sequence[str], references: Sequence[Sequence[str]], metric: Metric, kind: str,
     samples: int,
 ) -> list[Result]:  # fmt: skip
-    # A test of its own for each metric: PairedTest tells metrics by name, and BLEU of either case has the same.
+    # One test per metric: PairedTest identifies metrics by name, and cased and lowercased BLEU share one.
     with seeded():
         test = PairedTest([("baseline", baseline), ("system", system)], {"metric": metric}, references, kind, samples)
         _, scores = test()
