@@ -113,7 +113,7 @@ class Sweep:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return all descendants of a process, deepest last; runs have separate sessions, so no process group has them all."""
+    """Return all descendants of a process, deepest last; each run has its own session, so no process group has all."""
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
