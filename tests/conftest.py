@@ -20,8 +20,8 @@ def pytest_configure() -> None:
 # Half a minute and more each: were one of them the last, other workers would wait for it.
 LONGEST = (
     "test_a_sweep_under_kill_9_gives_the_same_tables",
-    "test_a_signal_to_either_stops_both_and_they_go_on_to_the_same_bits",
-    "test_a_run_that_is_asked_to_stop_goes_on_to_the_same_result",
+    "test_a_signal_to_either_process_stops_both_and_resuming_gives_the_same_bits",
+    "test_a_run_stopped_by_a_signal_resumes_to_the_same_result",
     "test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were",
     "test_text_of_ones_own_is_trained_on_evaluated_elsewhere_and_started_from",
     "test_a_run_goes_on_when_nobody_reads_what_it_prints",
