@@ -192,10 +192,10 @@ def test_text_without_spaces_is_counted_in_characters_with_a_note_on_unknown_wor
     task = parallel_of(tmp_path, ("ja", "en"), train, [("男犬 家", "a dog"), ("男が走る", "a cat")])
     assert [e.length for e in task.test()] == [3, 4]
     assert (task.length_unit, task.trained, task.splitting.tokenizer) == ("characters", 4, "13a")
-    (note,) = [note for note in task.notes() if "unknown (" in note]
+    (unknown,) = [note for note in task.notes() if "unknown (" in note]
     # In training only the line 男 occurs twice; every test line is unknown. Half of the English is known.
-    assert note.startswith("most words of ja are unknown (100% of validation, 100% of test)")
-    assert "segmentation=unigram" in note
+    assert unknown.startswith("most words of ja are unknown (100% of validation, 100% of test)")
+    assert "segmentation=unigram" in unknown
     assert "unknown (" not in str(
         parallel_of(tmp_path, ("ja", "en"), train, train[:1], segmentation=Unigram(300, True, True)).notes()
     )
