@@ -91,7 +91,7 @@ def test_the_stream_spends_its_budget_to_within_one_sentence(budget: int) -> Non
     assert budget <= tokens_given < budget + 14
     for batch in batches:
         check(batch)
-        # Full, by at most one sentence too many.
+        # The last sentence of a batch may exceed its limit.
         assert int(batch.target_mask.sum()) < 53 + 14
 
 

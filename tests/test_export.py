@@ -137,13 +137,13 @@ def test_one_experiment_of_several_is_exported(tmp_path: Path) -> None:
 def test_the_command_prints_the_folder_and_reports_mistakes_without_a_traceback(tmp_path: Path) -> None:
     fake_runs.make(tmp_path)
 
-    def told(*arguments: str) -> tuple[int, str]:
+    def run_export(*arguments: str) -> tuple[int, str]:
         done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    assert told(f"runs_dir={tmp_path}") == (0, f"{tmp_path / 'tables'}\n")
-    assert told("run_dir=x") == (2, "error: 'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n")
+    assert run_export(f"runs_dir={tmp_path}") == (0, f"{tmp_path / 'tables'}\n")
+    assert run_export("run_dir=x") == (2, "error: 'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n")
     taken = tmp_path / "file"
     taken.write_text("")
-    code, said = told(f"runs_dir={tmp_path}", f"output={taken}")
+    code, said = run_export(f"runs_dir={tmp_path}", f"output={taken}")
     assert (code, said) == (1, f"error: {taken} cannot be written (File exists)\n")

@@ -282,7 +282,7 @@ def test_a_run_stopped_by_a_signal_resumes_to_the_same_result(tmp_path: Path) ->
             [sys.executable, str(TRAIN), *typed, f"runs_dir={place}"],
             env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            # A shell ignores SIGINT in background jobs, and child processes inherit that.
+            # Shells set SIGINT to ignored for background jobs, and child processes inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Fuzzing of every file reader with ten thousand invalid files: correct content, or a UserError.
+"""Fuzzing of every file reader with ten thousand generated files: correct content, or a UserError.
 
 The cases are the same in every run. FUZZ=20 python -m pytest tests/test_fuzz.py tries twenty times as many.
 """

@@ -293,7 +293,7 @@ def test_a_broken_plan_of_another_experiment_does_not_change_the_exit_code(tmp_p
 def test_a_signal_during_the_imports_is_reported_without_a_traceback(number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
         [sys.executable, str(TRAIN), "-m", "seed=1,2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        # A shell ignores SIGINT in background jobs, and child processes inherit that.
+        # Shells set SIGINT to ignored for background jobs, and child processes inherit that.
         preexec_fn=lambda: [signal.signal(n, signal.SIG_DFL) for n in (signal.SIGINT, signal.SIGHUP)],  # noqa: PLW1509
     )  # fmt: skip
     time.sleep(0.7)

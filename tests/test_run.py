@@ -127,7 +127,7 @@ def test_ctrl_c_during_a_run_is_not_a_failure(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell ignores SIGINT in background jobs, and child processes inherit that.
+        # Shells set SIGINT to ignored for background jobs, and child processes inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as run:
         deadline = time.monotonic() + 120

@@ -17,7 +17,7 @@ from softlookup.text.vocabulary import BOS, EOS, PAD, UNK
 
 LENGTHS = torch.tensor([5, 2, 3])
 B, S = 3, 5
-# Tokens and length limit of the tiny models. A beam of COVERING = 27·4 holds every open hypothesis.
+# Tokens and length limit of the tiny models: 3 + 3·4 + 9·4 + 27·4 sequences, of which at most 27·4 are open at once.
 TOKENS, LONGEST, COVERING = (EOS, UNK, 4, 5), 4, 108
 
 DECODERS = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)

@@ -65,7 +65,7 @@ def sweep(runs_dir: Path, *arguments: str, environment: dict[str, str] | None = 
     LAUNCHERS.append(
         subprocess.Popen(
             command, env=environment or {**os.environ}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            # A shell ignores SIGINT in background jobs, and child processes inherit that.
+            # Shells set SIGINT to ignored for background jobs, and child processes inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
     )  # fmt: skip
