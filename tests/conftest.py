@@ -1,4 +1,4 @@
-"""Every test starts from the same random numbers, and writes into memory where there is room."""
+"""Seed the random numbers of every test, and put temporary folders into memory if there is room."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Ten thousand small files, each flushed or cut at once: a disk makes the processors wait for a third of the time.
+# The tests flush or truncate ten thousand small files: on a disk a third of the time is spent waiting.
 _MEMORY = Path("/dev/shm")
 _ROOM = 10**9
 
@@ -17,19 +17,19 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
-# Half a minute and more each: were one of them the last, other workers would wait for it.
+# These take half a minute or more: if one of them started last, the other workers would wait for it.
 LONGEST = (
-    "test_a_sweep_under_kill_9_comes_to_the_same_tables",
-    "test_a_signal_to_either_stops_both_and_they_go_on_to_the_same_bits",
-    "test_a_run_that_is_asked_to_stop_goes_on_to_the_same_result",
-    "test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were",
-    "test_text_of_ones_own_is_trained_on_evaluated_elsewhere_and_started_from",
-    "test_a_run_goes_on_when_nobody_reads_what_it_prints",
+    "test_a_sweep_under_kill_9_gives_the_same_tables",
+    "test_a_signal_to_either_process_stops_both_and_resuming_gives_the_same_bits",
+    "test_a_run_stopped_by_a_signal_resumes_to_the_same_result",
+    "test_lost_mirrors_are_rebuilt_equal_to_undisturbed_ones",
+    "test_a_folder_of_text_is_trained_on_evaluated_and_started_from",
+    "test_a_run_continues_when_its_output_cannot_be_written",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the longest tests evenly from the start on: pytest-xdist hands tests out in runs of neighbours."""
+    """Spread the longest tests evenly from the start: pytest-xdist distributes chunks of adjacent tests."""
     longest = [item for item in items if item.name in LONGEST]
     others = [item for item in items if item.name not in LONGEST]
     apart = len(others) // max(1, len(longest))
@@ -40,14 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    # Tests of charts never import torch, which takes seconds.
+    # Tests of charts do not import torch, which takes seconds.
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(1)
 
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two finished runs to use (tests/used_runs.py). A test that harms one takes a copy."""
+    """Train two runs (tests/used_runs.py). A test that modifies one must copy it."""
     import used_runs
 
     return used_runs.make(tmp_path_factory.mktemp("runs"))

@@ -1,4 +1,4 @@
-"""Jobs that end in every way a run can end; the seed says in which. They stand in for `softlookup.run:execute`."""
+"""Fake jobs that replace `softlookup.run:execute`; the seed selects how a job ends."""
 
 import os
 import shutil
@@ -15,17 +15,17 @@ from softlookup.errors import UserError
 from softlookup.system.memory import limited
 
 DONE, RAISES, MISTAKE, KILLED, EXITS, DIVERGES, CRASHES, SLEEPS, STUBBORN, GREEDY, GROWS, VANISHES, FILLS = range(1, 14)
-LATER = "now.txt"  # a job of these that finds this file beside its folder finishes instead
+LATER = "now.txt"  # if this file exists next to its folder, every job finishes normally
 
 
 def config(runs_dir, seed, parts=(), **settings):
-    """As much of a resolved config as a sweep looks at."""
+    """Return the part of a resolved config that a sweep reads."""
     own = {"budget": 1000, "runs_dir": str(runs_dir), "experiment_name": "tried", "workers": 2}
     return of_parts(dict(parts), seed=seed, **own | settings)
 
 
 def act(config, folder, stop):  # noqa: ARG001, PLR0912
-    """Write pid.txt, print, then do what the seed says."""
+    """Write pid.txt, print, and end as the seed selects."""
     seed = config.settings.seed
     (folder.path / "pid.txt").write_text(str(os.getpid()))
     print(f"python says {seed}")
@@ -52,12 +52,12 @@ def act(config, folder, stop):  # noqa: ARG001, PLR0912
     if seed == GREEDY:
         with limited(config.settings.memory):
             bytearray(20 * config.settings.memory * 1_000_000)
-    if seed == GROWS:  # in a control group of its own, until the kernel has enough of it
+    if seed == GROWS:  # in its own control group, until the kernel kills it
         Path(config.parts["group"]["path"], "cgroup.procs").write_text(str(os.getpid()))
         held = []
         while True:
             held.append(b"x" * 10_000_000)
-            time.sleep(0.2)  # so that its parent sees it grow
+            time.sleep(0.2)  # so that the launcher measures the growth
     if seed == FILLS:
         with suppress(OSError), (folder.path.parent / "ballast").open("wb", buffering=0) as file:
             while True:

@@ -1,7 +1,8 @@
-"""A folder of runs whose numbers follow simple formulas: two tasks, three variants, three seeds; one run failed, one
-was never started, and names that would be markup or a script if a page let them.
+"""Write a folder of fake runs with metrics from simple formulas: two tasks, three variants, three seeds.
 
-As a program it writes a thousand runs and prints the seconds that the dashboard and the tables of them take:
+One run failed, one was never started, and some names are markup or scripts.
+
+As a program it writes a thousand runs and prints how many seconds the dashboard and the tables take:
 
     python tests/fake_runs.py RUNS_DIR [variants=5] [tasks=2] [seeds=100]
 """
@@ -24,7 +25,7 @@ TASKS = ("reverse", "<i>grammar</i>")
 VARIANTS = ("fixed_mean", "additive", SCRIPT)
 LONGEST = 10
 EXAMPLES = (["<b>die</b>", SCRIPT, IMAGE, TEMPLATE, "schläft", "nicht"], [*"abcdefghijk"])
-# What a real run measures besides, so that a large folder weighs what a real one does.
+# Further measures of a real run, so that a large folder has realistic sizes.
 BESIDES = (
     "gold_mass",
     "aer",
@@ -38,9 +39,9 @@ def make(
     runs_dir: Path, experiment: str = "bottleneck", tasks: tuple[str, ...] = TASKS,
     variants: tuple[str, ...] = VARIANTS, seeds: int = 3, full: bool = False,
 ) -> Path:  # fmt: skip
-    """Write the folder. The last cell was never started; seed 1 of the last variant of the first task failed.
+    """Write the runs. The last cell was never started; seed 1 of the last variant of the first task failed.
 
-    `full` runs have all the measures, and as many alignments, as real ones.
+    With `full`, runs have all measures of real runs, and as many alignments.
     """
     cells = [
         planned(f"{v}-{t}-s{s}".replace("/", "_"), {"task": t, "encoder": "gru", "attention": v}, s)
@@ -62,9 +63,9 @@ def make(
 
 
 def papers(runs_dir: Path, seeds: int = 1) -> Path:
-    """Write experiment `bleu_by_length`: two papers at two lengths, BLEU with bounds of its own, 8 buckets to 80.
+    """Write experiment `bleu_by_length`: two papers, two training lengths, BLEU with bounds, 8 buckets up to 80.
 
-    A model that attends stays where it is; one that does not falls from the length that it was trained to.
+    BLEU is constant up to 4 times the training length with attention, and up to the training length without it.
     """
     folder = runs_dir / "bleu_by_length"
     parts = {"cho2014": ("cho2014", "fixed_final", "cho2014"), "bahdanau2014": ("bahdanau2014", "additive", "gru")}
@@ -95,24 +96,24 @@ def papers(runs_dir: Path, seeds: int = 1) -> Path:
 
 
 def planned(name: str, choices: dict, seed: int, settings: dict | None = None, tuned: Sequence[str] = ()) -> dict:
-    """A cell of a plan. `settings` are added to those that follow from the choices (an override is its own setting)."""
-    own = {"budget": 400_000, "optimizer.rate": 0.006, **(settings or {})}
+    """Return a cell of a plan. `settings` are added to those implied by the choices (an override is also a setting)."""
+    merged = {"budget": 400_000, "optimizer.rate": 0.006, **(settings or {})}
     for key, value in choices.items():
         if "." in key or key == "budget":
-            own[key] = value
+            merged[key] = value
         elif key not in ("paper", "size"):
-            own[f"{key}._target_"] = f"softlookup.{key}.{value}"
-    told = {"variant_key": key_of(own), "settings": own, "tuned": list(tuned)}
-    return {"id": name, "choices": choices, "seed": seed, **told}
+            merged[f"{key}._target_"] = f"softlookup.{key}.{value}"
+    identity = {"variant_key": key_of(merged), "settings": merged, "tuned": list(tuned)}
+    return {"id": name, "choices": choices, "seed": seed, **identity}
 
 
 def key_of(settings: dict) -> str:
-    """The variant_key of settings."""
+    """Return the variant_key of settings."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def kind_of(cell: dict) -> str:
-    """The kind of attention that a cell's choice stands for."""
+    """Return the kind of a cell's attention."""
     return "fixed" if str(cell["choices"]["attention"]).startswith("fixed_") else "lookup"
 
 
@@ -133,7 +134,7 @@ def finish(folder: Path, cell: dict, metrics: dict, **more: object) -> None:
 
 
 def set_timing(folder: Path, medians: dict[str, float]) -> None:
-    """Write timing.json with these medians by variant_key, quartiles a tenth below and a fifth above."""
+    """Write timing.json: medians by variant_key, lower quartile 10% below, upper quartile 20% above."""
     steps = {key: {"median": m, "q1": 0.9 * m, "q3": 1.2 * m, "tokens": 640} for key, m in medians.items()}
     content = {"version": VERSION, "machine": {}, "commit": "0", "dirty": False, "steps": steps}
     (folder / "timing.json").write_text(json.dumps(content))
@@ -146,7 +147,7 @@ def _bleu(paper: str, longest: int, high: int, seed: int) -> dict:
 
 
 def accuracy(rank: int, seed: int, length: int = LONGEST) -> float:
-    """Token accuracy of the variant of that rank: all fall with length, later variants from higher, less steeply."""
+    """Return the token accuracy of a variant: it falls with length; later variants start higher and fall later."""
     return (0.5 + 0.09 * rank + 0.01 * (seed % 10)) * min(1.0, (LONGEST * (1 + 0.2 * rank) / length) ** 0.6)
 
 
@@ -199,7 +200,7 @@ def _point(step: int, rank: int, seed: int) -> dict:
 
 
 def _alignments(path: Path, rank: int, examples: Sequence[list[str]] = EXAMPLES) -> None:
-    """The weight peaks on the mirrored position, more sharply for a higher rank."""
+    """Write alignments whose weights peak at the mirrored position, more sharply for a higher rank."""
     arrays = {}
     for i, words in enumerate(examples):
         size = len(words)
@@ -224,7 +225,7 @@ def _fill(folder: Path, rank: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the runs where there are none yet, then time both verbs."""
+    """Write the runs unless they exist, then time the dashboard and the export."""
     from softlookup.analysis import csv_export
     from softlookup.dashboard import page
 

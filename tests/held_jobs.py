@@ -1,4 +1,4 @@
-"""The fake jobs, behind an import that lasts until the file $HELD_UNTIL is there: a test can come in while it lasts."""
+"""The fake jobs, with an import that blocks until the file $HELD_UNTIL exists, so that a test can act meanwhile."""
 
 import os
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import fake_jobs
 
-deadline = time.monotonic() + 60  # nobody is left behind by a test that was broken off
+deadline = time.monotonic() + 60  # no process remains after an aborted test
 while not Path(os.environ["HELD_UNTIL"]).exists() and time.monotonic() < deadline:
     time.sleep(0.01)
 

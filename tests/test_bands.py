@@ -1,4 +1,4 @@
-"""Bands: by the bootstrap where the outputs are, of seeds where there are several, and a caption that says which."""
+"""Bands in charts: bootstrap bands for one seed, the range of seeds for several, and the caption that says which."""
 
 import fake_runs
 import numpy as np
@@ -17,14 +17,14 @@ VARIANTS = [f"{paper} · task.longest={n}" for paper in ("bahdanau2014", "cho201
 
 
 def sentences(count, wrong):
-    """References of 11 words, and hypotheses of which every `wrong`-th word is another."""
+    """Generate references of 11 words, and hypotheses with one in `wrong` words replaced on average."""
     generator = np.random.default_rng(count)
     references = [[f"w{i}" for i in generator.integers(0, 53, 11)] for _ in range(count)]
     hypotheses = [["x" if generator.random() < 1 / wrong else w for w in words] for words in references]
     return [" ".join(words) for words in hypotheses], [" ".join(words) for words in references]
 
 
-def test_the_band_holds_the_score_and_narrows_as_one_over_the_root_of_the_sentences():
+def test_the_band_contains_the_score_and_its_width_falls_with_the_root_of_the_size():
     widths = []
     for count in (53, 53 * 16):
         hypotheses, references = sentences(count, 7)
@@ -35,8 +35,8 @@ def test_the_band_holds_the_score_and_narrows_as_one_over_the_root_of_the_senten
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.25)
 
 
-def test_the_band_is_that_of_an_independent_bootstrap():
-    """The n-gram counts of each sentence, drawn and added up in plain NumPy."""
+def test_the_band_equals_that_of_an_independent_bootstrap():
+    """The n-gram counts of each sentence are resampled and summed in NumPy."""
     hypotheses, references = sentences(31, 5)
     metric = BLEU(lowercase=True, force=True, smooth_method="none")
     rows = []
@@ -44,14 +44,14 @@ def test_the_band_is_that_of_an_independent_bootstrap():
         one = metric.corpus_score([hypothesis], [[reference]])
         rows.append([*one.counts, *one.totals])
     rows = np.array(rows, dtype=float)
-    drawn = np.random.default_rng(5).integers(0, 31, (20_000, 31))
-    counts = rows[drawn].sum(1)
+    samples = np.random.default_rng(5).integers(0, 31, (20_000, 31))
+    counts = rows[samples].sum(1)
     scores = 100 * np.exp(np.log(counts[:, :4] / counts[:, 4:]).mean(1))  # equal lengths: no brevity penalty
     found = bleu_band(hypotheses, references, lowercase=True, tokenizer="13a")
     assert [found["bleu_low"], found["bleu_high"]] == pytest.approx(np.quantile(scores, [0.025, 0.975]), abs=0.8)
 
 
-def test_the_same_outputs_give_the_same_band_and_equal_sentences_none_to_speak_of():
+def test_the_same_outputs_give_the_same_band_and_perfect_outputs_zero_width():
     outputs = sentences(17, 5)
     assert bleu_band(*outputs, lowercase=True, tokenizer="13a") == bleu_band(*outputs, lowercase=True, tokenizer="13a")
     same = bleu_band(["a b c d e"] * 7, ["a b c d e"] * 7, lowercase=True, tokenizer="13a")
@@ -74,7 +74,7 @@ def chosen(runs_dir):
     return rows, buckets[buckets["measure"] == "bleu"]
 
 
-def test_bounds_are_no_measures_of_their_own(tmp_path):
+def test_bounds_are_not_listed_as_measures(tmp_path):
     rows, bleu = chosen(fake_runs.papers(tmp_path))
     assert not set(by_length(rows)["measure"]) & {"bleu_low", "bleu_high"}
     assert (bleu["band_low"] == bleu["value"] - 1 - bleu["high"] / 40).all()
@@ -82,11 +82,11 @@ def test_bounds_are_no_measures_of_their_own(tmp_path):
     assert accuracy["band_low"].isna().all()
 
 
-def test_a_paper_stands_for_the_choices_that_it_made(tmp_path):
+def test_a_variant_of_a_paper_is_named_after_the_paper(tmp_path):
     assert sorted(read(fake_runs.papers(tmp_path))["variant"].unique()) == VARIANTS
 
 
-def test_one_seed_has_its_own_band_and_several_have_theirs(tmp_path):
+def test_one_seed_has_a_bootstrap_band_and_several_have_their_range(tmp_path):
     _, one = chosen(fake_runs.papers(tmp_path / "one"))
     _, two = chosen(fake_runs.papers(tmp_path / "two", seeds=2))
     cells = one[one["variant"] == VARIANTS[0]]
@@ -103,11 +103,11 @@ def test_one_seed_has_its_own_band_and_several_have_theirs(tmp_path):
     assert band_note(one.assign(band_low=np.nan, band_high=np.nan)) == "one seed: no bands"
 
 
-def test_the_chart_draws_four_bands_and_says_what_they_are(tmp_path):
+def test_the_chart_draws_and_labels_four_bands(tmp_path):
     rows, bleu = chosen(fake_runs.papers(tmp_path))
-    looks = styles(rows)["bleu_by_length"]
-    assert [name for name, style in looks.items() if style.fixed] == VARIANTS[2:]
-    figure = go.Figure(charts.quality_by_length(bleu, "bleu", looks))
+    style_by_variant = styles(rows)["bleu_by_length"]
+    assert [name for name, style in style_by_variant.items() if style.fixed] == VARIANTS[2:]
+    figure = go.Figure(charts.quality_by_length(bleu, "bleu", style_by_variant))
     bands = {trace.meta["variant"]: trace for trace in figure.data if trace.meta["kind"] == "band"}
     means = {trace.meta["variant"]: trace for trace in figure.data if trace.meta["kind"] == "mean"}
     assert sorted(bands) == sorted(means) == VARIANTS
@@ -118,8 +118,8 @@ def test_the_chart_draws_four_bands_and_says_what_they_are(tmp_path):
     assert "bootstrap resamples of the test sentences (one seed)" in render(rows)
 
 
-def test_where_training_ended_is_a_number_of_its_own_for_each_length(tmp_path):
-    """With every run finished the lengths are whole numbers of NumPy's, which plotly takes for arrays."""
+def test_each_training_length_is_marked_as_a_plain_number(tmp_path):
+    """If every run is finished, the lengths are NumPy integers, which plotly would encode as arrays."""
     rows, bleu = chosen(fake_runs.papers(tmp_path))
     layout = charts.quality_by_length(bleu, "bleu", styles(rows)["bleu_by_length"])["layout"]
     assert [(type(shape["x0"]), shape["x0"]) for shape in layout["shapes"]] == [(float, 15), (float, 30)]
@@ -127,12 +127,12 @@ def test_where_training_ended_is_a_number_of_its_own_for_each_length(tmp_path):
     assert '"dtype":"i' not in render(rows)
 
 
-def test_the_picture_says_what_its_bands_are(tmp_path, monkeypatch):
-    drawn = []
+def test_the_picture_labels_its_bands(tmp_path, monkeypatch):
+    figures = []
     monkeypatch.setattr(static_figure.atomic_files, "write", lambda *_: None)
-    monkeypatch.setattr(static_figure.Figure, "savefig", lambda self, *_, **__: drawn.append(self))
+    monkeypatch.setattr(static_figure.Figure, "savefig", lambda self, *_, **__: figures.append(self))
     static_figure.readme_picture(read(fake_runs.papers(tmp_path)), "bleu_by_length", tmp_path / "a.png", "bleu")
-    (figure,) = drawn
+    (figure,) = figures
     assert figure.get_supxlabel() == "bands: 95 % of 1,000 bootstrap resamples of the test sentences (one seed)"
     assert len(figure.axes[0].collections) == len(VARIANTS)
     assert figure.axes[0].get_ylabel() == "BLEU"

@@ -1,4 +1,4 @@
-"""The benchmark beside the peers, without them: the work, our own cells, the table, and what can go wrong."""
+"""The benchmark against other toolkits, without them: the workload, our cells, the table, and errors."""
 
 import io
 import sys
@@ -19,7 +19,7 @@ TINY = {
 }  # fmt: skip
 
 
-def test_our_cells_run_all_steps_and_stand_in_the_table(
+def test_our_cells_run_all_steps_and_are_in_the_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench_peers, "SIZES", TINY)
@@ -33,7 +33,7 @@ def test_our_cells_run_all_steps_and_stand_in_the_table(
     assert "3 forced steps, beam 2, float32, CPU, 1 threads" in printed
 
 
-def test_the_work_is_the_same_every_time_and_padded_to_its_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_workload_is_reproducible_and_padded_to_its_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MULTI30K_DIR", raising=False)
     (work, _), (again, _) = bench_peers.prepared(2, 1), bench_peers.prepared(2, 1)
     assert work == again
@@ -44,7 +44,7 @@ def test_the_work_is_the_same_every_time_and_padded_to_its_longest(monkeypatch: 
         assert 6 <= lengths.min() <= lengths.max() <= 36
 
 
-def test_the_last_column_is_ours_over_the_best_peer_round_by_round() -> None:
+def test_the_last_column_is_our_speed_over_the_best_peer_per_round() -> None:
     found = {
         "rnn greedy": {
             "softlookup": [30.0, 90.0, 60.0],
@@ -62,7 +62,7 @@ def test_the_last_column_is_ours_over_the_best_peer_round_by_round() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("rounds=0", "rounds=0: expected a whole number from 1 to 999"),
         ("threads=two", "threads=two: expected a whole number"),
@@ -72,14 +72,14 @@ def test_the_last_column_is_ours_over_the_best_peer_round_by_round() -> None:
         ("round=3", "expected KEY=VALUE; did you mean rounds?"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(words: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_reported_in_one_line(words: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_peers, "prepared", lambda *_: ({"threads": 1}, ""))
     with pytest.raises(UserError) as caught:
         bench_peers.main(words.split())
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_system_that_ends_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_system_that_fails_is_reported_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("raise SystemExit('no module named joeynmt')")
     monkeypatch.setitem(bench_peers.SYSTEMS, "JoeyNMT", str(broken))

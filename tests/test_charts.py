@@ -40,7 +40,7 @@ def rows(tmp_path):
 
 
 @pytest.fixture
-def looks(rows):
+def style_by_variant(rows):
     return styles(rows)["bottleneck"]
 
 
@@ -52,26 +52,26 @@ def _cells(frame, task="reverse"):
     return frame[frame["task"] == task]
 
 
-def test_styles_are_apart_within_an_experiment_and_kept_between_them(tmp_path):
+def test_styles_are_distinct_within_an_experiment_and_shared_between_experiments(tmp_path):
     fake_runs.make(tmp_path, "one", variants=("fixed_mean", "additive", "dot"))
     fake_runs.make(tmp_path, "two", variants=("additive", "dot", "cosine", "general"))
     found = styles(read(tmp_path))
     assert found["one"]["additive"] == found["two"]["additive"]
     assert found["one"]["dot"] == found["two"]["dot"]
-    for looks in found.values():
-        assert len({(style.color, style.symbol) for style in looks.values()}) == len(looks)
+    for style_by_variant in found.values():
+        assert len({(style.color, style.symbol) for style in style_by_variant.values()}) == len(style_by_variant)
     assert [name for name, style in found["one"].items() if style.fixed] == ["fixed_mean"]
     assert found["one"]["fixed_mean"].line["dash"] == "dash"
     assert found["one"]["additive"].line["dash"] == "solid"
 
 
-def test_styles_repeat_only_after_all_were_taken(tmp_path):
+def test_styles_repeat_only_after_all_are_used(tmp_path):
     fake_runs.make(tmp_path, tasks=("copy",), variants=tuple(f"v{i:02}" for i in range(60)), seeds=2)
-    taken = [(style.color, style.symbol) for style in styles(read(tmp_path))["bottleneck"].values()]
-    assert [taken.count(look) for look in taken[:28]] == [3] * 4 + [2] * 24
+    used_styles = [(style.color, style.symbol) for style in styles(read(tmp_path))["bottleneck"].values()]
+    assert [used_styles.count(look) for look in used_styles[:28]] == [3] * 4 + [2] * 24
 
 
-def test_a_page_of_many_seeds_has_the_maps_of_the_first_and_says_so(tmp_path):
+def test_a_page_of_many_seeds_has_the_maps_of_the_first_three_and_a_note(tmp_path):
     note = "The first 3 seeds of each variant"
     written = render(read(fake_runs.make(tmp_path / "few", tasks=("copy",), variants=("additive", "dot"))))
     assert note not in written
@@ -80,14 +80,14 @@ def test_a_page_of_many_seeds_has_the_maps_of_the_first_and_says_so(tmp_path):
     assert [written.count(f'"additive, seed {seed}"') for seed in range(1, 6)] == [1, 1, 1, 0, 0]
 
 
-def test_names_are_shown_letter_by_letter():
+def test_names_are_escaped():
     assert literal("<b>a</b> & %{x}") == "&lt;b&gt;a&lt;/b&gt; &amp; %&#123;x}"
     assert literal("ab\ncd " * 20, 7) == "ab cd …"
     assert title("test/forced/token_accuracy") == "token accuracy (teacher forcing)"
 
 
-def test_quality_by_length_draws_mean_band_and_every_seed(rows, looks):
-    figure = go.Figure(charts.quality_by_length(_cells(by_length(rows)), "token_accuracy", looks))
+def test_quality_by_length_draws_mean_band_and_every_seed(rows, style_by_variant):
+    figure = go.Figure(charts.quality_by_length(_cells(by_length(rows)), "token_accuracy", style_by_variant))
     (mean,), (band,), (seeds,) = (_of(figure, "additive", kind) for kind in ("mean", "band", "seed"))
     assert list(mean.x) == [5, 10, 15, 20, 30, 40]
     assert mean.y[-1] == pytest.approx(fake_runs.accuracy(1, 2, 40))
@@ -97,18 +97,18 @@ def test_quality_by_length_draws_mean_band_and_every_seed(rows, looks):
     assert [shape.x0 for shape in figure.layout.shapes] == [fake_runs.LONGEST]
 
 
-def test_a_measure_that_a_variant_lacks_is_called_absent(rows, looks):
-    figure = go.Figure(charts.quality_by_length(_cells(by_length(rows)), "alignment_accuracy", looks))
+def test_a_measure_that_a_variant_lacks_is_labelled_absent(rows, style_by_variant):
+    figure = go.Figure(charts.quality_by_length(_cells(by_length(rows)), "alignment_accuracy", style_by_variant))
     assert not _of(figure, "fixed_mean", "mean")
     assert "absent, not 0: fixed_mean" in [note.text for note in figure.layout.annotations]
 
 
-def test_a_measure_that_no_run_has_draws_no_line(rows, looks):
-    assert not charts.quality_by_length(_cells(by_length(rows)), "bleu_lowercased", looks)["data"]
+def test_a_measure_that_no_run_has_draws_no_line(rows, style_by_variant):
+    assert not charts.quality_by_length(_cells(by_length(rows)), "bleu_lowercased", style_by_variant)["data"]
 
 
-def test_alignment_of_fixed_contexts_stands_on_a_strip_of_its_own(rows, looks):
-    figure = go.Figure(charts.alignment_beside_quality(_cells(rows), looks))
+def test_fixed_contexts_are_in_a_separate_strip_of_the_alignment_chart(rows, style_by_variant):
+    figure = go.Figure(charts.alignment_beside_quality(_cells(rows), style_by_variant))
     (fixed,), (attends,) = (_of(figure, name, "mean") for name in ("fixed_mean", "additive"))
     assert fixed.yaxis == "y2"
     assert "alignment accuracy (teacher forcing) absent" in fixed.hovertemplate
@@ -116,15 +116,15 @@ def test_alignment_of_fixed_contexts_stands_on_a_strip_of_its_own(rows, looks):
     assert (attends.x[0], attends.y[0]) == pytest.approx((0.61, 0.32))
 
 
-def test_cost_has_the_front_of_the_means(rows, looks):
-    figure = go.Figure(charts.quality_by_cost(_cells(rows), looks, "cost/peak_bytes"))
+def test_the_cost_chart_has_the_pareto_front_of_the_means(rows, style_by_variant):
+    figure = go.Figure(charts.quality_by_cost(_cells(rows), style_by_variant, "cost/peak_bytes"))
     (line,) = (trace for trace in figure.data if trace.meta == {"kind": "front"})
     assert list(line.x) == pytest.approx([2, 4, 6, 6])
     assert list(line.y) == pytest.approx([0.52, 0.61, 0.705, 0.705])
 
 
-def test_learning_curves_have_loss_and_length_below(rows, looks):
-    figure = go.Figure(charts.learning_curves(_cells(curves(rows)), looks))
+def test_learning_curves_have_panels_for_loss_and_length(rows, style_by_variant):
+    figure = go.Figure(charts.learning_curves(_cells(curves(rows)), style_by_variant))
     accuracy, loss = _of(figure, "additive", "mean")
     assert (accuracy.yaxis, loss.yaxis) == ("y", "y2")
     assert accuracy.x[-1] == 640_000
@@ -132,7 +132,7 @@ def test_learning_curves_have_loss_and_length_below(rows, looks):
     assert (length.yaxis, length.line.shape) == ("y3", "hv")
 
 
-def test_heat_map_is_right_way_up_with_gold_outlined():
+def test_the_heat_map_has_the_right_orientation_with_gold_outlined():
     gold = np.array([[False, True, False], [True, False, False]])
     weights = np.array([[0.1, 0.7, 0.2], [1.0, 0.0, 0.0]], dtype=np.float32)
     drawn = heatmap_figure.heat_map(Alignment(weights, gold, ["a", "<b>", "a"], ["x", "y"], ["x", "y"]))
@@ -156,7 +156,7 @@ def test_the_picture_is_written(rows, tmp_path):
         readme_picture(rows, "botleneck", path)
 
 
-def test_the_pages_may_ask_nothing_of_anyone(rows):
+def test_the_page_forbids_all_requests(rows):
     for page in (render(rows), html.render([])):
         policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)[1].split("; ")
         assert {"default-src 'none'", "base-uri 'none'", "form-action 'none'"} <= set(policy)
@@ -169,7 +169,7 @@ def test_a_page_without_a_finished_run_is_written(tmp_path):
     assert "result.json is absent or cannot be read" in write(tmp_path, tmp_path / "dashboard.html").read_text()
 
 
-def test_the_command_prints_the_path_and_tells_mistakes_without_a_traceback(tmp_path):
+def test_the_command_prints_the_path_and_reports_mistakes_without_a_traceback(tmp_path):
     fake_runs.make(tmp_path)
     command = [sys.executable, str(Path(__file__).parents[1] / "src" / "dashboard.py")]
     done = subprocess.run([*command, f"runs_dir={tmp_path}"], capture_output=True, text=True, check=True)
@@ -181,8 +181,7 @@ def test_the_command_prints_the_path_and_tells_mistakes_without_a_traceback(tmp_
 
 @contextmanager
 def opened(path):
-    """A dashboard in a browser; closing fails on a console message, an error, markup, a request for anything else or a
-    window."""
+    """Open a dashboard in a browser; fail on a console message, an error, markup, a foreign request or a new window."""
     if CHROMIUM is None:
         pytest.skip("no chromium on PATH")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -200,7 +199,7 @@ def opened(path):
         assert shown.evaluate("window.hacked") is None
         assert shown.locator("b, i, img, script:not([nonce]):not([type])").count() == 0
         browser.close()
-    assert [what for what in seen if not what.startswith("blob:null/")] == [path.as_uri()]  # those are its own pictures
+    assert [what for what in seen if not what.startswith("blob:null/")] == [path.as_uri()]  # its embedded pictures
 
 
 @pytest.fixture
@@ -244,7 +243,7 @@ def test_the_page_in_a_browser(page):
 
 
 def _use(control):
-    """Choose each option of a control, write into it, or click on it."""
+    """Use a control: choose each option, type into it, or click it."""
     kind = control.evaluate("(c) => c.localName === 'input' ? c.type : c.localName")
     if kind == "select":
         for option in range(len(control.query_selector_all("option"))):
@@ -258,8 +257,8 @@ def _use(control):
 CONTROLS = "button, select, input, textarea, summary, a, area, .modebar-btn, [onclick], [role=button], [tabindex]"
 
 
-def test_no_control_of_the_page_leads_out_of_it(tmp_path):
-    """Every control is used once; those that appear by the use of another are used next."""
+def test_no_control_leaves_the_page(tmp_path):
+    """Every control is used once, including controls that appear after the use of another."""
     made = fake_runs.make(tmp_path, tasks=fake_runs.TASKS[:1], seeds=2)
     fake_runs.set_timing(made / "bottleneck", dict.fromkeys(read(made)["variant_key"], 0.011))
     with opened(write(made, tmp_path / "dashboard.html")) as shown:
@@ -283,7 +282,7 @@ def test_no_control_of_the_page_leads_out_of_it(tmp_path):
 
 
 def _overridden(runs_dir):
-    """Give every planned choice of the folder a tag more, whose name and value are markup."""
+    """Add a tag whose name and value are markup to every planned cell of the folder."""
     (plan,) = runs_dir.glob("*/plan.json")
     content = json.loads(plan.read_text())
     tagged = "x." + fake_runs.IMAGE
@@ -298,8 +297,8 @@ def _overridden(runs_dir):
     fake_runs.write_plan(plan.parent, cells)
 
 
-def test_names_that_are_scripts_are_shown_letter_by_letter_in_a_browser(tmp_path):
-    """As an experiment's folder, a task, a variant, a tag, a reason, and the words of a sentence."""
+def test_names_that_are_scripts_are_shown_as_text_in_a_browser(tmp_path):
+    """Scripts as names of an experiment's folder, a task, a variant and a tag, as a reason, and as words."""
     script, image = fake_runs.SCRIPT, fake_runs.IMAGE
     _overridden(fake_runs.make(tmp_path, image, tasks=(script, image), variants=("fixed_mean", image, script)))
     with opened(write(tmp_path, tmp_path / "dashboard.html")) as shown:
@@ -321,13 +320,15 @@ def test_names_that_are_scripts_are_shown_letter_by_letter_in_a_browser(tmp_path
         assert "<img src=x" in shown.locator("#length .hoverlayer").text_content()
 
 
-def test_lengths_are_told_in_the_unit_that_they_were_counted_in(tmp_path, monkeypatch):
+def test_lengths_are_labelled_with_their_unit(tmp_path, monkeypatch):
     runs_dir = fake_runs.make(tmp_path)
     for path in runs_dir.glob("bottleneck/*grammar*/result.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"length_unit": "words"}))
     rows = read(runs_dir)
-    buckets, looks = by_length(rows), styles(rows)["bottleneck"]
-    drawn = [charts.quality_by_length(_cells(buckets, task), "token_accuracy", looks) for task in fake_runs.TASKS]
+    buckets, style_by_variant = by_length(rows), styles(rows)["bottleneck"]
+    drawn = [
+        charts.quality_by_length(_cells(buckets, task), "token_accuracy", style_by_variant) for task in fake_runs.TASKS
+    ]
     assert [figure["layout"]["xaxis"]["title"]["text"] for figure in drawn] == [
         "source length (tokens)", "source length (words)",
     ]  # fmt: skip
@@ -340,7 +341,7 @@ def test_lengths_are_told_in_the_unit_that_they_were_counted_in(tmp_path, monkey
     }  # fmt: skip
 
 
-def test_teacher_forcing_comes_first_and_free_decoding_says_how_far_it_goes(rows):
+def test_teacher_forcing_comes_first_and_free_decoding_states_its_positions(rows):
     (experiment,) = payload(rows)["experiments"]
     assert [choice["name"] for choice in experiment["tasks"][0]["alignment"]] == [
         "teacher forcing", "free decoding, up to the first difference",

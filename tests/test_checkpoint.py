@@ -1,4 +1,4 @@
-"""Checkpoints: whole, two of them, and nothing in them runs."""
+"""Checkpoints: the last two are kept intact, and loading one never runs code."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ CONTENT = {"model": {"weight": torch.arange(6.0)}, "steps": 7, "words": ["a", No
 
 
 def planted(tmp_path: Path, data: bytes) -> Checkpoints:
-    """A checkpoint whose bytes somebody else chose, hash and all."""
+    """Write a checkpoint with the given bytes and a manifest with their hash."""
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(CONTENT, 1)
     (tmp_path / "checkpoints" / "step-1.pt").write_bytes(data)
@@ -42,7 +42,7 @@ def test_the_last_two_are_kept_and_the_newest_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before the file", "before the manifest", "before the oldest goes"])
-def test_a_kill_at_any_moment_of_saving_leaves_a_good_one(
+def test_a_kill_at_any_moment_of_saving_leaves_an_intact_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     checkpoints = Checkpoints(tmp_path)
@@ -70,8 +70,8 @@ def test_a_kill_at_any_moment_of_saving_leaves_a_good_one(
     assert len(list((tmp_path / "checkpoints").glob("step-*.pt"))) == 2
 
 
-class Harm:
-    """What pickle would run when it loads this."""
+class Malicious:
+    """An object whose unpickling creates the folder `marker`."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -84,8 +84,8 @@ class Harm:
 def test_a_planted_pickle_does_not_run(tmp_path: Path, form: str) -> None:
     marker = tmp_path / "it ran"
     data = {
-        "torch": lambda: serialized({"model": Harm(marker)}),
-        "pickle": lambda: pickle.dumps(Harm(marker)),
+        "torch": lambda: serialized({"model": Malicious(marker)}),
+        "pickle": lambda: pickle.dumps(Malicious(marker)),
         "module": lambda: serialized({"model": torch.nn.Linear(2, 3)}),
     }[form]()
     with pytest.raises(UserError, match=r"holds something else than tensors and plain values, and is refused"):
@@ -94,7 +94,7 @@ def test_a_planted_pickle_does_not_run(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("content", [3, [1], "text", torch.ones(2)], ids=repr)
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: Any) -> None:
+def test_content_that_is_not_a_checkpoint_is_rejected(tmp_path: Path, content: Any) -> None:
     with pytest.raises(UserError, match="expected a checkpoint"):
         planted(tmp_path, serialized(content)).load()
 
@@ -104,26 +104,26 @@ VOUCHED = hashlib.sha256(GOOD).hexdigest()
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all cases: each of them writes the files anew."""
-    folder = tmp_path_factory.mktemp("fuzz")
-    (folder / "checkpoints").mkdir()
-    return folder
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create one folder for all cases; each case rewrites its files."""
+    path = tmp_path_factory.mktemp("fuzz")
+    (path / "checkpoints").mkdir()
+    return path
 
 
 @settings(max_examples=int(os.environ.get("FUZZ_CASES", "600")), deadline=None, derandomize=True)
 @given(cut=st.integers(0, len(GOOD)), filling=st.binary(max_size=40), way=st.integers(0, 2), vouched=st.booleans())
-def test_any_bytes_in_place_of_a_checkpoint_are_read_or_refused(
-    place: Path, cut: int, filling: bytes, way: int, vouched: bool
+def test_any_bytes_as_a_checkpoint_are_read_or_rejected(
+    folder: Path, cut: int, filling: bytes, way: int, vouched: bool
 ) -> None:
-    """`vouched`: the manifest has their own hash, else that of the checkpoint which they stand for."""
+    """If `vouched`, the manifest has the hash of the bytes, else that of the original checkpoint."""
     torn = [filling, GOOD[:cut], GOOD[:cut] + filling + GOOD[cut + len(filling) :]][way]
-    (place / "checkpoints" / "step-1.pt").write_bytes(torn)
+    (folder / "checkpoints" / "step-1.pt").write_bytes(torn)
     digest = hashlib.sha256(torn).hexdigest() if vouched else VOUCHED
     row = {"file": "step-1.pt", "step": 1, "bytes": len(GOOD), "sha256": digest}
-    (place / "checkpoints.json").write_text(json.dumps([row]))
+    (folder / "checkpoints.json").write_text(json.dumps([row]))
     try:
-        loaded = Checkpoints(place).load()
+        loaded = Checkpoints(folder).load()
     except UserError:
         return
     assert isinstance(loaded, dict)
@@ -143,11 +143,11 @@ def test_any_bytes_in_place_of_a_checkpoint_are_read_or_refused(
         ).map(lambda value: json.dumps(value).encode()),
     )
 )
-def test_any_manifest_is_read_or_refused(place: Path, content: bytes) -> None:
-    (place / "checkpoints.json").write_bytes(content)
-    (place / "checkpoints" / "step-1.pt").unlink(missing_ok=True)
+def test_any_manifest_is_read_or_rejected(folder: Path, content: bytes) -> None:
+    (folder / "checkpoints.json").write_bytes(content)
+    (folder / "checkpoints" / "step-1.pt").unlink(missing_ok=True)
     try:
-        assert Checkpoints(place).load() is None
+        assert Checkpoints(folder).load() is None
         assert json.loads(content) == []
     except UserError as error:
         assert "rm -r" in str(error)  # noqa: PT017

@@ -45,14 +45,14 @@ def test_alignment_of_a_fixed_context_is_absent(rows):
     assert alignments(fixed.iloc[0]["folder"]) == []
 
 
-def test_by_length_is_what_was_written(rows):
+def test_by_length_equals_the_written_buckets(rows):
     buckets = by_length(rows)
     cell = buckets[(buckets["variant"] == "additive") & (buckets["seed"] == 2) & (buckets["task"] == "reverse")]
     got = cell[cell["measure"] == "token_accuracy"].set_index("high")["value"]
     assert got.to_dict() == {n: fake_runs.accuracy(1, 2, n) for n in (5, 10, 15, 20, 30, 40)}
 
 
-def test_curves_survive_a_torn_line_and_keep_changes_of_length(rows):
+def test_curves_skip_a_truncated_line_and_keep_changes_of_length(rows):
     points = curves(rows)
     one = points[(points["variant"] == "additive") & (points["seed"] == 1) & (points["task"] == "reverse")]
     assert one["step"].max() == 1000
@@ -61,7 +61,7 @@ def test_curves_survive_a_torn_line_and_keep_changes_of_length(rows):
     assert len(one[one["measure"] == "validation/token_accuracy"]) == 11
 
 
-def test_alignments_hold_words_and_gold(rows):
+def test_alignments_have_words_and_gold(rows):
     folder = rows[rows["variant"] == "additive"].iloc[0]["folder"]
     first, second = alignments(folder)
     assert first.source[0] == "<b>die</b>"
@@ -93,7 +93,7 @@ def test_runs_outside_the_plan_are_listed_and_not_averaged(tmp_path):
 
 
 def _finish(folder, name, choices, seed, settings=None, accuracy=0.5, tuned=(), **metrics):
-    """A finished run of `single`, which has no plan."""
+    """Write a finished run of experiment `single`, which has no plan."""
     cell = fake_runs.planned(f"{name}-s{seed}", choices, seed, settings, tuned)
     fake_runs.finish(folder / "single", cell, {"test/token_accuracy": accuracy, **metrics})
     return cell
@@ -107,17 +107,17 @@ def test_a_result_that_cannot_be_read_is_not_finished(tmp_path):
     assert read(tmp_path).set_index("id")["status"].to_dict() == {"a-s1": "missing", "b-s2": "preempted"}
 
 
-def test_a_plan_that_cannot_be_read_is_said(tmp_path):
+def test_a_plan_that_cannot_be_read_is_reported(tmp_path):
     (fake_runs.make(tmp_path) / "bottleneck" / "plan.json").write_text("{")
     with pytest.raises(UserError, match=r"plan\.json"):
         read(tmp_path)
 
 
-def test_sign_flip_by_pen_and_paper():
-    # 1, 2, -3 sum to 0, and every pattern reaches |0|. 1, 2, 4 is the largest of its 8 sums, and its negative.
+def test_sign_flip_by_hand():
+    # 1 + 2 - 3 = 0, which all 8 sign patterns reach. 1 + 2 + 4 is reached by 2 of 8: itself and its negative.
     assert sign_flip([1, 2, -3]) == (1.0, 0.25)
     assert sign_flip([1, 2, 4]) == (0.25, 0.25)
-    # Of the 8 sums of ±1 ±2 ±3, |5 - 1| = 4: 6, 4, 2, 0, 0, -2, -4, -6; four of them reach 4.
+    # |5 - 1| = 4; the 8 sums of ±1 ±2 ±3 are 6, 4, 2, 0, 0, -2, -4, -6, and four of them reach 4.
     assert sign_flip([-1, 2, 3]) == (0.5, 0.25)
     assert sign_flip([0.1] * 6) == (2 / 64, 2 / 64)
     assert sign_flip([2.0]) == (1.0, 1.0)
@@ -129,19 +129,19 @@ def test_sign_flip_samples_above_twenty_pairs():
     assert p == smallest == pytest.approx(1e-5, rel=0.01)
 
 
-def test_sign_flip_agrees_with_a_full_count():
+def test_sign_flip_equals_full_enumeration():
     differences = np.random.default_rng(7).normal(0.3, 1, 7)
     sums = [abs(np.dot(signs, differences)) for signs in product((1, -1), repeat=7)]
     assert sign_flip(differences)[0] == np.mean(np.array(sums) >= abs(differences.sum()) - 1e-12)
 
 
-def test_front_by_pen_and_paper():
+def test_front_by_hand():
     cost = [1.0, 2.0, 2.0, 3.0, 4.0, math.nan]
     quality = [0.5, 0.7, 0.6, 0.7, 0.9, 1.0]
     assert front(cost, quality) == [0, 1, 4]
 
 
-def test_tables_say_absent_missing_and_of_how_many(rows):
+def test_tables_show_absent_measures_missing_runs_and_seed_counts(rows):
     columns, lines = summary_table(rows)
     by_variant = {line[1]: dict(zip(columns, line, strict=True)) for line in lines if line[0] == "reverse"}
     assert by_variant["fixed_mean"]["alignment accuracy (teacher forcing)"] == "absent"
@@ -154,11 +154,11 @@ def test_tables_say_absent_missing_and_of_how_many(rows):
     assert shown("cost/peak_bytes", 2_500_000) == "2.5 MB"
 
 
-def test_no_runs_is_a_users_mistake(tmp_path):
+def test_a_missing_folder_of_runs_is_reported_with_a_remedy(tmp_path):
     with pytest.raises(UserError, match="make sweep"):
         read(tmp_path / "nowhere")
 
 
-def test_reading_and_drawing_never_import_torch():
+def test_analysis_and_charts_never_import_torch():
     code = "import sys, softlookup.dashboard.page, softlookup.dashboard.static_figure; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

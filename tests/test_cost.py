@@ -1,4 +1,4 @@
-"""Memory of a step against pen and paper, and against torch's profiler; times against plain sums."""
+"""Memory of a step against values by hand and torch's profiler; times against plain sums."""
 
 import gc
 
@@ -35,7 +35,7 @@ class Packed(nn.Module):
 
 
 class Additive(nn.Module):
-    """vᵀ tanh(q + k) as it is usually written: (B, T, S, D) at once."""
+    """Compute vᵀ tanh(q + k) with broadcasting, as a tensor (B, T, S, D)."""
 
     def __init__(self, width):
         super().__init__()
@@ -63,26 +63,26 @@ class DotProduct(nn.Module):
         return F.scaled_dot_product_attention(*self.project(x).unsqueeze(1).chunk(3, -1))
 
 
-def test_parameters_count_a_shared_tensor_once_and_frozen_ones_not():
+def test_parameters_count_shared_tensors_once_and_frozen_ones_never():
     shared = nn.Linear(7, 11)
     frozen = nn.Linear(5, 3).requires_grad_(False)
     assert parameters(nn.ModuleList([shared, nn.Sequential(shared), frozen])) == 7 * 11 + 11
 
 
 def test_adam_on_a_linear_layer_by_hand():
-    # At the update: weight, gradient, two moments, √v and √v / √(1 − β₂ᵗ) of the denominator, and the step count.
-    # That is above the backward pass, which has the weight, its gradient, the moments and the (5, 11) output.
+    # Peak at the update: weight, gradient, two moments, √v and √v / √(1 − β₂ᵗ) of the denominator, and the step count.
+    # The backward pass needs less: weight, gradient, moments and the (5, 11) output.
     module = nn.Linear(7, 11, bias=False)
     assert peak(module, torch.ones(5, 7)) == 6 * 7 * 11 * FLOAT + FLOAT
 
 
-def test_plain_descent_on_a_linear_layer_by_hand():
-    # Weight and gradient at the end of the backward pass, where the loss and its gradient still are, one float each.
+def test_sgd_on_a_linear_layer_by_hand():
+    # Weight and gradient at the end of the backward pass, and the loss and its gradient, one float each.
     module = nn.Linear(17, 19, bias=False)
     assert peak(module, torch.ones(2, 17), optimizer=torch.optim.SGD) == (2 * 17 * 19 + 2) * FLOAT
 
 
-def test_activations_that_wait_for_the_backward_pass_are_counted():
+def test_activations_kept_for_the_backward_pass_are_counted():
     module = nn.Sequential(nn.Linear(1, 1), *[nn.Tanh() for _ in range(5)])
     rows = 1009
     assert peak(module, torch.ones(rows, 1)) >= 5 * rows * FLOAT
@@ -90,16 +90,16 @@ def test_activations_that_wait_for_the_backward_pass_are_counted():
     assert peak(deeper, torch.ones(rows, 1)) - peak(module, torch.ones(rows, 1)) == 2 * rows * FLOAT
 
 
-def test_broadcast_additive_scores_cost_batch_target_source_width_more():
+def test_broadcast_additive_scores_need_batch_target_source_width_more():
     batch, target, source, width = 3, 13, 17, 23
     query, keys = torch.randn(batch, target, width), torch.randn(batch, source, width)
-    whole = batch * target * source * width * FLOAT
+    broadcast = batch * target * source * width * FLOAT
     difference = peak(Additive(width), query, keys) - peak(General(width), query, keys)
-    assert whole <= difference <= 3 * whole
+    assert broadcast <= difference <= 3 * broadcast
 
 
-def test_the_optimizer_state_of_later_steps_is_there():
-    # Activations dominate, so the peak is in the backward pass: Adam's two moments lie below it.
+def test_the_peak_includes_the_optimizer_state():
+    # Activations dominate, so the peak is in the backward pass, in addition to Adam's two moments.
     inputs = torch.randn(1009, 7)
     module = nn.Sequential(nn.Linear(7, 11, bias=False), nn.Tanh(), nn.Tanh())
     more = peak(module, inputs) - peak(module, inputs, optimizer=torch.optim.SGD)
@@ -118,7 +118,7 @@ def layers():
 
 
 @pytest.mark.parametrize("name", layers())
-def test_the_layers_in_use_can_be_measured_and_always_give_the_same_number(name):
+def test_the_peak_of_every_layer_in_use_is_reproducible(name):
     module, *inputs = layers()[name]
     first = peak(module, *inputs)
     assert first >= 4 * FLOAT * parameters(module)
@@ -127,7 +127,7 @@ def test_the_layers_in_use_can_be_measured_and_always_give_the_same_number(name)
 
 
 @pytest.mark.parametrize("name", ["gru, packed", "lstm, packed", "transformer"])
-def test_the_peak_is_that_of_the_allocator(name):
+def test_the_peak_equals_that_of_the_allocator(name):
     module, *inputs = layers()[name]
     optimizer = torch.optim.SGD(module.parameters())
 
@@ -144,11 +144,11 @@ def test_the_peak_is_that_of_the_allocator(name):
     for event in sorted(events, key=lambda e: e.start_ns()):
         running += event.nbytes()
         highest = max(highest, running)
-    viewed = inputs[0].nbytes if name == "transformer" else 0  # its batch is transposed, and counts as a view
+    viewed = inputs[0].nbytes if name == "transformer" else 0  # its transposed input counts as a view
     assert tracked == FLOAT * parameters(module) + viewed + highest
 
 
-def test_random_numbers_and_the_garbage_collector_are_left_as_they_were():
+def test_random_numbers_and_the_garbage_collector_are_not_affected():
     module = nn.Sequential(nn.Linear(7, 11), nn.Dropout(0.5))
     torch.manual_seed(3)
     expected = torch.rand(5)
@@ -158,7 +158,7 @@ def test_random_numbers_and_the_garbage_collector_are_left_as_they_were():
     assert gc.isenabled()
 
 
-def test_an_error_in_the_step_is_passed_on_and_leaves_no_hook():
+def test_an_error_in_the_step_is_raised_and_leaves_no_hook():
     module = nn.Linear(7, 11)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         peak(module, torch.ones(5, 3))
@@ -167,7 +167,7 @@ def test_an_error_in_the_step_is_passed_on_and_leaves_no_hook():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_has_the_allocators_own_figure_too():
+def test_cuda_also_reports_the_peak_of_its_allocator():
     device = torch.device("cuda")
     module = nn.Linear(1009, 2003, bias=False).to(device)
     optimizer = torch.optim.Adam(module.parameters())
@@ -190,13 +190,13 @@ def test_times_of_few_steps():
         summarize_steps([1.0], [1, 2])
 
 
-def test_slow_first_steps_count_in_the_total_alone():
+def test_slow_first_steps_count_only_in_the_total():
     found = summarize_steps([100.0] * 3 + [2.0] * 27, [7] * 30)
     assert found == {"seconds_per_step": 2.0, "tokens_per_second": 3.5, "training_seconds": 354.0}
 
 
-def test_a_step_of_several_calls_has_the_peak_of_one_and_the_gradient_that_waits():
-    """Gradients of the first call lie beside all of the second; its activations are gone."""
+def test_a_step_of_several_calls_adds_one_gradient_to_the_peak_of_one_call():
+    """In the second call the gradients of the first are still there, but not its activations."""
     module, inputs = nn.Linear(17, 19, bias=False), torch.ones(2, 17)
     optimizer = torch.optim.SGD(module.parameters())
 
@@ -208,6 +208,6 @@ def test_a_step_of_several_calls_has_the_peak_of_one_and_the_gradient_that_waits
 
         return peak_bytes(step, module, optimizer, CPU)["peak_bytes"]
 
-    # Weight and gradient, and in a second backward pass the new gradient ahead of their sum; the loss and its gradient.
+    # Weight and gradient, in a second backward pass the new gradient before it is added; the loss and its gradient.
     assert measured(1) == (2 * 17 * 19 + 2) * FLOAT
     assert measured(2) == measured(3) == (3 * 17 * 19 + 2) * FLOAT

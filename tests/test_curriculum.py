@@ -1,4 +1,4 @@
-"""Curricula by hand, and what every curriculum of conf/curriculum/ promises."""
+"""Curricula by hand, and contract tests of every curriculum in conf/curriculum/."""
 
 import math
 
@@ -22,7 +22,7 @@ MASTERED = dict.fromkeys(range(2, 14), 1.0)
 
 
 class Lengths(Toy):
-    """The toy task with other training lengths."""
+    """The toy task with different training lengths."""
 
     def __init__(self, shortest: int, longest: int) -> None:
         self.lengths = (shortest, longest)
@@ -46,7 +46,7 @@ def test_limits_never_fall_and_stay_within_the_training_lengths(choice: str, acc
 
 
 @EVERY
-def test_everything_is_shown_in_the_end_to_a_model_that_masters_it(choice: str) -> None:
+def test_a_model_of_perfect_accuracy_reaches_the_full_length(choice: str) -> None:
     curriculum = make(choice)
     for progress in GRID:
         curriculum.observe(progress, MASTERED)
@@ -61,17 +61,17 @@ def test_a_task_of_one_length_has_one_limit(choice: str) -> None:
 
 @EVERY
 @pytest.mark.parametrize("budget", [997, 5003])
-def test_every_curriculum_shows_the_budget_to_within_one_sentence(choice: str, budget: int) -> None:
-    curriculum, shown = make(choice), 0
+def test_every_curriculum_spends_the_budget_to_within_one_sentence(choice: str, budget: int) -> None:
+    curriculum, tokens = make(choice), 0
     for (batch,) in TrainingStream(Toy(), curriculum, seed=3, budget=budget, batching=Batching(61)):
-        limit = curriculum.length(min(1.0, shown / budget))
+        limit = curriculum.length(min(1.0, tokens / budget))
         assert max(len(example.source) for example in batch.examples) <= limit
-        shown += int(batch.target_mask.sum())
-        curriculum.observe(shown / budget, MASTERED)
-    assert budget <= shown < budget + 13 + 1
+        tokens += int(batch.target_mask.sum())
+        curriculum.observe(tokens / budget, MASTERED)
+    assert budget <= tokens < budget + 13 + 1
 
 
-def test_fixed() -> None:
+def test_fixed_is_always_the_full_length() -> None:
     assert {Fixed(Toy()).length(progress) for progress in GRID} == {13}
 
 
@@ -85,18 +85,18 @@ def test_linear_by_hand(progress: float, length: int) -> None:
     ("progress", "length"), [(0.0, 4), (0.19, 4), (0.21, 7), (0.41, 10), (0.59, 10), (0.6, 13), (1.0, 13)]
 )
 def test_staged_by_hand(progress: float, length: int) -> None:
-    # Quarters of the way from 2 to 13: 4.75, 7.5, 10.25, 13, rounded down; a new one every 0.2.
+    # Quarters of the range from 2 to 13: 4.75, 7.5, 10.25, 13, rounded down; the next stage every 0.2.
     assert Staged(Toy(), stages=3, until=0.6).length(progress) == length
 
 
-def test_staged_has_as_many_steps_as_it_was_asked_for() -> None:
+def test_staged_has_the_requested_number_of_steps() -> None:
     for stages in range(1, 12):
         limits = {Staged(Toy(), stages, until=0.5).length(step / 10007) for step in range(10008)}
         assert len(limits) == stages + 1
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.05, 0.125, 0.25, 0.5, 1.0])
-def test_competence_is_equation_8_of_platanios_et_al(progress: float) -> None:
+def test_competence_follows_equation_8_of_platanios_et_al(progress: float) -> None:
     competence = min(1.0, math.sqrt(progress * (1 - 0.1**2) / 0.5 + 0.1**2))
     curriculum = Competence(Lengths(0, 1000), initial=0.1, until=0.5)
     assert curriculum.length(progress) == round(1000 * competence)
@@ -105,7 +105,7 @@ def test_competence_is_equation_8_of_platanios_et_al(progress: float) -> None:
     assert curriculum.length(0.125) == 507
 
 
-def test_competence_asks_the_task_for_its_quantiles() -> None:
+def test_competence_uses_the_quantiles_of_the_task() -> None:
     class Skewed(Toy):
         def quantile(self, share: float) -> int:
             return 3 if share < 0.6 else 11
@@ -114,7 +114,7 @@ def test_competence_asks_the_task_for_its_quantiles() -> None:
     assert [curriculum.length(progress) for progress in (0.0, 0.125, 0.25, 1.0)] == [3, 3, 11, 11]
 
 
-def test_adaptive_grows_only_when_the_present_length_is_mastered() -> None:
+def test_adaptive_grows_only_when_the_current_length_reaches_the_threshold() -> None:
     curriculum = Adaptive(Toy(), start=4, growth=3, threshold=0.9)
     for accuracy, length in [
         ({4: 0.89}, 4),
@@ -123,7 +123,7 @@ def test_adaptive_grows_only_when_the_present_length_is_mastered() -> None:
         ({5: 1.0}, 4),
         ({}, 4),
         ({4: 0.9, 7: 0.0}, 7),
-        # No validation source is 7 tokens long: 6 is the longest that is not above it.
+        # No validation source has 7 tokens: the longest below that has 6.
         ({4: 0.1, 6: 0.95, 8: 0.0}, 10),
         ({10: 0.1}, 10),
         ({10: 1.0}, 13),
@@ -139,7 +139,7 @@ def test_adaptive_starts_within_the_training_lengths(start: int, length: int) ->
 
 
 @pytest.mark.parametrize(
-    ("make_one", "said"),
+    ("make_one", "message"),
     [
         (lambda: Linear(Toy(), until=0.0), r"curriculum\.until=0\.0"),
         (lambda: Linear(Toy(), until=1.5), r"curriculum\.until=1\.5"),
@@ -152,6 +152,6 @@ def test_adaptive_starts_within_the_training_lengths(start: int, length: int) ->
         (lambda: Adaptive(Toy(), 4, growth=1, threshold=90), r"curriculum\.threshold=90"),
     ],
 )
-def test_values_out_of_range_are_named(make_one, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_values_out_of_range_are_rejected_by_name(make_one, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         make_one()

@@ -1,4 +1,4 @@
-"""From examples to batches: nothing is lost, nothing is added, and one seed gives one stream."""
+"""From examples to batches: no example is lost or added, and one seed gives one stream."""
 
 import json
 from collections import Counter
@@ -21,22 +21,22 @@ from softlookup.text.vocabulary import BOS, EOS, PAD
 
 
 def stream(
-    seed: int = 3, budget: int = 3001, batch_tokens: int = 53, linear: bool = False, **given: Any
+    seed: int = 3, budget: int = 3001, batch_tokens: int = 53, linear: bool = False, **settings: Any
 ) -> TrainingStream:
     curriculum = Linear(Toy(), until=0.5) if linear else Fixed(Toy())
-    return TrainingStream(Toy(), curriculum, seed, budget, Batching(batch_tokens), **given)
+    return TrainingStream(Toy(), curriculum, seed, budget, Batching(batch_tokens), **settings)
 
 
 def flat(groups: Iterable[list[Batch]]) -> list[Batch]:
     return [batch for group in groups for batch in group]
 
 
-def told(groups: Iterable[list[Batch]]) -> list[list[tuple[Example, ...]]]:
+def examples_of(groups: Iterable[list[Batch]]) -> list[list[tuple[Example, ...]]]:
     return [[batch.examples for batch in group] for group in groups]
 
 
 def check(batch: Batch) -> None:
-    """Every row is its example: EOS behind source and target, BOS before the inputs, padding after that."""
+    """Assert that every row is its example: EOS after source and target, BOS before the inputs, then padding."""
     for b, example in enumerate(batch.examples):
         source, target = [*example.source, EOS], [*example.target, EOS]
         pads = batch.source.size(1) - len(source), batch.target.size(1) - len(target)
@@ -59,8 +59,8 @@ def test_a_batch_by_hand() -> None:
 
 def test_evaluation_batches_hold_every_example_once_with_little_padding() -> None:
     task, generator = Toy(), np.random.default_rng(1)
-    drawn = task.training(generator, lambda: 13)
-    examples = [next(drawn) for _ in range(2 * EVALUATION_BATCH + 1)]
+    stream_of_examples = task.training(generator, lambda: 13)
+    examples = [next(stream_of_examples) for _ in range(2 * EVALUATION_BATCH + 1)]
     batches = evaluation_batches(examples)
     assert [len(batch.examples) for batch in batches] == [EVALUATION_BATCH, EVALUATION_BATCH, 1]
     assert Counter(example for batch in batches for example in batch.examples) == Counter(examples)
@@ -70,8 +70,8 @@ def test_evaluation_batches_hold_every_example_once_with_little_padding() -> Non
         check(batch)
 
 
-def test_a_long_example_does_not_make_a_batch_of_long_rows() -> None:
-    """Usual lengths have batches of 64 as ever; rows · longest² stays under the bound, but for one row alone."""
+def test_a_long_example_does_not_pad_a_large_batch() -> None:
+    """Usual lengths keep batches of 64; rows · longest² is below the bound unless a batch has a single row."""
     usual = [Example((4,) * (n % 78 + 1), (4,) * 78) for n in range(3 * EVALUATION_BATCH)]
     long = [Example((4,) * 607, (4,) * 3), Example((4,) * 5, (4,) * 701), Example((4,) * 211, (4,) * 199)]
     batches = evaluation_batches([*long, *usual])
@@ -85,27 +85,27 @@ def test_a_long_example_does_not_make_a_batch_of_long_rows() -> None:
 
 
 @pytest.mark.parametrize("budget", [1, 53, 54, 1009, 3001])
-def test_the_stream_gives_its_budget_to_within_one_sentence(budget: int) -> None:
+def test_the_stream_spends_its_budget_to_within_one_sentence(budget: int) -> None:
     batches = flat(stream(budget=budget))
-    given = sum(int(batch.target_mask.sum()) for batch in batches)
-    assert budget <= given < budget + 14
+    tokens_given = sum(int(batch.target_mask.sum()) for batch in batches)
+    assert budget <= tokens_given < budget + 14
     for batch in batches:
         check(batch)
-        # Full, or full but for its last sentence.
+        # The last sentence of a batch may exceed its limit.
         assert int(batch.target_mask.sum()) < 53 + 14
 
 
-def test_nothing_that_was_drawn_is_lost_on_the_way_into_batches() -> None:
+def test_no_sampled_example_is_lost_in_batching() -> None:
     given = Counter(example for batch in flat(stream()) for example in batch.examples)
-    drawn = Toy().training(np.random.default_rng(3), lambda: 13)
-    first_pool = [next(drawn) for _ in range(20)]
+    stream_of_examples = Toy().training(np.random.default_rng(3), lambda: 13)
+    first_pool = [next(stream_of_examples) for _ in range(20)]
     assert all(given[example] for example in first_pool)
 
 
 @pytest.mark.parametrize("linear", [False, True])
 def test_one_seed_gives_one_stream(linear: bool) -> None:
-    assert told(stream(3, linear=linear)) == told(stream(3, linear=linear))
-    assert told(stream(3, linear=linear)) != told(stream(5, linear=linear))
+    assert examples_of(stream(3, linear=linear)) == examples_of(stream(3, linear=linear))
+    assert examples_of(stream(3, linear=linear)) != examples_of(stream(5, linear=linear))
 
 
 def tokens(group: list[Batch]) -> int:
@@ -126,11 +126,11 @@ def test_the_stream_pauses_at_the_end_of_every_equal_share_of_the_budget(validat
     for number, part in enumerate(parts, 1):
         seen += sum(map(tokens, part))
         end = 3001 * number / validations
-        assert seen >= end > seen - tokens(part[-1])  # behind the first step that reaches it
+        assert seen >= end > seen - tokens(part[-1])  # pause after the first step that reaches the end of a share
 
 
-def test_a_step_that_crosses_several_ends_makes_one_pause() -> None:
-    """A budget of 101 in batches of 53 or a few more: two steps for seven shares."""
+def test_a_step_that_crosses_several_shares_makes_one_pause() -> None:
+    """A budget of 101 in batches of at least 53 tokens: two steps for seven shares."""
     parted = stream(budget=101, validations=7)
     parts = []
     while part := list(parted):
@@ -138,7 +138,7 @@ def test_a_step_that_crosses_several_ends_makes_one_pause() -> None:
     assert parts == [1, 1]
 
 
-def test_a_step_has_so_many_batches_and_the_last_one_what_is_left() -> None:
+def test_a_step_has_accumulate_batches_and_the_last_one_the_rest() -> None:
     whole = [batch.examples for batch in flat(stream())]
     groups = [[batch.examples for batch in group] for group in stream(accumulate=7)]
     assert [examples for group in groups for examples in group] == whole
@@ -149,77 +149,77 @@ def test_a_step_has_so_many_batches_and_the_last_one_what_is_left() -> None:
 
 @pytest.mark.parametrize(("linear", "accumulate"), [(False, 1), (True, 1), (True, 5)])
 @pytest.mark.parametrize("prefetched", [0, 1])
-def test_a_place_that_was_written_down_is_found_again(linear: bool, prefetched: int, accumulate: int) -> None:
-    whole = told(stream(linear=linear, accumulate=accumulate))
-    for behind in range(len(whole) + 1):
+def test_a_saved_position_is_restored(linear: bool, prefetched: int, accumulate: int) -> None:
+    whole = examples_of(stream(linear=linear, accumulate=accumulate))
+    for position in range(len(whole) + 1):
         read = stream(linear=linear, accumulate=accumulate)
-        given = told(islice(read, behind + prefetched))
-        assert given == whole[: behind + prefetched]
-        place = json.loads(json.dumps(read.state_dict(behind)))  # plain values alone
+        given = examples_of(islice(read, position + prefetched))
+        assert given == whole[: position + prefetched]
+        state = json.loads(json.dumps(read.state_dict(position)))  # only plain values
         again = stream(linear=linear, accumulate=accumulate)
-        again.load_state_dict(place)
-        assert told(again) == whole[behind:]
+        again.load_state_dict(state)
+        assert examples_of(again) == whole[position:]
 
 
-def test_a_place_is_found_again_where_a_step_is_larger_than_a_pool() -> None:
-    """Five batches to a step, two to a pool."""
+def test_a_saved_position_is_restored_when_a_step_is_larger_than_a_pool() -> None:
+    """Five batches per step, two per pool."""
 
     def small() -> TrainingStream:
         return TrainingStream(Toy(), Fixed(Toy()), 3, 1009, Batching(31, pool=2), accumulate=5)
 
-    whole = told(small())
-    for behind in range(len(whole) + 1):
+    whole = examples_of(small())
+    for position in range(len(whole) + 1):
         for prefetched in (0, 1):
             read, again = small(), small()
-            assert told(islice(read, behind + prefetched)) == whole[: behind + prefetched]
-            again.load_state_dict(json.loads(json.dumps(read.state_dict(behind))))
-            assert told(again) == whole[behind:]
+            assert examples_of(islice(read, position + prefetched)) == whole[: position + prefetched]
+            again.load_state_dict(json.loads(json.dumps(read.state_dict(position))))
+            assert examples_of(again) == whole[position:]
 
 
 @pytest.mark.parametrize(("accumulate", "pool"), [(1, 4), (3, 4), (5, 2)])
-def test_a_larger_budget_goes_on_from_the_last_step_that_the_end_has_not_touched(accumulate: int, pool: int) -> None:
-    """For budgets of all remainders: the steps before are those of the larger one, and those behind as well."""
+def test_a_larger_budget_continues_from_the_last_step_that_is_common_to_both(accumulate: int, pool: int) -> None:
+    """For budgets of all remainders: the steps before and after that step equal those of the larger budget."""
 
-    def asked(budget: int) -> TrainingStream:
+    def with_budget(budget: int) -> TrainingStream:
         return TrainingStream(Toy(), Fixed(Toy()), 3, budget, Batching(53, pool=pool), accumulate=accumulate)
 
-    larger = told(asked(3001))
-    lasted = set()
+    larger = examples_of(with_budget(3001))
+    continuations = set()
     for budget in range(701, 701 + 53 * pool * accumulate, 11):
-        read = asked(budget)
-        given = told(read)
+        read = with_budget(budget)
+        given = examples_of(read)
         steps = read.lasting
         assert steps is not None
         assert given[:steps] == larger[:steps]
-        assert (len(given) - steps - 1) * accumulate <= pool + accumulate  # little more than a pool is trained again
-        lasted.add(steps)
-        # As a run asks for it: behind that step, with the next one drawn already or not.
+        assert (len(given) - steps - 1) * accumulate <= pool + accumulate  # little more than a pool is repeated
+        continuations.add(steps)
+        # As a run uses it: after that step, with or without the next one prefetched.
         for prefetched in (0, 1):
-            read, again = asked(budget), asked(3001)
+            read, again = with_budget(budget), with_budget(3001)
             list(islice(read, steps + prefetched))
             if prefetched and steps < len(given):
-                assert read.lasting == steps  # known ahead of the step that it is behind
+                assert read.lasting == steps  # known before the next step is trained
             again.load_state_dict(json.loads(json.dumps(read.state_dict(steps))))
-            assert told(again) == larger[steps:]
-    assert len(lasted) > 1
+            assert examples_of(again) == larger[steps:]
+    assert len(continuations) > 1
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_processes_share_every_batch_and_no_row_is_anybody_elses(count: int) -> None:
+def test_processes_share_every_batch_without_overlap(count: int) -> None:
     whole = [batch.examples for batch in flat(stream())]
     shares = [flat(stream(processes=Processes(rank, count))) for rank in range(count)]
-    for batch, *own in zip(whole, *shares, strict=True):
-        counted = [e for part in own for e, mask in zip(part.examples, part.target_mask, strict=True) if mask.any()]
-        assert Counter(counted) == Counter(batch)
+    for batch, *parts in zip(whole, *shares, strict=True):
+        real_rows = [e for part in parts for e, mask in zip(part.examples, part.target_mask, strict=True) if mask.any()]
+        assert Counter(real_rows) == Counter(batch)
 
 
-def test_a_process_without_a_row_of_its_own_takes_part_with_padding() -> None:
+def test_a_process_without_a_row_gets_padding() -> None:
     idle = share(Toy().validation()[:2], Processes(2, 3))
     assert idle.source.numel() > 0
     assert not idle.target_mask.any()
 
 
-def test_the_curriculum_bounds_what_is_drawn() -> None:
+def test_the_curriculum_limits_the_lengths() -> None:
     longest = [max(len(example.source) for example in batch.examples) for batch in flat(stream(linear=True))]
     assert longest[0] == 2
     assert max(longest) == 13
@@ -228,11 +228,11 @@ def test_the_curriculum_bounds_what_is_drawn() -> None:
 def test_the_data_module_gives_the_stream_and_the_whole_validation_set() -> None:
     data = Data(stream(), Toy().validation())
     assert [batch.examples for batch in flat(data.train_dataloader())] == [batch.examples for batch in flat(stream())]
-    shown = [example for batch in data.val_dataloader() for example in batch.examples]
-    assert Counter(shown) == Counter(Toy().validation())
+    validation = [example for batch in data.val_dataloader() for example in batch.examples]
+    assert Counter(validation) == Counter(Toy().validation())
 
 
-def test_a_batch_moves_whole() -> None:
+def test_a_batch_moves_to_a_device_with_all_tensors() -> None:
     batch = collate(Toy().validation()).to(torch.device("meta"))
     assert {value.device.type for value in vars(batch).values() if isinstance(value, torch.Tensor)} == {"meta"}
     assert len(batch.examples) == 7

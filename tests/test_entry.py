@@ -1,6 +1,6 @@
-"""src/train.py as it is typed: what it ends with, and that no file and no word of a command makes it run anything else.
+"""src/train.py from the command line: exit codes, and no file or argument makes it run foreign code.
 
-Every case runs in a fork of one process that has the imports loaded, in a copy of the house.
+Every case runs in a fork of one process that has the imports loaded, in a copy of the repository.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 HOUSE = Path(__file__).parents[1]
-# For each case: put its files there, fork, run src/train.py with its words, take the files away again.
+# For each case: write its files, fork, run src/train.py with its words, remove the files.
 RUNNER = """
 import json, os, runpy, sys
 from pathlib import Path
@@ -51,7 +51,7 @@ print(json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the code and the choices, that files can be planted in."""
+    """Copy src, conf and experiments, so that files can be planted."""
     copy = tmp_path_factory.mktemp("house")
     for name in ("src", "conf", "experiments"):
         shutil.copytree(HOUSE / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -59,11 +59,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(house: Path, *cases: dict[str, Any]) -> list[dict[str, Any]]:
-    """The exit code and all that is printed, for each case: its `words`, its `files`, and code to run `before`."""
-    whole = [{"files": {}, "before": "", **case} for case in cases]
+    """Run cases (`words`, `files`, code to run `before`); return the exit code and output of each."""
+    complete = [{"files": {}, "before": "", **case} for case in cases]
     done = subprocess.run(
         [sys.executable, "-c", RUNNER, str(house)],
-        input=json.dumps(whole),
+        input=json.dumps(complete),
         capture_output=True,
         text=True,
         cwd=house,
@@ -75,7 +75,7 @@ def ask(house: Path, *cases: dict[str, Any]) -> list[dict[str, Any]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-# What a file would have to say to write the file `marker` when Hydra builds it.
+# A node that writes the file `marker` when Hydra instantiates it.
 BOMB = "{_target_: pathlib.Path.write_text, _args_: [{_target_: pathlib.Path, _args_: [marker]}, ran]}"
 AS_A_WORD = "{_target_:pathlib.Path.write_text,_args_:[{_target_:pathlib.Path,_args_:[marker]},ran]}"
 HEADER = "# @package _global_\n"
@@ -83,13 +83,13 @@ X = "experiments/x.yaml"
 
 
 def hydra(node: str) -> str:
-    """An experiment that sets something in Hydra's own node."""
+    """Return an experiment that sets something in the node `hydra`."""
     return f"{HEADER}hydra: {{{node}}}"
 
 
 DECODED = f"'${{oc.decode:\"{AS_A_WORD}\"}}'"
 HANDLERS = "handlers: {x: {(): pathlib.Path.touch, self: marker}}"
-# The file, what is in it, what the refusal says besides the file's name.
+# The file, its content, and what the error message has besides the file's name.
 PLANTED = {
     "callbacks": (X, hydra(f"callbacks: {{x: {BOMB}}}"), "hydra.callbacks.x._target_"),
     "launcher": (X, hydra(f"launcher: {{x: {BOMB}}}"), "hydra.launcher.x._target_"),
@@ -144,8 +144,8 @@ class _Bomb:
 
 
 @pytest.fixture(scope="module")
-def harmed(house: Path) -> dict[str, dict[str, Any]]:
-    """The answer to each case, with whether `marker` was written and any run begun."""
+def answers(house: Path) -> dict[str, dict[str, Any]]:
+    """Run every case; return the answers."""
     (house / "elsewhere").mkdir()
     (house / "elsewhere" / "evil.yaml").write_text(f"{HEADER}hydra: {{callbacks: {{x: {BOMB}}}}}")
     (house / "elsewhere" / "config.pickle").write_bytes(pickle.dumps(_Bomb()))
@@ -156,8 +156,8 @@ def harmed(house: Path) -> dict[str, dict[str, Any]]:
     return dict(zip(cases, ask(house, *cases.values()), strict=True))
 
 
-def refused(answer: dict[str, Any], house: Path) -> str:
-    """What was said, when it is one line, the exit code is 2, nothing ran and no run folder is there."""
+def rejection(answer: dict[str, Any], house: Path) -> str:
+    """Assert exit code 2, one line of output, no `marker` and no run folder; return the output."""
     assert answer["code"] == 2, answer["said"]
     assert answer["said"].startswith("error: "), answer["said"]
     assert answer["said"].count("\n") == 1, answer["said"]
@@ -167,20 +167,20 @@ def refused(answer: dict[str, Any], house: Path) -> str:
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_file_runs_nothing_and_is_named(name: str, harmed: dict[str, Any], house: Path) -> None:
-    file, _, said = PLANTED[name]
-    told = refused(harmed[f"file: {name}"], house)
-    assert said in told
-    assert file.replace("experiments/", "conf/experiment/") in told
+def test_a_planted_file_is_rejected_by_name_and_runs_nothing(name: str, answers: dict[str, Any], house: Path) -> None:
+    file, _, expected = PLANTED[name]
+    message = rejection(answers[f"file: {name}"], house)
+    assert expected in message
+    assert file.replace("experiments/", "conf/experiment/") in message
 
 
 @pytest.mark.parametrize("name", TYPED)
-def test_a_word_that_would_have_hydra_run_something_is_named(name: str, harmed: dict[str, Any], house: Path) -> None:
-    told = refused(harmed[f"word: {name}"], house)
-    assert any(word.split("=")[0].lstrip("+").split("[")[0] in told for word in TYPED[name])
+def test_an_argument_that_would_run_code_is_rejected_by_name(name: str, answers: dict[str, Any], house: Path) -> None:
+    message = rejection(answers[f"word: {name}"], house)
+    assert any(word.split("=")[0].lstrip("+").split("[")[0] in message for word in TYPED[name])
 
 
-def test_without_the_check_the_same_file_does_run(house: Path) -> None:
+def test_without_the_check_the_same_file_runs(house: Path) -> None:
     unguarded = (
         "import softlookup.config.command_line; softlookup.config.command_line.check_overrides = lambda words: None"
     )
@@ -200,7 +200,7 @@ sys.modules["softlookup.run"] = types.SimpleNamespace(start=start)
 """
 STOPPED = "stopped; the same command goes on from here"
 BROKEN = "raise RuntimeError('broken')"
-# What a run does, the exit code, what is printed last.
+# What a run does: exit code and last line of output.
 ENDS = {
     "pass": (0, "seed 1"),
     "raise UserError('heads=3 does not divide 128')": (2, "error: heads=3 does not divide 128"),
@@ -214,7 +214,7 @@ ENDS = {
 }
 
 
-def test_the_exit_code_and_the_last_line_tell_how_a_run_ended(house: Path) -> None:
+def test_the_exit_code_and_the_last_line_state_how_a_run_ended(house: Path) -> None:
     memory = "raise MemoryError('1 GB')"
     *answers, out = ask(house, *({"words": [], "before": FAKE.format(does=does)} for does in [*ENDS, memory]))
     ends = [(answer["code"], answer["said"].splitlines()[-1]) for answer in answers]
@@ -226,7 +226,7 @@ def test_the_exit_code_and_the_last_line_tell_how_a_run_ended(house: Path) -> No
 
 SWEEP = ["seed=1,2,3", "-m", "hydra/launcher=basic", "runs_dir=elsewhere"]
 ALL = ["seed 1", "seed 2", "seed 3"]
-# What the runs of a sweep do, the exit code, all that is printed.
+# What the runs of a sweep do: exit code and complete output.
 SWEEPS = {
     "pass": (0, ALL),
     "if config['seed'] == 1: raise UserError('one')": (2, [*ALL, "error: one"]),
@@ -237,16 +237,16 @@ SWEEPS = {
 }
 
 
-def test_hydras_own_launcher_loses_no_error_and_takes_its_flag_anywhere(house: Path) -> None:
+def test_the_basic_launcher_reports_every_error_and_accepts_its_flag_anywhere(house: Path) -> None:
     answers = ask(house, *({"words": SWEEP, "before": FAKE.format(does=does)} for does in SWEEPS))
     ends = [(answer["code"], answer["said"].splitlines()) for answer in answers]
     assert dict(zip(SWEEPS, ends, strict=True)) == SWEEPS
 
 
-def test_an_error_in_another_process_is_left_to_its_launcher(house: Path) -> None:
-    # Where the entry was read is not where the run is.
+def test_an_error_in_another_process_is_reported_by_its_launcher(house: Path) -> None:
+    # The process that read the entry point is not the process of the run.
     elsewhere = "real, calls = os.getpid, iter([1])\nos.getpid = lambda: next(calls, real())"
     before = FAKE.format(does="raise FloatingPointError('over there')") + elsewhere
     (answer,) = ask(house, {"words": [], "before": before})
-    assert "Error executing job with overrides" in answer["said"]  # Hydra's own words: it has the error
+    assert "Error executing job with overrides" in answer["said"]  # Hydra's message: it received the error
     assert answer["code"] == 1

@@ -1,4 +1,4 @@
-"""src/evaluate.py: a finished run on its own test set gives its own figures; elsewhere, those that others compute."""
+"""src/evaluate.py: a run on its own test set gives its own metrics; on other data, those of reference code."""
 
 import json
 import shutil
@@ -27,27 +27,26 @@ TINY += ["batch_tokens=200", "validations=1", "tracking=disabled", "device=cpu"]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folder of text, and two runs on it: one of heads and joins, one of plain pairs with gold."""
+def text_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Train two runs on a folder of text: one with heads and joins, one with plain pairs and gold."""
     place = tmp_path_factory.mktemp("text")
     found = {"text": used_runs.corpus(place / "text")}
-    asked = {
+    arguments = {
         "heads": ["attention=multi_head", "attention.heads=2", "task.concatenate=2"],
         "plain": ["attention=additive", f"task.alignment={found['text'] / 'links'}"],
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
-        for name, words in asked.items():
-            config = with_inputs(
-                composed([*TINY, f"task.path={found['text']}", f"runs_dir={place / 'runs'}", *words]), typed_keys()
-            )
+        for name, words in arguments.items():
+            own = [*TINY, f"task.path={found['text']}", f"runs_dir={place / 'runs'}", *words]
+            config = with_inputs(composed(own), typed_keys())
             start(config)
             found[name] = RunFolder.of(config).path
     return found
 
 
-def asked(*words: str) -> dict[str, Any]:
-    """The row that a command line gives, as it is written to a file."""
+def evaluated(*words: str) -> dict[str, Any]:
+    """Evaluate with a command line; return the row as it is written to a file."""
     return json.loads(row_of(*words)[0])
 
 
@@ -60,52 +59,54 @@ def row_of(*words: str) -> tuple[str, Path]:
 
 
 def figures(row: dict[str, Any]) -> dict[str, Any]:
-    """All that was measured on the test set."""
+    """Return everything that was measured on the test set."""
     metrics = {k: v for k, v in row["metrics"].items() if k.startswith("test/")}
     return {"metrics": metrics, "by_length": row["by_length"], "signatures": row["signatures"]}
 
 
-def own(path: Path) -> dict[str, Any]:
+def result_of(path: Path) -> dict[str, Any]:
     row = RunFolder(path).result()
     assert row is not None
     return row
 
 
 @pytest.mark.parametrize("name", ["additive", "fixed_mean", "heads", "plain"])
-def test_a_runs_own_test_set_gives_its_own_figures(runs: dict[str, Path], made: dict[str, Path], name: str) -> None:
-    path = (runs | made)[name]
-    row = asked(f"run={path}")
-    assert figures(row) == figures(own(path))
-    assert (row["run"], row["longest"], row["seed"]) == (path.name, own(path)["longest"], 1)
+def test_a_runs_own_test_set_gives_its_own_metrics(
+    runs: dict[str, Path], text_runs: dict[str, Path], name: str
+) -> None:
+    path = (runs | text_runs)[name]
+    row = evaluated(f"run={path}")
+    assert figures(row) == figures(result_of(path))
+    assert (row["run"], row["longest"], row["seed"]) == (path.name, result_of(path)["longest"], 1)
     assert name != "plain" or row["metrics"]["test/forced/aer"] < 1
 
 
-def test_a_split_of_a_folder_and_files_are_read_as_in_training(made: dict[str, Path]) -> None:
-    text = made["text"]
+def test_a_split_of_a_folder_and_files_are_read_as_in_training(text_runs: dict[str, Path]) -> None:
+    text = text_runs["text"]
     for name in ("heads", "plain"):
         links = [f"alignment={text / 'links'}"] if name == "plain" else []
-        row = asked(f"run={made[name]}", f"path={text}", "split=test", *links)
-        assert figures(row) == figures(own(made[name]))
-    row = asked(f"run={made['plain']}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}")
-    known = figures(own(made["plain"]))
-    assert known["metrics"].pop("test/forced/aer") > 0
-    known["metrics"]["test/forced/aer"] = None  # there are no links beside the files
-    for bucket in known["by_length"]:
+        row = evaluated(f"run={text_runs[name]}", f"path={text}", "split=test", *links)
+        assert figures(row) == figures(result_of(text_runs[name]))
+    row = evaluated(f"run={text_runs['plain']}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}")
+    expected = figures(result_of(text_runs["plain"]))
+    assert expected["metrics"].pop("test/forced/aer") > 0
+    expected["metrics"]["test/forced/aer"] = None  # no links are given with the files
+    for bucket in expected["by_length"]:
         bucket["forced/aer"] = None
-    assert figures(row) == known
+    assert figures(row) == expected
     assert row["evaluated"]["source"] == str(text / "test.src")
     assert row["examples"] == 31
-    by_name = asked(f"run={made['plain']}", f"path={text}", "split=dev")
-    usual = asked(f"run={made['plain']}", f"path={text}", "split=validation")
-    mine = asked(f"run={made['plain']}", "split=validation")
+    by_name = evaluated(f"run={text_runs['plain']}", f"path={text}", "split=dev")
+    usual = evaluated(f"run={text_runs['plain']}", f"path={text}", "split=validation")
+    mine = evaluated(f"run={text_runs['plain']}", "split=validation")
     assert figures(by_name) == figures(usual) == figures(mine)
     assert by_name["data"] == usual["data"] != row["data"]
 
 
-def test_another_search_is_used_and_told(made: dict[str, Path]) -> None:
-    row = asked(f"run={made['plain']}", "search=beam", "search.size=3", "search.longest_extra=2")
+def test_another_search_is_used_and_recorded(text_runs: dict[str, Path]) -> None:
+    row = evaluated(f"run={text_runs['plain']}", "search=beam", "search.size=3", "search.longest_extra=2")
     assert (row["search"]["size"], row["search"]["longest_extra"]) == (3, 2)
-    assert figures(row)["metrics"].keys() == figures(own(made["plain"]))["metrics"].keys()
+    assert figures(row)["metrics"].keys() == figures(result_of(text_runs["plain"]))["metrics"].keys()
 
 
 def test_the_runs_own_search_keeps_its_settings() -> None:
@@ -114,29 +115,29 @@ def test_the_runs_own_search_keeps_its_settings() -> None:
     assert chosen(config, {"search": "greedy"}) == composed(["search=greedy"]).parts["search"]
 
 
-def test_pairs_that_the_run_joins_are_another_test_set_as_they_are(made: dict[str, Path]) -> None:
-    text = made["text"]
-    files = asked(f"run={made['heads']}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}")
-    folder = asked(f"run={made['heads']}", f"path={text}")
+def test_unjoined_pairs_are_another_test_set_for_a_run_with_joins(text_runs: dict[str, Path]) -> None:
+    text = text_runs["text"]
+    files = evaluated(f"run={text_runs['heads']}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}")
+    folder = evaluated(f"run={text_runs['heads']}", f"path={text}")
     assert (files["evaluated"]["concatenate"], files["same_as"]) == (1, [])
     assert (folder["evaluated"]["concatenate"], folder["same_as"]) == (2, ["test"])
     assert files["examples"] != folder["examples"]
     assert files["evaluated"]["source"] == str(text / "test.src")
 
 
-def test_several_references_are_sacrebleus(made: dict[str, Path], tmp_path: Path) -> None:
-    """The second is what the model wrote: with it BLEU is 100, and all that has one right answer stays."""
+def test_several_references_are_scored_as_by_sacrebleu(text_runs: dict[str, Path], tmp_path: Path) -> None:
+    """The second reference is the model's output: BLEU is 100, and measures of a single reference do not change."""
     from softlookup.inference import translate_command
     from translate import parsed
 
-    text = made["text"]
+    text = text_runs["text"]
     out = tmp_path / "written, once"
     with (text / "test.src").open("rb") as stream, out.open("wb") as file:
-        translate_command.Command(translate_command.Asked(**parsed([f"run={made['plain']}"])), file).run(stream)
-    given = [f"run={made['plain']}", f"source={text / 'test.src'}"]
-    one = asked(*given, f"target={text / 'test.tgt'}")
+        translate_command.Command(translate_command.Asked(**parsed([f"run={text_runs['plain']}"])), file).run(stream)
+    given = [f"run={text_runs['plain']}", f"source={text / 'test.src'}"]
+    one = evaluated(*given, f"target={text / 'test.tgt'}")
     shutil.copy(out, tmp_path / "written")
-    two = asked(*given, f"target={text / 'test.tgt'},{tmp_path / 'written'}")
+    two = evaluated(*given, f"target={text / 'test.tgt'},{tmp_path / 'written'}")
     references = [(text / "test.tgt").read_text().splitlines(), out.read_text().splitlines()]
     assert two["metrics"]["test/bleu"] == sacrebleu.corpus_bleu(references[1], references, force=True).score
     assert two["metrics"]["test/chrf"] == pytest.approx(100)
@@ -145,46 +146,50 @@ def test_several_references_are_sacrebleus(made: dict[str, Path], tmp_path: Path
     for name in ("token_accuracy", "exact_match", "forced/token_accuracy"):
         assert two["metrics"][f"test/{name}"] == one["metrics"][f"test/{name}"]
     assert two["by_length"][0]["bleu_low"] == pytest.approx(100)
-    assert two["data"].keys() - one.data.keys() == {"reference 2"}
-    alone = asked(*given, f"target={out}")  # a name with a comma
-    assert alone["metrics"]["test/bleu"] == pytest.approx(100)
+    assert two["data"].keys() - one["data"].keys() == {"reference 2"}
+    single = evaluated(*given, f"target={out}")  # a name with a comma
+    assert single["metrics"]["test/bleu"] == pytest.approx(100)
 
 
-def test_lengths_that_training_never_showed(runs: dict[str, Path]) -> None:
-    row = asked(f"run={runs['additive']}", "lengths=3,17,29")
+def test_lengths_beyond_training_are_evaluated(runs: dict[str, Path]) -> None:
+    row = evaluated(f"run={runs['additive']}", "lengths=3,17,29")
     assert [(r["low"], r["high"], r["count"]) for r in row["by_length"]] == [(3, 3, 64), (17, 17, 64), (29, 29, 64)]
     assert row["evaluated"] == {
         "kind": "lengths", "lengths": [3, 17, 29], "from the run's held-out examples": [3]
     }  # fmt: skip
-    assert row["by_length"][0] == own(runs["additive"])["by_length"][0]
-    again = asked(f"run={runs['additive']}", "lengths=29")
+    assert row["by_length"][0] == result_of(runs["additive"])["by_length"][0]
+    again = evaluated(f"run={runs['additive']}", "lengths=29")
     assert again["by_length"] == row["by_length"][2:]
     assert all(0 <= r["token_accuracy"] <= 1 for r in row["by_length"])
 
 
-def test_two_runs_are_compared_on_one_test_set(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_are_compared_with_paired_tests(text_runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(significance, "TESTS", {"bootstrap": ("bs", 53), "randomization": ("ar", 59)})
-    text = made["text"]
+    text = text_runs["text"]
     given = [f"source={text / 'test.src'}", f"target={text / 'test.tgt'}"]
-    there = asked(f"run={made['plain']}", *given, f"against={made['heads']}")
-    back = asked(f"run={made['heads']}", *given, f"against={made['plain']}")
-    assert there["against"]["run"] == made["heads"].name
-    assert there["against"]["tests"].keys() == {"bleu", "chrf", "bleu_lowercased", "chrf_lowercased"}
-    for name, test in there["against"]["tests"].items():
+    forward = evaluated(f"run={text_runs['plain']}", *given, f"against={text_runs['heads']}")
+    back = evaluated(f"run={text_runs['heads']}", *given, f"against={text_runs['plain']}")
+    assert forward["against"]["run"] == text_runs["heads"].name
+    assert forward["against"]["tests"].keys() == {"bleu", "chrf", "bleu_lowercased", "chrf_lowercased"}
+    for name, test in forward["against"]["tests"].items():
         other = back["against"]["tests"][name]
-        assert test["system"] == there["metrics"][f"test/{name}"] == other["baseline"]
+        assert test["system"] == forward["metrics"][f"test/{name}"] == other["baseline"]
         assert test["baseline"] == back["metrics"][f"test/{name}"]
         assert test["differing"] == other["differing"] > 0
         assert test["randomization"]["p"] == pytest.approx(other["randomization"]["p"])
-    same = asked(f"run={made['plain']}", *given, f"against={made['plain']}")
+    same = evaluated(f"run={text_runs['plain']}", *given, f"against={text_runs['plain']}")
     assert {test[kind]["p"] for test in same["against"]["tests"].values() for kind in significance.TESTS} == {1.0}
 
 
 @pytest.mark.parametrize("kind", ["npz", "jsonl"])
-def test_weights_of_the_reference_with_tokens_and_heads(made: dict[str, Path], tmp_path: Path, kind: str) -> None:
-    text, path = made["text"], tmp_path / f"weights.{kind}"
+def test_weights_on_the_reference_are_written_with_tokens_and_heads(
+    text_runs: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    text, path = text_runs["text"], tmp_path / f"weights.{kind}"
     for name, heads in (("heads", 2), ("plain", None)):
-        asked(f"run={made[name]}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}", f"weights={path}")
+        evaluated(
+            f"run={text_runs[name]}", f"source={text / 'test.src'}", f"target={text / 'test.tgt'}", f"weights={path}"
+        )
         if kind == "npz":
             with np.load(path) as file:
                 rows = [{"line": n} | {k: file[f"{k}_{n}"] for k in ("source", "target", "weights", "heads")
@@ -220,17 +225,17 @@ def test_the_row_is_written_to_standard_output_and_to_the_run(
     assert entry_point.code(verb.main, "", [f"run={run}", "lengths=7", "search=beam"]) == 0
     assert entry_point.code(verb.main, "", [f"run={run}", "lengths=8"]) == 0
     assert len(list((run / "evaluations").iterdir())) == 3
-    assert own(run) == own(runs["additive"])
+    assert result_of(run) == result_of(runs["additive"])
 
 
-class Gone:
-    """A reader that wants no more."""
+class ClosedPipe:
+    """A closed pipe."""
 
     def write(self, _: bytes) -> None:
         raise BrokenPipeError
 
 
-def test_a_row_that_cannot_be_written_in_one_place_is_written_in_the_other(
+def test_a_row_that_cannot_be_written_to_one_place_is_written_to_the_other(
     runs: dict[str, Path], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / runs["additive"].name
@@ -242,47 +247,49 @@ def test_a_row_that_cannot_be_written_in_one_place_is_written_in_the_other(
     assert b"evaluations" in shown.err
     (run / "evaluations").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("sys.stdout", SimpleNamespace(buffer=Gone()))
+        patch.setattr("sys.stdout", SimpleNamespace(buffer=ClosedPipe()))
         with pytest.raises(BrokenPipeError):
             verb.main([f"run={run}", "lengths=7"])
     assert len(list((run / "evaluations").iterdir())) == 1
 
 
-def test_the_name_is_that_of_the_content(made: dict[str, Path], tmp_path: Path) -> None:
-    def place(folder: Path) -> str:
-        return row_of(f"run={made['plain']}", f"source={folder / 'test.src'}", f"target={folder / 'test.tgt'}")[1].name
+def test_the_file_name_depends_on_the_content_of_the_data(text_runs: dict[str, Path], tmp_path: Path) -> None:
+    def name_of(folder: Path) -> str:
+        return row_of(f"run={text_runs['plain']}", f"source={folder / 'test.src'}", f"target={folder / 'test.tgt'}")[
+            1
+        ].name
 
     moved = tmp_path / "moved"
-    shutil.copytree(made["text"], moved)
-    assert place(moved) == place(made["text"])
+    shutil.copytree(text_runs["text"], moved)
+    assert name_of(moved) == name_of(text_runs["text"])
     (moved / "test.tgt").write_text((moved / "test.tgt").read_text().replace(" the ", " a "))
-    assert place(moved) != place(made["text"])
+    assert name_of(moved) != name_of(text_runs["text"])
 
 
-def test_a_runs_own_data_that_changed_is_no_more_its_own(
-    made: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_changed_data_of_a_run_are_rejected(
+    text_runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Data that only lies elsewhere is the same."""
-    moved, run = tmp_path / "moved", tmp_path / made["plain"].name
-    shutil.copytree(made["text"], moved)
-    shutil.copytree(made["plain"], run)
+    """Moved data with the same content are accepted."""
+    moved, run = tmp_path / "moved", tmp_path / text_runs["plain"].name
+    shutil.copytree(text_runs["text"], moved)
+    shutil.copytree(text_runs["plain"], run)
     config = yaml.safe_load((run / "config.yaml").read_text())
-    config.parts["task"] |= {"path": str(moved), "alignment": str(moved / "links")}
+    config["task"] |= {"path": str(moved), "alignment": str(moved / "links")}
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    assert figures(asked(f"run={run}")) == figures(own(made["plain"]))
+    assert figures(evaluated(f"run={run}")) == figures(result_of(text_runs["plain"]))
     capsys.readouterr()
-    assert asked(f"run={run}", f"path={moved}", "split=train")["same_as"] == ["train"]
+    assert evaluated(f"run={run}", f"path={moved}", "split=train")["same_as"] == ["train"]
     assert capsys.readouterr().err == "warning: the run was trained on these pairs; their figures are no test\n"
     (moved / "links").write_text((moved / "links").read_text().replace("0-0", "0?0"))
     with pytest.raises(UserError, match="alignment is not what the run was made with"):
-        asked(f"run={run}")
+        evaluated(f"run={run}")
     (moved / "test.src").write_text((moved / "test.src").read_text().replace("der", "die"))
     with pytest.raises(UserError, match="test, alignment is not what the run was made with; path=DIR split=test"):
-        asked(f"run={run}")
+        evaluated(f"run={run}")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["lengths=3"], "run=RUN is missing"),
         (["run=x", "length=3"], "did you mean lengths"),
@@ -305,23 +312,25 @@ def test_a_runs_own_data_that_changed_is_no_more_its_own(
         (["run=no-such-run"], "no folder of that name"),
     ],
 )
-def test_a_mistake_of_the_command_line_ends_with_two_and_one_line(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_command_line_mistake_exits_with_2_and_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert entry_point.code(verb.main, "", words) == 2
-    said = capsys.readouterr().err
-    assert told in said
-    assert said.count("\n") == 1
+    error_output = capsys.readouterr().err
+    assert message in error_output
+    assert error_output.count("\n") == 1
 
 
-def test_what_does_not_fit_the_run_is_refused(runs: dict[str, Path], made: dict[str, Path], tmp_path: Path) -> None:
-    text = made["text"]
-    plain, synthetic = f"run={made['plain']}", f"run={runs['additive']}"
+def test_arguments_that_do_not_fit_the_run_are_rejected(
+    runs: dict[str, Path], text_runs: dict[str, Path], tmp_path: Path
+) -> None:
+    text = text_runs["text"]
+    plain, synthetic = f"run={text_runs['plain']}", f"run={runs['additive']}"
     (tmp_path / "short").write_text("a\n")
     (tmp_path / "train.de").write_text("a\n")
     files = [f"source={text / 'test.src'}", f"target={text / 'test.tgt'}"]
-    for words, told in (
+    for words, message in (
         ([plain, "lengths=7"], "was trained on text; give source=FILE"),
         ([synthetic, "lengths=2"], "length 2: the shortest sources of this task have 3 tokens"),
         ([synthetic, "split=validation"], "has no text; leave it out"),
@@ -339,8 +348,8 @@ def test_what_does_not_fit_the_run_is_refused(runs: dict[str, Path], made: dict[
             [f"run={runs['fixed_mean']}", f"weights={tmp_path / 'a.npz'}"],
             "attention=fixed_mean reads one fixed context",
         ),
-        ([synthetic, *files, f"against={made['plain']}"], "writes tgt, and this text is translated to en"),
+        ([synthetic, *files, f"against={text_runs['plain']}"], "writes tgt, and this text is translated to en"),
     ):
-        with pytest.raises(UserError, match=told):
-            asked(*words)
+        with pytest.raises(UserError, match=message):
+            evaluated(*words)
     assert not (tmp_path / "a.npz").exists()

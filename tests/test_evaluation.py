@@ -1,4 +1,4 @@
-"""The test set through a model: what counts as right, as exact, as aligned, and what it takes."""
+"""Evaluation on a test set: token accuracy, exact match, alignment, and memory."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 def text(folder: Path, train: list[str], test: list[str], segmentation: Segmentation) -> Parallel:
-    """A task with these targets; sources have as many words."""
+    """Build a task with these targets; each source has the same number of words."""
     for stem, lines in (("train", train), ("val", test), ("test", test)):
         (folder / f"{stem}.en").write_text("".join(f"{line}\n" for line in lines))
         (folder / f"{stem}.de").write_text("".join(f"{'a ' * len(line.split())}\n" for line in lines))
@@ -37,71 +37,71 @@ def text(folder: Path, train: list[str], test: list[str], segmentation: Segmenta
 
 
 def outputs(task: Task, *written: list[int]) -> list[Output]:
-    """As if the model had written these ids, freely and under teacher forcing; without any, the reference's."""
+    """Build outputs of these ids, free and teacher-forced; by default the ids of the references."""
     examples = task.test()
-    told = written or [[*example.target, EOS] for example in examples]
+    ids_of_outputs = written or [[*example.target, EOS] for example in examples]
     return [
         Output(e, ids, None, (ids + [EOS] * len(e.target))[: len(e.target) + 1], None)
-        for e, ids in zip(examples, told, strict=True)
+        for e, ids in zip(examples, ids_of_outputs, strict=True)
     ]
 
 
-def test_words_that_are_all_unknown_are_never_right(tmp_path: Path) -> None:
-    """Every target word occurs once: what a model gets by writing unknowns alone, as many as the reference has."""
+def test_unknown_words_are_never_correct(tmp_path: Path) -> None:
+    """Every target word occurs once: the output has only UNK, in the length of the reference."""
     lines = [" ".join(f"w{i}x{j}" for j in range(n)) for i, n in enumerate((2, 3, 5))]
     task = text(tmp_path, ["ok ok", *(line.replace("w", "v") for line in lines)], lines, Word(2, True))
     assert {index for example in task.test() for index in example.target} == {UNK}
     found = _row(outputs(task), task)
-    # Ten words and three ends: the ends alone are right.
+    # Ten words and three EOS: only the EOS are correct.
     assert found["token_accuracy"] == found["forced/token_accuracy"] == pytest.approx(3 / 13)
     assert found["exact_match"] == 0
     assert found["bleu"] == pytest.approx(0, abs=1e-9)
 
 
-def test_a_vocabulary_of_eight(tmp_path: Path) -> None:
-    """Four words besides the specials: a dog . runs."""
+def test_unknown_words_count_as_wrong_with_a_vocabulary_of_eight(tmp_path: Path) -> None:
+    """Four words besides the special tokens: a dog . runs."""
     lines = ["A dog runs.", "A cat runs.", "A dog."]
     task = text(tmp_path, ["a dog runs . a dog runs . a ."], lines, Word(1, True, 8, 8))
     assert len(task.target_vocabulary) == 8
     found = _row(outputs(task), task)
-    # 11 words, of which `cat` is unknown, and three ends.
+    # 11 words, of which `cat` is unknown, and three EOS.
     assert found["token_accuracy"] == found["forced/token_accuracy"] == pytest.approx(13 / 14)
     assert found["exact_match"] == pytest.approx(2 / 3)
 
 
-def test_a_dropped_word_does_not_make_what_stands_behind_it_a_wrong_look() -> None:
-    """A reader that looks at each word that it writes, and leaves one out: every look before it is at gold."""
+def test_positions_after_a_dropped_word_are_not_counted_as_wrong_alignments() -> None:
+    """A perfectly aligned output with one word dropped: every position before it is at gold."""
     task = Toy()
     example = task.draw(np.random.default_rng(0), 7)
-    looks = np.eye(8)[[6, 5, 4, 3, 2, 1, 0, 7]]  # gold of a reversal, then the end
+    weights = np.eye(8)[[6, 5, 4, 3, 2, 1, 0, 7]]  # gold of a reversal, then the end
     dropped = [*example.target[:2], *example.target[3:], EOS]
     assert example.target[2] != example.target[3]
-    free, forced = np.delete(looks, 2, axis=0), looks
+    free, forced = np.delete(weights, 2, axis=0), weights
     output = Output(example, dropped, free, [*example.target, EOS], forced)
     found = _row([output], task)
     assert (found["alignment_accuracy"], found["gold_mass"], found["aer"]) == (1.0, 1.0, 0.0)
     assert (found["alignment_positions"], found["forced/alignment_positions"]) == (2, 7)
     assert found["forced/alignment_accuracy"] == found["forced/alignment_accuracy_given_right"] == 1.0
-    # Of each token that is right there is a look already: free decoding has no such figure of its own.
+    # Positions end at the first wrong token, so free decoding has no separate figure for correct tokens.
     assert "alignment_accuracy_given_right" not in found
     gold = _heat_map(output, task).gold
     assert np.argwhere(gold).tolist() == [[0, 6], [1, 5]]
 
 
 class Largest(TorchDispatchMode):
-    """Remembers how many numbers the largest tensor has that anything makes."""
+    """Record the number of elements of the largest tensor of any operation."""
 
     numbers = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, torch.Tensor):
-            self.numbers = max(self.numbers, made.numel())
-        return made
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result
 
 
-def test_one_long_line_takes_the_memory_of_one_long_line() -> None:
-    """Not that of a batch padded to its length: the hidden layer of a lookup has three numbers a pair of positions."""
+def test_a_long_line_does_not_pad_the_batch_of_short_lines() -> None:
+    """The largest tensor is that of the long line alone: the lookup's hidden layer, 3 numbers per pair of positions."""
     model = build_seq2seq("gru", ("transformer", {}), "additive")
     assert model is not None
     lengths = [3] * 22 + [601]
@@ -113,7 +113,7 @@ def test_one_long_line_takes_the_memory_of_one_long_line() -> None:
     assert largest.numbers == 3 * 602 * 602
 
 
-def test_another_segmentation_of_the_same_text_is_exact(tmp_path: Path) -> None:
+def test_a_different_segmentation_of_the_same_text_is_an_exact_match(tmp_path: Path) -> None:
     task = text(tmp_path, ["A dog runs."] * 5, ["A dog runs.", "A dog."], Bpe(300, True, True))
     whole, short = (e.target for e in task.test())
     one_by_one = [task.target_vocabulary.tokens.index(letter) for letter in "▁a▁dog▁runs."]

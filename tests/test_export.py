@@ -1,4 +1,4 @@
-"""Tables for other programs: the same runs give the same bytes, and what is read back is what was measured."""
+"""Exported tables: the same runs give the same bytes, and reading them gives the measured values."""
 
 import csv
 import errno
@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).parents[1] / "src" / "export.py"
 
 
 def _again(runs_dir: Path) -> Path:
-    """The same runs, measured at another time and in another place, planned in another order."""
+    """Write the same runs with other times, another place and another order of the plan."""
     folder = fake_runs.make(runs_dir) / "bottleneck"
     plan = json.loads((folder / "plan.json").read_text())
     (folder / "plan.json").write_text(json.dumps(plan | {"planned": plan["planned"][::-1]}))
@@ -44,7 +44,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_same_runs_give_the_same_bytes_in_all_but_the_times(tmp_path: Path) -> None:
+def test_the_same_runs_give_the_same_bytes_except_for_times(tmp_path: Path) -> None:
     one = _bytes(csv_export.write(fake_runs.make(tmp_path / "one"), tmp_path / "tables"))
     other = _bytes(csv_export.write(_again(tmp_path / "a longer name"), tmp_path / "others"))
     assert set(one) == set(other) == FILES
@@ -64,7 +64,7 @@ def test_a_changed_measurement_changes_the_tables(tmp_path: Path) -> None:
     assert {name for name in FILES if before[name] != after[name]} == {"runs.csv", "summary.csv"}
 
 
-def test_what_is_read_back_is_what_was_measured_to_the_last_bit(tmp_path: Path) -> None:
+def test_values_read_back_equal_the_measured_ones_to_the_last_bit(tmp_path: Path) -> None:
     rows = read(fake_runs.make(tmp_path))
     folder = csv_export.write(tmp_path, tmp_path / "tables")
     back = {path.stem: pd.read_csv(path, float_precision="round_trip") for path in folder.iterdir()}
@@ -82,7 +82,7 @@ def test_what_is_read_back_is_what_was_measured_to_the_last_bit(tmp_path: Path) 
     assert back["counts"].loc[0].tolist() == ["bottleneck", 18, 16, 1, 0, 1]
 
 
-def test_measured_times_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
+def test_measured_times_are_in_a_separate_file(tmp_path: Path) -> None:
     folder = csv_export.write(_again(tmp_path / "runs"), tmp_path / "tables")
     heads = {path.name: next(csv.reader(path.read_text().split("\n"))) for path in folder.iterdir()}
     times = ["cost/cuda_max_memory_allocated", "cost/seconds", "cost/seconds_per_step"]
@@ -103,7 +103,7 @@ def test_text_never_becomes_a_formula_and_numbers_stay_numbers(tmp_path: Path, f
     assert variant == f'\'{first.strip()}HYPERLINK("http://x", "y") ,"'
 
 
-def test_the_reason_of_a_run_holds_no_path_of_its_own(tmp_path: Path) -> None:
+def test_the_reason_of_a_run_has_no_path_of_the_machine(tmp_path: Path) -> None:
     folder = fake_runs.make(tmp_path) / "bottleneck" / "additive-reverse-s2"
     reason = f"{folder}/metrics.jsonl: No space left on device"
     (folder / "state.json").write_text(json.dumps({"state": "failed", "reason": reason}))
@@ -111,7 +111,7 @@ def test_the_reason_of_a_run_holds_no_path_of_its_own(tmp_path: Path) -> None:
     assert table.loc["additive-reverse-s2", "reason"] == "metrics.jsonl: No space left on device"
 
 
-def test_a_full_disk_leaves_the_tables_that_were_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_previous_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = csv_export.write(fake_runs.make(tmp_path / "runs"), tmp_path / "tables")
     before = _bytes(folder)
     shutil.rmtree(tmp_path / "runs" / "bottleneck" / "additive-reverse-s2")
@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_the_tables_that_were_there(tmp_path: Path, monkeypat
     assert _bytes(folder) == before
 
 
-def test_one_experiment_of_many(tmp_path: Path) -> None:
+def test_one_experiment_of_several_is_exported(tmp_path: Path) -> None:
     fake_runs.make(tmp_path, "one")
     alone = _bytes(csv_export.write(tmp_path, tmp_path / "tables"))
     fake_runs.make(tmp_path, "two", variants=("dot",))
@@ -134,16 +134,16 @@ def test_one_experiment_of_many(tmp_path: Path) -> None:
         csv_export.write(tmp_path, tmp_path / "tables", "onne")
 
 
-def test_the_command_prints_the_folder_and_tells_mistakes_without_a_traceback(tmp_path: Path) -> None:
+def test_the_command_prints_the_folder_and_reports_mistakes_without_a_traceback(tmp_path: Path) -> None:
     fake_runs.make(tmp_path)
 
-    def told(*arguments: str) -> tuple[int, str]:
+    def run_export(*arguments: str) -> tuple[int, str]:
         done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    assert told(f"runs_dir={tmp_path}") == (0, f"{tmp_path / 'tables'}\n")
-    assert told("run_dir=x") == (2, "error: 'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n")
+    assert run_export(f"runs_dir={tmp_path}") == (0, f"{tmp_path / 'tables'}\n")
+    assert run_export("run_dir=x") == (2, "error: 'run_dir=x': expected KEY=VALUE; did you mean runs_dir?\n")
     taken = tmp_path / "file"
     taken.write_text("")
-    code, said = told(f"runs_dir={tmp_path}", f"output={taken}")
+    code, said = run_export(f"runs_dir={tmp_path}", f"output={taken}")
     assert (code, said) == (1, f"error: {taken} cannot be written (File exists)\n")

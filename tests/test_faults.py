@@ -1,6 +1,6 @@
-"""The machine misbehaves: disks that are full or closed, clocks that jump, memory that ends, folders that go.
+"""Faults of the machine: full or read-only disks, jumping clocks, exhausted memory, deleted folders.
 
-Whatever happens, a run says in one line what it was, and when the cause is gone the same call comes to the same bits.
+A run reports each fault in one line, and once the cause is removed, the same call gives the same bits.
 """
 
 import contextlib
@@ -51,32 +51,32 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def mounted(place: Path, size: str) -> Iterator[Path]:
-    """A small disk of its own."""
-    place.mkdir()
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a small tmpfs; skip the test without root."""
+    folder.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if done.returncode != 0:
         pytest.skip(f"no disk can be mounted here: {done.stderr.decode().strip()}")
     try:
-        yield place
+        yield folder
     finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def whole(folder: RunFolder) -> None:
-    """No file is half written, and none was left aside."""
+def assert_intact(folder: RunFolder) -> None:
+    """Assert that no file is partially written and no temporary file is left."""
     for path in folder.path.rglob("*.json"):
         json.loads(path.read_text())
     assert not [path for path in folder.path.rglob(".*") if path.name != lock.NAME]
 
 
-def test_a_full_disk_ends_a_run_in_words_and_the_same_call_finishes_it(
+def test_a_full_disk_is_reported_and_the_same_call_finishes_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
 ) -> None:
     with mounted(tmp_path / "disk", "3m") as disk:
-        made = changed(config(disk), checkpoint_seconds=0)
+        resolved = changed(config(disk), checkpoint_seconds=0)
         ballast = disk / "ballast"
 
         def fill(fit: Fit, number: int) -> None:  # noqa: ARG001
@@ -89,57 +89,57 @@ def test_a_full_disk_ends_a_run_in_words_and_the_same_call_finishes_it(
             ordinary, count = Fit._quiet, iter(range(1000))
             patched.setattr(Fit, "_quiet", lambda self, training: (fill(self, next(count)), ordinary(self, training)))
             with pytest.raises(OSError, match="No space left on device") as caught:
-                run.supervise(made, RunFolder.of(made))
-        folder = RunFolder.of(made)
+                run.supervise(resolved, RunFolder.of(resolved))
+        folder = RunFolder.of(resolved)
         assert str(disk) in str(explain(caught.value))
         assert folder.status()[0] in ("failed", "preempted")
-        whole(folder)
+        assert_intact(folder)
         ballast.unlink()
-        run.supervise(made, folder)
+        run.supervise(resolved, folder)
         assert outcome(folder) == expected
 
 
-def test_a_file_size_limit_ends_a_run_in_words_and_the_same_call_finishes_it(
+def test_a_file_size_limit_is_reported_and_the_same_call_finishes_the_run(
     tmp_path: Path, expected: dict[str, Any]
 ) -> None:
-    made = changed(config(tmp_path), checkpoint_seconds=0)
-    folder = RunFolder.of(made)
+    resolved = changed(config(tmp_path), checkpoint_seconds=0)
+    folder = RunFolder.of(resolved)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            run.supervise(made, folder)
+            run.supervise(resolved, folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert folder.state() == "failed"
     assert folder.reason().endswith(".pt: File too large")
-    whole(folder)
-    run.supervise(made, folder)
+    assert_intact(folder)
+    run.supervise(resolved, folder)
     assert outcome(folder) == expected
 
 
-def test_output_that_cannot_be_written_to_is_found_before_training(
+def test_output_that_cannot_be_written_is_reported_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with mounted(tmp_path / "disk", "1m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        made = config(disk)
+        resolved = config(disk)
         monkeypatch.setattr(run, "execute", pytest.fail)
         with pytest.raises(OSError, match="Read-only") as caught:
-            run.start(made)
+            run.start(resolved)
         assert f"{disk}" in str(explain(caught.value))
         assert "runs_dir=DIR" in str(explain(caught.value))
 
 
-def test_a_sweep_whose_disk_fills_up_ends_with_its_runs_as_failed_and_does_not_break(
+def test_a_sweep_whose_disk_fills_up_marks_its_runs_failed_and_ends_normally(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     with mounted(tmp_path / "disk", "1m") as disk:
         configs = [fake_jobs.config(disk, fake_jobs.FILLS, budget=budget) for budget in (7, 11)]
         assert not scheduler.Sweep(configs, workers=1, job="fake_jobs:act").run()
         assert capsys.readouterr().out.count("No space left on device") >= 2
-        whole(RunFolder.of(configs[0]))
-        with pytest.raises(OSError, match="No space left on device"):  # found before anything is started
+        assert_intact(RunFolder.of(configs[0]))
+        with pytest.raises(OSError, match="No space left on device"):  # reported before any run is started
             scheduler.Sweep([fake_jobs.config(disk, fake_jobs.DONE)], workers=1, job="fake_jobs:act").run()
         (disk / "tried" / "ballast").unlink()
         (disk / "tried" / fake_jobs.LATER).touch()
@@ -149,7 +149,7 @@ def test_a_sweep_whose_disk_fills_up_ends_with_its_runs_as_failed_and_does_not_b
 def test_a_clock_that_jumps_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
 ) -> None:
-    """Hours and years, forwards and backwards, at every look; a stop and a resume among them."""
+    """Every reading of the clock jumps up to decades, forwards or backwards; the run is stopped and resumed once."""
     chance = random.Random(7)
 
     def jumping(*_: Any) -> float:
@@ -165,24 +165,24 @@ def test_a_clock_that_jumps_changes_nothing(
         patched.setattr(time, "time_ns", lambda: int(1e9 * jumping()))
         for module in (run_folder, lock, provenance):
             patched.setattr(module, "datetime", Jumping)
-        made = changed(config(tmp_path), checkpoint_seconds=0)
+        resolved = changed(config(tmp_path), checkpoint_seconds=0)
 
         def stop(fit: Fit, number: int) -> None:
             if number == 14:
                 fit.stop.number = 15
 
         with pytest.raises(BaseException, match="stopped by SIGTERM"):
-            attempt(made, patched, stop)
-        folder = attempt(made, patched, alone)
+            attempt(resolved, patched, stop)
+        folder = attempt(resolved, patched, alone)
         assert folder.status() == ("finished", None)
     assert outcome(folder) == expected
 
 
-def test_a_folder_that_is_deleted_under_a_run_is_noticed_and_begins_anew(
+def test_a_folder_that_is_deleted_during_a_run_is_detected_and_the_run_restarts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Any]
 ) -> None:
-    made = changed(config(tmp_path), checkpoint_seconds=0)
-    folder = RunFolder.of(made)
+    resolved = changed(config(tmp_path), checkpoint_seconds=0)
+    folder = RunFolder.of(resolved)
     for when in (3, 30):  # before a checkpoint, and after the last validation
 
         def delete(fit: Fit, number: int, when: int = when) -> None:
@@ -191,30 +191,30 @@ def test_a_folder_that_is_deleted_under_a_run_is_noticed_and_begins_anew(
                 shutil.rmtree(folder.path)
 
         with pytest.raises((OSError, RuntimeError), match=r"deleted|No such file"):
-            attempt(made, monkeypatch, delete)
+            attempt(resolved, monkeypatch, delete)
         assert folder.result() is None
-    attempt(made, monkeypatch, alone)
+    attempt(resolved, monkeypatch, alone)
     assert outcome(folder) == expected
 
 
-def test_a_job_whose_folder_is_deleted_fails_and_stops_no_other(tmp_path: Path) -> None:
+def test_a_job_whose_folder_is_deleted_fails_without_stopping_others(tmp_path: Path) -> None:
     configs = [fake_jobs.config(tmp_path, seed) for seed in (fake_jobs.VANISHES, fake_jobs.DONE)]
     assert not scheduler.Sweep(configs, workers=2, job="fake_jobs:act").run()
-    gone, done = (RunFolder.of(made) for made in configs)
-    assert gone.state() == "failed"
-    assert "No such file or directory" in gone.reason()
+    deleted, done = (RunFolder.of(resolved) for resolved in configs)
+    assert deleted.state() == "failed"
+    assert "No such file or directory" in deleted.reason()
     assert done.state() == "finished"
 
 
-def test_a_job_that_asks_for_more_than_its_limit_is_out_of_memory(tmp_path: Path) -> None:
-    made = fake_jobs.config(tmp_path, fake_jobs.GREEDY, memory=4001)
-    assert not scheduler.Sweep([made], workers=1, job="fake_jobs:act").run()
-    folder = RunFolder.of(made)
+def test_a_job_above_its_memory_limit_is_out_of_memory(tmp_path: Path) -> None:
+    resolved = fake_jobs.config(tmp_path, fake_jobs.GREEDY, memory=4001)
+    assert not scheduler.Sweep([resolved], workers=1, job="fake_jobs:act").run()
+    folder = RunFolder.of(resolved)
     assert folder.state() == "out_of_memory"
     assert "limit memory=4001 MB, peak" in folder.reason()
 
 
-def test_torch_that_is_not_given_its_memory_is_out_of_memory() -> None:
+def test_a_failed_allocation_in_torch_is_out_of_memory() -> None:
     code = """
 import sys, torch
 from softlookup.system.memory import limited
@@ -227,13 +227,13 @@ except BaseException as error:
 print(torch.ones(3).sum().item())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    told, after = done.stdout.splitlines()
-    assert told.startswith("out_of_memory RuntimeError: ")
-    assert "limit memory=700 MB, peak" in told
+    message, after = done.stdout.splitlines()
+    assert message.startswith("out_of_memory RuntimeError: ")
+    assert "limit memory=700 MB, peak" in message
     assert after == "3.0"
 
 
-def test_a_job_that_the_kernel_kills_for_want_of_memory_is_out_of_memory(tmp_path: Path) -> None:
+def test_a_job_killed_by_the_kernel_for_memory_is_out_of_memory(tmp_path: Path) -> None:
     group = next(Path(root) for root in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup") if Path(root).is_dir()) / "tried"
     limits = [group / name for name in ("memory.limit_in_bytes", "memory.max")]
     try:
@@ -244,25 +244,25 @@ def test_a_job_that_the_kernel_kills_for_want_of_memory_is_out_of_memory(tmp_pat
             group.rmdir()
         pytest.skip(f"no control group with a memory limit can be made here: {error}")
     try:
-        made = fake_jobs.config(tmp_path, fake_jobs.GROWS, {"group": {"_target_": "none", "path": str(group)}})
-        assert not scheduler.Sweep([made], workers=1, job="fake_jobs:act").run()
+        resolved = fake_jobs.config(tmp_path, fake_jobs.GROWS, group=str(group))
+        assert not scheduler.Sweep([resolved], workers=1, job="fake_jobs:act").run()
     finally:
         until(lambda: not (group / "cgroup.procs").read_text(), seconds=5)
         group.rmdir()
-    folder = RunFolder.of(made)
+    folder = RunFolder.of(resolved)
     assert folder.state() == "out_of_memory"
-    told, peak = folder.reason().rsplit(" peak ", 1)
-    assert told.startswith("killed by the kernel for lack of memory; limit ")
+    message, peak = folder.reason().rsplit(" peak ", 1)
+    assert message.startswith("killed by the kernel for want of memory; limit ")
     assert int(peak.removesuffix(" MB").replace(",", "")) > 50
 
 
-def test_two_sweeps_of_one_run_at_once_do_not_mix(tmp_path: Path) -> None:
-    """The folder of a run that another process holds is left as it is, and the run is told as not done."""
-    made = fake_jobs.config(tmp_path, fake_jobs.DONE)
-    folder = RunFolder.of(made)
+def test_two_sweeps_of_one_run_at_once_do_not_interfere(tmp_path: Path) -> None:
+    """The folder of a run locked by another process is left unchanged, and the run is reported as not done."""
+    resolved = fake_jobs.config(tmp_path, fake_jobs.DONE)
+    folder = RunFolder.of(resolved)
     folder.path.mkdir(parents=True)
     (folder.path / "metrics.jsonl").write_text("of another")
-    jobs = scheduler.Sweep([made], workers=1, job="fake_jobs:act")
+    jobs = scheduler.Sweep([resolved], workers=1, job="fake_jobs:act")
     with pytest.MonkeyPatch.context() as patch, lock.hold(folder.path):
         patch.setattr("softlookup.sweep.worker._DYING", 0.2)
         assert not jobs.run()
@@ -272,8 +272,8 @@ def test_two_sweeps_of_one_run_at_once_do_not_mix(tmp_path: Path) -> None:
         run.supervise(changed(config(tmp_path), runs_dir=str(tmp_path), experiment_name="x"), folder)
 
 
-def test_a_run_that_is_asked_to_stop_goes_on_to_the_same_result(tmp_path: Path) -> None:
-    """Through the command line: one run left alone, one that is stopped by each signal and called again."""
+def test_a_run_stopped_by_a_signal_resumes_to_the_same_result(tmp_path: Path) -> None:
+    """From the command line: one run undisturbed, one stopped by each signal and called again."""
     typed = [
         "task.longest=5", "encoder.width=7", "encoder.dropout=0.2", "decoder.width=14", "attention.score.width=5",
         "budget=12007", "batch_tokens=61", "validations=5", "tracking=disabled", "device=cpu",
@@ -284,7 +284,7 @@ def test_a_run_that_is_asked_to_stop_goes_on_to_the_same_result(tmp_path: Path) 
             [sys.executable, str(TRAIN), *typed, f"runs_dir={place}"],
             env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
+            # Shells set SIGINT to ignored for background jobs, and child processes inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )  # fmt: skip
 

@@ -1,5 +1,4 @@
-"""As it is typed in a fresh clone: train on a folder of one's own text, evaluate the run on another test set, start a
-second run from it."""
+"""Commands of a first user: train on a folder of text, evaluate the run on another test set, start a run from it."""
 
 import json
 import os
@@ -13,7 +12,7 @@ HOUSE = Path(__file__).parents[1]
 
 
 def typed(folder: Path, *words: str) -> str:
-    """What a command of the house prints, typed in some folder."""
+    """Run a command of the project in another folder; return its output."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
     done = subprocess.run(
         [sys.executable, str(HOUSE / "src" / words[0]), *words[1:]],
@@ -23,8 +22,8 @@ def typed(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_text_of_ones_own_is_trained_on_evaluated_elsewhere_and_started_from(tmp_path: Path) -> None:
-    """Files train.src, train.tgt, dev.src, …; the folder of the run is the one that training prints."""
+def test_a_folder_of_text_is_trained_on_evaluated_and_started_from(tmp_path: Path) -> None:
+    """Files are train.src, train.tgt, dev.src, …; the run folder is read from the output of training."""
     used_runs.corpus(tmp_path / "text")
     small = ["encoder.width=7", "decoder.width=14", "budget=500", "batch_tokens=200", "validations=1"]
     text = ["task=multi30k", "task.path=text", "task.source=src", "task.target=tgt", "tracking=disabled"]

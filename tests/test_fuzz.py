@@ -1,6 +1,6 @@
-"""Every reader of files, given ten thousand files that nobody meant: a correct read, or an error of ours.
+"""Fuzzing of every file reader with ten thousand generated files: correct content, or a UserError.
 
-The cases are the same at every run. FUZZ=20 python -m pytest tests/test_fuzz.py tries twenty times as many.
+The cases are the same in every run. FUZZ=20 python -m pytest tests/test_fuzz.py tries twenty times as many.
 """
 
 import gzip
@@ -27,13 +27,13 @@ from softlookup.task.lines import read_lines
 from softlookup.task.records import jsonl, parquet, tsv
 from softlookup.text.vocabulary import SPECIALS, Vocabulary
 
-# What other readers take for the end of a line, for white space or for nothing: U+2028 and its like, NEL, VT, FF,
+# Characters that other readers treat as line ends or white space, or drop: U+2028, U+2029, NEL, VT, FF,
 # separators, byte order marks, NUL, and both halves of a surrogate pair.
 ODD = "\u2028\u2029\x85\x0b\x0c\x1c\x1e\x00\r\n\t \xa0\ufeff\u200b\ud800\udfff\U0001f600"
 LETTER = st.one_of(st.sampled_from([c for c in ODD if c not in "\ud800\udfff\n"]), st.characters(codec="utf-8"))
 TEXT = st.text(st.one_of(st.sampled_from(ODD), LETTER), max_size=12)
 LINE = st.text(LETTER, max_size=12)
-# Of a JSON file: numbers that are none, or beyond any float, and any shape.
+# JSON of any shape, with NaN, infinity and numbers out of range.
 ATOM = st.one_of(
     st.sampled_from([None, True, 0.5, -1, 1e308, 10**400, float("nan"), float("inf"), "finished"]), st.floats(), TEXT
 )
@@ -43,7 +43,7 @@ JSON = st.recursive(
 
 
 def cases(count: int) -> Callable[[Any], Any]:
-    """So many cases in a plain run, the same ones each time."""
+    """Return hypothesis settings for `count` reproducible cases."""
     return settings(
         max_examples=count * int(os.environ.get("FUZZ", "1")),
         derandomize=True,
@@ -55,7 +55,7 @@ def cases(count: int) -> Callable[[Any], Any]:
 
 @st.composite
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """A file cut short, with bytes overwritten, doubled or put in, or another one altogether."""
+    """Truncate a file, overwrite, repeat or insert bytes, or replace it."""
     at = draw(st.integers(0, len(content)))
     kind = draw(st.sampled_from(["cut", "flip", "insert", "double", "other"]))
     if kind == "cut":
@@ -72,7 +72,7 @@ def encoded(text: str) -> bytes:
 
 
 def expected_lines(content: bytes) -> list[str] | None:
-    """The lines of a text, letter by letter; None where it is empty or no UTF-8."""
+    """Split a text into lines, character by character; None if it is empty or not UTF-8."""
     try:
         text = content.decode("utf-8", "strict")
     except UnicodeDecodeError:
@@ -88,12 +88,12 @@ def expected_lines(content: bytes) -> list[str] | None:
 
 
 def outcome(reader: Callable[[Path], Any], path: Path, named: str) -> Any:
-    """What was read; None for an error of ours, which names the file."""
+    """Return what was read, or None for a UserError, which must name the file."""
     try:
         return reader(path)
     except UserError as error:
-        told = str(error)
-    assert named in told
+        message = str(error)
+    assert named in message
     return None
 
 
@@ -107,7 +107,7 @@ def lines(path: Path) -> list[str]:
         TEXT.map(encoded), st.lists(LINE, max_size=4).map("\r\n".join).map(encoded), st.binary(max_size=16)
     )
 )
-def test_lines_plain_and_packed(tmp_path: Path, content: bytes) -> None:
+def test_plain_and_gz_lines_are_read_or_rejected(tmp_path: Path, content: bytes) -> None:
     plain, packed = tmp_path / "x.de", tmp_path / "x.de.gz"
     plain.write_bytes(content)
     packed.write_bytes(gzip.compress(content, 1))
@@ -117,17 +117,17 @@ def test_lines_plain_and_packed(tmp_path: Path, content: bytes) -> None:
 
 @cases(1200)
 @given(data=st.data(), text=st.lists(LINE, min_size=1, max_size=4).map("\n".join).map(encoded))
-def test_damaged_gzip_is_refused_or_has_lost_nothing(tmp_path: Path, data: st.DataObject, text: bytes) -> None:
+def test_damaged_gzip_is_rejected_or_complete(tmp_path: Path, data: st.DataObject, text: bytes) -> None:
     packed = tmp_path / "x.de.gz"
     packed.write_bytes(data.draw(damaged(gzip.compress(text, 1, mtime=0))))
     found = outcome(lines, packed, "x.de.gz")
-    # A packed file twice in a row is a packed file.
+    # Two concatenated gzip files are a valid gzip file.
     assert found in (None, expected_lines(text), expected_lines(text + text))
 
 
 @cases(200)
 @given(data=st.data())
-def test_a_folder_of_text(tmp_path: Path, data: st.DataObject) -> None:
+def test_a_folder_of_text_is_read_or_rejected(tmp_path: Path, data: st.DataObject) -> None:
     columns = {}
     for stem in ("train", "val", "test"):
         size = data.draw(st.integers(1, 3))
@@ -148,8 +148,10 @@ def test_a_folder_of_text(tmp_path: Path, data: st.DataObject) -> None:
 
 @cases(200)
 @given(data=st.data(), rows=st.lists(st.tuples(LINE, LINE, LINE), min_size=1, max_size=3))
-def test_a_table_of_text(tmp_path: Path, data: st.DataObject, rows: list[tuple[str, str, str]]) -> None:
-    """TSV and JSONL, whole or damaged; what is whole is read letter by letter."""
+def test_a_table_of_text_is_read_or_rejected(
+    tmp_path: Path, data: st.DataObject, rows: list[tuple[str, str, str]]
+) -> None:
+    """TSV and JSONL, intact or damaged; an intact file is read exactly."""
     kind = data.draw(st.sampled_from(["tsv", "jsonl"]))
     if kind == "tsv":
         content = encoded("".join("\t".join(row) + "\n" for row in [("de", "n", "en"), *rows]))
@@ -179,7 +181,7 @@ def table() -> bytes:
 
 @cases(150)
 @given(data=st.data())
-def test_a_broken_parquet_file(tmp_path: Path, table: bytes, data: st.DataObject) -> None:
+def test_a_broken_parquet_file_is_read_or_rejected(tmp_path: Path, table: bytes, data: st.DataObject) -> None:
     path = tmp_path / "x.parquet"
     path.write_bytes(data.draw(damaged(table)))
     outcome(lambda path: [*parquet(path, ("de", "en"))], path, "x.parquet")
@@ -191,7 +193,7 @@ def test_a_broken_parquet_file(tmp_path: Path, table: bytes, data: st.DataObject
     words=st.lists(st.one_of(TEXT, st.sampled_from(SPECIALS)), max_size=6),
     data=st.data(),
 )
-def test_words_to_ids_and_back(tokens: list[str], words: list[str], data: st.DataObject) -> None:
+def test_words_to_ids_and_back_round_trip(tokens: list[str], words: list[str], data: st.DataObject) -> None:
     try:
         vocabulary = Vocabulary(tokens)
     except UserError:
@@ -204,13 +206,13 @@ def test_words_to_ids_and_back(tokens: list[str], words: list[str], data: st.Dat
 
 
 NAME = "additive-reverse-s1"
-OF_A_RUN = ("state.json", "config.yaml", "metrics.jsonl", *["result.json"] * 4)  # it has the most places to break
+OF_A_RUN = ("state.json", "config.yaml", "metrics.jsonl", *["result.json"] * 4)  # result.json has the most structure
 FILES = ("plan.json", "timing.json", *(f"{NAME}/{name}" for name in OF_A_RUN))
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run to be broken, beside one of another seed that is left alone."""
+    """Write a run to be damaged, next to an undamaged one with another seed."""
     runs_dir = fake_runs.make(tmp_path_factory.mktemp("runs"), tasks=("reverse",), variants=("additive",), seeds=3)
     folder = runs_dir / "bottleneck"
     (folder / NAME / "state.json").write_text('{"state": "finished", "reason": null}')
@@ -224,14 +226,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def places(content: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in nested dicts and lists."""
+    """Return the path of every value in nested dicts and lists."""
     inside = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     return [place, *(deeper for key, value in inside for deeper in places(value, (*place, key)))]
 
 
 @st.composite
 def reshaped(draw: st.DrawFn, content: bytes) -> bytes:
-    """JSON in which something stands where something else belongs."""
+    """Replace one value of a JSON file by a random one."""
     whole = {"": json.loads(content)}
     *way, last = ("", *draw(st.sampled_from(places(whole[""]))))
     inside: Any = whole
@@ -243,7 +245,7 @@ def reshaped(draw: st.DrawFn, content: bytes) -> bytes:
 
 @contextmanager
 def broken(path: Path, data: st.DataObject) -> Iterator[None]:
-    """The file is damaged, or has another shape, until the end of the block."""
+    """Damage a file, or change its structure, until the end of the block."""
     before = path.read_bytes()
     ways = [damaged(before), JSON.map(json.dumps).map(str.encode)]
     if path.suffix == ".json":
@@ -260,8 +262,8 @@ def broken(path: Path, data: st.DataObject) -> Iterator[None]:
 
 @cases(900)
 @given(data=st.data(), name=st.sampled_from(FILES))
-def test_results_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -> None:
-    """The neighbour is read as ever; the broken run counts with the numbers of its file, or says why not."""
+def test_results_of_a_broken_folder_are_correct_or_not_counted(runs: Path, data: st.DataObject, name: str) -> None:
+    """The other run is read as before; the broken run counts with the numbers of its file, or has a reason."""
     with broken(runs / "bottleneck" / name, data):
         rows = outcome(load.read, runs, "plan.json cannot be read")
         if name == "plan.json":
@@ -277,8 +279,8 @@ def test_results_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) 
         stored = json.loads((runs / "bottleneck" / NAME / "result.json").read_bytes())
         values = (stored.get("metrics", {}) | stored.get("cost", {})).items()
         measured = {key: value for key, value in values if value is not None and not isinstance(value, str)}
-        own = [column for column in rows if "/" in column and not column.startswith("timing/")]
-        assert row[own].dropna().to_dict() == measured
+        metric_columns = [column for column in rows if "/" in column and not column.startswith("timing/")]
+        assert row[metric_columns].dropna().to_dict() == measured
         assert name != "timing.json" or row["untimed"] or 0 < row["timing/step_q1"] <= row["timing/step"] < np.inf
         assert np.isfinite([*measured.values()]).all()
         assert all(value is None or np.isfinite(value) for bucket in row["by_length"] for value in bucket.values())
@@ -286,7 +288,7 @@ def test_results_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) 
 
 @cases(80)
 @given(data=st.data(), name=st.sampled_from(FILES))
-def test_tables_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -> None:
+def test_tables_of_a_broken_folder_are_finite(runs: Path, data: st.DataObject, name: str) -> None:
     with broken(runs / "bottleneck" / name, data):
         rows = outcome(load.read, runs, "plan.json cannot be read")
         for table in [] if rows is None else csv_export.tables(rows).values():
@@ -296,8 +298,8 @@ def test_tables_of_a_broken_folder(runs: Path, data: st.DataObject, name: str) -
 
 @cases(800)
 @given(data=st.data())
-def test_broken_alignments(runs: Path, data: st.DataObject) -> None:
-    """Their archive has a sum over each array: what is read is what was written."""
+def test_broken_alignments_are_rejected_or_unchanged(runs: Path, data: st.DataObject) -> None:
+    """The archive has a checksum per array: whatever is read is what was written."""
     folder = runs / "bottleneck" / "additive-reverse-s2"
     path = folder / "alignments.npz"
     before, whole = path.read_bytes(), load.alignments(folder)

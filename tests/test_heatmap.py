@@ -1,4 +1,4 @@
-"""The picture is the right way round, whatever the tokens."""
+"""The heat map has the right orientation, for any tokens."""
 
 import io
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ def example():
     return lookup(weights, SOURCE, TARGET, gold)
 
 
-def test_target_goes_down_and_source_across():
+def test_target_positions_are_rows_and_source_positions_columns():
     axes = small_multiples([("", example())]).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == SOURCE
     assert [label.get_text() for label in axes.get_yticklabels()] == TARGET
@@ -37,7 +37,7 @@ def test_target_goes_down_and_source_across():
     assert (outline.get_x() + outline.get_width() / 2, outline.get_y() + outline.get_height() / 2) == (4, 1)
 
 
-def test_the_pixels_agree():
+def test_the_pixels_have_the_same_orientation():
     buffer = io.BytesIO()
     draw(example(), buffer)
     pixels = np.asarray(Image.open(buffer).convert("RGB")).astype(int)
@@ -49,14 +49,14 @@ def test_the_pixels_agree():
     assert dark[0] - orange[0] == pytest.approx(cell, rel=0.1)
 
 
-def test_tokens_are_not_markup_and_unknown_scripts_draw(tmp_path):
+def test_tokens_are_not_markup_and_any_script_is_drawn(tmp_path):
     odd = lookup(np.full((1, 3), 1 / 3), ["$x^2$", "$", "<unk>"], ["語"])
     draw(odd, tmp_path / "odd.png")
     with Image.open(tmp_path / "odd.png") as image:
         assert image.format == "PNG"
 
 
-def test_a_long_pair_stays_a_picture_of_bounded_size():
+def test_a_long_pair_gives_a_picture_of_bounded_size():
     buffer = io.BytesIO()
     draw(lookup(np.full((101, 211), 0.5), ["word"] * 211, ["word"] * 101), buffer)
     with Image.open(buffer) as image:

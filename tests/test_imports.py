@@ -1,4 +1,4 @@
-"""Packages are in an order, and each imports only those before it; some of other people's packages have one home."""
+"""The import order of packages, and external packages that only certain packages may import."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
-# Groups of choices, as in conf/: they import no other group.
+# Groups of choices, as in conf/: none imports another group.
 CHOICES = {"attention", "normalizer", "window", "encoder", "decoder", "task", "segmentation", "curriculum"}
 CHOICES |= {"initialization", "optimizer", "schedule"}
 # From the lowest to the highest. Those in one set do not import each other.
@@ -17,7 +17,7 @@ ORDER: list[set[str]] = [
     {"search", "data", "heatmaps"}, {"evaluation", "tracking"}, {"config"}, {"runs"}, {"sweep", "analysis"},
     {"training", "dashboard"}, {"inference"}, {"timing"}, {"run"},
 ]  # fmt: skip
-# Other people's packages that belong to few of ours.
+# External packages that only these packages may import.
 ONLY_IN = {
     "wandb": {"tracking"},
     "hydra": {"config", "train", "launcher"},
@@ -29,8 +29,8 @@ ONLY_IN = {
     "sacremoses": {"evaluation"},
     "tokenizers": {"segmentation", "text"},
 }
-# A dashboard is drawn, and a sweep planned and watched, without torch, which takes seconds to import.
-NO_TORCH = {"errors", "ranges", "group", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
+# Dashboards and sweeps do not need torch, which takes seconds to import.
+NO_TORCH = {"errors", "ranges", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
 NO_TORCH |= {
     f"system/{name}.py" for name in ("atomic_files", "content_cache", "entry_point", "lock", "memory", "signals")
 }
@@ -41,7 +41,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 
 def package(path: Path) -> str:
-    """The package of a file: the first name below softlookup, or the program's own."""
+    """Return the package of a file: the first name below softlookup, or the name of the program."""
     if "hydra_plugins" in path.parts:
         return "launcher"
     inside = path.relative_to(PACKAGE if path.is_relative_to(PACKAGE) else SOURCE)
@@ -60,7 +60,7 @@ def imports(path: Path) -> set[str]:
 
 
 def ours(path: Path) -> set[str]:
-    """The packages of softlookup that a file imports."""
+    """Return the packages of softlookup that a file imports."""
     known = {name for names in ORDER for name in names}
     return {name.split(".")[1] for name in imports(path) if name.startswith("softlookup.")} & known
 
@@ -69,23 +69,23 @@ def relative(path: Path) -> str:
     return str(path.relative_to(SOURCE))
 
 
-def test_every_package_has_a_place_in_the_order() -> None:
+def test_every_package_is_in_the_import_order() -> None:
     found = {package(path) for path in FILES if path.is_relative_to(PACKAGE)} - {"__init__"}
     assert found == {name for names in ORDER for name in names}
 
 
 @pytest.mark.parametrize("path", [file for file in FILES if file.is_relative_to(PACKAGE)], ids=relative)
-def test_a_package_imports_only_those_before_it(path: Path) -> None:
+def test_a_package_imports_only_earlier_packages(path: Path) -> None:
     own = package(path)
     place = next((i for i, names in enumerate(ORDER) if own in names), 0)
     assert ours(path) <= {own}.union(*ORDER[:place])
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_a_package_with_one_home_is_imported_there_alone(path: Path) -> None:
+def test_an_external_package_is_imported_only_where_allowed(path: Path) -> None:
     roots = {name.split(".")[0] for name in imports(path)}
     for name, homes in ONLY_IN.items():
-        assert name not in roots or package(path) in homes, f"{name} belongs to {sorted(homes)}"
+        assert name not in roots or package(path) in homes, f"{name} may be imported only by {sorted(homes)}"
 
 
 def needs_no_torch(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Codes of languages: what they are split by, counted in, and what is said of those that are not known."""
+"""Language codes: their tokenizers, units of length, and notes on unknown codes."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         ("srp_Cyrl", "13a", "sr", "words"),
     ],
 )
-def test_codes(codes: str, tokenizer: str, moses: str | None, counted: str) -> None:
+def test_language_codes_select_tokenizer_and_unit(codes: str, tokenizer: str, moses: str | None, counted: str) -> None:
     for code in codes.split():
         found = splitting(code)
         assert found == Splitting(tokenizer, moses), code
@@ -45,7 +45,7 @@ def test_codes(codes: str, tokenizer: str, moses: str | None, counted: str) -> N
 
 
 @pytest.mark.usefixtures("_bare")
-def test_where_the_packages_are_missing_characters_stand_in_and_it_is_said() -> None:
+def test_without_the_packages_characters_are_used_with_a_note() -> None:
     for code, package in (("ja", "sacrebleu[ja]"), ("ko", "sacrebleu[ko]")):
         found = splitting(code)
         assert found.tokenizer == "char"
@@ -58,7 +58,7 @@ def test_where_the_packages_are_missing_characters_stand_in_and_it_is_said() -> 
         splitting("de", "flores200")
 
 
-def test_a_language_that_is_not_known_is_said() -> None:
+def test_an_unknown_language_code_is_noted() -> None:
     for code in ("xx", "tgt", "jp", ""):
         found = splitting(code)
         assert (found.tokenizer, unit(code)) == ("13a", "words")
@@ -68,7 +68,7 @@ def test_a_language_that_is_not_known_is_said() -> None:
     assert splitting("xx", "char").note is None
 
 
-def test_a_tokenizer_of_ones_own() -> None:
+def test_a_tokenizer_can_be_chosen() -> None:
     assert splitting("de", "intl") == Splitting("intl", "de")
     assert splitting("ja", "char") == Splitting("char", None)
     with pytest.raises(UserError, match=r"task\.tokenizer=13b: not a tokenizer of sacrebleu; did you mean 13a\?"):
@@ -76,7 +76,9 @@ def test_a_tokenizer_of_ones_own() -> None:
 
 
 @pytest.mark.usefixtures("_installed")
-def test_a_model_that_would_be_downloaded_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tokenizer_model_must_be_present_and_is_not_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SACREBLEU", str(tmp_path))
     for name in languages._MODELS:
         with pytest.raises(UserError, match=rf"{name} needs the model .*: put it into {tmp_path}/models"):
@@ -86,14 +88,14 @@ def test_a_model_that_would_be_downloaded_is_asked_for(tmp_path: Path, monkeypat
     assert splitting("de", "flores200").tokenizer == "flores200"
 
 
-def test_every_tokenizer_of_sacrebleu_is_known_with_what_it_needs() -> None:
-    """A later sacrebleu may have more that need packages or downloads: then this fails."""
+def test_requirements_of_every_sacrebleu_tokenizer_are_known() -> None:
+    """This fails when a new version of sacrebleu adds tokenizers."""
     free = {"none", "zh", "13a", "intl", "char"}
     assert set(BLEU.TOKENIZERS) == free | set(languages._PACKAGES) | set(languages._MODELS)
     for name in free:
         BLEU(tokenize=name)
 
 
-def test_lengths() -> None:
+def test_lengths_count_words_or_characters() -> None:
     assert length("Ein Hund, ja.", "words") == 5
     assert length(" この 大きい\u3000犬。", "characters") == 7

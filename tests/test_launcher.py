@@ -1,4 +1,4 @@
-"""Sweeps of jobs that finish, fail, vanish and hang; no training."""
+"""Sweeps of fake jobs that finish, fail, vanish and hang, without training."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def sweep(*configs: dict) -> bool:
     return Sweep(configs, workers=2, job="fake_jobs:act").run()
 
 
-def test_each_run_ends_in_its_own_way_and_the_next_call_does_what_is_left(
+def test_each_run_ends_in_its_own_way_and_the_next_call_runs_the_rest(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     configs = [fake_jobs.config(tmp_path, seed) for seed in (*ENDINGS, DONE)]
@@ -42,7 +42,7 @@ def test_each_run_ends_in_its_own_way_and_the_next_call_does_what_is_left(
     assert folders[DONE].state() == "finished"
     for seed, folder in folders.items():
         log = folder.log_path.read_text()
-        assert {int(digit) for digit in re.findall(r"says (\d)", log)} == {seed}  # all of its own, none of others
+        assert {int(digit) for digit in re.findall(r"says (\d)", log)} == {seed}  # complete, and nothing of other runs
         assert len(re.findall("says", log)) == 2
         assert ("Traceback" in log) == (seed in (RAISES, DIVERGES))
     printed = capsys.readouterr().out
@@ -61,7 +61,7 @@ def test_each_run_ends_in_its_own_way_and_the_next_call_does_what_is_left(
     assert all(len(folder.metrics_path.read_text().splitlines()) == 1 for folder in folders.values())
 
 
-def test_a_run_named_twice_runs_once(tmp_path: Path) -> None:
+def test_a_run_requested_twice_runs_once(tmp_path: Path) -> None:
     jobs = Sweep([fake_jobs.config(tmp_path, DONE), fake_jobs.config(tmp_path, DONE, workers=5)], workers=None)
     assert len(jobs.queue) == 1
 
@@ -73,8 +73,8 @@ def test_finished_runs_start_no_process(tmp_path: Path, monkeypatch: pytest.Monk
     assert sweep(config)
 
 
-def started(code: str, *arguments: str) -> subprocess.Popen:
-    """Python with `code` as its program, where the fake jobs can be imported, in a session of its own."""
+def start_python(code: str, *arguments: str) -> subprocess.Popen:
+    """Start a Python program that can import the fake jobs, in a separate session."""
     places = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
@@ -103,7 +103,7 @@ def until(happened: Callable[[], bool], seconds: float = 20) -> bool:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and waits for its parent to look does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -111,7 +111,10 @@ def alive(pid: int) -> bool:
 
 
 def hanging(tmp_path: Path) -> tuple[list[dict], list[RunFolder], Callable[[], list[int]]]:
-    """Two runs that hang, one of which ignores SIGTERM and has a child, and one that waits for its turn."""
+    """Return configs, folders and process ids of two runs that hang and one that waits in the queue.
+
+    One of the hanging runs ignores SIGTERM and has a child process.
+    """
     configs = [fake_jobs.config(tmp_path, seed) for seed in (SLEEPS, STUBBORN, DONE)]
     folders = [RunFolder.of(config) for config in configs]
     files = [folders[0].path / "pid.txt", folders[1].path / "pid.txt", folders[1].path / "child.txt"]
@@ -127,11 +130,11 @@ def hanging(tmp_path: Path) -> tuple[list[dict], list[RunFolder], Callable[[], l
     [(signal.SIGINT, os.kill), (signal.SIGHUP, os.killpg), (signal.SIGTERM, os.killpg)],
     ids=["ctrl-c", "terminal gone", "time limit"],
 )
-def test_a_signal_ends_all_processes_and_the_next_call_goes_on(
+def test_a_signal_ends_all_processes_and_the_next_call_resumes(
     tmp_path: Path, number: signal.Signals, send: Callable[[int, int], None]
 ) -> None:
     configs, folders, pids = hanging(tmp_path)
-    launcher = started(SWEEP, json.dumps(configs))
+    launcher = start_python(SWEEP, json.dumps(configs))
     assert until(lambda: len(pids()) == 3)
     send(launcher.pid, number)
     printed, _ = launcher.communicate(timeout=20)
@@ -146,19 +149,19 @@ def test_a_signal_ends_all_processes_and_the_next_call_goes_on(
 
 def test_no_run_outlives_its_launcher(tmp_path: Path) -> None:
     configs, _, pids = hanging(tmp_path)
-    launcher = started(SWEEP, json.dumps(configs))
+    launcher = start_python(SWEEP, json.dumps(configs))
     assert until(lambda: len(pids()) == 3)
     launcher.kill()
     launcher.wait()
     assert until(lambda: not any(alive(pid) for pid in pids()), seconds=5)
     launcher.stdout.close()
     (tmp_path / "tried" / LATER).touch()
-    assert sweep(*configs)  # states that say running do not hold up the next sweep
+    assert sweep(*configs)  # stale "running" states do not block the next sweep
 
 
-def test_kill_9_of_one_run_is_told_and_stops_no_other(tmp_path: Path) -> None:
+def test_kill_9_of_one_run_is_reported_and_stops_no_other(tmp_path: Path) -> None:
     configs, folders, pids = hanging(tmp_path)
-    launcher = started(SWEEP + "\nprint('all others done')", json.dumps([configs[0], configs[2]]))
+    launcher = start_python(SWEEP + "\nprint('all others done')", json.dumps([configs[0], configs[2]]))
     assert until(lambda: len(pids()) == 1 and folders[2].state() == "finished")
     os.kill(pids()[0], signal.SIGKILL)
     printed, _ = launcher.communicate(timeout=20)
@@ -167,7 +170,7 @@ def test_kill_9_of_one_run_is_told_and_stops_no_other(tmp_path: Path) -> None:
 
 
 def server_of(launcher: int) -> int | None:
-    """The process below a launcher from which its runs are forked, once there is one."""
+    """Return the pid of the fork server of a launcher, or None if it has not started."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
@@ -179,13 +182,11 @@ def server_of(launcher: int) -> int | None:
     return None
 
 
-def test_a_server_that_is_killed_while_it_starts_takes_no_run_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_is_killed_while_it_starts_loses_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = fake_jobs.config(tmp_path, DONE)
     folder, imported = RunFolder.of(config), tmp_path / "imported.txt"
-    monkeypatch.setenv("HELD_UNTIL", str(imported))  # a server that has its imports takes a run, which goes with it
-    launcher = started(SWEEP.replace("fake_jobs", "held_jobs"), json.dumps([config]))
+    monkeypatch.setenv("HELD_UNTIL", str(imported))  # a run forked after the imports would end with the server
+    launcher = start_python(SWEEP.replace("fake_jobs", "held_jobs"), json.dumps([config]))
     assert until(lambda: server_of(launcher.pid) is not None and folder.state() == "running")
     server = server_of(launcher.pid)
     assert server
@@ -196,9 +197,9 @@ def test_a_server_that_is_killed_while_it_starts_takes_no_run_along(
     assert folder.state() == "finished", printed
 
 
-def test_a_server_that_is_killed_under_its_runs_takes_no_sweep_along(tmp_path: Path) -> None:
+def test_a_server_that_is_killed_during_runs_does_not_end_the_sweep(tmp_path: Path) -> None:
     configs, folders, pids = hanging(tmp_path)
-    launcher = started(SWEEP, json.dumps(configs))
+    launcher = start_python(SWEEP, json.dumps(configs))
     assert until(lambda: len(pids()) == 3)
     server = server_of(launcher.pid)
     assert server
@@ -238,20 +239,20 @@ Cleaned(json.loads(sys.argv[1]), workers=1, job="fake_jobs:act").run()
 """
 
 
-def test_runs_start_when_the_temporary_folder_was_cleaned_under_a_long_sweep(tmp_path: Path) -> None:
+def test_runs_start_when_the_temporary_folder_was_deleted_during_a_sweep(tmp_path: Path) -> None:
     configs = [fake_jobs.config(tmp_path, seed) for seed in (KILLED, DONE, EXITS)]
-    printed, _ = started(CLEANED, json.dumps(configs)).communicate(timeout=60)
+    printed, _ = start_python(CLEANED, json.dumps(configs)).communicate(timeout=60)
     assert [RunFolder.of(config).state() for config in configs] == ["failed", "finished", "failed"], printed
     assert RunFolder.of(configs[2]).reason() == ENDINGS[EXITS][1]
     assert "Traceback" not in printed
 
 
 def entry(runs_dir: Path, *arguments: str) -> subprocess.Popen:
-    """`python src/train.py -m` with the fake jobs."""
-    return started(ENTRY, str(TRAIN), "-m", f"runs_dir={runs_dir}", "workers=2", *arguments)
+    """Start `python src/train.py -m` with the fake jobs."""
+    return start_python(ENTRY, str(TRAIN), "-m", f"runs_dir={runs_dir}", "workers=2", *arguments)
 
 
-def test_the_entry_point_plans_an_experiment_and_ends_with_1_for_a_failed_run(tmp_path: Path) -> None:
+def test_the_entry_point_plans_an_experiment_and_exits_with_1_for_a_failed_run(tmp_path: Path) -> None:
     launcher = entry(tmp_path, "experiment=curriculum", "curriculum=fixed,linear", f"seed={DONE},{RAISES}")
     printed, _ = launcher.communicate(timeout=60)
     assert launcher.returncode == 1, printed
@@ -266,7 +267,7 @@ def test_the_entry_point_plans_an_experiment_and_ends_with_1_for_a_failed_run(tm
     assert (tmp_path / "dashboard.html").exists()
 
 
-def test_the_entry_point_without_an_experiment_plans_nothing_and_ends_with_130_after_ctrl_c(tmp_path: Path) -> None:
+def test_the_entry_point_without_an_experiment_writes_no_plan_and_exits_with_130(tmp_path: Path) -> None:
     launcher = entry(tmp_path, "attention=additive,general", f"seed={DONE},{SLEEPS}")
     hangs = lambda: [path for path in tmp_path.glob(f"single/*-s{SLEEPS}-*/pid.txt") if path.read_text()]  # noqa: E731
     assert until(lambda: len(hangs()) == 2, seconds=60)
@@ -278,7 +279,7 @@ def test_the_entry_point_without_an_experiment_plans_nothing_and_ends_with_130_a
     assert not (tmp_path / "single" / "plan.json").exists()
 
 
-def test_a_broken_plan_of_another_experiment_changes_nothing_about_how_a_sweep_ends(tmp_path: Path) -> None:
+def test_a_broken_plan_of_another_experiment_does_not_change_the_exit_code(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "plan.json").write_text('{"planned": [')
     launcher = entry(tmp_path, "attention=additive", f"seed={DONE}")
@@ -289,10 +290,10 @@ def test_a_broken_plan_of_another_experiment_changes_nothing_about_how_a_sweep_e
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_during_the_imports_ends_in_words(number: signal.Signals, code: int) -> None:
+def test_a_signal_during_the_imports_is_reported_without_a_traceback(number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
         [sys.executable, str(TRAIN), "-m", "seed=1,2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
+        # Shells set SIGINT to ignored for background jobs, and child processes inherit that.
         preexec_fn=lambda: [signal.signal(n, signal.SIG_DFL) for n in (signal.SIGINT, signal.SIGHUP)],  # noqa: PLW1509
     )  # fmt: skip
     time.sleep(0.7)

@@ -1,4 +1,4 @@
-"""Tokens and the words that they are part of, for words cut finer than blanks and for pieces that know no words."""
+"""Alignment of tokens to words, for tokenizations finer than white space and for pieces without word boundaries."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from softlookup.text.vocabulary import Vocabulary, WordVocabulary
 
 
 class Pieces:
-    """A vocabulary of pieces of at most two characters, the blank before a word being part of its first piece."""
+    """A vocabulary of pieces of at most two characters; a space belongs to the first piece of the following word."""
 
     def __init__(self) -> None:
         self.tokens: list[str] = []
@@ -42,12 +42,12 @@ LINES = st.text(st.sampled_from("abcü.,…语 \t\u00a0\u2028"), max_size=23)
 
 @settings(deadline=None)
 @given(LINES)
-def test_the_pieces_of_a_word_spell_it(line: str) -> None:
+def test_the_pieces_of_a_word_concatenate_to_it(line: str) -> None:
     vocabulary = pieces()
     cut = word_alignment.of_read(vocabulary, line)
     ids = vocabulary.read(line)
     spelled = ["".join(vocabulary.tokens[i] for i, k in zip(ids, cut, strict=True) if k == word) for word in range(23)]
-    # Of blanks that only Unicode knows nothing is read at the ends of a line, and words keep their places.
+    # Non-ASCII spaces at the ends of a line are not read, but words keep their positions.
     first, last = len(line) - len(line.lstrip()), len(line.rstrip())
     found = [(max(word.start(), first), min(word.end(), last)) for word in re.finditer(r"(?a:\S)+", line)]
     assert [word.strip(" \t") for word in spelled[: len(found)]] == [line[i:j] for i, j in found]
@@ -56,7 +56,7 @@ def test_the_pieces_of_a_word_spell_it(line: str) -> None:
 
 @settings(deadline=None)
 @given(LINES)
-def test_what_was_read_is_written_with_the_same_words(line: str) -> None:
+def test_reading_and_writing_align_pieces_to_the_same_words(line: str) -> None:
     vocabulary = pieces()
     ids = vocabulary.read(line)
     blanks = [not vocabulary.tokens[i].strip(" \t") for i in ids]
@@ -66,7 +66,7 @@ def test_what_was_read_is_written_with_the_same_words(line: str) -> None:
     assert all(one == first + other for one, other, blank in zip(read, written, blanks, strict=True) if not blank)
 
 
-def test_marks_belong_to_the_word_that_they_stand_at() -> None:
+def test_punctuation_belongs_to_the_adjacent_word() -> None:
     vocabulary = WordVocabulary(["ein", "mann", ",", "schläft", "."], Form(lowercase=True))
     assert word_alignment.of_read(vocabulary, "Ein  Mann, der \u201eschläft\u201c.") == (0, 1, 1, 2, 3, 3)
     assert word_alignment.of_read(vocabulary, "3.5 Männer") == (0, 1)
@@ -78,7 +78,7 @@ def test_an_empty_line_has_no_tokens() -> None:
     assert word_alignment.of_read(vocabulary, " \t") == word_alignment.of_written(vocabulary, ()) == ()
 
 
-def test_links_are_counted_on_the_line_as_it_is_given() -> None:
+def test_word_positions_count_from_the_original_line() -> None:
     vocabulary = WordVocabulary(["ein", "m\u00e4dchen", "."], Form(lowercase=True))
     assert word_alignment.of_read(vocabulary, "\u2003 Ein Ma\u0308dchen.\u00a0 ") == (1, 2, 2)
     assert word_alignment.of_read(vocabulary, "\u00a0Ein \u00a0 Ma\u0308dchen.") == (0, 2, 2)

@@ -1,4 +1,4 @@
-"""One at a time in a folder, and the dead let go."""
+"""The lock of a folder: exclusive, and released when its holder dies."""
 
 import os
 import signal
@@ -28,13 +28,13 @@ def holding(folder: Path) -> subprocess.Popen:
     return process
 
 
-def test_a_second_taker_is_told_who_holds_it_and_a_killed_holder_lets_go(tmp_path: Path) -> None:
+def test_a_second_holder_gets_the_name_of_the_first_and_a_kill_releases_the_lock(tmp_path: Path) -> None:
     process = holding(tmp_path / "a")
-    told = rf"a is in use by process {process.pid} on {os.uname().nodename} since \d{{4}}-.*experiment_name=NAME"
-    with pytest.raises(UserError, match=told), hold(tmp_path / "a"):
+    message = rf"a is in use by process {process.pid} on {os.uname().nodename} since \d{{4}}-.*experiment_name=NAME"
+    with pytest.raises(UserError, match=message), hold(tmp_path / "a"):
         pass
     assert holder(tmp_path / "a").startswith(f"process {process.pid} on ")
-    with hold(tmp_path / "b"):  # another experiment is not in the way
+    with hold(tmp_path / "b"):  # the lock of another experiment is independent
         assert holder(tmp_path / "b") is not None
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -43,26 +43,26 @@ def test_a_second_taker_is_told_who_holds_it_and_a_killed_holder_lets_go(tmp_pat
         assert holder(tmp_path / "a").startswith(f"process {os.getpid()} on ")
 
 
-def test_whoever_only_looks_is_never_in_the_way(tmp_path: Path) -> None:
+def test_reading_the_holder_never_blocks_the_lock(tmp_path: Path) -> None:
     with hold(tmp_path):
         pass
     ended = threading.Event()
 
-    def look() -> None:
+    def poll() -> None:
         while not ended.is_set():
             holder(tmp_path)
 
-    lookers = [threading.Thread(target=look) for _ in range(3)]
-    for looker in lookers:
-        looker.start()
+    pollers = [threading.Thread(target=poll) for _ in range(3)]
+    for poller in pollers:
+        poller.start()
     try:
         for _ in range(200):
             with hold(tmp_path):
                 pass
     finally:
         ended.set()
-        for looker in lookers:
-            looker.join()
+        for poller in pollers:
+            poller.join()
 
 
 @pytest.mark.parametrize("content", ["", "garbage", "[1]", '{"pid": 3}'])
@@ -75,5 +75,5 @@ def test_a_lock_file_that_cannot_be_read_still_locks(tmp_path: Path, content: st
     assert holder(tmp_path) is None
 
 
-def test_a_folder_that_is_not_there_is_held_by_nobody(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_holder(tmp_path: Path) -> None:
     assert holder(tmp_path / "none") is None

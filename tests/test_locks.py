@@ -1,4 +1,4 @@
-"""The locks of the environments: every package a file of known content, and an audit that never passes unasked."""
+"""Lock files: every package has hashes, and an audit that could not check anything fails."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ def _named(requirement):
 
 
 def _requirements(path):
-    """Of a lock: the hashes of each package, by its name and version."""
+    """Return the hashes of each package of a lock file, by name and version."""
     found, last = {}, None
     for line in path.read_text().splitlines():
         if hashed := re.fullmatch(r" +--hash=sha256:([0-9a-f]{64})(?: \\)?", line):
@@ -32,30 +32,30 @@ def _requirements(path):
 
 
 @pytest.mark.parametrize("path", HASHED, ids=lambda path: path.name)
-def test_every_package_of_a_lock_has_hashes_and_torch_is_in_none(path):
+def test_every_locked_package_has_hashes_and_no_lock_has_torch(path):
     found = _requirements(path)
     assert len(found) > 20
     assert [name for name, hashes in found.items() if not hashes] == []
     assert not any(re.match("torch==|nvidia-|cuda-|triton==", name) for name in found)
 
 
-def test_the_lock_has_whatever_the_project_asks_for():
+def test_the_lock_has_every_dependency_of_the_project():
     project = PROJECT["project"]
-    asked = [
+    dependencies = [
         *project["dependencies"],
         *project["optional-dependencies"]["dev"],
         *project["optional-dependencies"]["slurm"],
     ]
     locked = {_named(name) for name in _requirements(ROOT / "requirements.lock")}
-    assert {_named(name) for name in asked} - locked == {"torch"}
-    # What builds the project and what comes without a wheel.
+    assert {_named(name) for name in dependencies} - locked == {"torch"}
+    # Needed to build the project and packages without a wheel.
     assert "setuptools" in locked
     tools = {_named(name) for name in _requirements(ROOT / "requirements-tools.lock")}
     assert {_named(name) for name in PROJECT["dependency-groups"]["tools"]} <= tools
 
 
 @pytest.mark.parametrize("peer", ["joeynmt", "opennmt-py"])
-def test_a_peer_is_locked_at_the_versions_of_its_list(peer):
+def test_a_peer_is_locked_at_its_listed_versions(peer):
     lines = (ROOT / "src" / "peers" / f"{peer}.txt").read_text().splitlines()
     listed = {(_named(line), line.split("==")[1]) for line in lines if not line.startswith("#")}
     locked = {(_named(name), name.split("==")[1]) for name in _requirements(ROOT / "src" / "peers" / f"{peer}.lock")}
@@ -63,7 +63,7 @@ def test_a_peer_is_locked_at_the_versions_of_its_list(peer):
     assert locked <= listed
 
 
-def test_torch_is_pinned_without_a_build_tag_beside_what_its_cuda_builds_need():
+def test_torch_is_pinned_without_a_build_tag():
     lines = [line for line in TORCH.read_text().splitlines() if not line.startswith("#")]
     assert [line for line in lines if re.fullmatch(r"torch==\d+\.\d+\.\d+", line)]
     locked = {_named(name) for name in _requirements(ROOT / "requirements.lock")}
@@ -71,7 +71,7 @@ def test_torch_is_pinned_without_a_build_tag_beside_what_its_cuda_builds_need():
     assert all("==" in line for line in lines)
 
 
-def test_every_package_is_installed_by_hash_but_those_beside_torch():
+def test_every_package_except_those_of_torch_is_installed_by_hash():
     makefile = (ROOT / "Makefile").read_text()
     variables = dict(re.findall(r"^(\w+) :?= (.*)$", makefile, re.M))
     assert "--require-hashes" in variables["HASHED"]
@@ -87,7 +87,7 @@ def test_every_package_is_installed_by_hash_but_those_beside_torch():
 
 @pytest.fixture
 def audit(tmp_path):
-    """`make audit` with a pip-audit that does as it is told; gives exit code, output and errors."""
+    """Return a function that runs `make audit` with a fake pip-audit and gives exit code, output and errors."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "requirements.lock").write_text(
         "one==1.2 \\\n    --hash=sha256:00\n    # via two\nsix==1 ; a == 'b' \\\n"
@@ -106,12 +106,12 @@ def audit(tmp_path):
     return audited
 
 
-def test_an_audit_that_checked_nothing_says_so_and_fails(audit):
+def test_an_audit_that_checked_nothing_fails_with_a_message(audit):
     code, out, error = audit("echo no network >&2; exit 1")
     assert (code, out, error) == (2, "", ["nothing was checked: requirements.lock: no network"])
 
 
-def test_an_audit_tells_what_was_found_of_every_lock(audit):
+def test_an_audit_reports_the_findings_of_every_lock(audit):
     code, out, _ = audit("echo none known >&2")
     assert (code, out) == (0, "requirements.lock: none known\nrequirements-tools.lock: none known\n")
     code, out, _ = audit('echo 1 known >&2; cp .tools/versions.txt "$2"; exit 1')

@@ -1,4 +1,4 @@
-"""Test the list of choices: it holds the files of conf/, and `make check` compares conf/README.md with it."""
+"""The list of choices: it has the files of conf/, and `make check` compares conf/README.md with it."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from softlookup.errors import UserError
 
 @pytest.fixture
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of conf/ that files can be added to."""
+    """Copy conf/, so that files can be added."""
     copy = tmp_path / "conf"
     shutil.copytree(catalog.CONF, copy)
     for module in (catalog, menu):
@@ -33,7 +33,7 @@ def test_a_new_file_is_offered_at_once(conf: Path) -> None:
     catalog.check_files()
 
 
-def test_a_file_that_changed_is_read_again(conf: Path) -> None:
+def test_a_changed_file_is_read_again(conf: Path) -> None:
     catalog.check_files()
     file = conf / "task" / "copy.yaml"
     file.write_text(file.read_text().replace("softlookup.task.copy.Copy", "os.system"))
@@ -41,13 +41,13 @@ def test_a_file_that_changed_is_read_again(conf: Path) -> None:
         catalog.check_files()
 
 
-def test_a_folder_that_is_no_group_is_named(conf: Path) -> None:
+def test_a_folder_that_is_not_a_group_is_reported(conf: Path) -> None:
     (conf / "atention").mkdir()
     with pytest.raises(UserError, match=r"conf/atention: .* did you mean attention"):
         [part_of(group) for group in catalog.groups() if group != "experiment"]
 
 
-def test_only_an_experiment_of_ours_is_offered_as_one(conf: Path) -> None:
+def test_only_files_with_the_package_line_are_offered_as_experiments(conf: Path) -> None:
     (conf / "experiment" / "other.yaml").write_text("program: src/train.py\nmethod: grid\n")
     (conf / "experiment" / "late.yaml").write_text("# a comment first\n# @package _global_\nseed: 1\n")
     (conf / "experiment" / "ours.yaml").write_text("# @package _global_\n# Question   Is it?\nseed: 1\n")
@@ -55,13 +55,13 @@ def test_only_an_experiment_of_ours_is_offered_as_one(conf: Path) -> None:
     assert "| `ours` | Is it? |" in menu.table()
 
 
-def test_the_menu_has_a_phrase_for_every_choice() -> None:
+def test_the_menu_has_a_description_of_every_choice() -> None:
     for group, choices in catalog.groups().items():
         for choice in choices:
             assert menu.phrase(group, choice), f"conf/{group}/{choice}.yaml begins with no line of prose"
 
 
-def test_a_list_that_is_not_the_present_one_is_told_and_can_be_written(conf: Path, tmp_path: Path) -> None:
+def test_an_outdated_list_is_reported_and_can_be_rewritten(conf: Path, tmp_path: Path) -> None:
     listing = tmp_path / "README.md"
     listing.write_text("before\n<!-- menu -->\nold\n<!-- /menu -->\nbehind\n")
     with pytest.raises(UserError, match="lists other choices than conf/ holds; type: make menu"):
@@ -75,6 +75,6 @@ def test_a_list_that_is_not_the_present_one_is_told_and_can_be_written(conf: Pat
 
 
 @pytest.mark.parametrize("typed", [["write"], ["write=nowhere.md"], ["wrote=README.md"], ["write=README.md", "x"]])
-def test_a_mistake_is_told(typed: list[str]) -> None:
+def test_a_mistake_is_reported(typed: list[str]) -> None:
     with pytest.raises(UserError, match="expected nothing, or write=FILE or check=FILE"):
         menu.main(typed)

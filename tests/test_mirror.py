@@ -1,4 +1,4 @@
-"""Whether a file of W&B's is whole, on a real one and on every kind of damage to it."""
+"""Completeness check of W&B files, on a real file and on every kind of damage."""
 
 import shlex
 import subprocess
@@ -10,7 +10,7 @@ from wandb_server import clean_environment
 
 from softlookup.tracking import wandb_files
 
-# More than a block of the file's framing, so that records are split over blocks.
+# More than one block of the file format, so that records are split over blocks.
 STEPS = list(range(3, 600, 3))
 SCRIPT = f"""
 import sys
@@ -34,36 +34,36 @@ def written(folder: Path, ends: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def complete(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return written(tmp_path_factory.mktemp("mirror") / "run", "finish({})").read_bytes()
 
 
-def test_a_whole_file_is_whole_and_holds_its_own_steps_alone(whole: bytes, tmp_path: Path) -> None:
+def test_a_complete_file_has_exactly_its_steps(complete: bytes, tmp_path: Path) -> None:
     log = tmp_path / "run-x.wandb"
-    log.write_bytes(whole)
-    assert len(whole) > 2**15
+    log.write_bytes(complete)
+    assert len(complete) > 2**15
     assert wandb_files.holds(log, STEPS)
     for others in ([], STEPS[:-1], STEPS[1:], [*STEPS, 600], [*STEPS[:-1], 1], STEPS[::-1]):
         assert not wandb_files.holds(log, others)
 
 
-def test_no_part_of_a_file_is_whole(whole: bytes, tmp_path: Path) -> None:
+def test_a_truncated_file_is_incomplete(complete: bytes, tmp_path: Path) -> None:
     log = tmp_path / "run-x.wandb"
-    for size in [*range(0, len(whole), 1501), *range(len(whole) - 40, len(whole))]:
-        log.write_bytes(whole[:size])
+    for size in [*range(0, len(complete), 1501), *range(len(complete) - 40, len(complete))]:
+        log.write_bytes(complete[:size])
         assert not wandb_files.holds(log, STEPS), size
 
 
-def test_a_file_with_one_wrong_bit_is_not_whole(whole: bytes, tmp_path: Path) -> None:
+def test_a_file_with_one_wrong_bit_is_incomplete(complete: bytes, tmp_path: Path) -> None:
     log = tmp_path / "run-x.wandb"
-    for place in range(0, len(whole), 997):
-        damaged = bytearray(whole)
+    for place in range(0, len(complete), 997):
+        damaged = bytearray(complete)
         damaged[place] ^= 1 << place % 8
         log.write_bytes(damaged)
         assert not wandb_files.holds(log, STEPS), place
 
 
-def test_what_is_no_such_file_is_not_whole(tmp_path: Path) -> None:
+def test_other_content_is_incomplete(tmp_path: Path) -> None:
     log = tmp_path / "run-x.wandb"
     assert not wandb_files.holds(log, [])
     for content in (b"", b"something else", b":W&B\xe1\xbe\x00"):
@@ -71,18 +71,16 @@ def test_what_is_no_such_file_is_not_whole(tmp_path: Path) -> None:
         assert not wandb_files.holds(log, [])
 
 
-def test_a_run_that_failed_is_not_whole(tmp_path: Path) -> None:
+def test_the_file_of_a_failed_run_is_incomplete(tmp_path: Path) -> None:
     assert not wandb_files.holds(written(tmp_path / "run", "fail('the loss is nan')"), STEPS)
 
 
-def test_the_remedy_is_a_command_that_a_shell_takes_apart_as_meant(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_remedy_is_a_correctly_quoted_shell_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert wandb_files.remedy(Path("runs/tried/additive-s1"), "offline") == 'make resync ARGS="experiment=tried"'
     typed = wandb_files.remedy(tmp_path / "my runs" / "tried" / "additive-s1", "online")
     make, target, arguments = shlex.split(typed)
     assert (make, target) == ("make", "resync")
-    # make gives ARGS to a shell as it is.
+    # make passes ARGS to a shell unchanged.
     words = shlex.split(arguments.removeprefix("ARGS="))
     assert words == [f"runs_dir={tmp_path / 'my runs'}", "experiment=tried", "mode=online"]

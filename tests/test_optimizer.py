@@ -1,4 +1,4 @@
-"""A step of each optimizer against pen and paper, and the refusal of what cannot be a step."""
+"""Steps of each optimizer by hand, and the rejection of values out of range."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ ADAM = {"rate": 0.003, "beta1": 0.9, "beta2": 0.98, "epsilon": 1e-9, "clip": 1.0
 
 
 def stepped(optimizer: Optimizer, times: int = 1) -> torch.Tensor:
-    """[1, −2] after steps along the gradient [3, −5]."""
+    """Return the weights [1, −2] after steps with the gradient [3, −5]."""
     weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
     built = optimizer.build([weight])
     for _ in range(times):
@@ -27,7 +27,7 @@ def test_a_first_step_of_adam_is_the_rate_along_the_sign() -> None:
     assert torch.allclose(stepped(Adam(**ADAM | {"rate": 0.01})), torch.tensor([0.99, -1.99], dtype=torch.float64))
 
 
-def test_steps_of_adadelta_are_those_of_the_paper() -> None:
+def test_steps_of_adadelta_follow_the_paper() -> None:
     rho, epsilon, squares, moves = 0.95, 1e-6, 0.0, 0.0
     value = 1.0
     for _ in range(3):  # algorithm 1 by hand, for the gradient 3
@@ -44,7 +44,7 @@ def test_a_step_of_sgd_is_the_rate_times_the_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"rate": 0.0}, r"optimizer\.rate=0\.0"),
         ({"rate": float("nan")}, r"optimizer\.rate=nan"),
@@ -54,15 +54,15 @@ def test_a_step_of_sgd_is_the_rate_times_the_gradient() -> None:
         ({"epsilon": 0.0}, r"optimizer\.epsilon=0\.0"),
     ],
 )
-def test_values_out_of_range_are_named(wrong: dict[str, float], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_values_out_of_range_are_rejected_by_name(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         Adam(**ADAM | wrong)
     if "beta2" not in wrong:
-        given = {"rate": 1.0, "rho": 0.95, "epsilon": 1e-6, "clip": 1.0} | wrong
-        with pytest.raises(UserError, match=said):
-            Adadelta(**given)
+        settings = {"rate": 1.0, "rho": 0.95, "epsilon": 1e-6, "clip": 1.0} | wrong
+        with pytest.raises(UserError, match=message):
+            Adadelta(**settings)
 
 
-def test_adadelta_names_its_own_range() -> None:
+def test_adadelta_rejects_rho_out_of_range_by_name() -> None:
     with pytest.raises(UserError, match=r"optimizer\.rho=1\.0"):
         Adadelta(rate=1.0, rho=1.0, epsilon=1e-6, clip=None)

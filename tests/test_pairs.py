@@ -1,4 +1,4 @@
-"""A gain is told between runs that differ in nothing but the attention axis; where there are none the table says so."""
+"""Gains over a fixed context: between runs that differ only on the attention axis; without such runs, a reason."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ SEEDS = range(1, 7)
 
 
 def _rows(runs_dir: Path, *variants: dict[str, Any]) -> pd.DataFrame:
-    """Six seeds of each variant; a seed adds a hundredth to its accuracy."""
+    """Write six seeds of each variant; seed s adds s hundredths to the accuracy."""
     folder = runs_dir / "single"
     cells = []
     for variant in variants:
@@ -36,7 +36,7 @@ def _gains(rows: pd.DataFrame) -> dict[str, str]:
     return {line[1]: line[columns.index("token accuracy gain")] for line in lines}
 
 
-def test_a_fixed_context_of_another_budget_is_no_partner_and_the_table_says_so(tmp_path: Path) -> None:
+def test_a_fixed_context_of_another_budget_is_no_baseline_and_the_table_says_why(tmp_path: Path) -> None:
     rows = _rows(
         tmp_path,
         {"attention": "fixed_final", "accuracy": 0.2, "choices": {"budget": 1000}},
@@ -52,7 +52,7 @@ def test_a_fixed_context_of_another_budget_is_no_partner_and_the_table_says_so(t
     assert csv_export.tables(rows)["summary.csv"].set_index("variant")["unpaired"]["additive"] == row["unpaired"]
 
 
-def test_rates_that_an_experiment_tuned_belong_to_the_attention_axis(tmp_path: Path) -> None:
+def test_tuned_rates_belong_to_the_attention_axis(tmp_path: Path) -> None:
     rate = {"optimizer.rate": 0.024}
     rows = _rows(
         tmp_path,
@@ -88,7 +88,7 @@ def test_a_gain_at_the_default_rate_over_a_tuned_baseline_is_marked(tmp_path: Pa
         ({"a": 1, "b": 2, "c": 3, "d": 4}, "a, b, c, …"),
     ],
 )
-def test_any_other_difference_makes_no_pair(tmp_path: Path, settings: dict[str, Any], differs: str) -> None:
+def test_any_other_difference_prevents_pairing(tmp_path: Path, settings: dict[str, Any], differs: str) -> None:
     rows = _rows(
         tmp_path,
         {"attention": "fixed_final", "accuracy": 0.2, "settings": settings},
@@ -97,7 +97,7 @@ def test_any_other_difference_makes_no_pair(tmp_path: Path, settings: dict[str, 
     assert _gains(rows)["additive"] == (f"no fixed context with the same settings (fixed_final differs in {differs})")
 
 
-def test_parameters_of_the_attention_itself_are_on_its_axis(tmp_path: Path) -> None:
+def test_parameters_of_the_attention_belong_to_its_axis(tmp_path: Path) -> None:
     own = {"attention.score.width": 7, "attention.normalizer._target_": "softlookup.normalizer.softmax.Softmax"}
     rows = _rows(
         tmp_path,
@@ -107,8 +107,8 @@ def test_parameters_of_the_attention_itself_are_on_its_axis(tmp_path: Path) -> N
     assert _gains(rows)["additive"] == "+40.0 points (fixed_final)"
 
 
-def test_the_baseline_is_chosen_on_validation_whatever_the_test_set_says(tmp_path: Path) -> None:
-    """The better one on the test set has the higher validation loss; a test accuracy plays no part."""
+def test_the_baseline_is_chosen_by_validation_loss(tmp_path: Path) -> None:
+    """The baseline of higher test accuracy has the higher validation loss and is not chosen."""
     fixed = [("fixed_final", 0.2, 1.5), ("fixed_mean", 0.4, 1.7), ("fixed_max", 0.3, None)]
     rows = _rows(
         tmp_path,
@@ -120,7 +120,7 @@ def test_the_baseline_is_chosen_on_validation_whatever_the_test_set_says(tmp_pat
     assert row["difference"] == pytest.approx(0.4)
 
 
-def test_several_partners_without_a_validation_loss_are_not_chosen_from(tmp_path: Path) -> None:
+def test_several_baselines_without_a_validation_loss_are_not_chosen_from(tmp_path: Path) -> None:
     rows = _rows(
         tmp_path,
         *({"attention": name, "accuracy": 0.2} for name in ("fixed_final", "fixed_mean")),
@@ -129,7 +129,7 @@ def test_several_partners_without_a_validation_loss_are_not_chosen_from(tmp_path
     assert _gains(rows)["additive"] == "no validation loss to choose among fixed_final, fixed_mean"
 
 
-def test_partners_without_a_common_seed_are_told(tmp_path: Path) -> None:
+def test_baselines_without_a_common_seed_are_reported(tmp_path: Path) -> None:
     rows = _rows(
         tmp_path,
         {"attention": "fixed_final", "accuracy": 0.2, "seeds": [7, 8]},
@@ -139,10 +139,10 @@ def test_partners_without_a_common_seed_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "told"), [({"additive": 900}, True), ({"additive": 900, "fixed_final": 900}, False)]
+    ("tokens", "rejected"), [({"additive": 900}, True), ({"additive": 900, "fixed_final": 900}, False)]
 )
-def test_runs_that_patience_ended_after_other_numbers_of_tokens_are_no_pairs(
-    tmp_path: Path, tokens: dict[str, int], told: bool
+def test_runs_that_patience_ended_at_different_token_counts_are_not_paired(
+    tmp_path: Path, tokens: dict[str, int], rejected: bool
 ) -> None:
     folder, cells = tmp_path / "single", []
     for attention in ("additive", "fixed_final"):
@@ -155,5 +155,5 @@ def test_runs_that_patience_ended_after_other_numbers_of_tokens_are_no_pairs(
     rows = read(tmp_path)
     (gain,) = against_fixed(rows).to_dict("records")
     why = "other numbers of target tokens than fixed_final: patience ended runs early"
-    assert (gain["pairs"], gain["unpaired"]) == ((0, why) if told else (1, ""))
+    assert (gain["pairs"], gain["unpaired"]) == ((0, why) if rejected else (1, ""))
     assert rows.set_index("id")["reason"]["additive-s1"].startswith("ended by patience after 900 target tokens")

@@ -1,4 +1,4 @@
-"""Several processes for one run: the gradients of one, the metrics of one, and they stop together."""
+"""Several processes per run: gradients and metrics equal those of one process, and all stop together."""
 
 import json
 import multiprocessing
@@ -21,7 +21,6 @@ from test_resume import outcome
 from softlookup import run
 from softlookup.config.build import build, build_model, build_run
 from softlookup.config.resolve import composed
-from softlookup.config.run_config import RunConfig
 from softlookup.data.collate import evaluation_batches
 from softlookup.errors import Stopped, UserError
 from softlookup.evaluation.evaluate import evaluate
@@ -37,7 +36,7 @@ from softlookup.training.checkpoints import Checkpoints
 from softlookup.training.fit import Fit
 from softlookup.training.module import Training
 
-# Batches of odd and of small sizes.
+# Batches of odd and small sizes.
 TINY = [
     "task.longest=5", "encoder.width=7", "decoder.width=14", "attention.score.width=5", "budget=151", "batch_tokens=37",
     "validations=2", "tracking=disabled", "device=cpu",
@@ -50,8 +49,10 @@ def _forget_the_last_config():
     HydraConfig.instance().cfg = None
 
 
-def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, torch.Tensor]], RunFolder]:
-    """The gradients of every step, ahead of clipping, and the folder of the run."""
+def fitted(
+    resolved: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[dict[str, torch.Tensor]], RunFolder]:
+    """Run training; return the gradients of every step before clipping, and the run folder."""
     gradients: list[dict[str, torch.Tensor]] = []
     ordinary = module.update
 
@@ -66,10 +67,10 @@ def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[
             inner.setattr(torch.nn.utils, "clip_grad_norm_", look)
             return ordinary(model, *given)
 
-    folder = RunFolder.of(made)
+    folder = RunFolder.of(resolved)
     with monkeypatch.context() as patched:
         patched.setattr(module, "update", update)
-        run.supervise(made, folder)
+        run.supervise(resolved, folder)
     return gradients, folder
 
 
@@ -77,7 +78,7 @@ def fitted(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[
 def test_two_processes_give_the_gradients_of_one(
     changes: list[str], fewest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a batch of one row a process is idle; with several batches to a step it waits for the last to share."""
+    """In a batch of one row a process is idle; with several batches per step the gradients are shared at the last."""
     one = composed([*TINY, *changes, f"runs_dir={tmp_path / 'one'}"])
     stream = Fit(build_run(one), Checkpoints(tmp_path), Stop(), ALONE).stream
     sizes: list[int] = []
@@ -93,28 +94,27 @@ def test_two_processes_give_the_gradients_of_one(
             assert torch.allclose(gradient, theirs[name], rtol=0, atol=1e-6), name
     seen = [[(r["step"], r["tokens"]) for r in folder.records()] for folder in (alone, shared)]
     assert seen[0] == seen[1]
-    if fewest > 1:  # what an idle process is given is all padding
+    if fewest > 1:  # an idle process gets only padding
         measured = [folder.result()["cost"]["cost/padding_share"] for folder in (alone, shared)]
-        # Of rows that two processes pad apart there is never more padding.
+        # Separate padding in two processes never adds padding.
         assert measured[1] <= measured[0]
 
 
-def _measure(config: RunConfig, path: Path, processes: Processes) -> None:
-    """Evaluate the untrained model of a config in company; number 0 writes what was measured, all of them what they
-    evaluated."""
+def _measure(config: dict[str, Any], path: Path, processes: Processes) -> None:
+    """Evaluate the untrained model of a config in several processes; each writes its metrics and sources."""
     if not dist.is_initialized():
         dist.init_process_group("gloo", rank=processes.rank, world_size=processes.count)
     task = build(config.parts["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
     found = evaluate(model, task, torch.device("cpu"), Greedy(3.0, 10), processes)
-    own = [e.source for batch in processes.share(evaluation_batches(task.test())) for e in batch.examples]
-    (path / f"{processes.rank}.json").write_text(json.dumps([found.metrics, found.by_length, own]))
+    sources = [e.source for batch in processes.share(evaluation_batches(task.test())) for e in batch.examples]
+    (path / f"{processes.rank}.json").write_text(json.dumps([found.metrics, found.by_length, sources]))
     dist.barrier()
 
 
-def test_processes_measure_exactly_what_one_does(tmp_path: Path) -> None:
-    count = 3  # their shares are unequal
-    config = changed(composed([*TINY, f"runs_dir={tmp_path}"]), processes=count)
+def test_several_processes_measure_exactly_what_one_does(tmp_path: Path) -> None:
+    count = 3  # gives unequal shares
+    config = {**composed([*TINY, f"runs_dir={tmp_path}"]), "processes": count}
     task = build(config.parts["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
     alone = evaluate(model, task, torch.device("cpu"), Greedy(3.0, 10), ALONE)
@@ -124,14 +124,14 @@ def test_processes_measure_exactly_what_one_does(tmp_path: Path) -> None:
     for metrics, by_length, _ in written:
         assert metrics == json.loads(json.dumps(alone.metrics))
         assert by_length == json.loads(json.dumps(alone.by_length))
-    once = Counter(tuple(source) for *_, own in written for source in own)
+    once = Counter(tuple(source) for *_, sources in written for source in sources)
     assert once == Counter(example.source for example in task.test())
 
 
-def test_a_signal_to_either_stops_both_and_they_go_on_to_the_same_bits(
+def test_a_signal_to_either_process_stops_both_and_resuming_gives_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM to the leader in one attempt, to the one that follows in another."""
+    """SIGTERM is sent to the leader in one attempt and to the follower in the next."""
     changes = ["encoder.dropout=0.2", "budget=401"]
     whole = {**composed([*TINY, *changes, f"runs_dir={tmp_path / 'whole'}"]), "processes": 2}
     stopped = {**whole, "runs_dir": str(tmp_path / "stopped")}
@@ -192,7 +192,7 @@ def test_a_run_ends_when_one_of_its_processes_is_killed(tmp_path: Path) -> None:
     assert RunFolder(state.parent).status()[0] == "preempted"
 
 
-def test_more_processes_than_there_is_work_for_are_refused(tmp_path: Path) -> None:
+def test_more_processes_than_validation_batches_are_rejected(tmp_path: Path) -> None:
     config = composed([*TINY, f"runs_dir={tmp_path}"])
     fit = Fit(build_run(config), Checkpoints(tmp_path), Stop(), Processes(6, 7))
     with (

@@ -1,4 +1,4 @@
-"""The commands of the documents: those that train are composed, those for finished runs are run as they stand."""
+"""Commands of the documents: those that train are composed, those for finished runs are executed."""
 
 import json
 import re
@@ -30,7 +30,7 @@ COPY = ["task=copy", "task.longest=3", "budget=600", "validations=6", *SMALL, "b
 
 
 def indented(document: str) -> list[str]:
-    """The lines of code of a document, without comments, with the shell variables that it sets filled in."""
+    """Return the code lines of a document, without comments, with its shell variables substituted."""
     text = (HOUSE / document).read_text(encoding="utf-8")
     lines = [line.split("   #")[0].strip() for line in text.splitlines() if line.startswith("    ")]
     names: dict[str, str] = {}
@@ -42,7 +42,7 @@ def indented(document: str) -> list[str]:
 
 
 def composed_by(line: str) -> list[str] | None:
-    """The words that a line of the shell gives to Hydra; None for a line that trains nothing."""
+    """Return the arguments that a shell line passes to Hydra, or None if it does not train."""
     if not line.startswith(("python src/train.py", "make sweep")):
         return None
     words = shlex.split(line)
@@ -54,7 +54,7 @@ def composed_by(line: str) -> list[str] | None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_that_trains_is_composed(document: str) -> None:
-    """A sweep by the first of its values; what the README adds, or leaves open, by something that is there."""
+    """Sweeps are composed with their first values; names that a reader must supply are replaced by existing ones."""
     found = [words for line in indented(document) if (words := composed_by(line)) is not None]
     assert found
     for line in found:
@@ -66,7 +66,7 @@ def test_every_command_that_trains_is_composed(document: str) -> None:
 
 
 def commands(program: str) -> list[str]:
-    """The indented lines of the section that call a program, without their comments."""
+    """Return the indented lines that call a program, without comments."""
     section = PROGRAMS.read_text(encoding="utf-8").split("## Using a trained model\n")[1].split("\n## ")[0]
     lines = [line.split("   #")[0].strip() for line in section.splitlines() if line.startswith("    ")]
     found = [line for line in lines if f"python src/{program}.py" in line]
@@ -75,47 +75,47 @@ def commands(program: str) -> list[str]:
 
 
 def filled(line: str, **names: str) -> list[str]:
-    """The words behind the program, with the names in capitals made names of what there is."""
+    """Return the arguments of a line, with placeholders in capitals replaced."""
     text = re.sub(r"\b(RUN2|RUN|FILE2|DIR|NAME|N)\b", lambda match: names[match[1]], line)
     words = shlex.split(re.sub(r"^.*python src/\w+\.py ", "", text))
     return words[: words.index("<")] if "<" in words else words
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("readme")
-    used_runs.corpus(folder / "text")
-    (folder / "text" / "dev2.tgt").write_bytes((folder / "text" / "dev.tgt").read_bytes())
-    return folder
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("readme")
+    used_runs.corpus(path / "text")
+    (path / "text" / "dev2.tgt").write_bytes((path / "text" / "dev.tgt").read_bytes())
+    return path
 
 
 @pytest.fixture(autouse=True)
-def _there(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     yield
     HydraConfig.instance().cfg = None
 
 
 def trained(*words: str) -> str:
-    """The folder of the run that these words ask for."""
+    """Train a run with these arguments; return its folder."""
     config = with_inputs(composed(list(words)), typed_keys())
     start(config)
     return str(RunFolder.of(config).path)
 
 
 @pytest.fixture(scope="module")
-def runs(place: Path) -> dict[str, str]:
+def runs(folder: Path) -> dict[str, str]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         return {"text": trained(*TEXT), "other": trained(*TEXT, "seed=2"), "copy": trained(*COPY)}
 
 
-def test_every_line_of_translation_answers_each_line(
-    place: Path, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+def test_every_translation_command_gives_a_line_for_each_line(
+    folder: Path, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    source = (place / "text" / "dev.src").read_bytes()
+    source = (folder / "text" / "dev.src").read_bytes()
     for line in commands("translate"):
         given = shlex.split(line)[1].encode() + b"\n" if line.startswith("echo") else source
         stdin = TextIOWrapper(BytesIO(given))
@@ -124,12 +124,12 @@ def test_every_line_of_translation_answers_each_line(
         words = filled(line.replace("FILE.npz", "looks.npz"), RUN=runs["text"])
         assert entry_point.code(translate.main, "", words) == 0
         assert capsysbinary.readouterr().out.count(b"\n") == given.count(b"\n")
-    assert (place / "map.png").read_bytes().startswith(b"\x89PNG")
-    assert len(np.load(place / "looks.npz")) > 0
+    assert (folder / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert len(np.load(folder / "looks.npz")) > 0
 
 
-def test_every_line_of_evaluation_gives_a_row(
-    place: Path, runs: dict[str, str], capsys: pytest.CaptureFixture[str]
+def test_every_evaluation_command_gives_a_row(
+    folder: Path, runs: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = commands("evaluate")
     for line in lines:
@@ -143,11 +143,11 @@ def test_every_line_of_evaluation_gives_a_row(
         assert row["metrics"]["test/token_accuracy"] is not None
         assert "against=" not in line or row["against"]
     assert len(list((Path(runs["text"]) / "evaluations").iterdir())) == len(lines) - 1
-    assert (place / "forced.npz").is_file()
+    assert (folder / "forced.npz").is_file()
 
 
-def test_every_line_of_training_trains() -> None:
-    """In their order: what starts from a run starts from the one before."""
+def test_every_training_command_trains() -> None:
+    """The commands run in order; a command that starts from a run starts from the previous one."""
     run = ""
     for line in commands("train"):
         words = filled(line, RUN=run, N="900")

@@ -1,4 +1,4 @@
-"""What a terminal shows of one run and of a sweep."""
+"""The terminal report of a run and of a sweep."""
 
 import json
 from pathlib import Path
@@ -19,25 +19,25 @@ def _row(folder: Path, **more: object) -> dict:
     return row
 
 
-def test_a_run_shows_alignment_under_teacher_forcing_its_unit_its_data_and_whose_time_it_was(
+def test_a_run_shows_forced_alignment_its_unit_its_data_and_the_source_of_times(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "140")
     fake_runs.make(tmp_path, full=True)
     row = _row(tmp_path, length_unit="words", data={"train": "1f9c2a0b57de"})
     terminal_report.show(row, tmp_path / "bottleneck" / row["id"], Path("runs"))
-    said = capsys.readouterr().out
-    words = " ".join(said.replace("│", " ").split())
+    output = capsys.readouterr().out
+    words = " ".join(output.replace("│", " ").split())
     assert "source length (words) token accuracy exact match alignment, forced BLEU lowercased" in words
     assert "accuracy, forced 32.0%" in words
     assert "… free, up to the first difference absent" in words
-    assert "12.5%" in said
+    assert "12.5%" in output
     assert "data train 1f9c2a0b57de" in words
     assert "tokens/s *" in words
     assert "* wall time, shared machine: not comparable" in words
 
 
-def test_a_sweep_shows_its_data_and_the_runs_of_older_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_shows_its_data_and_runs_of_older_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "single"
     cell = fake_runs.planned(
         "new-s1", {"task": "multi30k", "attention": "dot"}, 1, {"data.test": "1f9c2a0b57de" + 52 * "0"}
@@ -46,8 +46,8 @@ def test_a_sweep_shows_its_data_and_the_runs_of_older_code(tmp_path: Path, capsy
     fake_runs.finish(folder, cell | {"id": "old-s1"}, {"test/token_accuracy": 0.0}, version=None)
     fake_runs.write_plan(folder, [cell])
     terminal_report.compare(read(tmp_path))
-    said = capsys.readouterr().out
-    assert "50.0 %" in said
-    assert "data  multi30k: test 1f9c2a0b57de (1 run)" in said
-    assert "1 run was made by older code" in said
-    assert f"rm -r {folder / 'old-s1'}" in said
+    output = capsys.readouterr().out
+    assert "50.0 %" in output
+    assert "data  multi30k: test 1f9c2a0b57de (1 run)" in output
+    assert "1 run was made by older code" in output
+    assert f"rm -r {folder / 'old-s1'}" in output

@@ -1,4 +1,4 @@
-"""Results of folders that were broken by hand: every cell keeps a row, and the reason says which file it is."""
+"""Results of damaged run folders: every cell keeps a row, and the reason names the damaged file."""
 
 import json
 import os
@@ -28,7 +28,7 @@ NO_MAPPING = (b"[]", b"null", b"3", b'"finished"')
 
 
 def _folder(tmp_path: Path) -> Path:
-    """The folder of a run among others: additive on reverse, seed 2."""
+    """Return the folder of one run among others: additive on reverse, seed 2."""
     return fake_runs.make(tmp_path) / "bottleneck" / "additive-reverse-s2"
 
 
@@ -60,7 +60,7 @@ def test_a_failed_run_outside_a_plan_keeps_its_task_variant_and_seed(tmp_path: P
 
 @pytest.mark.parametrize("content", [*NO_JSON, *NO_MAPPING])
 @pytest.mark.parametrize("name", ["result.json", "state.json"])
-def test_a_broken_file_makes_its_run_missing_and_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_broken_file_makes_its_run_missing_and_is_reported_by_name(tmp_path: Path, name: str, content: bytes) -> None:
     folder = _folder(tmp_path)
     (folder / name).write_bytes(content)
     row = _row(tmp_path)
@@ -72,7 +72,7 @@ def test_a_broken_file_makes_its_run_missing_and_is_named(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"metrics": {"test/bleu": float("nan")}}, "metrics.test/bleu is not a number or null"),
         ({"metrics": {"test/bleu": float("inf")}}, "metrics.test/bleu is not a number or null"),
@@ -99,16 +99,16 @@ def test_a_broken_file_makes_its_run_missing_and_is_named(tmp_path: Path, name: 
         ({"id": "another"}, "id is not the name of its folder"),
     ],
 )
-def test_a_result_of_another_shape_counts_nowhere(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
+def test_a_result_of_wrong_structure_is_not_counted(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
     _change(_folder(tmp_path) / "result.json", **changed)
     row = _row(tmp_path)
     assert (row["status"], row["counted"]) == ("missing", False)
     assert row["reason"].startswith("result.json")
-    assert told in row["reason"]
+    assert message in row["reason"]
 
 
 @pytest.mark.parametrize("line", [b"[]", b"{", b'{"step": 1}', b'{"step": 1, "tokens": 2, "validation/loss": []}', b""])
-def test_a_broken_metrics_line_ends_the_curve_and_is_named(tmp_path: Path, line: bytes) -> None:
+def test_a_broken_metrics_line_ends_the_curve_and_is_reported(tmp_path: Path, line: bytes) -> None:
     folder = _folder(tmp_path)
     lines = (folder / "metrics.jsonl").read_bytes().split(b"\n")
     (folder / "metrics.jsonl").write_bytes(b"\n".join([*lines[:4], line, *lines[5:]]))
@@ -125,7 +125,7 @@ def _replace(path: Path, instead: str) -> None:
     path.unlink()
     if instead == "folder":
         path.mkdir()
-    elif instead == "pipe":  # opening it would wait without end
+    elif instead == "pipe":  # opening it would block forever
         os.mkfifo(path)
     elif instead == "link to nowhere":
         path.symlink_to(path.with_name("nowhere"))
@@ -133,7 +133,7 @@ def _replace(path: Path, instead: str) -> None:
 
 @pytest.mark.parametrize("name", ["result.json", "state.json", "metrics.jsonl"])
 @pytest.mark.parametrize("instead", ["nothing", "folder", "link to nowhere", "pipe"])
-def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str, instead: str) -> None:
+def test_a_file_that_cannot_be_opened_is_reported_by_name(tmp_path: Path, name: str, instead: str) -> None:
     _replace(_folder(tmp_path) / name, instead)
     row = _row(tmp_path)
     assert row["counted"] == (name == "metrics.jsonl")
@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str, instea
 
 
 @pytest.mark.parametrize("instead", ["folder", "link to nowhere", "pipe"])
-def test_alignments_that_cannot_be_opened_are_named_and_no_alignments_are_none(tmp_path: Path, instead: str) -> None:
+def test_alignments_that_cannot_be_opened_are_reported_and_missing_ones_are_empty(tmp_path: Path, instead: str) -> None:
     folder = _folder(tmp_path)
     _replace(folder / "alignments.npz", instead)
     with pytest.raises(UserError, match=r"alignments\.npz cannot be read"):
@@ -151,14 +151,14 @@ def test_alignments_that_cannot_be_opened_are_named_and_no_alignments_are_none(t
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"garbage", b"\x80\x04."])
-def test_broken_alignments_are_named(tmp_path: Path, content: bytes) -> None:
+def test_broken_alignments_are_reported(tmp_path: Path, content: bytes) -> None:
     folder = _folder(tmp_path)
     (folder / "alignments.npz").write_bytes(content)
     with pytest.raises(UserError, match=r"^additive-reverse-s2: alignments\.npz cannot be read$"):
         load.alignments(folder)
 
 
-def test_broken_alignments_are_named_on_the_page_beside_those_of_others(tmp_path: Path) -> None:
+def test_broken_alignments_are_reported_on_the_page_next_to_intact_ones(tmp_path: Path) -> None:
     (_folder(tmp_path) / "alignments.npz").write_bytes(b"garbage")
     written = page.render(load.read(tmp_path))
     assert "additive-reverse-s2: alignments.npz cannot be read" in written
@@ -176,7 +176,7 @@ def test_broken_alignments_are_named_on_the_page_beside_those_of_others(tmp_path
         {"weights_7": np.zeros((6, 6), np.float32)},
     ],
 )
-def test_alignments_of_another_shape_are_named(tmp_path: Path, changed: dict[str, np.ndarray]) -> None:
+def test_alignments_of_wrong_structure_are_reported(tmp_path: Path, changed: dict[str, np.ndarray]) -> None:
     path = _folder(tmp_path) / "alignments.npz"
     with np.load(path) as stored:
         np.savez(path, **{**stored, **changed})
@@ -197,7 +197,7 @@ def test_a_planted_pickle_is_never_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "no JSON"),
         (b"[]", "not a mapping"),
@@ -211,14 +211,14 @@ def test_a_planted_pickle_is_never_loaded(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_broken_plan_is_a_mistake_to_mend(tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_broken_plan_is_reported_with_a_remedy(tmp_path: Path, content: bytes, message: str) -> None:
     plan = fake_runs.make(tmp_path) / "bottleneck" / "plan.json"
     plan.write_bytes(content.replace(b'"version": 2', f'"version": {VERSION}'.encode()))
-    with pytest.raises(UserError, match=rf"plan\.json cannot be read \(.*{told}\): run the sweep again"):
+    with pytest.raises(UserError, match=rf"plan\.json cannot be read \(.*{message}\): run the sweep again"):
         load.read(tmp_path)
 
 
-def test_runs_deleted_after_they_were_read_are_drawn_and_exported_still(tmp_path: Path) -> None:
+def test_runs_deleted_after_reading_are_still_drawn_and_exported(tmp_path: Path) -> None:
     rows = load.read(fake_runs.make(tmp_path))
     before = {name: len(table) for name, table in csv_export.tables(rows).items()}
     shutil.rmtree(tmp_path / "bottleneck")
@@ -226,7 +226,7 @@ def test_runs_deleted_after_they_were_read_are_drawn_and_exported_still(tmp_path
     assert "additive" in page.render(rows)
 
 
-def test_a_run_whose_process_is_gone_is_preempted_and_every_state_is_counted(tmp_path: Path) -> None:
+def test_a_run_without_a_process_is_preempted_and_every_state_is_counted(tmp_path: Path) -> None:
     folder = fake_runs.make(tmp_path, seeds=6) / "bottleneck"
     states = ("running", "diverged", "out_of_memory", "queued", "preempted")
     for seed, state in enumerate(states, start=1):
@@ -236,7 +236,7 @@ def test_a_run_whose_process_is_gone_is_preempted_and_every_state_is_counted(tmp
     assert found.to_dict() == {**ended, "out_of_memory": 1, "preempted": 2, "queued": 1}
 
 
-def test_a_config_that_stands_for_billions_of_values_is_not_unfolded(tmp_path: Path) -> None:
+def test_yaml_aliases_for_billions_of_values_are_not_expanded(tmp_path: Path) -> None:
     folder = tmp_path / "single" / "a"
     folder.mkdir(parents=True)
     (folder / "state.json").write_text('{"state": "failed", "reason": ["\\ud800"]}')
@@ -247,11 +247,11 @@ def test_a_config_that_stands_for_billions_of_values_is_not_unfolded(tmp_path: P
 
 
 def _age(folder: Path) -> None:
-    """Make the runs of an experiment those of code that knew no version."""
+    """Rewrite the runs of an experiment as code without versions wrote them."""
     for path in folder.glob("*/result.json"):
         row = json.loads(path.read_text())
-        told = {key: row[key] for key in row if key not in ("version", "variant_key", "settings", "tuned", "data")}
-        path.write_text(json.dumps(told))
+        kept = {key: row[key] for key in row if key not in ("version", "variant_key", "settings", "tuned", "data")}
+        path.write_text(json.dumps(kept))
     plan = json.loads((folder / "plan.json").read_text())
     cells = [{key: cell[key] for key in ("id", "choices", "seed")} for cell in plan["planned"]]
     for cell in cells:
@@ -260,12 +260,12 @@ def _age(folder: Path) -> None:
     (folder / "plan.json").write_text(json.dumps({"experiment": folder.name, "planned": cells}))
 
 
-def test_runs_of_older_code_have_a_status_of_their_own_and_count_nowhere(tmp_path: Path) -> None:
+def test_runs_of_older_code_have_a_separate_status_and_are_not_counted(tmp_path: Path) -> None:
     _age(fake_runs.make(tmp_path, "old") / "old")
     fake_runs.make(tmp_path, "new")
     rows = load.read(tmp_path)
     old = rows[rows["experiment"] == "old"]
-    assert (old["status"] == "older code").sum() == 17  # all but the cell that was never started
+    assert (old["status"] == "older code").sum() == 17  # all except the cell that was never started
     assert not old["counted"].any()
     assert counts(rows).loc["old", ["planned", "finished", "older code"]].tolist() == [0, 0, 17]
     assert counts(rows).loc["new", ["planned", "finished", "older code"]].tolist() == [18, 16, 0]
@@ -279,7 +279,7 @@ def test_runs_of_older_code_have_a_status_of_their_own_and_count_nowhere(tmp_pat
     assert other_code(rows[rows["experiment"] == "new"]) == []
 
 
-def test_an_older_run_beside_those_of_a_plan_is_named_by_its_folder_and_changes_no_mean(tmp_path: Path) -> None:
+def test_an_older_run_outside_the_plan_is_listed_by_folder_and_changes_no_mean(tmp_path: Path) -> None:
     folder = fake_runs.make(tmp_path) / "bottleneck"
     before = summary(load.read(tmp_path))
     shutil.copytree(folder / "additive-reverse-s2", folder / "old run")
@@ -295,7 +295,7 @@ def test_an_older_run_beside_those_of_a_plan_is_named_by_its_folder_and_changes_
     assert load.read(tmp_path).set_index("id").loc["old run-s2-", "status"] == "newer code"
 
 
-def test_an_unfinished_run_of_older_code_is_told_by_its_config(tmp_path: Path) -> None:
+def test_an_unfinished_run_of_older_code_is_recognized_by_its_config(tmp_path: Path) -> None:
     folder = tmp_path / "single" / "additive-gru-copy-s3-0123456789ab"
     folder.mkdir(parents=True)
     config = {"choices": {"task": "copy", "encoder": "gru", "attention": "additive"}, "seed": 3}
@@ -305,5 +305,5 @@ def test_an_unfinished_run_of_older_code_is_told_by_its_config(tmp_path: Path) -
     assert (row["status"], row["variant"], row["seed"], row["counted"]) == ("older code", "additive", 3, False)
 
 
-def test_the_kinds_of_attention_are_those_of_the_contract() -> None:
+def test_the_kinds_of_attention_follow_the_contract() -> None:
     assert get_args(Kind) == validated_files.KINDS

@@ -1,4 +1,4 @@
-"""A run that is stopped at any moment, and goes on, comes to the same bits as one that was left alone."""
+"""A run that is stopped at any moment and resumed gives the same bits as an undisturbed run."""
 
 import hashlib
 import json
@@ -24,8 +24,8 @@ from softlookup.task.synthetic import Fresh, Synthetic
 from softlookup.training.fit import Fit
 from softlookup.training.module import Training
 
-# 27 steps of two batches each, five validations at equal shares of the budget; the limit of the curriculum grows at
-# some of them; pools end in the middle of steps; dropout draws in encoder and decoder.
+# 27 steps of two batches each, five validations at equal shares of the budget; the curriculum's limit grows at
+# some of them; pools end in the middle of steps; encoder and decoder have dropout.
 TINY = [
     "task.longest=6", "curriculum=adaptive", "curriculum.start=3", "curriculum.growth=1", "curriculum.threshold=0.02",
     "encoder.width=7", "encoder.dropout=0.3", "decoder.width=14", "decoder.dropout=0.2", "attention.score.width=5",
@@ -46,7 +46,7 @@ def config(runs_dir: Path, *changes: str) -> RunConfig:
 
 
 def outcome(folder: RunFolder) -> dict[str, Any]:
-    """All that a run leaves, without measured times and where it ran; weights as a hash."""
+    """Return everything a run writes, without measured times and provenance; weights as a hash."""
     row = folder.result()
     assert row is not None
     weights = torch.load(folder.checkpoints / "final.pt", weights_only=True)
@@ -61,14 +61,14 @@ def outcome(folder: RunFolder) -> dict[str, Any]:
 
 
 def alone(fit: Fit, number: int) -> None:
-    """Nothing disturbs the run."""
+    """Leave the run undisturbed."""
 
 
 def attempt(
-    made: dict[str, Any], monkeypatch: pytest.MonkeyPatch, at_quiet: Callable[[Fit, int], None] = alone
+    resolved: dict[str, Any], monkeypatch: pytest.MonkeyPatch, at_quiet: Callable[[Fit, int], None] = alone
 ) -> RunFolder:
-    """One attempt at a run; `at_quiet` is called at each moment at which nothing is half done, with its number."""
-    folder = RunFolder.of(made)
+    """Run once; `at_quiet` is called with the number of each moment between two complete steps or validations."""
+    folder = RunFolder.of(resolved)
     ordinary, count = Fit._quiet, 0
 
     def quiet(self: Fit, training: Training) -> None:
@@ -79,31 +79,31 @@ def attempt(
 
     with monkeypatch.context() as patched:
         patched.setattr(Fit, "_quiet", quiet)
-        folder.begin(made)
+        folder.begin(resolved)
         folder.set_state("running")
-        run.execute(made, folder, Stop())
+        run.execute(resolved, folder, Stop())
     folder.finish()
     return folder
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    made = config(tmp_path_factory.mktemp("undisturbed"))
+    resolved = config(tmp_path_factory.mktemp("undisturbed"))
     with pytest.MonkeyPatch.context() as patch:
         moments: list[int] = []
-        found = outcome(attempt(made, patch, lambda _, number: moments.append(number)))
+        found = outcome(attempt(resolved, patch, lambda _, number: moments.append(number)))
     HydraConfig.instance().cfg = None
     limits = [point["length"] for point in found["row"]["lengths"]]
-    assert len(limits) > 2, "the curriculum must move for this to mean something"
+    assert len(limits) > 2, "the limit of the curriculum must grow during the run"
     return {**found, "moments": len(moments)}
 
 
 @pytest.mark.parametrize("start", range(4))
-def test_stopped_at_every_moment_it_comes_to_the_same_bits(
+def test_stopped_at_every_moment_a_run_gives_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any], start: int
 ) -> None:
-    """Each run is stopped at moment `start`, then at every fourth, each time in a new attempt: all moments in turn."""
-    made = config(tmp_path)
+    """Stop the run at moment `start` and then at every fourth; over all values of `start` every moment has its stop."""
+    resolved = config(tmp_path)
     attempts = 0
     stopped_at = []
     while True:
@@ -116,7 +116,7 @@ def test_stopped_at_every_moment_it_comes_to_the_same_bits(
 
         attempts += 1
         try:
-            folder = attempt(made, monkeypatch, stop)
+            folder = attempt(resolved, monkeypatch, stop)
             break
         except Stopped:
             continue
@@ -127,11 +127,13 @@ def test_stopped_at_every_moment_it_comes_to_the_same_bits(
 
 
 class Killed(BaseException):
-    """A kill -9: nothing is written any more."""
+    """Simulate kill -9: nothing is written afterwards."""
 
 
-def test_a_run_saves_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any]) -> None:
-    made = changed(config(tmp_path), checkpoint_seconds=0)
+def test_a_killed_run_resumes_from_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any]
+) -> None:
+    resolved = changed(config(tmp_path), checkpoint_seconds=0)
     resumed = []
 
     def die(fit: Fit, number: int) -> None:  # noqa: ARG001
@@ -139,17 +141,17 @@ def test_a_run_saves_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
             raise Killed
 
     with pytest.raises(Killed):
-        attempt(made, monkeypatch, die)
-    folder = attempt(made, monkeypatch, lambda fit, _: resumed.append(fit.training.steps))
+        attempt(resolved, monkeypatch, die)
+    folder = attempt(resolved, monkeypatch, lambda fit, _: resumed.append(fit.training.steps))
     assert resumed[0] > 10
     assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
 
 
 @pytest.mark.parametrize("kill", [2, 5, 11, 30])
-def test_what_came_after_the_last_checkpoint_comes_again(
+def test_steps_after_the_last_checkpoint_are_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any], kill: int
 ) -> None:
-    made = config(tmp_path)
+    resolved = config(tmp_path)
 
     def die(fit: Fit, number: int) -> None:
         if number % 4 == 1:
@@ -158,16 +160,16 @@ def test_what_came_after_the_last_checkpoint_comes_again(
             raise Killed
 
     with pytest.raises(Killed):
-        attempt(made, monkeypatch, die)
-    with (tmp_path / "single" / RunFolder.of(made).id / "metrics.jsonl").open("ab") as torn:
+        attempt(resolved, monkeypatch, die)
+    with (tmp_path / "single" / RunFolder.of(resolved).id / "metrics.jsonl").open("ab") as torn:
         torn.write(b'{"step": 99, "tok')
-    folder = attempt(made, monkeypatch)
+    folder = attempt(resolved, monkeypatch)
     assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
 
 
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], RunFolder]:
-    """A run that was stopped after it had made two checkpoints."""
-    made = config(tmp_path)
+    """Return the config and folder of a run that was stopped after two checkpoints."""
+    resolved = config(tmp_path)
 
     def stop(fit: Fit, number: int) -> None:
         if number == 8:
@@ -176,115 +178,121 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, 
             fit.stop.number = 15
 
     with pytest.raises(Stopped):
-        attempt(made, monkeypatch, stop)
-    folder = RunFolder.of(made)
+        attempt(resolved, monkeypatch, stop)
+    folder = RunFolder.of(resolved)
     assert len(list(folder.checkpoints.iterdir())) == 2
-    return made, folder
+    return resolved, folder
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, undisturbed: dict, damage: str
 ) -> None:
-    made, folder = stopped(tmp_path, monkeypatch)
+    resolved, folder = stopped(tmp_path, monkeypatch)
     newest = folder.checkpoints / json.loads(folder.manifest_path.read_text())[-1]["file"]
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1
     newest.write_bytes(data if damage == "flipped" else data[:-1000])
-    attempt(made, monkeypatch)
-    said = capsys.readouterr().out
-    assert f"{newest} is corrupt" in said
-    assert ("another SHA-256" in said) == (damage == "flipped")
+    attempt(resolved, monkeypatch)
+    message = capsys.readouterr().out
+    assert f"{newest} is corrupt" in message
+    assert ("another SHA-256" in message) == (damage == "flipped")
     assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
 
 
-def test_a_lost_checkpoint_is_an_error_and_never_a_new_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, folder = stopped(tmp_path, monkeypatch)
-    for lose, said in (
+def test_a_lost_checkpoint_is_an_error_and_never_restarts_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved, folder = stopped(tmp_path, monkeypatch)
+    for lose, message in (
         (lambda: next(folder.checkpoints.iterdir()).unlink(), r"step-\d+\.pt is missing.*rm -r"),
         (lambda: shutil.rmtree(folder.checkpoints), r"is missing.*rm -r"),
         (lambda: folder.manifest_path.write_text("[{]"), r"checkpoints\.json cannot be read"),
         (lambda: folder.manifest_path.write_text("{}"), r"checkpoints\.json cannot be read"),
     ):
         lose()
-        with pytest.raises(UserError, match=said):
-            run.supervise(made, folder)
+        with pytest.raises(UserError, match=message):
+            run.supervise(resolved, folder)
         assert folder.state() == "failed"
         assert folder.manifest_path.exists()
 
 
-def test_a_lost_manifest_is_an_error_and_never_a_new_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, folder = stopped(tmp_path, monkeypatch)
+def test_a_lost_manifest_is_an_error_and_never_restarts_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved, folder = stopped(tmp_path, monkeypatch)
     folder.manifest_path.unlink()
     with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which vouch for it, are gone.*rm -r"):
-        run.supervise(made, folder)
+        run.supervise(resolved, folder)
     assert len(list(folder.checkpoints.iterdir())) == 2
 
 
-def test_no_good_checkpoint_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, folder = stopped(tmp_path, monkeypatch)
+def test_no_intact_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved, folder = stopped(tmp_path, monkeypatch)
     for path in folder.checkpoints.iterdir():
         path.write_bytes(b"")
     with pytest.raises(UserError, match=r"no checkpoint is good: .*0 of \d+ bytes.*0 of \d+ bytes.*rm -r"):
-        run.supervise(made, folder)
+        run.supervise(resolved, folder)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [({"threads": 2}, "threads=1 became 2"), ({"budget": 1302}, "budget=1301 became 1302")],
 )
-def test_a_changed_config_is_refused_with_the_difference(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict, said: str
+def test_a_changed_config_is_rejected_with_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict, message: str
 ) -> None:
-    made, folder = stopped(tmp_path, monkeypatch)
-    with pytest.raises(UserError, match=said):
-        run.supervise(changed(made, **change), folder)
+    resolved, folder = stopped(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=message):
+        run.supervise(changed(resolved, **change), folder)
 
 
 def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, folder = stopped(tmp_path, monkeypatch)
+    resolved, folder = stopped(tmp_path, monkeypatch)
     folder.metrics_path.write_bytes(folder.metrics_path.read_bytes()[:-9])
     with pytest.raises(UserError, match="has 1 whole records, and the checkpoint was made after 2"):
-        run.supervise(made, folder)
+        run.supervise(resolved, folder)
 
 
 def test_changed_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, folder = stopped(tmp_path, monkeypatch)
+    resolved, folder = stopped(tmp_path, monkeypatch)
     folder.metrics_path.write_bytes(folder.metrics_path.read_bytes().replace(b'"step": ', b'"step": 1', 1))
     with pytest.raises(UserError, match="is not as it was when the checkpoint was made"):
-        run.supervise(made, folder)
+        run.supervise(resolved, folder)
 
 
 @pytest.mark.parametrize("what", ["training", "test"])
-def test_changed_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    made, folder = stopped(tmp_path, monkeypatch)
+def test_changed_data_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    resolved, folder = stopped(tmp_path, monkeypatch)
     if what == "training":
         one = Fresh.__next__
         monkeypatch.setattr(Fresh, "__next__", lambda self: (one(self), one(self))[1])
     else:
         ordinary = Synthetic.test
         monkeypatch.setattr(Synthetic, "test", lambda self: ordinary(self)[:-1])
-    said = "training examples are not those" if what == "training" else "validation and test data=.* became"
-    with pytest.raises(UserError, match=said):
-        run.supervise(made, folder)
+    message = "training examples are not those" if what == "training" else "validation and test data=.* became"
+    with pytest.raises(UserError, match=message):
+        run.supervise(resolved, folder)
 
 
-def test_a_finished_run_that_lost_its_state_is_finished_and_one_that_lost_its_result_is_not_run_again_in_silence(
+def test_a_finished_run_that_lost_its_state_is_done_and_a_lost_result_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = config(tmp_path)
-    folder = attempt(made, monkeypatch)
+    resolved = config(tmp_path)
+    folder = attempt(resolved, monkeypatch)
     row = folder.result()
     (folder.path / "state.json").unlink()
     assert folder.done()
     assert folder.result() == row
     (folder.path / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which vouch for it, are gone.*rm -r"):
-        run.supervise(made, folder)
+        run.supervise(resolved, folder)
 
 
-def test_cadence_loggers_and_neighbours_change_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever draws random numbers between two steps, or runs beside a run, disturbs nothing."""
+def test_validation_cadence_loggers_and_parallel_runs_change_no_weight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random numbers drawn between two steps, and parallel runs, do not affect a run."""
 
     def variant(name: str, *changes: str) -> RunConfig:
         return composed([a for a in TINY if not a.startswith("curriculum")] + [*changes, f"runs_dir={tmp_path / name}"])
@@ -303,7 +311,7 @@ def test_cadence_loggers_and_neighbours_change_no_weight(tmp_path: Path, monkeyp
         outcome(attempt(noisy, monkeypatch, disturb)),
     ]
     assert Sweep(beside, workers=2).run()
-    found += [outcome(RunFolder.of(made)) for made in beside]
+    found += [outcome(RunFolder.of(resolved)) for resolved in beside]
     assert len({one["weights"] for one in found[:-1]}) == 1
     assert found[-1]["weights"] != found[0]["weights"]  # another seed
     assert len(found[1]["records"]) > len(found[0]["records"])

@@ -1,4 +1,4 @@
-"""Mirrors that are lost in every way, and made again from the truth alone."""
+"""Lost or damaged W&B mirrors are rebuilt from the run folder."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from softlookup.tracking import wandb_files
 
 RESYNC = Path(__file__).parents[1] / "src" / "resync.py"
 STEPS = [7, 14, 21]
-# What run.py does at the end of a run, on the truth that `finished_run` wrote.
+# What run.py does at the end of a run, on the folder that `finished_run` wrote.
 UNDISTURBED = """
 import json, sys
 from pathlib import Path
@@ -68,7 +68,7 @@ def without_pictures(points: list[dict]) -> list[dict]:
     return [{name: value for name, value in point.items() if not name.startswith("alignments/")} for point in points]
 
 
-def test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were(tmp_path: Path) -> None:
+def test_lost_mirrors_are_rebuilt_equal_to_undisturbed_ones(tmp_path: Path) -> None:
     runs = [finished_run(tmp_path / "runs", seed) for seed in (1, 2, 3)]
     command = [sys.executable, "-c", UNDISTURBED, *(run.path for run in runs)]
     subprocess.run(command, env=clean_environment(tmp_path), check=True, timeout=60)
@@ -77,11 +77,11 @@ def test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were(tmp_path: Path
     shutil.rmtree(runs[0].path / "wandb")
     (cut,) = wandb_files.logs(runs[1].path)
     cut.write_bytes(cut.read_bytes()[:-30])
-    code, said = resync(tmp_path / "runs", "experiment=tried")
+    code, output = resync(tmp_path / "runs", "experiment=tried")
     assert code == 0
-    assert "2/2 tried/additive-s2" in said
-    assert "2 of 3 finished runs written again; 1 were complete" in said
-    assert said.strip().endswith(f"wandb sync {tmp_path}/runs/tried/*/wandb/offline-run-*")
+    assert "2/2 tried/additive-s2" in output
+    assert "2 of 3 finished runs written again; 1 were whole" in output
+    assert output.strip().endswith(f"wandb sync {tmp_path}/runs/tried/*/wandb/offline-run-*")
     assert wandb_files.logs(runs[2].path) == [kept]
     for run, logged in zip(runs, before, strict=True):
         again = inspected(run.path)
@@ -95,23 +95,25 @@ def test_lost_mirrors_are_made_again_as_the_undisturbed_ones_were(tmp_path: Path
     assert "3 of 3 finished runs written again" in resync(tmp_path / "runs", "all=true")[1]
 
 
-def test_online_sends_what_the_server_lacks_and_nothing_twice(tmp_path: Path) -> None:
+def test_online_sends_only_what_the_server_lacks(tmp_path: Path) -> None:
     runs = [finished_run(tmp_path / "runs", seed) for seed in (1, 2)]
     with serving() as server:
-        # Of one run the server has the first point, from an attempt that was killed.
+        # The server has the first point of one run, from a killed attempt.
         part = RunFolder(tmp_path / "runs" / "tried" / "additive-s1")
         begun = UNDISTURBED.replace('"offline"', '"online"').replace("folder.records():", "folder.records()[:1]:")
         command = [sys.executable, "-c", begun.replace("tracker.finish(", "tracker.fail('killed');("), part.path]
         subprocess.run(command, env=clean_environment(tmp_path, **server.environment), check=True, timeout=60)
         assert server.runs["additive-s1"].steps == STEPS[:1]
         shutil.rmtree(part.path / "wandb")
-        code, said = resync(tmp_path / "runs", "mode=online", server=server)
-        assert (code, "2 of 2 finished runs sent to W&B" in said) == (0, True)
+        code, output = resync(tmp_path / "runs", "mode=online", server=server)
+        assert (code, "2 of 2 finished runs sent to W&B" in output) == (0, True)
         for run, seed in zip(runs, (1, 2), strict=True):
-            there = server.runs[run.id]
-            assert without_pictures(there.points) == [{"_step": step, "validation/loss": step / seed} for step in STEPS]
-            assert there.summary["test/token_accuracy"] == 0.25 * seed
-            assert there.exit_code == 0
+            on_server = server.runs[run.id]
+            assert without_pictures(on_server.points) == [
+                {"_step": step, "validation/loss": step / seed} for step in STEPS
+            ]
+            assert on_server.summary["test/token_accuracy"] == 0.25 * seed
+            assert on_server.exit_code == 0
         lines = server.lines
         assert (
             "0 of 2 finished runs sent to W&B; 2 were complete"
@@ -122,25 +124,25 @@ def test_online_sends_what_the_server_lacks_and_nothing_twice(tmp_path: Path) ->
 
 def test_online_without_a_server_stops_at_the_first_run_and_leaves_it_offline(tmp_path: Path) -> None:
     runs = [finished_run(tmp_path / "runs", seed) for seed in (1, 2)]
-    code, said = resync(tmp_path / "runs", "mode=online")
+    code, output = resync(tmp_path / "runs", "mode=online")
     assert code == 1
-    assert "wandb login" in said
-    assert "0 of 2 finished runs sent to W&B" in said
+    assert "wandb login" in output
+    assert "0 of 2 finished runs sent to W&B" in output
     assert [len(wandb_files.logs(run.path)) for run in runs] == [1, 0]
 
 
-def test_runs_that_did_not_finish_are_left_alone_and_one_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_unfinished_runs_are_skipped_and_an_unreadable_one_is_reported(tmp_path: Path) -> None:
     broken, unfinished = (finished_run(tmp_path / "runs", seed) for seed in (1, 2))
     (broken.path / "config.yaml").write_text("tracking: [")
     unfinished.set_state("running")
-    code, said = resync(tmp_path / "runs")
+    code, output = resync(tmp_path / "runs")
     assert code == 1
-    assert "cannot be read: ParserError" in said
+    assert "cannot be read: ParserError" in output
     assert wandb_files.logs(unfinished.path) == []
 
 
 @pytest.mark.parametrize(
-    ("argument", "told"),
+    ("argument", "message"),
     [
         ("experiment=trid", "did you mean tried"),
         ("mode=onlin", "online"),
@@ -148,10 +150,10 @@ def test_runs_that_did_not_finish_are_left_alone_and_one_that_cannot_be_read_is_
         ("all", "KEY=VALUE"),
     ],
 )
-def test_mistakes_are_told_in_words(tmp_path: Path, argument: str, told: str) -> None:
+def test_mistakes_are_reported_in_plain_text(tmp_path: Path, argument: str, message: str) -> None:
     path = tmp_path / "runs" / "tried" / "additive-s1"
     path.mkdir(parents=True)
     (path / "result.json").write_text(json.dumps({}))
-    code, said = resync(tmp_path / "runs", argument)
+    code, output = resync(tmp_path / "runs", argument)
     assert code == 2
-    assert told in said
+    assert message in output

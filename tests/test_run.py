@@ -1,4 +1,4 @@
-"""A run from the command line to its folder: how it ends, and what it leaves."""
+"""A run from config to folder: how it ends, and what it writes."""
 
 import json
 import os
@@ -29,7 +29,7 @@ TINY = ["task.longest=5", "encoder.width=7", "decoder.width=14", "tracking=disab
 
 @pytest.mark.parametrize("kept", ["last", "average", "best"])
 def test_the_row_holds_the_validation_of_the_final_model(kept: str, tmp_path: Path) -> None:
-    """Of the last weights, of the mean of two, and of the best: at such a rate the last are not the best."""
+    """For the last weights, the mean of two, and the best; at this high rate the last are not the best."""
     measured = {"last": [], "average": ["average=2"], "best": ["keep=best", "optimizer.rate=0.3", "schedule=constant"]}
     words = [*TINY, "budget=3100", "batch_tokens=100", "validations=4", *measured[kept], f"runs_dir={tmp_path}"]
     config = composed(words)
@@ -50,12 +50,12 @@ def test_the_row_holds_the_validation_of_the_final_model(kept: str, tmp_path: Pa
     assert row["kept"]["weights"] == kept
     assert row["ended"] == "budget"
     assert not row["provenance"]["command"].startswith("/")
-    # What was asked for, and not one more.
+    # As many validations as requested.
     assert len(folder.records()) == row["metrics"]["train/validations"] == 4
     assert row["metrics"].get("train/averaged") == (2 if kept == "average" else None)
 
 
-def test_validations_that_fall_into_one_step_are_counted_once_and_told(
+def test_validations_in_one_step_are_counted_once_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*TINY, "budget=300", "batch_tokens=100", "validations=7", "average=7", f"runs_dir={tmp_path}"]
@@ -65,38 +65,40 @@ def test_validations_that_fall_into_one_step_are_counted_once_and_told(
     assert row is not None
     assert (row["metrics"]["train/validations"], row["metrics"]["train/averaged"]) == (3, 3)
     assert row["kept"] == {"weights": "average", "of": 7, "different": 3}
-    said = capsys.readouterr().out
-    assert "validations=7: measured 3 times; some of the 3 steps crossed the ends of several" in said
-    assert "average=7: the mean of 3 different weights" in said
+    message = capsys.readouterr().out
+    assert "validations=7: measured 3 times; some of the 3 steps crossed the ends of several" in message
+    assert "average=7: the mean of 3 different weights" in message
 
 
-def test_a_warm_up_that_the_budget_cuts_off_is_told_at_the_start(
+def test_a_warm_up_longer_than_the_budget_is_reported_at_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short = ["schedule=inverse_sqrt", "budget=500", "batch_tokens=100", "validations=1", f"runs_dir={tmp_path}"]
-    for warm_up, told in ((5, 0), (7, 1)):
+    for warm_up, count in ((5, 0), (7, 1)):
         start(composed([*TINY, *short, f"schedule.warm_up_steps={warm_up}"]))
-        said = f"schedule=inverse_sqrt warms up for {warm_up} steps, and budget=500 ends after about 5: the rate never"
-        assert capsys.readouterr().out.count(said) == told
+        message = (
+            f"schedule=inverse_sqrt warms up for {warm_up} steps, and budget=500 ends after about 5: the rate never"
+        )
+        assert capsys.readouterr().out.count(message) == count
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["attention=dot", "decoder.width=11"], "one width"),
         (["attention=fixed_final", "search=beam", "search.coverage_penalty=0.2"], "a fixed context has no weights"),
         (["search=beam", "search.n_best=7"], r"a beam of 5 may hold no more; set search\.size=7"),
     ],
 )
-def test_parts_that_do_not_fit_leave_no_failed_run_behind(words: list[str], said: str, tmp_path: Path) -> None:
+def test_incompatible_parts_leave_no_run_folder(words: list[str], message: str, tmp_path: Path) -> None:
     config = composed([*TINY, *words, f"runs_dir={tmp_path}"])
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         start(config)
     assert not RunFolder.of(config).path.exists()
 
 
-def test_the_search_of_the_config_writes_the_test_set(tmp_path: Path) -> None:
-    """With a limit of one token every hypothesis has one, and a run with another search has another id."""
+def test_the_search_of_the_config_decodes_the_test_set(tmp_path: Path) -> None:
+    """With a limit of one token every hypothesis has one token; a different search gives a different run id."""
     words = [*TINY, "budget=500", "batch_tokens=100", "validations=1", f"runs_dir={tmp_path}"]
     plain, short = (composed([*words, *more]) for more in ([], ["search=beam", "search.longest_ratio=0"]))
     short["search"]["longest_extra"] = 1
@@ -106,17 +108,17 @@ def test_the_search_of_the_config_writes_the_test_set(tmp_path: Path) -> None:
     assert row is not None
     assert row["choices"]["search"] == "beam"
     assert row["metrics"]["test/exact_match"] == 0
-    with np.load(RunFolder.of(short).path / "alignments.npz") as drawn:
-        assert drawn["weights_0"].shape[0] == 1
+    with np.load(RunFolder.of(short).path / "alignments.npz") as archive:
+        assert archive["weights_0"].shape[0] == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_cuda_without_a_device_is_a_mistake_in_words() -> None:
+def test_cuda_without_a_device_is_reported() -> None:
     with pytest.raises(UserError, match="device=cpu or auto"):
         device_of(composed(["device=cuda"]))
 
 
-def test_ctrl_c_in_the_middle_of_a_run_is_no_failure(tmp_path: Path) -> None:
+def test_ctrl_c_during_a_run_is_not_a_failure(tmp_path: Path) -> None:
     command = [sys.executable, str(TRAIN), *TINY, "budget=50000000", "validations=10000", f"runs_dir={tmp_path}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -125,7 +127,7 @@ def test_ctrl_c_in_the_middle_of_a_run_is_no_failure(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell that started the tests in its background has SIGINT ignored, and children inherit that.
+        # Shells set SIGINT to ignored for background jobs, and child processes inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as run:
         deadline = time.monotonic() + 120
@@ -139,7 +141,7 @@ def test_ctrl_c_in_the_middle_of_a_run_is_no_failure(tmp_path: Path) -> None:
     assert json.loads(state.read_text())["state"] == "preempted"
 
 
-def test_an_unknown_word_costs_a_translation_one_word() -> None:
+def test_an_unknown_word_counts_as_one_wrong_word() -> None:
     task = Grammar(longest=20)
     example = max(task.test(), key=lambda e: len(e.target))
 

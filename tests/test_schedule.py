@@ -1,4 +1,4 @@
-"""The learning rate at points that can be worked out by hand, and the refusal of others."""
+"""Learning rate schedules at points computed by hand, and the rejection of values out of range."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from softlookup.schedule.linear import Linear
     ("progress", "factor"),
     [(0.0, 0.0), (0.05, 0.25), (0.1, 0.5), (0.2, 1.0), (0.4, 0.775), (0.6, 0.55), (1.0, 0.1), (1.2, 0.1)],
 )
-def test_linear_rises_and_falls_linearly(progress: float, factor: float) -> None:
+def test_linear_warms_up_and_decays_linearly(progress: float, factor: float) -> None:
     # From 1 at 0.2 down to 0.1 at 1: −0.9 / 0.8 per unit.
     assert Linear(warmup=0.2, final=0.1).factor(progress, 1) == pytest.approx(factor)
 
@@ -30,7 +30,7 @@ def test_constant_is_one() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 17, 3999, 4000, 4001, 100_000])
-def test_inverse_sqrt_is_equation_3_of_the_transformer(step: int) -> None:
+def test_inverse_sqrt_follows_equation_3_of_vaswani_et_al(step: int) -> None:
     width, warm_up = 512, 4000
     paper = width**-0.5 * min(step**-0.5, step * warm_up**-1.5)
     peak = (width * warm_up) ** -0.5
@@ -38,7 +38,7 @@ def test_inverse_sqrt_is_equation_3_of_the_transformer(step: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 98, 1999])
-def test_a_warm_up_longer_than_the_run_is_told(steps: int) -> None:
+def test_a_warm_up_longer_than_the_run_is_noted(steps: int) -> None:
     assert InverseSqrt(2000).notes(400_000, steps) == [
         f"schedule=inverse_sqrt warms up for 2,000 steps, and budget=400000 ends after about {steps:,}: the rate never "
         "reaches its peak; raise budget, or lower schedule.warm_up_steps"
@@ -46,11 +46,11 @@ def test_a_warm_up_longer_than_the_run_is_told(steps: int) -> None:
 
 
 @pytest.mark.parametrize("schedule", [Constant(), Halving(0.5, 0.1), Linear(0.02, 0.05), InverseSqrt(2000)])
-def test_of_a_run_that_is_long_enough_nothing_is_told(schedule: Schedule) -> None:
+def test_a_run_that_is_long_enough_gets_no_note(schedule: Schedule) -> None:
     assert schedule.notes(400_000, 2000) == []
 
 
-def test_halving_halves_after_the_fifth_of_ten_epochs_and_after_each_later_one() -> None:
+def test_halving_starts_after_the_fifth_of_ten_epochs_and_repeats_every_epoch() -> None:
     luong = Halving(first=0.5, every=0.1)
     middles = [luong.factor((epoch + 0.5) / 10, 1) for epoch in range(10)]
     assert middles == [1, 1, 1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
@@ -59,7 +59,7 @@ def test_halving_halves_after_the_fifth_of_ten_epochs_and_after_each_later_one()
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Linear(1.0, 0.1), r"schedule\.warmup=1\.0"),
         (lambda: Linear(-0.1, 0.1), r"schedule\.warmup=-0\.1"),
@@ -69,6 +69,6 @@ def test_halving_halves_after_the_fifth_of_ten_epochs_and_after_each_later_one()
         (lambda: Halving(1.5, 0.1), r"schedule\.first=1\.5"),
     ],
 )
-def test_values_out_of_range_are_named(make: type[Schedule], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_values_out_of_range_are_rejected_by_name(make: type[Schedule], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         make()

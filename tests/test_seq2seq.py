@@ -1,4 +1,4 @@
-"""The whole model: every pair of encoder, decoder and attention, and the way through the output layer."""
+"""The complete model: all pairs of encoder, decoder and attention, and the output layer."""
 
 import contextlib
 from typing import Any
@@ -34,9 +34,9 @@ B, S, T = 3, 5, 7
 
 
 def pairs() -> list[tuple[str, tuple[str, dict[str, Any]], str, int | None, str]]:
-    """Every encoder × decoder, encoder × attention and decoder × attention, the third of them the same.
+    """Return every encoder × decoder, encoder × attention and decoder × attention, with a fixed third part.
 
-    All that two of them know of the third are its widths.
+    Pairs are enough, because two parts depend on the third only by its widths.
     """
     encoders, decoders = OFFERED["encoder"], variants("decoder")
     found = [(encoder, decoder, "additive", None, "global") for encoder in encoders for decoder in decoders]
@@ -59,7 +59,7 @@ def make_batch() -> Batch:
 
 
 def with_noise_under_the_mask(batch: Batch) -> Batch:
-    """The same sentences: other ids on padding, and three columns more of it."""
+    """Return the same sentences with random ids on padding, and three more padded columns."""
     noise = torch.randint(4, SOURCES, (B, S + 3))
     noise[:, :S] = torch.where(batch.source_mask, batch.source, noise[:, :S])
     mask = torch.cat([batch.source_mask, torch.zeros(B, 3, dtype=torch.bool)], 1)
@@ -72,11 +72,11 @@ def test_source_padding_changes_no_output(
 ) -> None:
     model = build_seq2seq(encoder, decoder, attention, heads, window)
     if model is None:
-        # Behind an encoder that it takes a decoder refuses no attention; the transformer, one.
+        # With a suitable encoder, only the transformer decoder rejects an attention, and only one.
         assert encoder != encoder_for(decoder) or (
             decoder[0] in ("transformer", "vaswani2017") and attention == "fixed_initial"
         )
-        pytest.skip("refused by design: a source that is lost, or layers that no layers hand their states on to")
+        pytest.skip("rejected by design: no path from the source, or a decoder that requires a stacked encoder")
     plain = make_batch()
     noisy = with_noise_under_the_mask(plain)
     (logits, weights), (noisy_logits, noisy_weights) = model(plain), model(noisy)
@@ -104,17 +104,17 @@ def test_target_padding_changes_no_output(decoder: str) -> None:
     assert torch.allclose(model(plain)[0], model(noisy)[0], rtol=0, atol=1e-5)
 
 
-def test_the_output_layer_runs_once_and_on_no_padding() -> None:
-    model, batch, seen = model_of(), make_batch(), []
-    model.output.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))
+def test_the_output_layer_runs_once_and_never_on_padding() -> None:
+    model, batch, shapes = model_of(), make_batch(), []
+    model.output.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape))
     logits, _ = model(batch)
     count = int(TARGET_LENGTHS.sum())
-    assert seen == [(count, model.decoder.width)]
+    assert shapes == [(count, model.decoder.width)]
     assert logits.shape == (count, TARGETS)
 
 
 @pytest.mark.parametrize("decoder", OFFERED["decoder"])
-def test_logits_stand_in_row_major_order_and_equal_those_of_single_steps(decoder: str) -> None:
+def test_logits_are_in_row_major_order_and_equal_those_of_single_steps(decoder: str) -> None:
     model, batch = model_of(decoder), make_batch()
     logits, _ = model(batch)
     memory, state = model.encode(batch.source, batch.source_mask)
@@ -127,9 +127,9 @@ def test_logits_stand_in_row_major_order_and_equal_those_of_single_steps(decoder
     assert torch.allclose(logits[:, EOS:], torch.stack(expected)[:, EOS:], rtol=0, atol=1e-5)
 
 
-def first_weights(decoder: str, attention: str, heads: int | None, seed: int) -> dict[str, Tensor]:
-    """Those of everything but the attention, as a run draws them."""
-    # A decoder that goes on with an encoder's layers needs as wide ones.
+def initial_weights(decoder: str, attention: str, heads: int | None, seed: int) -> dict[str, Tensor]:
+    """Return the initial weights of a run, without those of the attention."""
+    # A decoder that starts from the encoder's layers requires equal widths.
     encoder = node("encoder", encoder_for((decoder, {})), **ENCODER | {"width": DECODER["width"]})
     parts = {"encoder": encoder, "decoder": node("decoder", decoder, **DECODER)}
     parts["initialization"] = node("initialization", "own")
@@ -139,13 +139,13 @@ def first_weights(decoder: str, attention: str, heads: int | None, seed: int) ->
 
 
 @pytest.mark.parametrize("decoder", OFFERED["decoder"])
-def test_one_seed_gives_the_same_first_weights_wherever_shapes_agree(decoder: str) -> None:
-    first, compared = first_weights(decoder, "additive", None, seed=3), set()
+def test_one_seed_gives_equal_initial_weights_where_shapes_agree(decoder: str) -> None:
+    first, compared = initial_weights(decoder, "additive", None, seed=3), set()
     for attention, heads, _ in readers():
-        # Two heads read a context as wide as the query, a fixed initial context has no width: shapes do differ.
+        # Shapes differ: with two heads the context has the width of the query, and fixed_initial has width 0.
         with contextlib.suppress(UserError):
-            other = first_weights(decoder, attention, heads, seed=3)
-            # What a transformer's layer makes of a context that is not merged has weights of its own.
+            other = initial_weights(decoder, attention, heads, seed=3)
+            # A transformer layer has a projection of its own for a context without heads.
             assert {name for name in other.keys() ^ first.keys() if not name.endswith(".context.weight")} == set()
             for name, value in other.items():
                 if value.shape == first[name].shape:
@@ -153,4 +153,4 @@ def test_one_seed_gives_the_same_first_weights_wherever_shapes_agree(decoder: st
             compared.add((attention, heads))
     assert {("general", 2), ("general", None), ("fixed_mean", None)} <= compared
     embedding = "encoder.embedding.weight"
-    assert not torch.equal(first_weights(decoder, "additive", None, seed=5)[embedding], first[embedding])
+    assert not torch.equal(initial_weights(decoder, "additive", None, seed=5)[embedding], first[embedding])

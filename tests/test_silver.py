@@ -1,4 +1,4 @@
-"""Silver: what the statistical aligner finds in a language of which every word has one translation."""
+"""Silver alignments: the statistical aligner on a language with one translation per word."""
 
 import shutil
 import sysconfig
@@ -17,7 +17,7 @@ INSTALLED = shutil.which(eflomal.PROGRAM, path=sysconfig.get_path("scripts")) or
 
 
 def write(folder: Path, count: int) -> list[pharaoh.Gold]:
-    """Text of 7 words and a full stop at the last, whose translation swaps the first two; and its gold."""
+    """Write sentences of 7 words and a full stop, whose translations swap the first two words; return the gold."""
     generator = np.random.default_rng(count)
     lines: tuple[list[str], list[str]] = ([], [])
     for _ in range(count):
@@ -31,13 +31,13 @@ def write(folder: Path, count: int) -> list[pharaoh.Gold]:
 
 
 @pytest.mark.skipif(not INSTALLED, reason="eflomal is not installed (pip install eflomal)")
-def test_silver_is_near_gold_where_every_word_has_one_translation(tmp_path: Path) -> None:
+def test_silver_is_close_to_gold_with_one_translation_per_word(tmp_path: Path) -> None:
     gold = write(tmp_path, 211)
     arguments = [f"{key}={tmp_path / key}" for key in ("source", "target", "output")]
     assert verb.made(arguments) == tmp_path / "output"
-    made = pharaoh.read(tmp_path / "output")
-    assert made[0].sure == frozenset()
-    error = aer([one.sure for one in made], gold)
+    predicted = pharaoh.read(tmp_path / "output")
+    assert predicted[0].sure == frozenset()
+    error = aer([one.sure for one in predicted], gold)
     assert error is not None
     assert error < 0.1
     more = [f"more_{key}={tmp_path / key}" for key in ("source", "target")]
@@ -45,7 +45,7 @@ def test_silver_is_near_gold_where_every_word_has_one_translation(tmp_path: Path
     assert len(pharaoh.read(tmp_path / "output")) == len(gold)
 
 
-def test_without_the_program_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_program_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(UserError, match=r"pip install eflomal"):
         eflomal.aligned([("a", "b")], [], "union")
@@ -53,23 +53,25 @@ def test_without_the_program_it_says_how_to_install_it(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "message"),
     [
         ("#!/bin/sh\necho so, no >&2\nexit 7\n", "exited with code 7: so, no"),
         ("#!/bin/sh\n: > $6\n: > $8\n", "of 0 and 0 pairs"),
     ],
 )
-def test_a_program_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, told: str) -> None:
+def test_a_failing_program_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, message: str
+) -> None:
     program = tmp_path / "aligner"
     program.write_text(script)
     program.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: str(program))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         eflomal.aligned([("a", "b")], [], "union")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["source=a", "target=b"], r"output=FILE is missing"),
         (["source=a", "target=b", "output=c", "more_source=d"], r"give both"),
@@ -77,6 +79,6 @@ def test_a_program_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path:
         (["source=/no/a", "target=b", "output=c"], r"/no/a cannot be read"),
     ],
 )
-def test_mistakes_are_told(words: list[str], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_mistakes_are_reported(words: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         verb.main(words)

@@ -1,4 +1,4 @@
-"""Standard output and standard error that go away: what is only told is dropped, what is the product is missed."""
+"""Closed or unwritable standard streams: lost messages are ignored, lost output of a command is an error."""
 
 import importlib
 import json
@@ -18,8 +18,8 @@ SOURCE = Path(__file__).parents[1] / "src"
 PROGRAMS = sorted(path.stem for path in SOURCE.glob("*.py"))
 
 
-def environment(**given: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **given}
+def environment(**variables: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **variables}
 
 
 def train(runs_dir: Path, *words: str) -> list[str]:
@@ -30,7 +30,7 @@ def states(runs_dir: Path) -> list[Any]:
     return [json.loads(path.read_text())["state"] for path in runs_dir.glob("*/*/state.json")]
 
 
-def test_a_run_goes_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
+def test_a_run_continues_when_its_output_cannot_be_written(tmp_path: Path) -> None:
     """Both streams into one pipe, which is closed after the first line."""
     process = subprocess.Popen(
         train(tmp_path), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
@@ -40,7 +40,7 @@ def test_a_run_goes_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
     process.stdout.close()
     assert process.wait(timeout=120) == 0
     assert states(tmp_path) == ["finished"]
-    # To a full disk, in an encoding that has no letter of the table: in a sweep, beside another.
+    # A sweep of two runs that prints to a full disk, in an encoding without the characters of the table.
     with open("/dev/full", "w") as full:
         again = subprocess.run(
             train(tmp_path, "-m", "seed=1,2"), env=environment(PYTHONIOENCODING="ascii"), stdout=full, stderr=full,
@@ -62,8 +62,8 @@ entry.run(main, "", product=sys.argv.pop(1) == "product")
 """
 
 
-def ended(shell: str, *, encoding: str = "utf-8") -> tuple[str, str]:
-    """What the program before the pipe ended with, and what it said on its error stream."""
+def exit_and_errors(shell: str, *, encoding: str = "utf-8") -> tuple[str, str]:
+    """Run a pipeline; return the exit code of its first program, and its standard error."""
     done = subprocess.run(
         ["bash", "-c", f"{shell}; echo ${{PIPESTATUS[0]}} >&2"],
         env=environment(PYTHONUNBUFFERED="", PYTHONIOENCODING=encoding, PYTHON=sys.executable, SAID=SAID),
@@ -74,18 +74,18 @@ def ended(shell: str, *, encoding: str = "utf-8") -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("flush", ["flush", "once"])
-def test_what_is_only_told_is_dropped_and_a_product_is_missed(flush: str) -> None:
+def test_lost_messages_are_ignored_and_lost_output_is_an_error(flush: str) -> None:
     program = '"$PYTHON" -c "$SAID"'
     for sink in ("| true", "> /dev/full", ">&-"):
-        assert ended(f"{program} told {flush} {flush} {sink}") == ("7", "told")
-    assert ended(f"{program} product {flush} {flush} | true")[0] == "141"
-    assert ended(f"{program} product {flush} {flush} > /dev/full")[0] == "1"
-    assert ended(f"{program} product {flush} >&-") == ("1", "error: standard output is closed")
-    assert ended(f"{program} told {flush} | cat", encoding="ascii") == ("7", "told")
-    assert ended(f"{program} told {flush} 2>&- | cat", encoding="cp1252") == ("7", "")
+        assert exit_and_errors(f"{program} told {flush} {flush} {sink}") == ("7", "told")
+    assert exit_and_errors(f"{program} product {flush} {flush} | true")[0] == "141"
+    assert exit_and_errors(f"{program} product {flush} {flush} > /dev/full")[0] == "1"
+    assert exit_and_errors(f"{program} product {flush} >&-") == ("1", "error: standard output is closed")
+    assert exit_and_errors(f"{program} told {flush} | cat", encoding="ascii") == ("7", "told")
+    assert exit_and_errors(f"{program} told {flush} 2>&- | cat", encoding="cp1252") == ("7", "")
 
 
-def test_what_cannot_be_spelled_is_replaced() -> None:
+def test_characters_outside_the_encoding_are_replaced() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SAID.replace("50_000", "1"), "told", "word"],
         env=environment(PYTHONIOENCODING="cp1252"), capture_output=True, check=False,
@@ -94,7 +94,7 @@ def test_what_cannot_be_spelled_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_every_program_tells_its_keys_and_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_every_program_has_its_keys_and_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     if name == "train":
         pytest.skip("its help is that of all choices: see below")
     program = importlib.import_module(name)
@@ -102,9 +102,9 @@ def test_every_program_tells_its_keys_and_an_example(name: str, capsys: pytest.C
     assert "entry_point.run(main, __doc__" in text
     for word in ("--help", "-h"):
         assert entry_point.code(program.main, program.__doc__, [word]) == 0
-    said = capsys.readouterr().out
-    assert said.count(f"python src/{name}.py") >= 2 or "make bench-peers" in said
-    keys = {key for line in said.splitlines() for key in re.findall(r"(?<![\w.])([a-z_]+)=", line)}
+    output = capsys.readouterr().out
+    assert output.count(f"python src/{name}.py") >= 2 or "make bench-peers" in output
+    keys = {key for line in output.splitlines() for key in re.findall(r"(?<![\w.])([a-z_]+)=", line)}
     assert {*getattr(program, "KEYS", ())} <= {*keys, *(key.split(".")[0] for key in keys)}
 
 

@@ -1,4 +1,4 @@
-"""Steps timed alone beside results: they are what the table, the page and the front take; wall times rank nothing."""
+"""Separately timed steps: used by the table, the page and the front; wall times are never used for ranking."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ MEDIANS = dict(zip(VARIANTS, (0.011, 0.010, 0.025, 0.013), strict=True))
 
 
 def _timed(runs_dir: Path, names: tuple[str, ...] = VARIANTS) -> pd.DataFrame:
-    """One task, of which the steps of some variants are timed; their wall times have another order."""
+    """Write one task with timed steps of some variants; their wall times have a different order."""
     fake_runs.make(runs_dir, tasks=("reverse",), variants=VARIANTS)
     keys = read(runs_dir).groupby("variant")["variant_key"].first()
     fake_runs.set_timing(runs_dir / "bottleneck", {keys[name]: MEDIANS[name] for name in names})
@@ -34,7 +34,7 @@ def _cells(rows: pd.DataFrame) -> tuple[list[str], dict[str, dict[str, str]]]:
     return columns, {line[1]: dict(zip(columns, line, strict=True)) for line in lines}
 
 
-def test_the_step_timed_alone_stands_in_the_table_with_quartiles_and_its_ratio_to_the_cheapest_fixed_context(
+def test_the_table_has_the_timed_step_with_quartiles_and_ratio_to_a_fixed_context(
     tmp_path: Path,
 ) -> None:
     columns, lines = _cells(_timed(tmp_path))
@@ -48,7 +48,7 @@ def test_the_step_timed_alone_stands_in_the_table_with_quartiles_and_its_ratio_t
     }
 
 
-def test_without_a_timing_the_wall_time_is_called_one_and_ranks_nothing(tmp_path: Path) -> None:
+def test_without_a_timing_the_wall_time_is_labelled_and_not_used_for_ranking(tmp_path: Path) -> None:
     rows = read(fake_runs.make(tmp_path))
     columns, _ = _cells(rows)
     (column,) = (name for name in columns if name.startswith("step"))
@@ -63,11 +63,11 @@ def test_without_a_timing_the_wall_time_is_called_one_and_ranks_nothing(tmp_path
         assert task["untimed"].startswith("Not timed (a sweep times a step of each variant at its end, and")
 
 
-def test_the_front_over_time_is_that_of_the_timed_steps(tmp_path: Path) -> None:
+def test_the_front_over_time_uses_the_timed_steps(tmp_path: Path) -> None:
     rows = _timed(tmp_path, VARIANTS[1:])
     figure = go.Figure(charts.quality_by_cost(rows, styles(rows)["bottleneck"], MEDIAN))
     (line,) = (trace for trace in figure.data if trace.meta == {"kind": "front"})
-    # Accuracy rises with the rank: 0.61 for fixed_max, 0.705 for additive (seed 1 of the last failed), 0.78 for dot.
+    # Accuracy rises with the rank: 0.61 for fixed_max, 0.70 for additive, 0.795 for dot (its seed 1 failed).
     means = rows[rows["counted"]].groupby("variant")["test/token_accuracy"].mean()
     assert list(line.x) == pytest.approx([10, 13, 25])
     assert list(line.y) == pytest.approx([means["fixed_max"], means["dot"], means["dot"]])
@@ -75,7 +75,7 @@ def test_the_front_over_time_is_that_of_the_timed_steps(tmp_path: Path) -> None:
     assert payload["tasks"][0]["untimed"].startswith("Not timed: fixed_mean (timing.json has no step of it; the")
 
 
-def test_without_a_timed_fixed_context_there_is_a_time_and_no_ratio(tmp_path: Path) -> None:
+def test_without_a_timed_fixed_context_the_table_has_no_ratio(tmp_path: Path) -> None:
     rows = _timed(tmp_path, ("additive",))
     columns, lines = _cells(rows)
     (column,) = (name for name in columns if name.startswith("step"))
@@ -94,7 +94,7 @@ def test_a_variant_that_could_not_be_timed_has_its_reason(tmp_path: Path) -> Non
     assert "no step of it" in reasons["additive"]
 
 
-def test_timings_stand_in_the_table_of_times_alone(tmp_path: Path) -> None:
+def test_timings_are_only_in_the_table_of_times(tmp_path: Path) -> None:
     tables = csv_export.tables(_timed(tmp_path))
     assert {name for name, table in tables.items() if any(str(column).startswith("timing/") for column in table)} == {
         "times.csv"
@@ -103,7 +103,7 @@ def test_timings_stand_in_the_table_of_times_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"version": VERSION - 1}, "timing.json: version is not that of this code"),
         ({"steps": []}, "timing.json: steps is not a mapping"),
@@ -115,11 +115,11 @@ def test_timings_stand_in_the_table_of_times_alone(tmp_path: Path) -> None:
         ({"left_out": {"a": 3}}, "timing.json: left_out is not reasons"),
     ],
 )
-def test_a_timing_of_another_shape_times_nothing_and_is_named(tmp_path: Path, changed: dict, told: str) -> None:
+def test_a_timing_of_wrong_structure_is_ignored_and_reported(tmp_path: Path, changed: dict, message: str) -> None:
     _timed(tmp_path)
     path = tmp_path / "bottleneck" / "timing.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
     rows = read(tmp_path)
-    assert set(rows["untimed"]) == {f"{told}; the same sweep writes it anew"}
+    assert set(rows["untimed"]) == {f"{message}; the same sweep writes it anew"}
     assert MEDIAN not in rows
     assert np.isfinite(rows[rows["counted"]]["test/token_accuracy"]).all()

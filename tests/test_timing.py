@@ -1,4 +1,4 @@
-"""Steps timed in turn by a clock of the test's own; when they are timed anew; and small real ones."""
+"""Timing of steps in turn: with a fake clock, with real small steps, and when a timing is repeated."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ MACHINE = {"system": "one", "cores": 2}
 
 
 class Clock:
-    """Time passes where a step takes some: as much as it says, times how crowded the machine is in that step."""
+    """A fake clock: each step advances it by its seconds, times the load factor of the machine in that step."""
 
     def __init__(self, crowd: Iterator[float] | None = None) -> None:
         self.now = 0.0
@@ -55,13 +55,15 @@ class Clock:
 def test_steps_are_taken_in_turn_and_the_first_rounds_are_not_counted() -> None:
     clock, shares = Clock(iter([100.0] * 4 + [1.0] * 14)), []
     found = in_turn(clock.steps(a=2.0, b=3.0), 3500.0, shares.append, clock)
-    assert clock.taken == ["a", "b"] * (WARM_UP + 7)  # the last round of warm-up took 500 s: seven like it fit
+    assert clock.taken == ["a", "b"] * (
+        WARM_UP + 7
+    )  # the last warm-up round took 500 s, so seven rounds fit into 3,500 s
     assert found == {"a": [2.0] * 7, "b": [3.0] * 7}
     assert shares == [1 / (WARM_UP + MOST), *(turn / 9 for turn in range(2, 10))]
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(0.0, LEAST), (49.9, 9), (1e6, MOST)])
-def test_as_many_rounds_as_fit_within_bounds(seconds: float, rounds: int) -> None:
+def test_the_number_of_rounds_fits_the_time_within_bounds(seconds: float, rounds: int) -> None:
     clock = Clock()
     assert {name: len(taken) for name, taken in in_turn(clock.steps(a=2, b=3), seconds, None, clock).items()} == {
         "a": rounds,
@@ -69,20 +71,20 @@ def test_as_many_rounds_as_fit_within_bounds(seconds: float, rounds: int) -> Non
     }
 
 
-def test_equal_steps_come_out_equal_on_a_machine_that_is_crowded_for_a_while() -> None:
-    """Of 2 × 33 steps the first third takes twice as long: timed one after the other, one variant would look slow."""
+def test_equal_steps_are_measured_equal_under_temporary_load() -> None:
+    """The first third of 2 × 33 steps takes twice as long; timed one after the other, one variant would look slower."""
     clock = Clock(iter([2.0] * 22 + [1.0] * 44))
     found = {name: summary(taken) for name, taken in in_turn(clock.steps(a=5, b=5), 1e6, None, clock).items()}
     assert found["a"] == found["b"]
     assert found["a"]["median"] == 5
 
 
-def test_quartiles_lie_between_what_was_measured() -> None:
+def test_quartiles_are_interpolated() -> None:
     assert summary([9, 1, 5, 7, 3]) == {"q1": 3, "median": 5, "q3": 7}
     assert summary([1, 2, 3, 4, 5, 60]) == {"q1": 2.25, "median": 3.5, "q3": 4.75}
 
 
-def test_a_step_whose_loss_is_not_finite_is_left_out_and_the_others_go_on() -> None:
+def test_a_step_with_a_non_finite_loss_is_left_out_and_the_others_continue() -> None:
     clock = Clock()
 
     def diverges() -> None:
@@ -98,7 +100,7 @@ def config(runs_dir: Path, *changes: str) -> dict:
 
 
 def finished(config: dict, **changes: object) -> RunFolder:
-    """The folder of a run that has ended well, as far as it is looked at here."""
+    """Write the files of a finished run that timing reads."""
     folder = RunFolder.of(config)
     folder.begin(config)
     row = {"id": folder.id, "status": "finished", "version": VERSION, "variant_key": variant_key(config)}
@@ -109,7 +111,7 @@ def finished(config: dict, **changes: object) -> RunFolder:
 
 @pytest.fixture
 def two(tmp_path: Path) -> list[dict]:
-    """Finished runs of two variants, two seeds of the first."""
+    """Write finished runs of two variants, with two seeds of the first."""
     configs = [config(tmp_path, "attention=dot", f"seed={seed}") for seed in (1, 2)]
     configs.append(config(tmp_path, "attention=fixed_mean"))
     for one in configs:
@@ -123,7 +125,7 @@ def timed(order: plan.Order, **changes: object) -> None:
 
 
 def test_every_variant_with_a_finished_run_is_timed_once(two: list[dict], tmp_path: Path) -> None:
-    three = [*two, config(tmp_path, "attention=general")]  # of which no run is finished
+    three = [*two, config(tmp_path, "attention=general")]  # without a finished run
     order = plan.due(tmp_path / "tried", three, MACHINE)
     assert order is not None
     assert list(order.configs) == [variant_key(two[0]), variant_key(two[2])]
@@ -138,7 +140,7 @@ def test_every_variant_with_a_finished_run_is_timed_once(two: list[dict], tmp_pa
     assert plan.due(tmp_path / "nowhere", three, MACHINE) is None
 
 
-def test_a_timing_is_made_anew_for_another_machine_other_code_and_a_new_variant(
+def test_a_timing_is_repeated_for_another_machine_other_code_and_a_new_variant(
     two: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def due(machine: dict | None = MACHINE) -> plan.Order | None:
@@ -152,7 +154,7 @@ def test_a_timing_is_made_anew_for_another_machine_other_code_and_a_new_variant(
         assert due(None) is not None, name
     timed(order, machine={"system": "another"})
     assert due() is not None
-    assert due(None) is None  # a cluster has many
+    assert due(None) is None  # a cluster has many machines
     timed(order, steps={variant_key(two[0]): {}})
     assert due() is not None
     timed(order)
@@ -163,9 +165,9 @@ def test_a_timing_is_made_anew_for_another_machine_other_code_and_a_new_variant(
     assert due() is not None
 
 
-def test_what_is_timed_is_the_plan_where_there_is_one_and_else_the_folder(two: list[dict], tmp_path: Path) -> None:
+def test_the_variants_of_the_plan_are_timed_or_else_those_of_the_folder(two: list[dict], tmp_path: Path) -> None:
     folder = tmp_path / "tried"
-    before = finished(config(tmp_path, "attention=general"))  # of an earlier sweep
+    before = finished(config(tmp_path, "attention=general"))  # from an earlier sweep
     finished(config(tmp_path, "attention=cosine"), version=VERSION - 1)
     (RunFolder.of(config(tmp_path, "attention=concat")).path).mkdir()
     renamed = finished(config(tmp_path, "attention=additive"))
@@ -184,50 +186,54 @@ def test_what_is_timed_is_the_plan_where_there_is_one_and_else_the_folder(two: l
     assert list(order.configs) == keys
 
 
-def test_small_real_steps_are_timed_and_what_cannot_be_built_is_told(
+def test_small_real_steps_are_timed_and_unbuildable_variants_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     good = [config(tmp_path, f"attention={name}") for name in ("additive", "fixed_mean")]
-    lost = config(tmp_path, "task=multi30k", f"task.path={tmp_path}", "attention=dot")
-    for one in (*good, lost):
+    unbuildable = config(tmp_path, "task=multi30k", f"task.path={tmp_path}", "attention=dot")
+    for one in (*good, unbuildable):
         finished(one)
-    order = plan.due(tmp_path / "tried", [*good, lost], MACHINE)
+    order = plan.due(tmp_path / "tried", [*good, unbuildable], MACHINE)
     assert order is not None
     plan.here(order)
     content = json.loads(order.path.read_text())
     assert content["steps"].keys() == {variant_key(one) for one in good}
     assert all(0 < step["q1"] <= step["median"] <= step["q3"] for step in content["steps"].values())
-    assert {step["tokens"] for step in content["steps"].values()} == {SENTENCES * 6}  # five symbols and the end
+    assert {step["tokens"] for step in content["steps"].values()} == {SENTENCES * 6}  # five symbols and EOS
     assert LEAST <= content["rounds"] <= MOST
-    assert (content["batch"], content["machine"], content["left_out"].keys()) == (32, MACHINE, {variant_key(lost)})
+    assert (content["batch"], content["machine"], content["left_out"].keys()) == (
+        32,
+        MACHINE,
+        {variant_key(unbuildable)},
+    )
     assert validated_files.timing(order.path) == content
     printed = capsys.readouterr().out
     assert "timed a training step of 3 variants, in turn and alone" in printed
-    assert f"not timed  {run_id(lost)}: " in printed
-    assert plan.due(tmp_path / "tried", good, MACHINE) is not None  # it is tried again
+    assert f"not timed  {run_id(unbuildable)}: " in printed
+    assert plan.due(tmp_path / "tried", good, MACHINE) is not None  # tried again by the next sweep
 
 
-def tells(count: int, tell) -> None:
+def tells(count: int, report) -> None:
     for number in range(count):
-        tell((number, os.getpid()))
+        report((number, os.getpid()))
 
 
-def fails(tell) -> None:
-    tell(1)
+def fails(report) -> None:
+    report(1)
     raise ValueError("two\nlines")
 
 
-def vanishes(tell) -> None:
-    tell(os.getpid())
+def vanishes(report) -> None:
+    report(os.getpid())
     os._exit(7)
 
 
-def hangs(tell) -> None:
-    tell(os.getpid())
+def hangs(report) -> None:
+    report(os.getpid())
     time.sleep(60)
 
 
-def test_a_call_in_another_process_tells_fails_and_ends_with_its_caller() -> None:
+def test_a_call_in_another_process_reports_fails_and_ends_with_its_caller() -> None:
     numbers, pids = zip(*called(f"{__name__}:tells", 3), strict=True)
     assert numbers == (0, 1, 2)
     assert os.getpid() not in pids
@@ -242,7 +248,7 @@ def test_a_call_in_another_process_tells_fails_and_ends_with_its_caller() -> Non
         os.kill(pid, 0)
 
 
-def test_a_signal_ends_the_timing_and_leaves_what_was_there(
+def test_a_signal_ends_the_timing_and_leaves_the_previous_file(
     two: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = plan.due(tmp_path / "tried", two, MACHINE)
@@ -255,11 +261,11 @@ def test_a_signal_ends_the_timing_and_leaves_what_was_there(
     assert order.path.read_text() == "before"
 
 
-def waits(order: plan.Order, tell) -> None:  # noqa: ARG001
+def waits(order: plan.Order, report) -> None:  # noqa: ARG001
     time.sleep(60)
 
 
-def test_bench_times_by_the_same_code(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_make_bench_uses_the_same_timing_code(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(plan.__file__).parents[1]))
     import bench
 

@@ -1,4 +1,4 @@
-"""The short form of `make torture`."""
+"""Short form of `make torture`."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 PROGRAM = Path(__file__).with_name("torture.py")
 
 
-def test_a_sweep_under_kill_9_comes_to_the_same_tables(tmp_path: Path) -> None:
+def test_a_sweep_under_kill_9_gives_the_same_tables(tmp_path: Path) -> None:
     command = [sys.executable, str(PROGRAM), "kills=2", "runs=4", "budget=3000", f"keep={tmp_path / 'kept'}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

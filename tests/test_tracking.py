@@ -1,6 +1,6 @@
-"""Tracking against real wandb files and its real process, with a server that is there, is not there, or goes silent.
+"""Tracking with real wandb files and processes, and a server that is reachable, unreachable, or stops answering.
 
-Each run is in a process of its own, as runs are; the processes that wait for a timeout do so side by side.
+Each run has its own process, as real runs do; processes that wait for a timeout run in parallel.
 """
 
 import ast
@@ -49,7 +49,7 @@ FINISH = """
 picture = SimpleNamespace(weights=np.eye(3), gold=np.eye(3, dtype=bool), source=["a", "b", "c"], target=["d", "e", "f"])
 tracker.finish({"metrics": {"test/token_accuracy": 0.75}, "cost": {"cost/peak_bytes": 1009}}, [picture])
 """
-# As run.py does it: the truth first, then the mirror; MANY points, so that the mirror is larger than what it may be.
+# As in run.py: first the run folder, then the mirror; MANY points make the mirror larger than its size limit.
 MANY = 400
 LONG = f"""
 truth = RunFolder(folder)
@@ -84,7 +84,7 @@ def start(folder, mode="offline", action=FINISH, history=(), before="", **enviro
 
 
 def end(process):
-    """What the tracker said; the process wrote nothing else, and left no service behind."""
+    """Wait for a run; return the tracker's messages; assert no other output and no remaining service."""
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert services_of(process.pid) == []
@@ -93,7 +93,7 @@ def end(process):
 
 
 def services_of(pid):
-    """wandb's processes that serve the process `pid`: it is named in their arguments."""
+    """Return wandb's service processes of process `pid`, which their arguments name."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -123,7 +123,7 @@ def test_offline_writes_the_whole_run_and_nothing_to_the_terminal(tmp_path):
     assert len(list(folder.glob("wandb/**/alignments/*.png"))) == 1
 
 
-def test_a_failed_run_is_marked_and_its_reason_kept(tmp_path):
+def test_a_failed_run_is_marked_failed_with_its_reason(tmp_path):
     folder = tmp_path / "run"
     assert end(start(folder, action="tracker.fail('FloatingPointError: the loss is nan')"))[:2] == (None, [])
     logged = inspected(folder)
@@ -132,9 +132,9 @@ def test_a_failed_run_is_marked_and_its_reason_kept(tmp_path):
     assert [last["exit_code"] for last in of_kind(logged, "exit")] == [1]
 
 
-def test_online_that_cannot_be_goes_on_offline_within_ten_seconds(tmp_path):
+def test_online_without_a_server_continues_offline_within_ten_seconds(tmp_path):
     key = {"WANDB_API_KEY": "0" * 40}
-    with socket.create_server(("127.0.0.1", 0)) as mute:  # accepts, and never answers
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # accepts connections and never answers
         mute_url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         cases = {
             "nobody listens": {"WANDB_BASE_URL": "http://127.0.0.1:9", **key},
@@ -145,18 +145,18 @@ def test_online_that_cannot_be_goes_on_offline_within_ten_seconds(tmp_path):
         ended = {name: end(process) for name, process in started.items()}
     for name, (message, messages, seconds) in ended.items():
         folder = tmp_path / name
-        (run,) = folder.glob("wandb/*run-*")  # nothing is left of the attempt
+        (run,) = folder.glob("wandb/*run-*")  # no other folder of the attempt
         assert messages == [message]
         assert "W&B is offline for this run" in message
         assert "\n" not in message
         assert message.endswith(f"upload it later with: wandb sync '{run}'")
-        # What starting wandb takes at this moment on this machine is measured beside it.
+        # The time to start wandb under the current load is measured by the case without a key.
         assert seconds < 10 + ended["no key"][2]
         assert [last["exit_code"] for last in of_kind(inspected(folder), "exit")] == [0]
     assert "wandb login" in ended["no key"][0]
 
 
-def test_wandb_that_fails_midway_is_told_once_and_the_run_goes_on(tmp_path):
+def test_a_wandb_failure_during_a_run_is_reported_once_and_the_run_continues(tmp_path):
     killed = (
         """
 import os, signal, subprocess
@@ -187,7 +187,7 @@ def history(*steps):
 
 
 def logging(*steps):
-    """What a run does that logs these steps."""
+    """Return the code of a run that logs these steps."""
     return "".join(f"tracker.log({{'train/loss': {step / 2}}}, {step})\n" for step in steps)
 
 
@@ -196,7 +196,7 @@ def expected(*steps):
 
 
 def killed(process):
-    """Kill a process that has said that it is ready."""
+    """Wait until a process is ready, then kill it."""
     assert process.stdout.readline() == "ready\n"
     process.kill()
     process.communicate(timeout=10)
@@ -206,17 +206,17 @@ WAIT = "print('ready', flush=True); time.sleep(60)"
 END = "tracker.finish({'status': 'finished', 'metrics': {'test/token_accuracy': 0.75}})"
 
 
-def test_a_run_that_was_killed_and_goes_on_is_one_file_with_every_point_once(tmp_path):
+def test_a_killed_and_resumed_run_is_one_file_with_every_point_once(tmp_path):
     folder = tmp_path / "run"
     killed(start(folder, action=logging(8, 9) + WAIT))
     killed(start(folder, action=logging(9, 10) + WAIT, history=history(7, 8)))
     assert end(start(folder, action=logging(9, 10, 11) + END, history=history(7, 8)))[:2] == (None, [])
-    logged = inspected(folder)  # which wants one folder
+    logged = inspected(folder)  # asserts that there is one folder
     assert points_of(logged) == expected(7, 8, 9, 10, 11)
     assert summary_of(logged)["test/token_accuracy"] == 0.75
 
 
-def test_an_offline_run_is_uploaded_once_and_whole(tmp_path):
+def test_an_offline_run_is_uploaded_once_and_completely(tmp_path):
     folder = tmp_path / "run"
     end(start(folder, action=logging(8, 9) + FINISH))
     (log,) = wandb_files.logs(folder)
@@ -243,7 +243,7 @@ def test_online_sends_every_point_and_the_summary(tmp_path):
     assert all(map(wandb_files.uploaded, wandb_files.logs(folder)))
 
 
-def test_online_that_goes_on_sends_no_step_twice(tmp_path):
+def test_a_resumed_online_run_sends_no_step_twice(tmp_path):
     folder = tmp_path / "run"
     with serving() as server:
         first = start(folder, "online", logging(8, 9) + "tracker.fail('Stopped: SIGTERM')", **server.environment)
@@ -258,7 +258,7 @@ def test_online_that_goes_on_sends_no_step_twice(tmp_path):
     assert len(wandb_files.logs(folder)) == 1
 
 
-def test_a_server_that_goes_silent_or_away_costs_a_bounded_wait_and_nothing_else(tmp_path):
+def test_a_server_that_stops_costs_only_a_bounded_wait(tmp_path):
     patience = 4
     shorter = f"tracking.UPLOAD = {patience}.0"
     timed = (
@@ -285,12 +285,12 @@ def test_a_server_that_goes_silent_or_away_costs_a_bounded_wait_and_nothing_else
             assert message is None
             assert seconds < patience + 5
             assert UPLOAD + 5 <= 35
-            (told,) = messages
-            assert told.endswith(
+            (line,) = messages
+            assert line.endswith(
                 f'make resync ARGS="runs_dir={tmp_path.parent} experiment={tmp_path.name} mode=online"'
             )
-            assert "\n" not in told
-            # And W&B's own file of it is whole.
+            assert "\n" not in line
+            # W&B's own file is complete.
             (log,) = wandb_files.logs(tmp_path / name)
             assert not wandb_files.uploaded(log)
             sync(later, tmp_path, "--no-skip-online", log.parent)
@@ -299,7 +299,7 @@ def test_a_server_that_goes_silent_or_away_costs_a_bounded_wait_and_nothing_else
 
 @contextlib.contextmanager
 def small_disk(folder, options):
-    """A disk of its own below `wandb`."""
+    """Mount a small tmpfs at `folder`; skip the test without root."""
     folder.mkdir(parents=True)
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, stderr=subprocess.PIPE, text=True
@@ -312,7 +312,7 @@ def small_disk(folder, options):
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_mirror_that_is_lost_is_told_in_one_line_and_the_truth_is_complete(tmp_path):
+def test_a_lost_mirror_is_reported_in_one_line_and_the_run_folder_is_complete(tmp_path):
     halfway = LONG.replace("HALFWAY", "shutil.rmtree(folder / 'wandb')")
     whole = LONG.replace("HALFWAY", "pass")
     limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))"
@@ -324,16 +324,16 @@ def test_a_mirror_that_is_lost_is_told_in_one_line_and_the_truth_is_complete(tmp
             "read only": start(tmp_path / "read only", action=whole),
             "undisturbed": start(tmp_path / "undisturbed", action=whole),
         }
-        said = {name: end(process)[1] for name, process in started.items()}
-        assert said.pop("undisturbed") == []
-        for name, messages in said.items():
-            (told,) = messages
-            assert "are not complete" in told or (name == "read only" and "tracking ended (start: OSError" in told)
-            assert told.endswith(f'make resync ARGS="runs_dir={tmp_path.parent} experiment={tmp_path.name}"')
-            assert "\n" not in told
+        messages_by_case = {name: end(process)[1] for name, process in started.items()}
+        assert messages_by_case.pop("undisturbed") == []
+        for name, messages in messages_by_case.items():
+            (line,) = messages
+            assert "are not whole" in line or (name == "read only" and "tracking ended (start: OSError" in line)
+            assert line.endswith(f'make resync ARGS="runs_dir={tmp_path.parent} experiment={tmp_path.name}"')
+            assert "\n" not in line
 
 
-def test_variables_that_are_set_to_nothing_do_no_harm(tmp_path):
+def test_empty_environment_variables_are_ignored(tmp_path):
     nothing = {"WANDB_MODE": "", "WANDB_RESUME": "", "WANDB_CONSOLE": ""}
     assert end(start(tmp_path / "run", **nothing))[:2] == (None, [])
     assert [point["train/loss"] for point in points_of(inspected(tmp_path / "run"))] == [0.5]
@@ -355,19 +355,19 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path):
         pytest.fail("wandb's service outlived the run that started it")
 
 
-def _in_a_fork(folder, said):
+def _in_a_fork(folder, sender):
     tracker = Tracker("offline", "softlookup")
     tracker.start(folder, "additive-s1-abc", "bottleneck", [], {})
     tracker.log({"train/loss": 0.5}, step=7)
     tracker.finish({"metrics": {"test/token_accuracy": 0.75}})
-    said.send(tracker.messages)
+    sender.send(tracker.messages)
 
 
-def test_it_works_in_a_process_forked_from_a_server_that_has_wandb_loaded(tmp_path):
+def test_tracking_works_in_a_process_forked_from_a_server_that_imported_wandb(tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["softlookup.tracking.wandb_tracker", "wandb"])
-    listen, said = context.Pipe(duplex=False)
-    process = context.Process(target=_in_a_fork, args=(tmp_path, said))
+    listen, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_in_a_fork, args=(tmp_path, sender))
     process.start()
     process.join(60)
     assert process.exitcode == 0
@@ -390,7 +390,7 @@ def test_calls_without_a_start_do_nothing():
     assert tracker.messages == []
 
 
-def test_a_mode_that_does_not_exist_is_refused():
+def test_an_unknown_mode_is_rejected():
     with pytest.raises(UserError, match=r"tracking.mode=ofline: did you mean offline"):
         Tracker("ofline", "softlookup")
 
@@ -403,7 +403,7 @@ def test_each_choice_builds_a_tracker(mode):
     assert Tracker(**content).mode == mode
 
 
-def test_the_row_becomes_one_level_of_names():
+def test_the_row_is_flattened():
     row = {
         "id": "x",
         "choices": {"task": "copy"},

@@ -1,4 +1,4 @@
-"""A finished run is found, checked and taken up again; whatever is wrong with it is told in one line."""
+"""Finding and loading a finished run, and the one-line error for every defect."""
 
 import hashlib
 import json
@@ -22,12 +22,12 @@ from softlookup.training.checkpoints import serialized
 
 @pytest.fixture
 def run(runs: dict[str, Path], tmp_path: Path) -> Path:
-    """A copy to harm, under its own name."""
-    made = runs["additive"]
-    return Path(shutil.copytree(made, tmp_path / "runs" / "single" / made.name))
+    """Copy a run under its own name, so that a test can damage it."""
+    original = runs["additive"]
+    return Path(shutil.copytree(original, tmp_path / "runs" / "single" / original.name))
 
 
-def test_the_model_that_is_loaded_is_the_one_that_was_measured(run: Path) -> None:
+def test_the_loaded_model_gives_the_measured_metrics(run: Path) -> None:
     trained = load(run)
     task = build(trained.config.parts["task"])
     row = json.loads((run / "result.json").read_text())
@@ -43,11 +43,11 @@ def test_the_model_that_is_loaded_is_the_one_that_was_measured(run: Path) -> Non
 
 
 def test_loading_builds_no_task(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softlookup.task.copy.Copy.__init__", lambda *_: pytest.fail("the corpus was asked for"))
+    monkeypatch.setattr("softlookup.task.copy.Copy.__init__", lambda *_: pytest.fail("the corpus was loaded"))
     load(run)
 
 
-def test_a_vocabulary_comes_back_from_its_state() -> None:
+def test_a_vocabulary_is_restored_from_its_state() -> None:
     for vocabulary in (Vocabulary(["b", "ä", "."]), WordVocabulary(["b", "a"], Form(lowercase=True))):
         again = restored(json.loads(json.dumps(vocabulary.state())))
         for line in ("b ä .", "a B. x", ""):
@@ -55,7 +55,7 @@ def test_a_vocabulary_comes_back_from_its_state() -> None:
             assert again.write(again.read(line)) == vocabulary.write(vocabulary.read(line))
 
 
-def _harm(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+def _damaged(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     return lambda run: (run / name).write_bytes(change((run / name).read_bytes())) and None
 
 
@@ -64,11 +64,11 @@ def _state(state: str) -> Callable[[Path], None]:
 
 
 def _row(**changed: object) -> Callable[[Path], None]:
-    def harm(run: Path) -> None:
+    def damage(run: Path) -> None:
         row = json.loads((run / "result.json").read_text())
         (run / "result.json").write_text(json.dumps({k: v for k, v in (row | changed).items() if v is not None}))
 
-    return harm
+    return damage
 
 
 def _config(run: Path) -> None:
@@ -78,9 +78,15 @@ def _config(run: Path) -> None:
 
 
 HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a bit": (_harm(WEIGHTS, lambda data: data[:99] + bytes([data[99] ^ 1]) + data[100:]), "final.pt is corrupt .*SHA"),
-    "cut": (_harm(WEIGHTS, lambda data: data[:-7]), r"final.pt is corrupt \(\d+ of \d+ bytes\)"),
-    "words": (_harm(VOCABULARIES, lambda data: data.replace(b'"a"', b'"q"')), "vocabularies.json is corrupt .*SHA-256"),
+    "a bit": (
+        _damaged(WEIGHTS, lambda data: data[:99] + bytes([data[99] ^ 1]) + data[100:]),
+        "final.pt is corrupt .*SHA",
+    ),
+    "cut": (_damaged(WEIGHTS, lambda data: data[:-7]), r"final.pt is corrupt \(\d+ of \d+ bytes\)"),
+    "words": (
+        _damaged(VOCABULARIES, lambda data: data.replace(b'"a"', b'"q"')),
+        "vocabularies.json is corrupt .*SHA-256",
+    ),
     "no weights": (lambda run: (run / WEIGHTS).unlink(), "final.pt cannot be read"),
     "no words": (lambda run: (run / VOCABULARIES).unlink(), "vocabularies.json cannot be read"),
     "older": (_row(files=None), "made before runs kept .* rm -r"),
@@ -96,15 +102,15 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("harm", HARMS, ids=str)
-def test_what_is_wrong_with_a_run_is_told_in_one_line(run: Path, harm: str) -> None:
-    do, told = HARMS[harm]
+def test_a_defect_of_a_run_is_reported_in_one_line(run: Path, harm: str) -> None:
+    do, message = HARMS[harm]
     do(run)
-    with pytest.raises(UserError, match=told) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         load(run)
     assert "\n" not in str(raised.value)
 
 
-def test_weights_that_hold_code_are_refused_even_with_the_right_checksum(run: Path) -> None:
+def test_weights_with_code_are_rejected_even_with_the_right_checksum(run: Path) -> None:
     data = serialized({"model": torch.nn.Linear(2, 3)})
     (run / WEIGHTS).write_bytes(data)
     row = json.loads((run / "result.json").read_text())
@@ -114,7 +120,7 @@ def test_weights_that_hold_code_are_refused_even_with_the_right_checksum(run: Pa
         load(run)
 
 
-def test_a_run_is_found_by_path_and_by_id_and_from_elsewhere(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_found_by_path_and_by_id_from_any_folder(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs_dir = run.parents[1]
     assert find(str(run), Path("runs")) == run
     assert find(run.name, runs_dir) == run
@@ -123,7 +129,7 @@ def test_a_run_is_found_by_path_and_by_id_and_from_elsewhere(run: Path, monkeypa
     assert find(run.name, Path("nowhere")) == Path(run.name)
 
 
-def test_a_run_that_is_not_found_is_told_with_the_nearest(run: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_not_found_is_reported_with_the_nearest_name(run: Path, tmp_path: Path) -> None:
     runs_dir = run.parents[1]
     with pytest.raises(UserError, match=f"did you mean {run.name}"):
         find(run.name[:-2] + "zz", runs_dir)

@@ -1,4 +1,4 @@
-"""The Lightning module: its loss, its learning rate, its measurements and its end."""
+"""The Lightning module: loss, validation, curriculum and averaged weights."""
 
 from typing import Any
 
@@ -42,14 +42,14 @@ def make(curriculum: Curriculum | None = None, plan: Recipe = PLAN) -> tuple[Tra
     return Training(model, plan, curriculum or Fixed(Toy()), BUDGET, records.append), records
 
 
-def trainer(**given: Any) -> pl.Trainer:
+def trainer(**options: Any) -> pl.Trainer:
     return pl.Trainer(
         accelerator="cpu", max_epochs=1, num_sanity_val_steps=0, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, **given,
+        enable_progress_bar=False, enable_model_summary=False, **options,
     )  # fmt: skip
 
 
-# What Lightning advises on workers and unsized streams is no concern of a test.
+# Lightning's advice on workers and streams without a length is irrelevant here.
 QUIET = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
@@ -71,7 +71,7 @@ def test_validation_counts_every_target_token_once_and_no_padding() -> None:
                 losses.append(F.cross_entropy(row, token).item())
                 rights.setdefault(len(example.source), []).append(float(row.argmax() == token))
     [record] = records
-    every = [right for own in rights.values() for right in own]
+    every = [right for correct_flags in rights.values() for right in correct_flags]
     assert len(every) == sum(len(example.target) + 1 for example in examples)
     assert record["validation/loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-5)
     assert record["validation/token_accuracy"] == pytest.approx(sum(every) / len(every), abs=1e-6)
@@ -79,11 +79,13 @@ def test_validation_counts_every_target_token_once_and_no_padding() -> None:
     assert record["curriculum/length"] == 13
     assert all(isinstance(value, int | float) for value in record.values())
     by_length = {length: metric.compute().item() for length, metric in training.by_length.items()}
-    assert by_length == pytest.approx({length: sum(own) / len(own) for length, own in rights.items()}, abs=1e-6)
+    assert by_length == pytest.approx(
+        {length: sum(correct_flags) / len(correct_flags) for length, correct_flags in rights.items()}, abs=1e-6
+    )
 
 
-def test_validation_never_counts_an_unknown_token_as_right() -> None:
-    """A model that is sure of UNK is right nowhere, and every position counts: so the curriculum hears it, too."""
+def test_validation_never_counts_an_unknown_token_as_correct() -> None:
+    """A model that always predicts UNK has accuracy 0 over all positions, also in what the curriculum observes."""
     training, records = make()
     with torch.no_grad():
         training.model.output.weight.zero_()
@@ -97,7 +99,7 @@ def test_validation_never_counts_an_unknown_token_as_right() -> None:
     assert {length: metric.compute().item() for length, metric in training.by_length.items()} == {2: 0, 3: 0}
 
 
-def test_a_second_validation_starts_from_nothing() -> None:
+def test_a_second_validation_starts_with_reset_metrics() -> None:
     training, records = make()
     batch = collate(Toy().validation())
     for scale in (1.0, 0.0):
@@ -112,7 +114,7 @@ def test_a_second_validation_starts_from_nothing() -> None:
     assert records[1]["validation/loss"] == pytest.approx(torch.tensor(11.0).log().item(), abs=1e-5)
 
 
-def test_validation_measures_the_plain_loss_whatever_training_smooths() -> None:
+def test_the_validation_loss_is_not_smoothed() -> None:
     training, records = make(plan=Recipe(PLAN.optimizer, PLAN.schedule, smoothing=0.1))
     batch = collate(Toy().validation())
     with torch.no_grad():
@@ -121,8 +123,8 @@ def test_validation_measures_the_plain_loss_whatever_training_smooths() -> None:
         training.validation_step(batch, 0)
         training.running_loss.update(1.0)
         training.on_validation_epoch_end()
-    own = logits.double().log_softmax(-1)[torch.arange(len(logits)), batch.target[batch.target_mask]]
-    assert records[0]["validation/loss"] == pytest.approx(-own.mean().item(), rel=1e-5)
+    log_p_of_targets = logits.double().log_softmax(-1)[torch.arange(len(logits)), batch.target[batch.target_mask]]
+    assert records[0]["validation/loss"] == pytest.approx(-log_p_of_targets.mean().item(), rel=1e-5)
 
 
 @QUIET
@@ -136,7 +138,7 @@ def test_a_loss_that_is_not_finite_passes_through_lightning() -> None:
 
 
 @QUIET
-def test_a_fit_spends_the_budget_learns_and_logs_the_curve_of_lengths() -> None:
+def test_a_fit_spends_the_budget_reduces_the_loss_and_logs_the_lengths() -> None:
     training, records = make(Linear(Toy(), until=0.5))
     data = Data(
         TrainingStream(Toy(), training.curriculum, seed=3, budget=BUDGET, batching=Batching(23)), Toy().validation()
@@ -154,10 +156,10 @@ def test_a_fit_spends_the_budget_learns_and_logs_the_curve_of_lengths() -> None:
         assert Linear(Toy(), until=0.5).length(min(1.0, point["tokens"] / BUDGET)) == point["length"]
 
 
-def test_an_adaptive_curriculum_hears_the_validation_and_its_growth_is_logged() -> None:
+def test_an_adaptive_curriculum_observes_the_validation_and_its_growth_is_logged() -> None:
     training, records = make(Adaptive(Toy(), start=3, growth=4, threshold=1e-9))
     with torch.no_grad():
-        # EOS everywhere: one token of every sentence is right.
+        # EOS everywhere: one token of every sentence is correct.
         training.model.output.bias[2] = 1e9
         training.on_validation_epoch_start()
         for index, batch in enumerate(evaluation_batches(Toy().validation())):
@@ -168,7 +170,7 @@ def test_an_adaptive_curriculum_hears_the_validation_and_its_growth_is_logged() 
     assert [point["length"] for point in training.lengths] == [3, 7]
 
 
-def test_the_average_is_the_mean_of_the_last_and_goes_on_from_its_state() -> None:
+def test_the_average_is_the_mean_of_the_last_weights_and_resumes_from_its_state() -> None:
     values = [1.0, 2.0, 4.0, 8.0, 16.0]
     model = torch.nn.Linear(1, 1, bias=False)
     average = Average(last=3, count=5)
@@ -187,8 +189,8 @@ def test_the_average_is_the_mean_of_the_last_and_goes_on_from_its_state() -> Non
     assert (none.count, model.weight.item()) == (0, pytest.approx(28 / 3))
 
 
-def test_weights_at_the_ends_of_several_shares_count_for_each_of_them() -> None:
-    """Of seven shares the last four: a step from the second to the fifth end counts twice, then one, then one."""
+def test_weights_of_a_step_that_ends_several_shares_count_for_each_share() -> None:
+    """Last four of seven shares: the step that ends shares 3 to 5 counts twice (4 and 5), the next two once each."""
     model = torch.nn.Linear(1, 1, bias=False)
     average = Average(last=4, count=7)
     for before, now, value in ((0, 2, 100.0), (2, 5, 3.0), (5, 6, 11.0), (6, 7, 23.0)):

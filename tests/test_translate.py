@@ -1,4 +1,4 @@
-"""The verb: lines in, lines out, whatever the lines; links and pictures the right way round."""
+"""src/translate.py: one output line per input line, errors of single lines, links, and orientation of pictures."""
 
 import io
 import os
@@ -35,18 +35,18 @@ SCRIPT = Path(__file__).parents[1] / "src" / "translate.py"
 
 
 def call(stdin: bytes, *arguments: str) -> list[str]:
-    """What the verb writes, in this process."""
+    """Run the command in this process; return its output lines."""
     out = io.BytesIO()
     translate_command.Command(translate_command.Asked(**verb.parsed(list(arguments))), out).run(io.BytesIO(stdin))
     return out.getvalue().decode().split("\n")
 
 
-def test_one_line_for_each_line_in_order_whatever_the_batch(runs: dict[str, Path]) -> None:
+def test_one_line_per_input_line_in_order_for_any_batch_size(runs: dict[str, Path]) -> None:
     stdin = b"a b c\n\nc\r\n  \nb c a b\n<pad> \xe2\x80\xa8 \xf0\x9f\x98\x80\nc c"
     one, many = (call(stdin, f"run={runs['additive']}", f"batch={size}", "alignment=true") for size in (1, 64))
     assert one == many
     assert len(one) == 7 + 1
-    assert (one[1], one[3]) == ("\t", "\t")  # as many columns as the others have
+    assert (one[1], one[3]) == ("\t", "\t")  # the same number of columns as other lines
     assert one[0] == call(b"", f"run={runs['additive']}", "text=a b c", "alignment=true")[0]
     for line, source in ((one[0], 3), (one[2], 1), (one[4], 4)):
         text, links = line.split("\t")
@@ -56,10 +56,10 @@ def test_one_line_for_each_line_in_order_whatever_the_batch(runs: dict[str, Path
 
 
 class Several:
-    """A search that finds the source, and the source turned round."""
+    """A search whose hypotheses are the source, the reversed source, and nothing."""
 
     def check(self, _: Any) -> None:
-        """Nothing is needed of a model."""
+        """Accept any model."""
 
     def __call__(self, _: Any, source: Any, *__: Any) -> list[list[Hypothesis]]:
         rows = [[i for i in row if i > EOS] for row in source.tolist()]
@@ -72,17 +72,22 @@ class Several:
         return Hypothesis(ids, 2 * score, score, weights)
 
 
-def test_several_translations_have_their_line_and_score(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_translations_are_written_with_line_number_and_score(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(translate_command, "search_of", lambda *_: Several())
-    wanted = [f"run={runs['additive']}", "n_best=2"]
-    assert call(b"a b\n\nc\n", *wanted) == [
+    words_of_call = [f"run={runs['additive']}", "n_best=2"]
+    assert call(b"a b\n\nc\n", *words_of_call) == [
         "1\t-1.2500\ta b", "1\t-2.5000\tb a", "2\t0.0000\t", "3\t-1.2500\tc", "3\t-2.5000\tc", ""
     ]  # fmt: skip
-    assert call(b"a b\n", *wanted, "alignment=true")[:2] == ["1\t-1.2500\ta b\t0-0 1-1", "1\t-2.5000\tb a\t0-0 1-1"]
+    assert call(b"a b\n", *words_of_call, "alignment=true")[:2] == [
+        "1\t-1.2500\ta b\t0-0 1-1",
+        "1\t-2.5000\tb a\t0-0 1-1",
+    ]
 
 
 @pytest.mark.parametrize("choice", ["word", "bpe"])
-def test_blanks_around_a_line_and_accents_typed_apart_change_nothing(
+def test_surrounding_spaces_and_decomposed_accents_make_no_difference(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, choice: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -96,14 +101,16 @@ def test_blanks_around_a_line_and_accents_typed_apart_change_nothing(
     assert blank == ["", ""]
 
 
-def test_what_pieces_spell_breaks_no_line(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_breaks_and_tabs_in_pieces_are_written_as_spaces(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(translate_command, "search_of", lambda *_: Several())
     monkeypatch.setattr(Vocabulary, "write", lambda *_: "x\ny\tz\r")
     assert call(b"a\n", f"run={runs['additive']}") == ["x y z ", ""]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["alignment=true"], "run=RUN is missing"),
         (["run=x", "alignement=true"], "did you mean alignment"),
@@ -123,20 +130,22 @@ def test_what_pieces_spell_breaks_no_line(runs: dict[str, Path], monkeypatch: py
         (["run=x", "target=y", "replace_unknown=true"], "nothing unknown to replace"),
     ],
 )
-def test_a_mistake_of_the_command_line_is_told_before_anything_is_read(words: list[str], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_a_command_line_mistake_is_reported_before_input_is_read(words: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         verb.parsed(words)
 
 
-def test_a_fixed_context_says_that_it_has_no_alignment(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_a_fixed_context_has_no_alignment_and_options_that_need_one_are_rejected(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
     fixed = f"run={runs['fixed_mean']}"
     (tmp_path / "target").write_text("a\n")
     files = [
         f"{key}={tmp_path / name}" for key, name in (("plot", "a.png"), ("target", "target"), ("weights", "w.npz"))
     ]
-    for wanted in ("alignment=true", "replace_unknown=true", *files):
+    for words_of_call in ("alignment=true", "replace_unknown=true", *files):
         with pytest.raises(UserError, match=r"attention=fixed_mean reads one fixed context .* no alignment to"):
-            call(b"a\n", fixed, wanted)
+            call(b"a\n", fixed, words_of_call)
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert len(call(b"a\n", fixed)) == 2
 
@@ -151,40 +160,40 @@ BROKEN = {
 
 @pytest.mark.parametrize("broken", BROKEN, ids=["no UTF-8", "NUL", "tokens", "bytes"])
 @pytest.mark.parametrize("batch", [2, 64])
-def test_a_line_that_cannot_be_used_costs_itself_alone(
+def test_an_invalid_line_affects_no_other_line(
     runs: dict[str, Path], broken: bytes, batch: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = f"run={runs['additive']}"
     before = call(b"a\nb\n\nc\n", run, "alignment=true", f"batch={batch}")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\nb\n" + broken + b"\nc\n")))
     assert entry_point.code(verb.main, "", [run, "alignment=true", f"batch={batch}"]) == 3
-    written, said = capfd.readouterr()
+    written, error_output = capfd.readouterr()
     assert written.split("\n") == before
-    assert said.startswith(BROKEN[broken])
-    assert said.count("\n") == 1
+    assert error_output.startswith(BROKEN[broken])
+    assert error_output.count("\n") == 1
 
 
-def test_of_a_line_that_cannot_be_used_nothing_is_claimed(runs: dict[str, Path]) -> None:
-    """Neither a score nor a link; an empty line, which has both, is no such line."""
+def test_an_invalid_line_has_no_score_and_no_links(runs: dict[str, Path]) -> None:
+    """An empty line is valid: it has a score and an empty list of links."""
     found = call(b"\xff\n\n", f"run={runs['additive']}", "alignment=true", "n_best=2", "search=beam")
     assert found == ["1\t\t\t", "2\t0.0000\t\t", ""]
 
 
-def test_a_pair_that_cannot_be_used_is_left_out_of_the_error(
+def test_an_invalid_pair_is_left_out_of_the_alignment_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "target").write_bytes(b"the house\nthe \xff\nis red\n")
     (tmp_path / "gold").write_text("0-0 1-1\n0-0 1-1\n0-1 1-0\n")
     model = used_runs.known(SOURCE, TARGET, lambda _, t: (0, 1, 1)[t])
-    asked = {"target": tmp_path / "target", "gold": tmp_path / "gold"}
-    assert forced(monkeypatch, [model], ["das haus", "das haus", "ist rot"], **asked) == ["0-0 1-1", "", "0-0 1-1"]
-    said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith(f"error: {tmp_path / 'target'}, line 2: byte 5 of the line")
-    assert said[1].startswith("AER 50.00 % against")  # 2 of 4, and not 4 of 6
-    assert "(2 pairs, 4 links, 4 sure; without 1 that could not be used)" in said[1]
+    options = {"target": tmp_path / "target", "gold": tmp_path / "gold"}
+    assert forced(monkeypatch, [model], ["das haus", "das haus", "ist rot"], **options) == ["0-0 1-1", "", "0-0 1-1"]
+    error_output = capsys.readouterr().err.splitlines()
+    assert error_output[0].startswith(f"error: {tmp_path / 'target'}, line 2: byte 5 of the line")
+    assert error_output[1].startswith("AER 50.00 % against")  # 2 of 4, not 4 of 6
+    assert "(2 pairs, 4 links, 4 sure; without 1 that could not be used)" in error_output[1]
 
 
-def test_a_long_line_takes_no_others_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_line_is_translated_in_its_own_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
 
     class Watched(Several):
@@ -199,29 +208,29 @@ def test_a_long_line_takes_no_others_along(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(shapes) == [(1, 998), (51, 32)]
 
 
-def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str], **asked: Any) -> list[str]:
-    """The links that known models give to the pairs of lines and the file `target`."""
-    made = iter(models)
+def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str], **options: Any) -> list[str]:
+    """Run the command with the given models; return its output lines."""
+    remaining = iter(models)
     monkeypatch.setattr(translate_command, "find", lambda run, *_: run)
-    monkeypatch.setattr(translate_command, "load", lambda *_: next(made))
+    monkeypatch.setattr(translate_command, "load", lambda *_: next(remaining))
     out = io.BytesIO()
-    translate_command.Command(translate_command.Asked(**{"run": "known", "batch": 5, **asked}), out).run(
+    translate_command.Command(translate_command.Asked(**{"run": "known", "batch": 5, **options}), out).run(
         io.BytesIO("".join(f"{line}\n" for line in lines).encode())
     )
     return out.getvalue().decode().split("\n")[:-1]
 
 
-def test_gold_of_the_grammar_is_what_forcing_finds(
+def test_forced_alignment_against_gold_of_the_grammar(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model that looks at the first of its gold positions: all its links are possible, and some sure ones missing."""
+    """The model puts all weight on its first gold position: all links are possible, and some sure ones are missing."""
     task = Grammar(longest=12)
     examples = task.test()[:83]
     by_source = {example.source: example for example in examples}
 
     def row(example: Any, t: int) -> int | None:
-        known = by_source.get(example.source)
-        places = known.possible[t] if known and t < len(known.target) else ()
+        gold_example = by_source.get(example.source)
+        places = gold_example.possible[t] if gold_example and t < len(gold_example.target) else ()
         return min(places) if places else None
 
     links = [{(min(p), t) for t, p in enumerate(e.possible) if p} for e in examples]
@@ -231,8 +240,8 @@ def test_gold_of_the_grammar_is_what_forcing_finds(
     (tmp_path / "target").write_text("".join(f"{e.reference}\n" for e in examples))
     (tmp_path / "gold").write_text(
         "".join(
-            " ".join(f"{s}{'-' if (s, t) in own else '?'}{t}" for s, t in all_) + "\n"
-            for own, all_ in zip(sure, possible, strict=True)
+            " ".join(f"{s}{'-' if (s, t) in sure_links else '?'}{t}" for s, t in all_) + "\n"
+            for sure_links, all_ in zip(sure, possible, strict=True)
         )
     )
     model = used_runs.known(task.source_vocabulary, task.target_vocabulary, row)
@@ -248,16 +257,16 @@ SOURCE = Vocabulary(["das", "haus", "ist", "rot", "heute"])
 TARGET = Vocabulary(["the", "house", "is", "red"])
 
 
-def test_two_directions_become_one_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_two_directions_are_symmetrized(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("the house red\n\n")
     forward = used_runs.known(SOURCE, TARGET, lambda _, t: (0, 1, 1, 0)[t])
     backward = used_runs.known(TARGET, SOURCE, lambda _, t: (0, 1, 1, 2, 0)[t])
     for rule, expected in (("intersection", "0-0 1-1"), ("union", "0-0 1-1 1-2 2-1 3-2")):
-        asked = {"target": tmp_path / "target", "reverse": "back", "symmetrize": rule}
-        assert forced(monkeypatch, [forward, backward], ["das haus ist rot", ""], **asked) == [expected, ""]
+        options = {"target": tmp_path / "target", "reverse": "back", "symmetrize": rule}
+        assert forced(monkeypatch, [forward, backward], ["das haus ist rot", ""], **options) == [expected, ""]
 
 
-def test_as_many_translations_as_lines_are_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unequal_numbers_of_lines_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("the\nred\n")
     model = used_runs.known(SOURCE, TARGET, lambda *_: 0)
     with pytest.raises(UserError, match="target ends after line 2, and standard input goes on"):
@@ -271,7 +280,7 @@ def test_as_many_translations_as_lines_are_needed(monkeypatch: pytest.MonkeyPatc
         forced(monkeypatch, [model], ["das"] * 2, target=tmp_path / "gone")
 
 
-def test_runs_of_one_direction_are_no_two_directions() -> None:
+def test_two_runs_of_the_same_direction_are_rejected() -> None:
     one = used_runs.known(SOURCE, TARGET, None)
     one.config.parts["task"] |= {"source": "de", "target": "en"}
     with pytest.raises(UserError, match="goes from de to en"):
@@ -279,14 +288,14 @@ def test_runs_of_one_direction_are_no_two_directions() -> None:
 
 
 def lookup() -> Lookup:
-    """Five source tokens, three target tokens; all weight of the last target token is on the first source token."""
+    """Return a lookup of 5 source and 3 target tokens; the last target token puts all weight on the first source."""
     weights, gold = np.zeros((3, 5)), np.zeros((3, 5), dtype=bool)
     weights[2, 0], gold[1, 4] = 1.0, True
     return Lookup(weights, gold, ["ich", "habe", "<b>es</b>", "ge&sehen", "</s>"], ["I", "saw", "</s>"])
 
 
 class Table(HTMLParser):
-    """The cells of a page, row by row, as (tag, text, style)."""
+    """Parse the cells of a page, row by row, as (tag, text, style)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,7 +336,7 @@ def test_small_multiples_have_the_axes_of_each_sentence() -> None:
     assert [axes.get_title("left") for axes in figure.axes] == ["line 1", "line 4"] * 2
 
 
-def test_many_long_sentences_stay_a_picture_of_bounded_size() -> None:
+def test_many_long_sentences_give_a_picture_of_bounded_size() -> None:
     words = ["w"] * 47
     long = Lookup(np.full((47, 47), 0.5), np.zeros((47, 47), dtype=bool), words, words)
     width, height = png.small_multiples([("", long)] * 4).get_size_inches()
@@ -335,7 +344,7 @@ def test_many_long_sentences_stay_a_picture_of_bounded_size() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.html"])
-def test_a_picture_is_drawn_of_the_lines_that_have_words(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
+def test_a_picture_has_only_the_lines_with_words(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
     call(b"a b\n\n" + b"c\n" * 20, f"run={runs['additive']}", f"plot={tmp_path / name}", "batch=3")
     if name.endswith("png"):
         with Image.open(tmp_path / name) as image:
@@ -347,7 +356,7 @@ def test_a_picture_is_drawn_of_the_lines_that_have_words(runs: dict[str, Path], 
     assert not (tmp_path / "none.png").exists()
 
 
-def test_from_another_folder_in_a_terminal_that_knows_ascii_alone(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_the_command_runs_from_another_folder_in_an_ascii_terminal(runs: dict[str, Path], tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     run = Path(os.path.relpath(runs["additive"], tmp_path))
     shell = f"echo 'a b ü' | {sys.executable} {SCRIPT} run={run} alignment=true plot=x.png"
@@ -363,7 +372,7 @@ def test_from_another_folder_in_a_terminal_that_knows_ascii_alone(runs: dict[str
 
 
 @pytest.mark.parametrize("argument", ["run=nonsense", "run=/dev/null", "nonsense"])
-def test_mistakes_end_with_two_and_one_line(
+def test_mistakes_exit_with_2_and_one_line(
     argument: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -371,8 +380,8 @@ def test_mistakes_end_with_two_and_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_probability_of_a_given_translation_is_that_of_its_tokens(runs: dict[str, Path]) -> None:
-    """What the search says of its own translation is what forcing it says, alone or in company."""
+def test_forced_log_probability_equals_that_of_the_search(runs: dict[str, Path]) -> None:
+    """The log-probability of a translation is the same from the search and from forcing, alone or in a batch."""
     trained = load(runs["additive"])
     translator = Translator(trained, search_of(trained.config, {}), torch.device("cpu"))
     ((found,), (other,)) = translator.translate(["a b c", "c"], align=True)
@@ -418,9 +427,9 @@ def test_weights_of_every_line_are_written_with_its_tokens(
             assert np.abs(arrays[f"heads_{number}"].mean(0) - arrays[f"weights_{number}"]).max() < 1e-6
 
 
-def test_weights_and_source_words_for_unknown_ones_as_they_are_typed(runs: dict[str, Path], tmp_path: Path) -> None:
-    asked = [f"run={runs['additive']}", f"weights={tmp_path / 'w.npz'}", "replace_unknown=true"]
-    (text, _) = call(b"a Xerxes b\n", *asked)
+def test_weights_and_copied_source_words_from_the_command_line(runs: dict[str, Path], tmp_path: Path) -> None:
+    options = [f"run={runs['additive']}", f"weights={tmp_path / 'w.npz'}", "replace_unknown=true"]
+    (text, _) = call(b"a Xerxes b\n", *options)
     with np.load(tmp_path / "w.npz", allow_pickle=False) as archive:
         assert archive["source_1"].tolist() == ["a", "<unk>", "b", "</s>"]
         written = [token for token in archive["target_1"].tolist() if token != "</s>"]
@@ -432,24 +441,26 @@ def test_weights_and_source_words_for_unknown_ones_as_they_are_typed(runs: dict[
 
 
 class Unknown(Several):
-    """A search that writes the source, and for each of its second words an unknown one that looks at the first."""
+    """A search that copies the source with UNK for words 2 and 3, which attend to word 1 and to nothing."""
 
     def _one(self, ids: list[int], score: float) -> Hypothesis:
         weights = np.eye(len(ids), len(ids))
         if len(ids) > 3:
             weights[1] = np.eye(len(ids))[0]
-            weights[2] = 0.0  # looks nowhere
+            weights[2] = 0.0  # attends nowhere
         written = [UNK if t in (1, 2) and index != EOS else index for t, index in enumerate(ids)]
         return Hypothesis(written, 2 * score, score, weights)
 
 
-def test_an_unknown_word_is_the_source_word_that_it_looks_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unknown_word_is_replaced_by_the_source_word_it_attends_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     vocabulary = WordVocabulary(["ein", "haus", ",", "rot"], Form(lowercase=True))
     monkeypatch.setattr(translate_command, "search_of", lambda *_: Unknown())
     model = used_runs.known(vocabulary, vocabulary, lambda *_: 0)
     lines = ["Z\u00fcrich, ein rot haus"]
     assert forced(monkeypatch, [model], lines) == [f"{UNKNOWN} {UNKNOWN} {UNKNOWN} rot haus"]
-    # The first is no word of the vocabulary; the second looks at it; the third looks nowhere.
+    # Word 1 is not in the vocabulary; word 2 attends to it; word 3 attends nowhere.
     copied = forced(monkeypatch, [model], lines, replace_unknown=True, alignment=True)
     assert copied == [f"z\u00fcrich z\u00fcrich {UNKNOWN} rot haus\t0-0 0-1 2-3 3-4"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -458,12 +469,12 @@ def test_an_unknown_word_is_the_source_word_that_it_looks_at(monkeypatch: pytest
         forced(monkeypatch, [used_runs.known(subwords, subwords, lambda *_: 0)], lines, replace_unknown=True)
 
 
-def test_an_input_of_mostly_unknown_words_is_told_once(
+def test_an_input_of_mostly_unknown_words_is_reported_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(translate_command, "search_of", lambda *_: Several())
     forced(monkeypatch, [used_runs.known(SOURCE, TARGET, None)], ["das haus", "la casa", "la ist", "la e rot", ""])
-    told = "warning: standard input: 2 of 5 lines are mostly unknown words (line 2: 2 of 2); is this what"
-    assert capsys.readouterr().err.startswith(told)
+    message = "warning: standard input: 2 of 5 lines are mostly unknown words (line 2: 2 of 2); is this what"
+    assert capsys.readouterr().err.startswith(message)
     forced(monkeypatch, [used_runs.known(SOURCE, TARGET, None)], ["das haus", "ist", ""])
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""The one training step: its loss, its rate, its clipping; what is measured of a step is measured of this one."""
+"""The training step: loss, rate and clipping; the probe measures the same step as training."""
 
 import copy
 from pathlib import Path
@@ -47,47 +47,47 @@ def model() -> Seq2Seq:
         return Seq2Seq(encoder, lambda *widths: decoder(*widths, attention), size, size)
 
 
-def drawn(*lengths: int) -> Batch:
+def batch_of(*lengths: int) -> Batch:
     generator = np.random.default_rng(3)
     return collate([Toy().draw(generator, length) for length in lengths])
 
 
-def gradients(made: Seq2Seq, plan: Recipe, *batches: Batch) -> dict[str, torch.Tensor]:
-    """The gradients that a step leaves behind."""
-    update(made, plan.optimizer.build(made.parameters()), plan, batches, 997)
-    return {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
+def gradients(network: Seq2Seq, plan: Recipe, *batches: Batch) -> dict[str, torch.Tensor]:
+    """Return the gradients after a step."""
+    update(network, plan.optimizer.build(network.parameters()), plan, batches, 997)
+    return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
 
 def test_the_loss_is_the_mean_over_unpadded_targets() -> None:
-    made, batch = model(), collate(Toy().validation())
+    network, batch = model(), collate(Toy().validation())
     each = []
     with torch.no_grad():
         for b, example in enumerate(batch.examples):
-            logits, _ = made(collate([example]))
+            logits, _ = network(collate([example]))
             each += [
                 -logits[t].log_softmax(-1)[token] for t, token in enumerate(batch.target[b, : len(logits)].tolist())
             ]
-    found = update(made, PLAN.optimizer.build(made.parameters()), PLAN, [batch], 997)
+    found = update(network, PLAN.optimizer.build(network.parameters()), PLAN, [batch], 997)
     assert found.loss == pytest.approx(torch.stack(each).mean().item(), abs=1e-5)
     assert (found.tokens, found.padding) == (len(each), batch.target.numel() - len(each))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_is_smoothed_as_the_plan_says(smoothing: float) -> None:
-    made, batch = model(), collate(Toy().validation())
+    network, batch = model(), collate(Toy().validation())
     with torch.no_grad():
-        logits, _ = made(batch)
+        logits, _ = network(batch)
         log_p = logits.double().log_softmax(-1)
-        own = log_p[torch.arange(len(logits)), batch.target[batch.target_mask]]
-    # (1 − ε) δ + ε/V, in words.
-    expected = -((1 - smoothing) * own + smoothing * log_p.mean(-1)).mean()
+        log_p_of_targets = log_p[torch.arange(len(logits)), batch.target[batch.target_mask]]
+    # The target distribution is (1 − ε) δ + ε/V.
+    expected = -((1 - smoothing) * log_p_of_targets + smoothing * log_p.mean(-1)).mean()
     plan = Recipe(PLAN.optimizer, PLAN.schedule, smoothing)
-    found = update(made, plan.optimizer.build(made.parameters()), plan, [batch], 997)
+    found = update(network, plan.optimizer.build(network.parameters()), plan, [batch], 997)
     assert found.loss == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_gradient_of_the_mean_per_sentence_is_that_per_token_times_tokens_per_sentence() -> None:
-    batch = drawn(2, 3, 5, 7, 13)
+def test_the_gradient_per_sentence_is_that_per_token_times_tokens_per_sentence() -> None:
+    batch = batch_of(2, 3, 5, 7, 13)
     per_token, per_sentence = (
         gradients(model(), Recipe(PLAN.optimizer, PLAN.schedule, 0.1, mean), batch) for mean in ("token", "sentence")
     )
@@ -96,38 +96,40 @@ def test_the_gradient_of_the_mean_per_sentence_is_that_per_token_times_tokens_pe
         assert torch.allclose(per_sentence[name], ours * scale, rtol=1e-4, atol=1e-7), name
 
 
-def test_rate_and_clipping_follow_the_budget_that_is_spent() -> None:
+def test_rate_and_clipping_follow_the_spent_budget() -> None:
     plan = Recipe(Adam(rate=0.01, clip=0.05, **ADAM), WARM)
-    made, batch = model(), drawn(2, 3, 5)
-    optimizer = plan.optimizer.build(made.parameters())
-    update(made, optimizer, plan, [batch], 997, seen=598)
-    norm = torch.stack([p.grad.norm() for p in made.parameters() if p.grad is not None]).norm()
+    network, batch = model(), batch_of(2, 3, 5)
+    optimizer = plan.optimizer.build(network.parameters())
+    update(network, optimizer, plan, [batch], 997, seen=598)
+    norm = torch.stack([p.grad.norm() for p in network.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(0.05, abs=1e-4)
     expected = 0.01 * WARM.factor((598 + 2 + 3 + 5 + 3) / 997, 1)
     assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(expected)]
 
 
-def test_a_loss_that_is_not_finite_is_an_error_and_moves_no_weight() -> None:
-    made = model()
+def test_a_loss_that_is_not_finite_raises_an_error_and_changes_no_weight() -> None:
+    network = model()
     with torch.no_grad():
-        made.output.bias[5] = float("nan")
-    before = copy.deepcopy(made.state_dict())
+        network.output.bias[5] = float("nan")
+    before = copy.deepcopy(network.state_dict())
     with pytest.raises(FloatingPointError, match=r"the loss is nan at step 11; a smaller optimizer\.rate may help"):
-        update(made, PLAN.optimizer.build(made.parameters()), PLAN, [drawn(2, 3)], 997, step=11)
-    assert all(torch.equal(value, before[name]) or name == "output.bias" for name, value in made.state_dict().items())
+        update(network, PLAN.optimizer.build(network.parameters()), PLAN, [batch_of(2, 3)], 997, step=11)
+    assert all(
+        torch.equal(value, before[name]) or name == "output.bias" for name, value in network.state_dict().items()
+    )
 
 
 def config(*typed: str) -> RunConfig:
     return composed(["task.longest=6", "encoder.width=7", "decoder.width=14", "attention.score.width=5", *typed])
 
 
-def test_the_step_that_is_measured_is_the_one_that_training_takes() -> None:
-    """Clipped, smoothed, the mean over sentences, at the schedule's rate: the same weights, bit for bit."""
-    made = config("loss_mean=sentence", "label_smoothing=0.1", "optimizer.clip=0.01", "budget=5003", "device=cpu")
-    parts = build_run(made)
+def test_the_probe_measures_the_same_step_as_training() -> None:
+    """With clipping, smoothing, mean per sentence and schedule, the weights are equal bit for bit."""
+    resolved = config("loss_mean=sentence", "label_smoothing=0.1", "optimizer.clip=0.01", "budget=5003", "device=cpu")
+    parts = build_run(resolved)
     trained = copy.deepcopy(parts.model)
     probe(parts, parts.model).step()
-    training = Training(trained, parts.recipe, parts.curriculum, made.settings.budget, lambda _: None)
+    training = Training(trained, parts.recipe, parts.curriculum, resolved.settings.budget, lambda _: None)
     training._backward = lambda loss, _: loss.backward()
     training.configure_optimizers()
     training.training_step([fixed_batch(parts.task)], 0)
@@ -135,31 +137,31 @@ def test_the_step_that_is_measured_is_the_one_that_training_takes() -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_a_validation_sentence_longer_than_any_of_training_is_not_measured_with(tmp_path: Path) -> None:
-    """600 words on either side, beside 40 pairs of 3 to 42 words; the longest 32 of those are the batch."""
+def test_the_probe_leaves_out_validation_sentences_longer_than_training(tmp_path: Path) -> None:
+    """Sides of 600 words next to 40 pairs of 3 to 42 words: the batch has the longest 32 of those."""
     words = [f"{'ein ' * n}Hund" for n in range(2, 42)]
     for split in ("train", "val", "test_2016_flickr"):
         long = [("ein " * 600, "a"), ("ein", "a " * 600)] if split == "val" else []
         pairs = [*((line, "a dog") for line in words), *long]
         for side, language in enumerate(("de", "en")):
             (tmp_path / f"{split}.{language}").write_text("".join(f"{pair[side]}\n" for pair in pairs))
-    made = config("task=multi30k", "task.longest=50", f"task.path={tmp_path}")
-    batch = fixed_batch(build(made.parts["task"]))
+    resolved = config("task=multi30k", "task.longest=50", f"task.path={tmp_path}")
+    batch = fixed_batch(build(resolved.parts["task"]))
     assert sorted(len(example.source) for example in batch.examples) == list(range(11, 43))
     assert batch.target.size(1) == 3
 
 
 @pytest.mark.parametrize("loss_mean", ["token", "sentence"])
 @pytest.mark.parametrize("clip", [None, 0.05])
-def test_several_batches_to_a_step_are_one_so_many_times_as_large(loss_mean: str, clip: float | None) -> None:
-    """Batches of unequal numbers of sentences and tokens; gradients and weights, to 1e-6."""
+def test_accumulated_batches_equal_one_large_batch(loss_mean: str, clip: float | None) -> None:
+    """Batches have unequal numbers of sentences and tokens; gradients and weights agree to 1e-6."""
     plan = Recipe(Sgd(rate=0.5, clip=clip), WARM, 0.1, loss_mean)
-    parts = [drawn(2, 3), drawn(13), drawn(5, 7, 7, 11)]
-    together, apart = model(), model()
+    parts = [batch_of(2, 3), batch_of(13), batch_of(5, 7, 7, 11)]
+    together, separate = model(), model()
     joined = collate([example for part in parts for example in part.examples])
-    ours, theirs = gradients(together, plan, joined), gradients(apart, plan, *parts)
+    ours, theirs = gradients(together, plan, joined), gradients(separate, plan, *parts)
     assert any(gradient.abs().max() > 1e-3 for gradient in ours.values())
     for name, gradient in ours.items():
         assert torch.allclose(gradient, theirs[name], rtol=0, atol=1e-6), name
     for name, weight in together.state_dict().items():
-        assert torch.allclose(weight, apart.state_dict()[name], rtol=0, atol=1e-6), name
+        assert torch.allclose(weight, separate.state_dict()[name], rtol=0, atol=1e-6), name

@@ -1,4 +1,4 @@
-"""The best weights and patience, by hand and in a run; BLEU of a part of the validation set."""
+"""Best weights and patience, by hand and in a run; BLEU on a part of the validation set."""
 
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,12 @@ def _forget_the_last_config():
 @pytest.mark.parametrize(
     ("metric", "values", "best", "waited"),
     [
-        ("validation/loss", [5.0, 3.0, 3.0, 4.0], 1, 2),  # of equal ones the first
+        ("validation/loss", [5.0, 3.0, 3.0, 4.0], 1, 2),  # the first of equal values
         ("validation/loss", [5.0, 6.0, 2.0], 2, 0),
         ("validation/bleu", [5.0, 3.0, 7.0, 7.0], 2, 1),
     ],
 )
-def test_the_best_is_kept_and_validations_without_a_better_one_are_counted(
+def test_the_best_weights_are_kept_and_validations_without_improvement_are_counted(
     metric: str, values: list[float], best: int, waited: int
 ) -> None:
     model, watch = nn.Linear(1, 1, bias=False), Watch(metric, keep=True, patience=2)
@@ -54,14 +54,14 @@ def test_the_best_is_kept_and_validations_without_a_better_one_are_counted(
     assert [watch.best[name] for name in ("value", "step", "tokens")] == [values[best], 10 * best, 100 * best]
 
 
-def test_without_keep_and_patience_nothing_is_held_and_nothing_ends() -> None:
+def test_without_keep_and_patience_no_weights_are_kept_and_training_continues() -> None:
     model, watch = nn.Linear(1, 1), Watch()
     for value in (1.0, 2.0, 3.0, 4.0):
         watch.hear({"validation/loss": value}, 1, 1, model)
     assert (watch.over, watch.state_dict()["weights"]) == (False, {})
 
 
-# At this rate the loss soon grows.
+# At this learning rate the loss soon rises.
 IMPATIENT = [
     "task.longest=6", "encoder.width=7", "decoder.width=14", "attention.score.width=5", "optimizer.rate=0.5",
     "schedule=constant", "budget=2003", "batch_tokens=48", "validations=9", "keep=best", "patience=2",
@@ -69,7 +69,7 @@ IMPATIENT = [
 ]  # fmt: skip
 
 
-def test_patience_ends_a_run_early_which_the_row_tells_and_a_stopped_one_does_so_at_the_same_step(
+def test_patience_ends_a_run_and_its_resumed_copy_at_the_same_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = composed([*IMPATIENT, f"runs_dir={tmp_path / 'whole'}"])
@@ -81,9 +81,9 @@ def test_patience_ends_a_run_early_which_the_row_tells_and_a_stopped_one_does_so
     assert (row["ended"], row["metrics"]["train/validations"]) == ("patience", len(losses))
     assert row["metrics"]["train/tokens"] == folder.records()[-1]["tokens"] < 2003
     assert row["kept"]["tokens"] == folder.records()[first]["tokens"]
-    said = capsys.readouterr().out
-    assert f"patience=2: ended after {row['metrics']['train/tokens']:,} of 2,003 target tokens" in said
-    assert "measured" not in said  # as often as the budget that was seen asks for
+    output = capsys.readouterr().out
+    assert f"patience=2: ended after {row['metrics']['train/tokens']:,} of 2,003 target tokens" in output
+    assert "measured" not in output  # the number of validations matches the spent budget
 
     stopped = {**whole, "runs_dir": str(tmp_path / "stopped")}
     moments = row["metrics"]["train/steps"] + len(losses)
@@ -99,7 +99,7 @@ def test_patience_ends_a_run_early_which_the_row_tells_and_a_stopped_one_does_so
 
 
 class Known(Search):
-    """Writes the target of every source, but for the last `cut` tokens."""
+    """A search that writes the target of every source without its last `cut` tokens."""
 
     def __init__(self, task: Grammar, cut: int) -> None:
         super().__init__(3.0, 10)
@@ -114,7 +114,7 @@ class Known(Search):
         return [[Hypothesis(ids, 0.0, 0.0, None)] for ids in written]
 
 
-def test_bleu_is_that_of_so_many_validation_sentences_from_first_to_last() -> None:
+def test_bleu_is_computed_on_evenly_spaced_validation_sentences() -> None:
     task = Grammar(longest=20)
     model = nn.Module()
     model.output = nn.Linear(1, 1)  # type: ignore[assignment]
@@ -127,13 +127,13 @@ def test_bleu_is_that_of_so_many_validation_sentences_from_first_to_last() -> No
         assert places == [number * len(order) // 17 for number in range(17)]
         chosen = [task.validation()[place] for place in places]
         texts = [task.target_vocabulary.write(e.target[: len(e.target) - cut]) for e in chosen]
-        wanted = sacrebleu.corpus_bleu(texts, [[e.reference for e in chosen]], force=True).score
-        assert found == pytest.approx(wanted, abs=1e-9)
-        assert (wanted == pytest.approx(100)) == (cut == 0)
+        expected = sacrebleu.corpus_bleu(texts, [[e.reference for e in chosen]], force=True).score
+        assert found == pytest.approx(expected, abs=1e-9)
+        assert (expected == pytest.approx(100)) == (cut == 0)
 
 
-def test_bleu_is_not_watched_where_there_is_no_text_or_less_than_asked_for() -> None:
-    with pytest.raises(UserError, match="watch=bleu: the validation set of this task is not text"):
+def test_watching_bleu_without_text_or_enough_sentences_is_rejected() -> None:
+    with pytest.raises(UserError, match="watch=bleu: the validation set of this task is no text"):
         Excerpt(Reverse(symbols=20, shortest=2, longest=5), None, Known(Grammar(longest=20), 0), ALONE)
     with pytest.raises(UserError, match=r"watch_sentences=1000: the validation set has \d+"):
         Excerpt(Grammar(longest=20), 1000, Known(Grammar(longest=20), 0), ALONE)

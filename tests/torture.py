@@ -1,11 +1,10 @@
-"""A sweep under random kill -9, restarted until it is done, against the same sweep left alone.
+"""Run a sweep under random kill -9, restarted until it is done, and compare it with the same sweep undisturbed.
 
 python tests/torture.py [kills=50] [runs=12] [seed=1] [budget=40000] [keep=DIR]
 
-Jobs, the launcher, or everything at once are killed at random moments, some of them while a checkpoint is being
-written; half of the attempts have their temporary folder on another file system. Then the exported tables of both
-sweeps are compared byte for byte (measured times have a table of their own), and the weights as well. Ends with 1 for
-a difference.
+Jobs, the launcher, or everything at once are killed at random moments, sometimes while a checkpoint is being written;
+half of the attempts have their temporary folder on another file system. Then the exported tables of both sweeps are
+compared byte for byte (measured times are in a separate table), and the weights as well. Exits with 1 if they differ.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WORKERS = 2
-PATIENCE = 3.0  # seconds to wait for the moment of a checkpoint
+PATIENCE = 3.0  # seconds to wait for a checkpoint being written
 
 
 def command(runs_dir: Path, runs: int, budget: int) -> list[str]:
-    """The sweep: dropout, an adaptive curriculum and a fixed context among its runs."""
+    """Return the command of the sweep; its runs include dropout, an adaptive curriculum and a fixed context."""
     seeds = ",".join(str(seed) for seed in range(1, runs // 4 + 1))
     return [
         sys.executable, str(ROOT / "src" / "train.py"), "-m", f"runs_dir={runs_dir}", "experiment_name=torture",
@@ -42,15 +41,15 @@ def command(runs_dir: Path, runs: int, budget: int) -> list[str]:
 
 
 class Sweep:
-    """The sweep in a folder: started, watched, killed, started again."""
+    """Start, watch, kill and restart the sweep of a folder."""
 
     def __init__(self, runs_dir: Path, runs: int, budget: int) -> None:
         self.folder = runs_dir / "torture"
         self.command = command(runs_dir, runs, budget)
         self.process: subprocess.Popen | None = None
         self.starts = 0
-        self.idle = 0.0  # seconds in which no job ran: the launcher starts, or ends
-        self.attempts: dict[int, list[float]] = {}  # of a job's process: first and last seen
+        self.idle = 0.0  # seconds without a running job, while the launcher starts or ends
+        self.attempts: dict[int, list[float]] = {}  # by process id of a job: first and last time seen
         self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -68,7 +67,7 @@ class Sweep:
         self._ended.set()
 
     def jobs(self) -> dict[int, Path]:
-        """The processes that hold a run's lock now, and its folder."""
+        """Map the processes that hold a run's lock to the folder of the run."""
         found = {}
         for file in self.folder.glob("*/.lock"):
             try:
@@ -79,8 +78,8 @@ class Sweep:
                 continue
         return found
 
-    def kill(self, whom: str, chance: random.Random) -> str | None:
-        """Kill a job, the launcher or everybody; what was killed, None where there was nothing to kill."""
+    def kill(self, role: str, chance: random.Random) -> str | None:
+        """Kill a job, the launcher or everybody; return what was killed, or None if nothing was running."""
         saving = chance.random() < 0.4
         victim = None
         deadline = time.monotonic() + PATIENCE
@@ -95,26 +94,26 @@ class Sweep:
             "job": [victim or chance.choice(list(jobs))],
             "launcher": [self.process.pid],
             "everybody": [self.process.pid, *descendants(self.process.pid)],
-        }[whom]
+        }[role]
         for pid in targets:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        return f"{whom} while saving" if victim else whom
+        return f"{role} while saving" if victim else role
 
     def _watch(self) -> None:
-        looked = time.monotonic()
+        latest = time.monotonic()
         while not self._ended.wait(0.05):
-            jobs, before, looked = self.jobs(), looked, time.monotonic()
+            jobs, previous, latest = self.jobs(), latest, time.monotonic()
             if not jobs:
-                self.idle += looked - before
+                self.idle += latest - previous
             for pid in jobs:
-                self.attempts.setdefault(pid, [before, looked])[1] = looked
+                self.attempts.setdefault(pid, [previous, latest])[1] = latest
 
 
 def descendants(pid: int) -> list[int]:
-    """Every process below one, the deepest last; runs have sessions of their own, so no group holds them all."""
+    """Return all descendants of a process, deepest last; each run has its own session, so no process group has all."""
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -122,31 +121,31 @@ def descendants(pid: int) -> list[int]:
         except OSError:
             continue
         parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    below, found = [pid], []
-    while below:
-        children = parents.get(below.pop(), [])
+    pending, found = [pid], []
+    while pending:
+        children = parents.get(pending.pop(), [])
         found += children
-        below += children
+        pending += children
     return found
 
 
 def torment(sweep: Sweep, kills: int, chance: random.Random) -> Counter[str]:
     """Kill and restart until `kills` were made and the sweep has ended with exit code 0."""
-    made: Counter[str] = Counter()
+    done: Counter[str] = Counter()
     sweep.start()
     assert sweep.process is not None
     while True:
         if sweep.process.poll() is not None:
             if sweep.process.returncode == 0:
-                return made
+                return done
             sweep.start()
-        elif made.total() < kills and sweep.jobs():
+        elif done.total() < kills and sweep.jobs():
             time.sleep(chance.uniform(0.0, 1.6))
-            whom = chance.choices(("job", "launcher", "everybody"), (0.7, 0.15, 0.15))[0]
-            what = sweep.kill(whom, chance)
+            role = chance.choices(("job", "launcher", "everybody"), (0.7, 0.15, 0.15))[0]
+            what = sweep.kill(role, chance)
             if what:
-                made[what] += 1
-                print(f"  {made.total():3} of {kills} kills, {sweep.starts} starts: {what}", flush=True)
+                done[what] += 1
+                print(f"  {done.total():3} of {kills} kills, {sweep.starts} starts: {what}", flush=True)
             if what and not what.startswith("job"):
                 sweep.process.wait()
         else:
@@ -154,7 +153,7 @@ def torment(sweep: Sweep, kills: int, chance: random.Random) -> Counter[str]:
 
 
 def export(runs_dir: Path) -> Path:
-    """The tables of a folder of runs."""
+    """Export the tables of a folder of runs; return their folder."""
     tables = runs_dir / "tables"
     subprocess.run(
         [sys.executable, str(ROOT / "src" / "export.py"), f"runs_dir={runs_dir}", f"output={tables}"],
@@ -164,7 +163,7 @@ def export(runs_dir: Path) -> Path:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Tables, metrics (seconds aside) and weights that are not the same in both folders of runs."""
+    """Return the names of tables (measured times excluded) and of weights that differ between two folders of runs."""
     ours, theirs = export(one), export(other)
     names = {path.name for path in ours.iterdir()} | {path.name for path in theirs.iterdir()}
     names.discard("times.csv")
@@ -183,11 +182,11 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    given = dict(argument.split("=", 1) for argument in arguments)
-    kills, runs, budget = int(given.get("kills", 50)), int(given.get("runs", 12)), int(given.get("budget", 40000))
-    chance = random.Random(int(given.get("seed", 1)))
-    place = Path(given["keep"]) if "keep" in given else Path(tempfile.mkdtemp(prefix="torture-"))
-    calm, hurt = place / "undisturbed", place / "tormented"
+    options = dict(argument.split("=", 1) for argument in arguments)
+    kills, runs, budget = int(options.get("kills", 50)), int(options.get("runs", 12)), int(options.get("budget", 40000))
+    chance = random.Random(int(options.get("seed", 1)))
+    root = Path(options["keep"]) if "keep" in options else Path(tempfile.mkdtemp(prefix="torture-"))
+    calm, hurt = root / "undisturbed", root / "tormented"
     for folder in (calm, hurt):
         folder.mkdir(parents=True, exist_ok=True)
     print(f"{runs} runs, left alone", flush=True)
@@ -204,7 +203,7 @@ def main(arguments: list[str]) -> int:
     print(f"  {alone:.0f} s\nthe same runs, under kill -9", flush=True)
     sweep = Sweep(hurt, runs, budget)
     began = time.monotonic()
-    made = torment(sweep, kills, chance)
+    done = torment(sweep, kills, chance)
     wall = time.monotonic() - began
     sweep.end()
     counted = sum(json.loads(file.read_text())["cost"]["cost/seconds"] for file in hurt.glob("torture/*/result.json"))
@@ -212,16 +211,16 @@ def main(arguments: list[str]) -> int:
     bound = 1.5 * alone + destroyed / WORKERS + sweep.idle - undisturbed.idle
     found = differences(calm, hurt)
     print(
-        f"kills        {made.total()} ({', '.join(f'{count} {what}' for what, count in sorted(made.items()))})\n"
+        f"kills        {done.total()} ({', '.join(f'{count} {what}' for what, count in sorted(done.items()))})\n"
         f"starts       {sweep.starts}; in {sweep.idle:.0f} s no job ran (undisturbed: {undisturbed.idle:.0f} s)\n"
         f"differences  {len(found)} {found or ''}\n"
         f"wall time    {wall:.0f} s; undisturbed {alone:.0f} s; destroyed {destroyed:.0f} s of {WORKERS} workers\n"
         f"bound        {bound:.0f} s = 1.5 × undisturbed + destroyed / {WORKERS} + what restarts took: "
         f"{'held' if wall <= bound else 'BROKEN'}"
     )
-    if "keep" not in given:
-        shutil.rmtree(place)
-    return 1 if found or made.total() < kills else 0
+    if "keep" not in options:
+        shutil.rmtree(root)
+    return 1 if found or done.total() < kills else 0
 
 
 if __name__ == "__main__":

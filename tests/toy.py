@@ -1,4 +1,4 @@
-"""The smallest task: the target is the source, reversed."""
+"""A minimal task: the target is the reversed source."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from softlookup.text.vocabulary import Vocabulary
 
 
 class Toy(Task):
-    """Sources of 2 to 13 tokens out of seven; evaluation examples have fixed seeds."""
+    """Generate sources of 2 to 13 tokens from a vocabulary of seven; evaluation examples have fixed seeds."""
 
     source_vocabulary = target_vocabulary = Vocabulary("abcdefg")
     lengths = (2, 13)
@@ -36,7 +36,7 @@ class Toy(Task):
 
 
 class ToyExamples(Examples):
-    """They have no place of their own: the generator is all."""
+    """Iterate over examples; the generator is their only state."""
 
     def __init__(self, toy: Toy, generator: np.random.Generator, limit: Callable[[], int]) -> None:
         self.toy, self.generator, self.limit = toy, generator, limit

@@ -1,5 +1,4 @@
-"""Two small finished runs to use: one with attention, one with a fixed context; text to train on; and models whose
-weights are known."""
+"""Shared by tests: two small finished runs (attention, fixed context), text to train on, models with known weights."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ TINY += ["budget=300", "batch_tokens=100", "validations=1"]
 
 
 def make(runs_dir: Path) -> dict[str, Path]:
-    """The folders by the name of their attention."""
+    """Train both runs; return their folders by the name of the attention."""
     folders = {}
     for attention in ("additive", "fixed_mean"):
         config = composed([*TINY, f"attention={attention}", f"runs_dir={runs_dir}"])
@@ -30,7 +29,7 @@ def make(runs_dir: Path) -> dict[str, Path]:
 
 
 def corpus(folder: Path) -> Path:
-    """German sentences of the grammar and their English, in files train.src, train.tgt, dev.src, …, with links."""
+    """Write German and English sentences of the grammar to train.src, train.tgt, dev.src, …, with a file of links."""
     task = Grammar(longest=9)
     folder.mkdir()
     examples = {"train": task.validation()[:101], "dev": task.test()[:23], "test": task.test()[23:54]}
@@ -44,7 +43,7 @@ def corpus(folder: Path) -> Path:
 
 
 class Known(nn.Module):
-    """A model with the weights that `row(batch, b, t)` puts on one source position of each target position."""
+    """A model whose weight for target position t of an example is 1 at source position `row(example, t)`."""
 
     kind = "lookup"
 
@@ -64,6 +63,6 @@ class Known(nn.Module):
 
 
 def known(source: Vocabulary, target: Vocabulary, row: Any) -> Trained:
-    """A run of a model with known weights."""
+    """Build a trained run around a model with known weights."""
     model: Any = Known(len(target), row)
     return Trained(Path("known"), {"task": {}, "choices": {"attention": "known"}}, model, source, target)

@@ -1,7 +1,7 @@
-"""A W&B server on loopback, as much of one as wandb-core asks for; and what W&B's own commands make of a run's files.
+"""A minimal W&B server on loopback for wandb-core, and wrappers of W&B's commands that read a run's files.
 
-A run's history is a list of lines, and a line that comes again at its offset takes the place of the one before. The
-server tells how many lines it has, and wandb-core goes on behind them: what is sent twice is kept twice.
+A run's history is a list of lines; a line sent to an existing offset replaces it. The server reports its number of
+lines, and wandb-core appends after them: a step that is sent twice is stored twice.
 """
 
 import json
@@ -18,11 +18,11 @@ KEY = "0" * 40
 
 
 class Run:
-    """One run as the server knows it."""
+    """Hold the server's data of one run."""
 
     def __init__(self) -> None:
-        self.about: dict = {}  # what the client said of it: groupName, config, tags, ...
-        self.files: dict[str, dict[int, str]] = {}  # name: its lines by offset
+        self.about: dict = {}  # sent by the client: groupName, config, tags, ...
+        self.files: dict[str, dict[int, str]] = {}  # file name → its lines by offset
         self.uploads: dict[str, bytes] = {}
         self.exit_code: int | None = None
 
@@ -45,7 +45,7 @@ class Run:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers until `answers` is cleared; from then on it takes connections and says nothing."""
+    """Serve until `answers` is cleared; afterwards accept connections and never answer."""
 
     daemon_threads = True
     block_on_close = False
@@ -55,10 +55,10 @@ class Server(ThreadingHTTPServer):
         self.runs: dict[str, Run] = {}
         self.answers = threading.Event()
         self.answers.set()
-        self.lines = 0  # of history, as they came in
+        self.lines = 0  # number of received history lines
 
     def handle_error(self, *_: object) -> None:
-        """Nothing: clients are killed in the middle of a sentence here."""
+        """Ignore errors: the tests kill clients while they send."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the test's output is the test's."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
             "id": name, "name": name, "summaryMetrics": json.dumps(run.summary), "displayName": name,
             "logLineCount": 0, "historyLineCount": len(run.history), "eventsLineCount": 0, "historyTail": tail,
             "eventsTail": "[]", "config": run.about.get("config", "{}"), "tags": run.about.get("tags", []),
-            "wandbConfig": json.dumps({"t": {}}),  # there where a run has begun
+            "wandbConfig": json.dumps({"t": {}}),  # present once a run has started
         }  # fmt: skip
 
     def _stream(self, name: str, sent: dict) -> None:
@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """A server until the block ends; its `environment` leads wandb to it."""
+    """Run a server until the block ends; its `environment` directs wandb to it."""
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -157,13 +157,13 @@ def serving() -> Iterator[Server]:
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
-    """That of a person who has no W&B account and has set nothing."""
+    """Return the environment of a user without a W&B account or W&B settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     return {**kept, "HOME": str(home), "OMP_NUM_THREADS": "1", **more}
 
 
 def sync(server: Server, home: Path, *arguments: str | Path) -> str:
-    """What `wandb sync` says; raises CalledProcessError where it fails."""
+    """Run `wandb sync`; return its output. Raises CalledProcessError if it fails."""
     command = [Path(sys.executable).with_name("wandb"), "sync", *arguments]
     environment = clean_environment(home, **server.environment)
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=True, timeout=90)
@@ -171,7 +171,7 @@ def sync(server: Server, home: Path, *arguments: str | Path) -> str:
 
 
 def inspected(folder: Path) -> list[dict]:
-    """Every record of the one mirror in a run folder, as `wandb leet inspect` reads it."""
+    """Return every record of the only mirror in a run folder, read with `wandb leet inspect`."""
     (run,) = folder.glob("wandb/*run-*-*")
     command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", run]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
@@ -191,5 +191,5 @@ def summary_of(records: list[dict]) -> dict:
 
 
 def _measured(point: dict) -> dict:
-    """Without the clock, and what wandb tells of itself."""
+    """Remove timestamps and wandb's own fields."""
     return {name: value for name, value in point.items() if not name.startswith(("_timestamp", "_runtime", "_wandb"))}

@@ -1,4 +1,4 @@
-"""What every attention of conf/attention/ promises, with every normalizer, with and without heads."""
+"""Contract tests of every attention in conf/attention/, with every normalizer, with and without heads."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ LENGTHS = (7, 4, 1)
 WIDTHS = Widths(query=22, annotation=13, final=17)
 SMALL = Widths(query=4, annotation=3, final=2)
 
-# A score that hears the weights of earlier steps, a read without weights, and one with weights over something else.
+# A score that uses the weights of earlier steps, an attention without weights, and one whose weights are over slots.
 TOYS = [("coverage", name, heads, "global") for name in ("softmax", "sparsemax") for heads in (None, 2)]
 TOYS += [("linear_read", "softmax", None, "global"), ("slots", "softmax", None, "global")]
 EVERY = pytest.mark.parametrize("choice", [*attentions(), *TOYS], ids=lambda choice: "-".join(map(str, choice)))
@@ -28,18 +28,20 @@ EVERY = pytest.mark.parametrize("choice", [*attentions(), *TOYS], ids=lambda cho
 
 @dataclass
 class Case:
-    """An attention in float64, queries, and a source of which `lengths` positions are real in each row."""
+    """Hold an attention in float64, queries, and a source with `lengths` real positions per row."""
 
     attention: Attention
     query: Tensor
     source: Annotations
 
     def read(self, source: Annotations | None = None) -> Reading:
-        return seen(self.attention, self.attention(self.query, self.attention.prepare(source or self.source), {}))
+        return drop_other_weights(
+            self.attention, self.attention(self.query, self.attention.prepare(source or self.source), {})
+        )
 
 
-def seen(attention: Attention, reading: Reading) -> Reading:
-    """Drop the weights of a reading unless its attention is a lookup, as `Seq2Seq` does."""
+def drop_other_weights(attention: Attention, reading: Reading) -> Reading:
+    """Drop the weights of a reading unless the attention is of kind "lookup", as `Seq2Seq` does."""
     return reading if attention.kind == "lookup" else replace(reading, weights=None)
 
 
@@ -57,14 +59,14 @@ def make(choice: tuple, widths: Widths = WIDTHS, lengths: tuple[int, ...] = LENG
     batch, longest = len(lengths), max(lengths)
     mask = torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)
     states = torch.randn(batch, longest, widths.annotation, dtype=torch.float64)
-    # Encoders leave no final state where there was nothing to read.
+    # The final state of an empty source is zero.
     final = torch.randn(batch, widths.final, dtype=torch.float64) * mask.any(1, keepdim=True)
     query = torch.randn(batch, steps, widths.query, dtype=torch.float64)
     return Case(attention.double(), query, Annotations(states, mask, final))
 
 
 @EVERY
-def test_shapes_are_those_of_the_contract(choice: tuple) -> None:
+def test_shapes_follow_the_contract(choice: tuple) -> None:
     case = make(choice)
     reading = case.read()
     assert reading.context.shape == (len(LENGTHS), T, case.attention.width)
@@ -92,7 +94,7 @@ def test_padding_never_leaks(choice: tuple) -> None:
 
 
 @EVERY
-def test_weights_lie_on_real_positions_and_sum_to_what_the_normalizer_says(choice: tuple) -> None:
+def test_weights_are_zero_on_padding_and_sum_to_the_row_sum_of_the_normalizer(choice: tuple) -> None:
     case = make(choice)
     reading = case.read()
     if reading.weights is None:
@@ -102,7 +104,7 @@ def test_weights_lie_on_real_positions_and_sum_to_what_the_normalizer_says(choic
     total = build_normalizer(choice[1]).row_sum
     sums = reading.weights.sum(-1)
     if choice[3] != "global":
-        # A window takes of the weight, or lies behind the source.
+        # A window may lower the sum; a window past the end of the source has sum 0.
         assert total is None or (sums <= total + 1e-12).all()
     elif total is not None:
         assert torch.allclose(sums, torch.full_like(sums, total), rtol=0, atol=1e-12)
@@ -112,7 +114,7 @@ def test_weights_lie_on_real_positions_and_sum_to_what_the_normalizer_says(choic
 def test_permuting_the_source_permutes_the_weights_and_keeps_the_context(choice: tuple) -> None:
     case = make(choice)
     if choice[3] != "global" or by_place(case.attention):
-        pytest.skip("it tells positions apart by their place")
+        pytest.skip("its scores depend on positions")
     order = torch.randperm(S)
     source = Annotations(case.source.states[:, order], case.source.mask[:, order], case.source.final)
     before, after = case.read(), case.read(source)
@@ -122,12 +124,12 @@ def test_permuting_the_source_permutes_the_weights_and_keeps_the_context(choice:
 
 
 @EVERY
-def test_step_by_step_reads_the_same_as_all_at_once(choice: tuple) -> None:
+def test_single_steps_read_the_same_as_all_steps_at_once(choice: tuple) -> None:
     case = make(choice)
     memory = case.attention.prepare(case.source)
     at_once, steps, history = case.read(), [], {}
     for t in range(T):
-        steps.append(seen(case.attention, case.attention(case.query[:, t : t + 1], memory, history)))
+        steps.append(drop_other_weights(case.attention, case.attention(case.query[:, t : t + 1], memory, history)))
         history = steps[-1].history
     assert torch.allclose(torch.cat([step.context for step in steps], 1), at_once.context, rtol=0, atol=1e-12)
     if at_once.weights is None:
@@ -137,7 +139,7 @@ def test_step_by_step_reads_the_same_as_all_at_once(choice: tuple) -> None:
 
 
 class Lookup(nn.Module):
-    """Preparation and reading as one function of tensors, to one number that every output moves."""
+    """Compute prepare and forward as one function of tensors; returns a scalar that depends on every output."""
 
     def __init__(self, attention: Attention, mask: Tensor) -> None:
         super().__init__()
@@ -146,7 +148,7 @@ class Lookup(nn.Module):
 
     def forward(self, query: Tensor, states: Tensor, final: Tensor) -> Tensor:
         prepared = self.attention.prepare(Annotations(states, self.mask, final))
-        reading = seen(self.attention, self.attention(query, prepared, {}))
+        reading = drop_other_weights(self.attention, self.attention(query, prepared, {}))
         outputs = [reading.context.flatten()]
         if reading.weights is not None:
             outputs.append(reading.weights.flatten())
@@ -168,7 +170,7 @@ def test_gradients_match_finite_differences(choice: tuple) -> None:
 
 
 @EVERY
-def test_a_fully_masked_row_reads_zero_and_leaves_the_gradients_of_others_alone(choice: tuple) -> None:
+def test_a_fully_masked_row_reads_zero_and_leaves_other_gradients_unchanged(choice: tuple) -> None:
     case = make(choice, lengths=(7, 0, 4))
 
     def gradients(rows: list[int]) -> tuple[Reading, dict[str, Tensor]]:
@@ -176,12 +178,12 @@ def test_a_fully_masked_row_reads_zero_and_leaves_the_gradients_of_others_alone(
         query, states, final = (leaf.clone().requires_grad_() for leaf in leaves)
         case.attention.zero_grad()
         source = Annotations(states, case.source.mask[rows], final)
-        reading = seen(case.attention, case.attention(query, case.attention.prepare(source), {}))
+        reading = drop_other_weights(case.attention, case.attention(query, case.attention.prepare(source), {}))
         (reading.context.square().sum() + query.sum() + states.sum() + final.sum()).backward()
-        found = {name: value.grad for name, value in case.attention.named_parameters() if value.grad is not None}
-        # Keys that no score hears are projected for nothing.
-        assert by_place(case.attention) or len(found) == len(list(case.attention.parameters()))
-        return reading, found | {"query": query.grad, "states": states.grad, "final": final.grad}
+        gradient_of = {name: value.grad for name, value in case.attention.named_parameters() if value.grad is not None}
+        # A score by position ignores the keys, so their projection has no gradient.
+        assert by_place(case.attention) or len(gradient_of) == len(list(case.attention.parameters()))
+        return reading, gradient_of | {"query": query.grad, "states": states.grad, "final": final.grad}
 
     reading, with_row = gradients([0, 1, 2])
     assert not reading.context[1].any()
@@ -189,12 +191,12 @@ def test_a_fully_masked_row_reads_zero_and_leaves_the_gradients_of_others_alone(
     _, without = gradients([0, 2])
     for name, gradient in with_row.items():
         assert gradient.isfinite().all()
-        of_others = gradient[[0, 2]] if name in ("query", "states", "final") else gradient
-        assert torch.allclose(of_others, without[name], rtol=0, atol=1e-12)
+        other_rows = gradient[[0, 2]] if name in ("query", "states", "final") else gradient
+        assert torch.allclose(other_rows, without[name], rtol=0, atol=1e-12)
 
 
 @EVERY
-def test_nothing_is_kept_between_two_sources(choice: tuple) -> None:
+def test_no_state_is_kept_between_two_sources(choice: tuple) -> None:
     case = make(choice)
     before = case.read()
     case.read(replace(case.source, states=torch.randn_like(case.source.states), final=case.source.final + 1))
@@ -202,8 +204,8 @@ def test_nothing_is_kept_between_two_sources(choice: tuple) -> None:
 
 
 @pytest.mark.parametrize("heads", [None, 2])
-def test_a_score_hears_the_final_weights_of_earlier_steps_by_head(heads: int | None) -> None:
-    """With equal queries the second step looks less at what the first one looked at most."""
+def test_a_score_receives_the_final_weights_of_earlier_steps_per_head(heads: int | None) -> None:
+    """Coverage with equal queries: the second step gives less weight to the positions that the first step preferred."""
     case = make(("coverage", "softmax", heads, "global"), lengths=(7, 7))
     query = case.query[:, :1].expand(-1, 2, -1)
     reading = case.attention(query, case.attention.prepare(case.source), {})

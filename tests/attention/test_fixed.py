@@ -1,4 +1,4 @@
-"""The fixed contexts against sums and maxima written out by hand."""
+"""Fixed contexts against sums and maxima computed by hand."""
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ WIDTHS = Widths(13, D, F)
 
 def source() -> Annotations:
     mask = torch.arange(S) < torch.tensor(LENGTHS).unsqueeze(1)
-    # All below zero: a maximum that saw padding as zero would show.
+    # All negative, so that a maximum over zero padding would be noticed.
     states = -torch.rand(len(LENGTHS), S, D, dtype=torch.float64) - 1
     return Annotations(states, mask, torch.randn(len(LENGTHS), F, dtype=torch.float64))
 
@@ -36,13 +36,13 @@ def real(annotations: Annotations) -> list[np.ndarray]:
     return [states[:length].numpy() for states, length in zip(annotations.states, LENGTHS, strict=True)]
 
 
-def test_final_and_initial() -> None:
+def test_final_and_initial_contexts() -> None:
     annotations = source()
     assert np.array_equal(contexts(FixedFinal(WIDTHS), annotations), annotations.final.numpy())
     assert contexts(FixedInitial(WIDTHS), annotations).shape == (len(LENGTHS), 0)
 
 
-def test_mean_and_max() -> None:
+def test_mean_and_max_contexts() -> None:
     annotations = source()
     mean = [[sum(column) / len(column) for column in states.T] for states in real(annotations)]
     largest = [[max(column) for column in states.T] for states in real(annotations)]

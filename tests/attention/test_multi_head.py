@@ -1,4 +1,4 @@
-"""Several heads against a loop over heads, and where they are refused."""
+"""Multi-head attention against a loop over heads, and the head counts that are rejected."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("score", ["scaled_dot", "additive"])
-def test_heads_are_lookups_of_their_own_side_by_side(score: str) -> None:
+def test_heads_are_independent_lookups_concatenated(score: str) -> None:
     make = ScaledDot if score == "scaled_dot" else lambda query, key: Additive(query, key, 3)
     heads = MultiHead(WIDTHS, make, Softmax(), Global, HEADS).double()
     p = {name: value.detach().numpy() for name, value in heads.named_parameters()}
@@ -54,11 +54,11 @@ def test_heads_are_lookups_of_their_own_side_by_side(score: str) -> None:
 
 
 @pytest.mark.parametrize("heads", [2, 0, -1, 110])
-def test_heads_that_do_not_divide_the_width_are_refused_with_those_that_do(heads: int) -> None:
+def test_heads_that_do_not_divide_the_width_are_rejected_with_valid_counts(heads: int) -> None:
     with pytest.raises(UserError, match=rf"attention\.heads={heads} .* width 55; these do: 1, 5, 11, 55"):
         attention(WIDTHS, ScaledDot, Softmax(), Global, heads)
 
 
-def test_no_heads_is_the_bare_score_and_one_head_projects() -> None:
+def test_without_heads_the_score_is_used_as_it_is_and_one_head_adds_projections() -> None:
     assert isinstance(attention(Widths(K, K, 17), ScaledDot, Softmax(), Global, None), SoftAttention)
     assert isinstance(attention(WIDTHS, ScaledDot, Softmax(), Global, 1), MultiHead)

@@ -1,4 +1,4 @@
-"""Each score against its paper's equation, written again in NumPy, one query and one key at a time."""
+"""Each score against its paper's equation, reimplemented in NumPy for one query and one key at a time."""
 
 import math
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def of(score: Score, query: Tensor, states: Tensor) -> Tensor:
     return score(query, score.prepare(states), {})[0]
 
 
-def test_concat_and_additive_are_one_function_of_the_same_matrix() -> None:
+def test_concat_equals_additive_with_the_same_matrix() -> None:
     joint, apart = Concat(Q, K, HIDDEN), Additive(Q, K, HIDDEN)
     with torch.no_grad():
         joint.joint.weight.copy_(torch.cat([apart.query.weight, apart.keys.weight], 1))
@@ -99,7 +99,7 @@ def test_concat_and_additive_are_one_function_of_the_same_matrix() -> None:
     assert torch.allclose(of(joint, query, states), of(apart, query, states), atol=1e-6)
 
 
-def test_a_cosine_starts_with_strength_root_of_the_width_and_knows_no_lengths() -> None:
+def test_cosine_starts_with_strength_root_of_width_and_ignores_vector_lengths() -> None:
     score, query, keys = Cosine(K, K), torch.randn(B, T, K), torch.randn(B, S, K)
     assert of(score, keys, keys).diagonal(dim1=-2, dim2=-1).sub(math.sqrt(K)).abs().max() < 1e-5
     assert torch.allclose(of(score, query, keys), of(score, 7 * query, 3 * keys), atol=1e-5)
@@ -107,8 +107,6 @@ def test_a_cosine_starts_with_strength_root_of_the_width_and_knows_no_lengths() 
 
 @pytest.mark.parametrize("score", [Dot, ScaledDot, Cosine])
 @pytest.mark.parametrize("widths", [(Q, K), (0, 0)])
-def test_widths_that_cannot_be_multiplied_are_refused_with_a_way_out(
-    score: type[Score], widths: tuple[int, int]
-) -> None:
+def test_unequal_widths_are_rejected_with_a_remedy(score: type[Score], widths: tuple[int, int]) -> None:
     with pytest.raises(UserError, match=rf"got {widths[0]} and {widths[1]}; set decoder\.width .* attention=general"):
         score(*widths)

@@ -1,4 +1,4 @@
-"""What every decoder of conf/decoder/ promises, with every attention of conf/attention/."""
+"""Contract tests of every decoder in conf/decoder/, with every attention in conf/attention/."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,25 +37,25 @@ class Case:
 
 def make(choice: tuple) -> Case:
     variant, attention, heads, window = choice
-    # A decoder that goes on with an encoder's layers needs as many numbers of them.
+    # A decoder that starts from the encoder's layers requires a matching final width.
     for final in (FINAL, 2 * DECODER["width"], 2 * ANNOTATION):
         decoder = build_decoder(variant, attention, heads, ANNOTATION, final, window)
         if decoder is not None:
             break
     else:
         assert attention == "fixed_initial"
-        pytest.skip("refused by design: without a first state and without a context the source is lost")
+        pytest.skip("rejected by design: without an initial state and a context the decoder has no source")
     mask = torch.arange(S) < LENGTHS.unsqueeze(1)
     source = Annotations(torch.randn(B, S, ANNOTATION), mask, torch.randn(B, final))
     return Case(decoder, source, torch.randint(4, TARGETS, (B, T)))
 
 
 def tensors(state: DecoderState) -> dict[str, Tensor]:
-    return {f"{part}: {name}": value for part, held in vars(state).items() for name, value in held.items()}
+    return {f"{part}: {name}": value for part, by_name in vars(state).items() for name, value in by_name.items()}
 
 
 @EVERY
-def test_shapes_are_those_of_the_contract(choice: tuple) -> None:
+def test_shapes_follow_the_contract(choice: tuple) -> None:
     case = make(choice)
     memory, state = case.decoder.prepare(case.source)
     decoded = case.decoder(case.inputs, memory, state)
@@ -64,19 +64,19 @@ def test_shapes_are_those_of_the_contract(choice: tuple) -> None:
         assert decoded.weights.shape == (B, T, S)
         assert not decoded.weights.masked_select(~case.source.mask.unsqueeze(1)).any()
         sums = decoded.weights.sum(-1)
-        # A window takes of the weight, or lies behind the source.
+        # A window may lower the sum; a window past the end of the source has sum 0.
         assert (sums <= 1 + 1e-5).all()
         assert torch.allclose(sums, torch.ones(B, T), atol=1e-5) or choice[3] != "global"
     for name, tensor in {**tensors(state), **tensors(decoded.state)}.items():
         assert len(tensor) == B, name
-    # An attention's history begins with the first step; from then on nothing comes and nothing goes.
+    # The attention's history starts with the first step; its keys do not change afterwards.
     assert tensors(state).keys() <= tensors(decoded.state).keys()
     following = case.decoder(case.inputs, memory, decoded.state).state
     assert tensors(decoded.state).keys() == tensors(following).keys()
 
 
 @EVERY
-def test_step_by_step_writes_the_same_as_all_at_once(choice: tuple) -> None:
+def test_single_steps_decode_the_same_as_all_steps_at_once(choice: tuple) -> None:
     case = make(choice)
     memory, state = case.decoder.prepare(case.source)
     at_once = case.decoder(case.inputs, memory, state)
@@ -92,7 +92,7 @@ def test_step_by_step_writes_the_same_as_all_at_once(choice: tuple) -> None:
 
 
 @EVERY
-def test_no_readout_sees_a_later_input(choice: tuple) -> None:
+def test_no_readout_depends_on_a_later_input(choice: tuple) -> None:
     case = make(choice)
     other = case.inputs.clone()
     other[:, 3:] = 4 + (other[:, 3:] - 3) % (TARGETS - 4)
@@ -102,7 +102,7 @@ def test_no_readout_sees_a_later_input(choice: tuple) -> None:
 
 
 @EVERY
-def test_rows_follow_their_state_and_memory_when_a_search_reorders_them(choice: tuple) -> None:
+def test_reordered_rows_of_state_and_memory_give_reordered_readouts(choice: tuple) -> None:
     case = make(choice)
     order = torch.tensor([2, 0, 0])
     memory, state = case.decoder.prepare(case.source)
@@ -121,12 +121,12 @@ def test_gradients_are_finite_and_reach_every_parameter(choice: tuple) -> None:
         if parameter.grad is not None:
             assert parameter.grad.isfinite().all(), name
         else:
-            # A fixed context hears no query, nor what only a query is made with; a score by place hears no keys.
+            # A fixed context ignores the query and its parameters; a score by position ignores the keys.
             assert decoded.weights is None or (by_place(case.decoder) and "attention.keys" in name), name
 
 
 class Counting(Attention):
-    """A toy whose history has the names that decoders give their own tensors; its context is the number of the step."""
+    """A toy attention whose history uses names that decoders give their own state; its context is the step number."""
 
     kind = "weightless"
     NAMES = ("state", "hidden", "cell", "fed", "past")
@@ -149,7 +149,7 @@ class Counting(Attention):
 
 
 @pytest.mark.parametrize("name", OFFERED["decoder"])
-def test_an_attention_keeps_its_history_whatever_it_calls_it(name: str) -> None:
+def test_history_names_may_collide_with_names_of_the_decoder_state(name: str) -> None:
     factory = build(node("decoder", name, **DECODER))
     for final in (FINAL, 2 * DECODER["width"]):
         with suppress(UserError):

@@ -1,4 +1,4 @@
-"""The recurrent decoders against the equations of their docstrings, written again in NumPy for one sentence."""
+"""Recurrent decoders against the equations of their docstrings, reimplemented in NumPy for one sentence."""
 
 from functools import partial
 
@@ -34,7 +34,7 @@ def attend(p: dict[str, Array], query: Array, states: Array) -> tuple[Array, Arr
 
 
 def run(decoder: Decoder) -> tuple[dict[str, Array], Array, Array, list[int], Array, Array]:
-    """Parameters, states, final and input ids of one sentence, and the readouts and weights that `decoder` gives."""
+    """Return parameters, states, final state and input ids of one sentence, and `decoder`'s readouts and weights."""
     decoder.double().eval()
     states, final = (torch.randn(1, *shape, dtype=torch.float64) for shape in ((S, ANNOTATION), (FINAL,)))
     inputs = torch.randint(4, V, (1, T))
@@ -89,7 +89,7 @@ def test_luong_follows_sections_3_and_3_3(feeding: bool, layers: int) -> None:
         assert np.abs(readouts[t] - fed).max() < 1e-10
 
 
-def test_a_layer_of_luong_is_the_cell_of_torch() -> None:
+def test_a_layer_of_luong_equals_the_lstm_cell_of_torch() -> None:
     decoder = Luong(V, ANNOTATION, FINAL, FixedInitial, E, D, 1, False, 0.0)
     p, _, final, inputs, readouts, _ = run(decoder)
     state = tuple(torch.from_numpy(p["initial.weight"] @ final + p["initial.bias"]).reshape(2, 1, D))
@@ -103,7 +103,7 @@ def test_a_layer_of_luong_is_the_cell_of_torch() -> None:
 
 
 @pytest.mark.parametrize(("name", "first"), [("bahdanau", "state"), ("luong", "hidden")])
-def test_the_final_state_starts_the_decoder(name: str, first: str) -> None:
+def test_the_decoder_starts_from_the_final_state(name: str, first: str) -> None:
     make = {
         "bahdanau": lambda: Bahdanau(V, ANNOTATION, FINAL, FixedInitial, E, D, R, 0.0),
         "luong": lambda: Luong(V, ANNOTATION, FINAL, FixedInitial, E, D, 2, True, 0.0),

@@ -1,4 +1,4 @@
-"""The transformer decoder against a plain recomputation of every prefix, in NumPy, one head and one step at a time."""
+"""The transformer decoder against a NumPy recomputation of every prefix, one head and one step at a time."""
 
 import math
 from functools import partial
@@ -36,7 +36,7 @@ def weigh(scores: list[float]) -> Array:
 
 
 class Around:
-    """What stands around sublayer number `place` of a layer, before it or after it."""
+    """Apply residual connection and layer normalization around sublayer `place` of a layer, pre-norm or post-norm."""
 
     def __init__(self, p: dict[str, Array], layer: str, place: int, before: bool) -> None:
         self.p, self.name, self.before = p, f"{layer}.around.norms.{place}", before
@@ -44,12 +44,12 @@ class Around:
     def enter(self, x: Array) -> Array:
         return normalized(self.p, self.name, x) if self.before else x
 
-    def leave(self, x: Array, made: Array) -> Array:
-        return x + made if self.before else normalized(self.p, self.name, x + made)
+    def leave(self, x: Array, output: Array) -> Array:
+        return x + output if self.before else normalized(self.p, self.name, x + output)
 
 
 def self_attend(p: dict[str, Array], layer: str, prefix: list[Array], before: bool) -> Array:
-    """The last step of `prefix` reads all of it."""
+    """Return the self-attention of the last step of `prefix` over all of it."""
     around = Around(p, layer, 0, before)
     projected = [linear(p, f"{layer}.self_attention.projections", around.enter(x)) for x in prefix]
     mixed = []
@@ -81,7 +81,7 @@ def place(t: int) -> Array:
 
 
 @pytest.mark.parametrize("norm", ["before", "after"])
-def test_every_step_is_a_recomputation_of_its_prefix(norm: str) -> None:
+def test_every_step_equals_a_recomputation_of_its_prefix(norm: str) -> None:
     before = norm == "before"
     decoder = Transformer(V, ANNOTATION, FINAL, READ, D, FEED, HEADS, LAYERS, norm, 0.0).double().eval()
     p = {name: value.detach().numpy() for name, value in decoder.named_parameters()}
@@ -103,17 +103,17 @@ def test_every_step_is_a_recomputation_of_its_prefix(norm: str) -> None:
     assert np.abs(decoded.weights[0].detach().numpy() - np.array(weights)).max() < 1e-10
 
 
-def test_a_context_of_width_zero_is_refused() -> None:
+def test_a_context_of_width_zero_is_rejected() -> None:
     with pytest.raises(UserError, match="attention=fixed_initial would leave it without the source"):
         Transformer(V, ANNOTATION, FINAL, FixedInitial, D, FEED, HEADS, LAYERS, "after", 0.0)
 
 
 @pytest.mark.parametrize("heads", [3, 0])
-def test_heads_that_do_not_divide_the_width_are_refused(heads: int) -> None:
+def test_heads_that_do_not_divide_the_width_are_rejected(heads: int) -> None:
     with pytest.raises(UserError, match=rf"decoder\.heads={heads} does not divide decoder\.width=26"):
         Transformer(V, ANNOTATION, FINAL, READ, D, FEED, heads, LAYERS, "after", 0.0)
 
 
-def test_another_norm_is_refused() -> None:
+def test_an_unknown_norm_is_rejected() -> None:
     with pytest.raises(UserError, match=r"decoder\.norm=behind: expected before or after"):
         Transformer(V, ANNOTATION, FINAL, READ, D, FEED, HEADS, LAYERS, "behind", 0.0)

@@ -1,4 +1,4 @@
-"""What every encoder of conf/encoder/ promises."""
+"""Contract tests of every encoder in conf/encoder/."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def source() -> tuple[Tensor, Tensor]:
 
 
 @EVERY
-def test_widths_and_shapes_are_as_stated(variant: Variant) -> None:
+def test_widths_and_shapes_follow_the_contract(variant: Variant) -> None:
     encoder = build_encoder(variant[0], **variant[1])
     ids, mask = source()
     annotations = encoder(ids, mask)
@@ -39,7 +39,7 @@ def test_padding_changes_nothing(variant: Variant, gradients: bool) -> None:
     noise = torch.randint(4, SOURCES, (B, S + 3))
     noise[:, :S] = torch.where(mask, ids, noise[:, :S])
     wider = torch.cat([mask, torch.zeros(B, 3, dtype=torch.bool)], 1)
-    # Without gradients torch takes fused ways of its own.
+    # Without gradients torch uses fused kernels.
     with torch.set_grad_enabled(gradients):
         before, after = encoder(ids, mask), encoder(noise, wider)
     assert torch.allclose(before.states[mask], after.states[wider], rtol=0, atol=1e-5)
@@ -47,7 +47,7 @@ def test_padding_changes_nothing(variant: Variant, gradients: bool) -> None:
 
 
 @EVERY
-def test_a_source_is_read_alike_alone_and_in_any_company(variant: Variant) -> None:
+def test_a_source_is_encoded_the_same_alone_and_in_a_batch(variant: Variant) -> None:
     encoder = build_encoder(variant[0], **variant[1])
     ids, mask = source()
     together = encoder(ids, mask)
@@ -58,7 +58,7 @@ def test_a_source_is_read_alike_alone_and_in_any_company(variant: Variant) -> No
 
 
 @EVERY
-def test_gradients_reach_every_parameter_and_no_padding(variant: Variant) -> None:
+def test_gradients_reach_every_parameter_but_no_padding(variant: Variant) -> None:
     encoder = build_encoder(variant[0], **variant[1])
     ids, mask = source()
     annotations = encoder(ids, mask)
@@ -71,7 +71,7 @@ def test_gradients_reach_every_parameter_and_no_padding(variant: Variant) -> Non
 
 
 @EVERY
-def test_dropout_acts_in_training_alone(variant: Variant) -> None:
+def test_dropout_acts_only_in_training(variant: Variant) -> None:
     encoder = build_encoder(variant[0], **variant[1], dropout=0.5)
     ids, mask = source()
     assert torch.equal(encoder(ids, mask).states, encoder(ids, mask).states)

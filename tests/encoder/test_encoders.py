@@ -1,4 +1,4 @@
-"""What each encoder is by its own definition."""
+"""Each encoder against its definition."""
 
 import math
 
@@ -24,7 +24,7 @@ def ids() -> Tensor:
 
 @pytest.mark.parametrize("kind", [Gru, Lstm])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_final_state_is_the_last_of_each_direction(kind: type[RecurrentEncoder], layers: int) -> None:
+def test_the_final_state_is_the_last_state_of_each_direction(kind: type[RecurrentEncoder], layers: int) -> None:
     both = kind(V, E, D, layers, bidirectional=True, dropout=0.0)(ids(), MASK)
     for b, length in enumerate((5, 3)):
         assert torch.equal(both.final[b, :D], both.states[b, length - 1, :D])
@@ -37,15 +37,15 @@ def test_the_final_state_is_the_last_of_each_direction(kind: type[RecurrentEncod
     ("kind", "bidirectional", "changed"),
     [(Gru, False, [2, 3, 4]), (Gru, True, [0, 1, 2, 3, 4]), (Lstm, False, [2, 3, 4])],
 )
-def test_a_token_reaches_what_its_directions_reach(
+def test_a_token_affects_the_annotations_that_its_directions_reach(
     kind: type[RecurrentEncoder], bidirectional: bool, changed: list[int]
 ) -> None:
     encoder = kind(V, E, D, 1, bidirectional, 0.0)
-    assert moved(encoder) == changed
+    assert changed_positions(encoder) == changed
 
 
-def moved(encoder: torch.nn.Module) -> list[int]:
-    """The positions of the first row whose annotation moves when token 2 is another."""
+def changed_positions(encoder: torch.nn.Module) -> list[int]:
+    """Return the positions of the first row whose annotation changes when token 2 is replaced."""
     source = ids()
     other = source.clone()
     other[0, 2] = 4 + (source[0, 2] - 3) % (V - 4)
@@ -54,12 +54,12 @@ def moved(encoder: torch.nn.Module) -> list[int]:
     return (before[0] != after[0]).any(-1).nonzero().flatten().tolist()
 
 
-def test_a_bag_mixes_nothing_and_a_transformer_everything() -> None:
-    assert moved(Bag(V, D, 0.0)) == [2]
-    assert moved(Transformer(V, 14, 11, heads=2, layers=1, norm="after", dropout=0.0)) == [0, 1, 2, 3, 4]
+def test_a_bag_mixes_no_positions_and_a_transformer_all_of_them() -> None:
+    assert changed_positions(Bag(V, D, 0.0)) == [2]
+    assert changed_positions(Transformer(V, 14, 11, heads=2, layers=1, norm="after", dropout=0.0)) == [0, 1, 2, 3, 4]
 
 
-def test_a_bag_is_embedding_plus_place_and_ends_in_the_mean() -> None:
+def test_a_bag_is_embedding_plus_position_with_the_mean_as_final_state() -> None:
     encoder, source = Bag(V, D, 0.0), ids()
     annotations = encoder(source, MASK)
     for b, length in enumerate((5, 3)):
@@ -73,14 +73,14 @@ def test_a_bag_is_embedding_plus_place_and_ends_in_the_mean() -> None:
         assert torch.allclose(annotations.final[b], expected.mean(0), atol=1e-6)
 
 
-def test_layers_of_a_transformer_start_apart() -> None:
+def test_layers_of_a_transformer_start_with_different_weights() -> None:
     first, second = Transformer(V, 14, 11, heads=2, layers=2, norm="before", dropout=0.0).layers
     for name, parameter in first.named_parameters():
         if parameter.dim() > 1:
             assert not torch.equal(parameter, second.get_parameter(name)), name
 
 
-def test_a_source_of_padding_alone_is_zero_to_encoders_that_can_read_one() -> None:
+def test_a_source_of_padding_alone_is_encoded_as_zero_where_supported() -> None:
     nothing = torch.tensor([[True] * S, [False] * S])
     for encoder in (Bag(V, D, 0.0), Transformer(V, 14, 11, heads=2, layers=2, norm="after", dropout=0.0).eval()):
         for gradients in (True, False):
@@ -92,7 +92,7 @@ def test_a_source_of_padding_alone_is_zero_to_encoders_that_can_read_one() -> No
 
 
 @pytest.mark.parametrize("heads", [3, 0])
-def test_heads_that_do_not_divide_the_width_are_refused(heads: int) -> None:
+def test_heads_that_do_not_divide_the_width_are_rejected(heads: int) -> None:
     with pytest.raises(UserError, match=rf"encoder\.heads={heads} does not divide encoder\.width=14"):
         Transformer(V, 14, 11, heads, layers=1, norm="after", dropout=0.0)
 

@@ -1,4 +1,4 @@
-"""The encoders that read backwards, or hand all of their state on."""
+"""Encoders that reverse the source, and encoders that pass the state of every layer to the decoder."""
 
 import pytest
 import torch
@@ -17,13 +17,13 @@ V, E, D, LAYERS, S = 17, 5, 7, 3, 5
 MASK = torch.arange(S) < torch.tensor([[3], [5], [0], [1]])
 
 
-def test_backwards_turns_real_positions_round_and_is_its_own_inverse() -> None:
+def test_backwards_reverses_real_positions_and_is_its_own_inverse() -> None:
     order = backwards(MASK)
     assert order.tolist() == [[2, 1, 0, 3, 4], [4, 3, 2, 1, 0], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
     assert torch.equal(order.gather(1, order), torch.arange(S).expand(4, S))
 
 
-def test_a_reversed_stack_is_the_stack_of_the_reversed_source_in_the_order_of_the_source() -> None:
+def test_a_reversed_stack_encodes_the_reversed_source_and_keeps_its_order() -> None:
     plain, turned = Stacked(V, E, D, LAYERS, 0.0), StackedReversed(V, E, D, LAYERS, 0.0)
     turned.load_state_dict(plain.state_dict())
     ids = torch.tensor([[5, 6, 7, 0, 0], [8, 9, 10, 11, 12]])
@@ -40,16 +40,16 @@ def test_the_final_state_is_hidden_and_cell_of_every_layer() -> None:
     hidden, cell = read.final.unflatten(-1, (2, LAYERS, D)).unbind(1)
     assert torch.equal(hidden[0, -1], read.states[0, 2])
     assert torch.equal(hidden[1, -1], read.states[1, 4])
-    # A layer's hidden state is o ∘ tanh(c): never the larger of the two.
+    # A layer's hidden state is o ∘ tanh(c), so |h| < |c|.
     assert (hidden.abs() < cell.abs()).all()
 
 
-def test_a_row_of_padding_alone_is_zero_to_gated_units() -> None:
+def test_a_row_of_padding_alone_is_encoded_as_zero_by_gated_units() -> None:
     read = Bahdanau2014(V, E, D, 0.0)(torch.full((4, S), 5), MASK)
     assert not read.states[2].any()
     assert not read.final[2].any()
     assert not read.states[0, 3:].any()
-    # The backward half of the first annotation is the final state.
+    # The final state is the backward half of the first annotation.
     assert torch.equal(read.states[:, 0, D:], read.final)
 
 
@@ -61,7 +61,7 @@ def test_a_row_of_padding_alone_is_zero_to_gated_units() -> None:
     ],
     ids=["luong2015", "sutskever2014"],
 )
-def test_layers_that_no_layers_hand_their_states_on_to_are_refused_with_what_to_type(make: type[Decoder]) -> None:
+def test_an_encoder_that_has_no_matching_layers_is_rejected_with_a_remedy(make: type[Decoder]) -> None:
     assert make(2 * LAYERS * D).prepare
     with pytest.raises(
         UserError, match=r"42 numbers, .* leaves 28; take encoder=stacked .* encoder\.layers=3 encoder\.w"

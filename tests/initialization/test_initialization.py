@@ -1,4 +1,4 @@
-"""How first weights are drawn: by every rule what no rule may break, and by each what its paper says."""
+"""Initialization rules: properties common to all of them, and each rule against its paper."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ from softlookup.text.vocabulary import PAD
 
 EVERY = pytest.mark.parametrize("rule", OFFERED["initialization"])
 ATTENDS = {"transformer", "vaswani2017"}
-# Wide enough that a mean and a deviation tell.
+# Wide enough for meaningful means and standard deviations.
 WIDE = {"width": 58, "embedding": 61, "readout": 53}
 
 
@@ -43,11 +43,11 @@ def by_role(model: Seq2Seq) -> dict[Role, list[Tensor]]:
 
 @pytest.mark.parametrize("encoder", OFFERED["encoder"])
 @pytest.mark.parametrize("decoder", OFFERED["decoder"])
-def test_recurrent_blocks_are_square_views_of_weights_none_of_them_twice(encoder: str, decoder: str) -> None:
+def test_recurrent_blocks_are_distinct_square_views_of_the_weights(encoder: str, decoder: str) -> None:
     try:
         model = build("own", encoder, decoder, width=26)
     except UserError:
-        pytest.skip("refused by design: layers that no layers hand their states on to")
+        pytest.skip("rejected by design: the decoder requires a stacked encoder")
     with torch.no_grad():
         for part, attends in ((model.encoder, {"bag", *ATTENDS}), (model.decoder, ATTENDS)):
             before = {name: value.clone() for name, value in part.named_parameters()}
@@ -62,7 +62,7 @@ def test_recurrent_blocks_are_square_views_of_weights_none_of_them_twice(encoder
 
 
 @EVERY
-def test_no_rule_touches_padding_layer_normalization_or_the_generator(rule: str) -> None:
+def test_no_rule_changes_padding_layer_norms_or_the_generator_state(rule: str) -> None:
     torch.manual_seed(7)
     own = build("own", "transformer", "transformer", width=26)
     after = torch.random.get_rng_state()
@@ -83,7 +83,7 @@ def test_no_rule_touches_padding_layer_normalization_or_the_generator(rule: str)
 
 @EVERY
 @pytest.mark.parametrize("decoder", ["bahdanau", "luong2015", "transformer"])
-def test_one_seed_gives_the_same_first_weights_wherever_shapes_agree(rule: str, decoder: str) -> None:
+def test_one_seed_gives_equal_initial_weights_where_shapes_agree(rule: str, decoder: str) -> None:
     encoder = encoder_for((decoder, {}))
     first, other, another = (
         dict(build(rule, encoder, decoder, seed, attention, width=26).named_parameters())
@@ -101,13 +101,13 @@ def test_one_seed_gives_the_same_first_weights_wherever_shapes_agree(rule: str, 
     ("encoder", "decoder"),
     [("gru", "bahdanau"), ("bahdanau2014", "bahdanau2014"), ("cho2014", "cho2014"), ("stacked", "luong2015")],
 )
-def test_gaussian_is_bahdanaus_appendix_b(encoder: str, decoder: str) -> None:
+def test_gaussian_follows_appendix_b_of_bahdanau_et_al(encoder: str, decoder: str) -> None:
     found = by_role(build("gaussian", encoder, decoder, **WIDE))
     assert len(found[Role.RECURRENT]) == {"gru": 6 + 3, "bahdanau2014": 6 + 3, "cho2014": 3 + 3, "stacked": 8}[encoder]
     for block in found[Role.RECURRENT]:
         assert torch.allclose(block @ block.T, torch.eye(58), atol=1e-5)
-    turned = [block for block in found[Role.RECURRENT] if not torch.equal(block, found[Role.RECURRENT][0])]
-    assert len(turned) == len(found[Role.RECURRENT]) - 1
+    distinct = [block for block in found[Role.RECURRENT] if not torch.equal(block, found[Role.RECURRENT][0])]
+    assert len(distinct) == len(found[Role.RECURRENT]) - 1
     assert not any(bias.any() for bias in found[Role.BIAS])
     assert [vector.shape for vector in found[Role.ALIGNMENT_VECTOR]] == [(1, 59)]
     assert not found[Role.ALIGNMENT_VECTOR][0].any()
@@ -123,7 +123,7 @@ def test_gaussian_is_bahdanaus_appendix_b(encoder: str, decoder: str) -> None:
         assert abs(matrix.mean().item()) < 0.001
 
 
-def test_uniform_fills_its_interval_and_no_more() -> None:
+def test_uniform_covers_its_interval_exactly() -> None:
     for role, found in by_role(build("uniform", "stacked", "luong2015", **WIDE)).items():
         for weight in found:
             assert weight.abs().max() <= 0.1
@@ -133,7 +133,7 @@ def test_uniform_fills_its_interval_and_no_more() -> None:
         Uniform(0)
 
 
-def test_xavier_is_glorots_and_its_embeddings_have_unit_length() -> None:
+def test_xavier_follows_glorot_and_embeddings_have_unit_length() -> None:
     found = by_role(build("xavier", "transformer", "transformer", **WIDE))
     for matrix in found[Role.MATRIX]:
         bound = (6 / sum(matrix.shape)) ** 0.5
@@ -144,7 +144,7 @@ def test_xavier_is_glorots_and_its_embeddings_have_unit_length() -> None:
     assert Role.RECURRENT not in found
 
 
-def test_a_single_number_starts_where_its_part_put_it() -> None:
-    # A cosine needs a query as wide as the annotations of a stack of one direction.
+def test_a_scalar_parameter_keeps_the_initial_value_of_its_part() -> None:
+    # The cosine score requires equal widths of query and annotation: a stack of one direction has them.
     model = build("gaussian", "stacked", "bahdanau", attention="cosine", width=26)
     assert model.decoder.attention.score.log_strength.item() == pytest.approx(math.log(26) / 2)

@@ -1,4 +1,4 @@
-"""Alignment measures against values worked out by hand and against a plain loop."""
+"""Alignment measures against values computed by hand and against a plain loop."""
 
 import math
 
@@ -23,7 +23,7 @@ def sets(*positions):
     return [frozenset(p) for p in positions]
 
 
-def test_by_hand():
+def test_measures_by_hand():
     weights = np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.0, 1.0, 0.0], [0.2, 0.2, 0.6]])
     sure = sets({0}, {1}, {1, 2}, ())
     possible = sets({0}, {1, 2}, {1, 2}, {2})
@@ -31,7 +31,7 @@ def test_by_hand():
     found = measure([weights], [sure], [possible], [right])
     assert found["alignment_accuracy"] == pytest.approx(2 / 3)
     assert found["gold_mass"] == pytest.approx((0.5 + 0.1 + 1.0) / 3)
-    # A has 4 links, S 4: two of A are sure, and all four possible.
+    # |A| = |S| = 4: two links of A are sure, all four are possible.
     assert found["aer"] == pytest.approx(1 - (2 + 4) / (4 + 4))
     assert found["alignment_accuracy_given_right"] == 1.0
     assert found["alignment_positions"] == 3
@@ -41,7 +41,7 @@ def test_by_hand():
     assert found["effective_positions"] == pytest.approx(np.mean(np.exp(entropies)))
 
 
-def test_positions_count_alike_whatever_example_they_are_in():
+def test_every_position_has_equal_weight_across_examples():
     long, short = np.eye(5), np.eye(5)[::-1][:1]
     gold_long, gold_short = sets({0}, {1}, {2}, {3}, {4}), sets({0})
     found = measure([long, short], [gold_long, gold_short], [gold_long, gold_short])
@@ -56,7 +56,7 @@ def test_a_constant_offset_is_found():
     assert (found["best_offset_accuracy"], found["best_offset"]) == (1.0, -2)
 
 
-def test_the_best_offset_is_the_best_of_all_by_trying_each():
+def test_the_best_offset_equals_exhaustive_search():
     generator = np.random.default_rng(5)
     weights = [generator.random((11, 7)) for _ in range(3)]
     gold = [[frozenset(generator.choice(7, size=2, replace=False).tolist()) for _ in range(11)] for _ in range(3)]
@@ -73,7 +73,7 @@ def test_the_best_offset_is_the_best_of_all_by_trying_each():
 
 
 @pytest.mark.parametrize("length", [3, 5, 11])
-def test_a_hypothesis_of_another_length_is_compared_up_to_the_shorter(length):
+def test_a_hypothesis_is_compared_up_to_the_shorter_of_both_lengths(length):
     gold = sets({0}, {1}, {2}, {3}, {4})
     weights = np.eye(11)[:length]
     found = measure([weights], [gold], [gold])
@@ -82,8 +82,8 @@ def test_a_hypothesis_of_another_length_is_compared_up_to_the_shorter(length):
     assert found["aer"] == 0.0
 
 
-def test_what_stands_behind_the_gold_that_is_given_counts_in_entropy_alone():
-    """As where a word was dropped: the sets end at the first difference, and what has moved behind it is not wrong."""
+def test_positions_without_gold_count_only_in_the_entropy():
+    """After a dropped word the gold sets end at the first difference; shifted positions are not counted as wrong."""
     weights = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.5, 0.5, 0.0]])
     found = measure([weights], [sets({0})], [sets({0})])
     assert found["alignment_accuracy"] == found["gold_mass"] == found["best_offset_accuracy"] == 1.0
@@ -92,14 +92,14 @@ def test_what_stands_behind_the_gold_that_is_given_counts_in_entropy_alone():
     assert "alignment_accuracy_given_right" not in found
 
 
-def test_right_may_be_shorter_than_the_weights():
+def test_correctness_flags_may_be_shorter_than_the_weights():
     gold = sets({0}, {1}, {2})
     found = measure([np.eye(3)[::-1]], [gold], [gold], [np.array([True])])
     assert found["alignment_accuracy_given_right"] == 0.0
     assert measure([np.eye(3)], [gold], [gold], [np.zeros(3, bool)])["alignment_accuracy_given_right"] is None
 
 
-def test_a_row_without_weight_is_wrong_and_nothing_is_nan():
+def test_a_row_of_zero_weights_counts_as_wrong_and_gives_no_nan():
     gold = sets({0}, {1})
     found = measure([np.array([[0.0, 0.0], [0.0, 2.0]])], [gold], [gold])
     assert found["alignment_accuracy"] == found["gold_mass"] == found["best_offset_accuracy"] == 0.5
@@ -127,12 +127,12 @@ def test_uniform_weights_have_as_many_effective_positions_as_the_source():
 
 
 @pytest.mark.parametrize("weights", [[], [None], [np.zeros((0, 5))]])
-def test_what_was_not_measured_is_absent(weights):
+def test_measures_without_weights_are_none(weights):
     gold = [sets({0})] * len(weights)
     assert measure(weights, gold, gold) == NOTHING
 
 
-def test_lists_that_do_not_fit_are_refused():
+def test_unequal_list_lengths_and_gold_outside_the_source_are_rejected():
     with pytest.raises(ValueError, match="2 weights, 1 sure"):
         measure([np.eye(2), np.eye(2)], [sets({0})], [sets({0})])
     with pytest.raises(ValueError, match=r"\[3\] of a source with 3"):

@@ -1,4 +1,4 @@
-"""Hard links, their symmetrization and AER, by pen and paper and by what must hold for any links."""
+"""Hard links, their symmetrization and AER, by hand and by properties that hold for any links."""
 
 import numpy as np
 import pytest
@@ -22,15 +22,15 @@ ANY = st.frozensets(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=17
 
 
 def gold(sure: str, possible: str = "") -> Gold:
-    own, others = links(sure), links(possible)
-    return Gold(own, own | others)
+    sure_links, others = links(sure), links(possible)
+    return Gold(sure_links, sure_links | others)
 
 
 def links(text: str) -> Links:
     return frozenset((int(one), int(other)) for one, other in (word.split("-") for word in text.split()))
 
 
-def test_each_target_word_has_the_source_word_of_highest_weight() -> None:
+def test_each_target_word_is_linked_to_the_source_word_of_highest_weight() -> None:
     weights = np.array([[0.1, 0.7, 0.2], [0.4, 0.4, 0.2], [0.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.5, 0.3]])
     assert hard(weights) == links("1-0 0-1 2-3 1-4")
     assert hard(np.zeros((0, 3))) == hard(np.zeros((3, 0))) == frozenset()
@@ -42,23 +42,23 @@ def test_links_of_pieces_become_links_of_words() -> None:
 
 
 def test_aer_by_hand() -> None:
-    # A = {0-0, 1-1, 2-1}, S = {0-0, 1-2}, P = S and 1-1: one is sure, two are possible.
+    # A = {0-0, 1-1, 2-1}, S = {0-0, 1-2}, P = S ∪ {1-1}: one link of A is sure, two are possible.
     assert aer([links("0-0 1-1 2-1")], [gold("0-0 1-2", "1-1")]) == pytest.approx(1 - (1 + 2) / (3 + 2))
     assert aer([links("0-0 1-2 1-1")], [gold("0-0 1-2", "1-1")]) == 0
     assert aer([frozenset()], [gold("0-0")]) == aer([links("1-1")], [gold("0-0")]) == 1
     assert aer([frozenset()], [gold("")]) is None
 
 
-def test_aer_counts_over_the_corpus_and_needs_as_many_pairs() -> None:
-    made, known = [links("0-0"), links("0-0 1-1 2-2")], [gold("1-1"), gold("0-0 1-1 2-2")]
-    assert aer(made, known) == pytest.approx(1 - 6 / 8)
+def test_aer_sums_over_the_corpus_and_rejects_unequal_counts() -> None:
+    predicted, gold_links = [links("0-0"), links("0-0 1-1 2-2")], [gold("1-1"), gold("0-0 1-1 2-2")]
+    assert aer(predicted, gold_links) == pytest.approx(1 - 6 / 8)
     with pytest.raises(ValueError, match="2 pairs and gold of 1"):
-        aer(made, known[:1])
+        aer(predicted, gold_links[:1])
 
 
 def test_growing_by_hand() -> None:
-    # Both say 0-0 and 3-3. 1-1 is diagonal to 0-0; 2-1 then straight to 1-1. 5-4 has a neighbour nowhere, but its words
-    # have no link: in the end it is added. 4-0 has not either, and target word 0 has its link: it is left out.
+    # Intersection: 0-0 and 3-3. grow-diag adds 1-1 (diagonal to 0-0) and then 2-1 (next to 1-1). final-and adds 5-4,
+    # whose words have no link, and leaves out 4-0, because target word 0 is linked.
     forward, backward = links("0-0 1-1 3-3 5-4 4-0"), links("0-0 2-1 3-3")
     assert intersection(forward, backward) == links("0-0 3-3")
     assert union(forward, backward) == links("0-0 1-1 2-1 3-3 4-0 5-4")
@@ -66,22 +66,22 @@ def test_growing_by_hand() -> None:
 
 
 def test_growing_stops_where_both_words_have_links() -> None:
-    # A square of four links of which the diagonal is common: its corners' words are taken.
+    # A square of four links with a common diagonal: the words of the other corners are linked already.
     assert grow_diag_final_and(links("0-0 1-1 0-1"), links("0-0 1-1 1-0")) == links("0-0 1-1")
 
 
-def test_in_the_end_forward_links_come_before_backward_ones() -> None:
-    # Far apart and in conflict over source word 3: the forward one is added first, and then the other may not be.
+def test_final_and_adds_forward_links_before_backward_links() -> None:
+    # No neighbours, and both use source word 3: the forward link is added first and excludes the backward one.
     assert grow_diag_final_and(links("3-3"), links("3-0")) == links("3-3")
     assert grow_diag_final_and(links("3-0"), links("3-3")) == links("3-0")
 
 
 @given(ANY, ANY)
-def test_what_holds_of_any_links(forward: Links, backward: Links) -> None:
+def test_grow_diag_final_and_invariants_hold_for_any_links(forward: Links, backward: Links) -> None:
     found = grow_diag_final_and(forward, backward)
     assert intersection(forward, backward) <= found <= union(forward, backward)
     assert turned(turned(found)) == found
-    # What is left out of the union touches a word that has a link already.
+    # Every link of the union that is left out has a word that is linked already.
     sources, targets = {s for s, _ in found}, {t for _, t in found}
     assert all(s in sources or t in targets for s, t in union(forward, backward) - found)
     for rule in SYMMETRIZATIONS.values():

@@ -18,7 +18,7 @@ from softlookup.text.vocabulary import EOS, PAD, UNK
         ([], [0, 0, 0, 0]),
     ],
 )
-def test_right(hypothesis, expected):
+def test_right_compares_tokens_at_equal_positions(hypothesis, expected):
     assert right(hypothesis, [5, 7, 11]).tolist() == [bool(e) for e in expected]
 
 
@@ -44,7 +44,7 @@ def test_positions_before_the_first_difference(hypothesis, positions):
     assert agreed(hypothesis, [5, 7, 11]) == positions
 
 
-def test_texts_are_compared_where_there_are_some():
+def test_exact_match_compares_texts_where_they_are_given():
     pieces = [7, 11, EOS], [13]
     assert not exact(*pieces)
     assert exact(*pieces, ("ab", "ab"))
@@ -79,7 +79,7 @@ def curve(*points):
 
 
 def test_area_by_hand():
-    # trapezoids over the middles 2, 4 and 10: 2 × 0.75 + 6 × 0.25
+    # trapezoids over the bucket centres 2, 4 and 10: 2 × 0.75 + 6 × 0.25
     assert area(curve((9, 11, 0.0), (1, 3, 1.0), (4, 4, 0.5))) == pytest.approx((1.5 + 1.5) / 8)
     assert area(curve((1, 3, 1.0), (4, 4, 1.0), (6, 6, None), (9, 11, 1.0))) == pytest.approx(1)
     assert area(curve((1, 3, 1.0), (4, 4, None))) is None

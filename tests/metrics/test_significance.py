@@ -1,4 +1,4 @@
-"""Paired tests between two systems: sacrebleu's own figures, and what they cannot say of few differing sentences."""
+"""Paired significance tests: sacrebleu's figures, and corrections where few sentences differ."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def corpus(noise: float, seed: int, count: int = 59) -> list[str]:
-    """Sentences of 7 words of which a share is another word; the words that stay are the same for every seed."""
+    """Generate sentences of 7 words and replace a share `noise` of them; the originals are the same for every seed."""
     words = np.random.default_rng(1).integers(100, size=(count, 7))
     generator = np.random.default_rng(seed)
     other = generator.integers(100, 200, size=words.shape)
@@ -26,13 +26,13 @@ def corpus(noise: float, seed: int, count: int = 59) -> list[str]:
     return [" ".join(f"W{word}" for word in row) for row in changed]
 
 
-def test_the_figures_are_sacrebleus_own_with_several_references() -> None:
+def test_figures_equal_those_of_sacrebleu_with_several_references() -> None:
     baseline, system, references = corpus(0.3, 2), corpus(0.2, 3), [corpus(0, 4), corpus(0.1, 5)]
     found = paired(baseline, system, references, METRICS)
     for name, metric in METRICS.items():
         for test, (kind, samples) in significance.TESTS.items():
-            known = PairedTest([("a", baseline), ("b", system)], {"m": metric}, references, kind, samples)()[1]
-            first, second = next(rows for key, rows in known.items() if key != "System")
+            expected = PairedTest([("a", baseline), ("b", system)], {"m": metric}, references, kind, samples)()[1]
+            first, second = next(rows for key, rows in expected.items() if key != "System")
             assert found[name][test] == {"p": second.p_value, "samples": samples, "seed": 12345}
             assert (found[name]["baseline"], found[name]["system"]) == (first.score, second.score)
         assert found[name]["system"] == metric.corpus_score(system, references).score
@@ -40,16 +40,16 @@ def test_the_figures_are_sacrebleus_own_with_several_references() -> None:
     assert found["bleu"]["randomization"]["p"] < 0.1
 
 
-def test_equal_systems_differ_by_chance_alone() -> None:
-    """sacrebleu's p of a system against itself is the smallest that there is."""
+def test_a_system_against_itself_has_p_value_one() -> None:
+    """sacrebleu itself gives the smallest possible p-value here."""
     same = corpus(0.3, 2)
     (row,) = paired(same, same, [corpus(0, 4)], {"bleu": METRICS["bleu"]}).values()
     assert (row["differing"], row["bootstrap"]["p"], row["randomization"]["p"]) == (0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("differing", "least"), [(1, 1.0), (2, 0.5), (5, 0.0625)])
-def test_few_differing_sentences_prove_little(differing: int, least: float) -> None:
-    """Of 2^d exchanges the two that change nothing have the difference that was found."""
+def test_few_differing_sentences_have_a_lower_bound_of_p(differing: int, least: float) -> None:
+    """Of 2^d exchanges of d differing sentences, two give the observed absolute difference: p ≥ 2 / 2^d."""
     reference = corpus(0, 4)
     worse = ["x y z"] * differing + reference[differing:]
     (row,) = paired(worse, reference, [reference], {"bleu": METRICS["bleu"]}).values()
@@ -60,8 +60,8 @@ def test_few_differing_sentences_prove_little(differing: int, least: float) -> N
     assert row["differing"] == 0
 
 
-def test_no_figure_depends_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """sacrebleu reads its seed from there."""
+def test_figures_do_not_depend_on_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """sacrebleu reads its seed from SACREBLEU_SEED."""
     hypotheses, reference = corpus(0.3, 2), corpus(0, 4)
 
     def figures() -> list[object]:
@@ -75,6 +75,6 @@ def test_no_figure_depends_on_the_environment(monkeypatch: pytest.MonkeyPatch) -
         assert figures() == before
 
 
-def test_as_many_lines_everywhere() -> None:
+def test_unequal_numbers_of_lines_are_rejected() -> None:
     with pytest.raises(ValueError, match="lines"):
         paired(["a"], ["a"], [["a", "b"]], METRICS)

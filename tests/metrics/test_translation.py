@@ -1,4 +1,4 @@
-"""BLEU by hand, that sacrebleu is asked for what the docstring says, and that its command line gives the same."""
+"""BLEU by hand, the options passed to sacrebleu, and equality with its command line."""
 
 import gzip
 import json
@@ -62,14 +62,14 @@ def test_case_counts_unless_the_name_says_lowercased():
     assert found["bleu"] < 1
 
 
-def test_only_the_tokenized_figure_is_without_smoothing():
+def test_only_the_tokenized_bleu_is_unsmoothed():
     found = measure(["a b x d y"], ["a b c d e"], ENGLISH)
     assert found["bleu_lowercased"] > 0
     assert found[MOSES] == 0
 
 
-def test_moses_splits_as_the_language_does():
-    # French l' homme against English l 'homme: four of four words, or three, of a text one word too short.
+def test_moses_tokenizes_by_language():
+    # French tokens l' homme: 4 of 4 words match; English l 'homme: 3 of 4. The hypothesis is one word short.
     french, english = (
         measure(["homme est là oui"], ["l'homme est là oui"], splitting(code))[MOSES] for code in ("fr", "en")
     )
@@ -77,14 +77,14 @@ def test_moses_splits_as_the_language_does():
     assert english == 0
 
 
-def test_text_without_blanks_is_split_as_its_language_is():
-    """By characters, where 13a sees one word that is wrong."""
+def test_text_without_spaces_is_tokenized_by_language():
+    """Thai text is split into characters; 13a would see one wrong word."""
     hypothesis, reference = ["男犬家中大走る"], ["男犬家中小走る"]
     thai = splitting("th")
     found = measure(hypothesis * 3, reference * 3, thai)
     expected = sacrebleu.corpus_bleu(hypothesis * 3, [reference * 3], tokenize="char").score
     assert found["bleu"] == found["bleu_lowercased"] == pytest.approx(expected)
-    # 6 of 7 characters are right, and the n-grams that do not hold the other one.
+    # 6 of 7 characters match, and the n-grams that do not contain the wrong one.
     assert expected == pytest.approx(100 * math.prod([6 / 7, 4 / 6, 2 / 5, 1 / 4]) ** 0.25)
     assert measure(hypothesis * 3, reference * 3, ENGLISH)["bleu"] == 0
     assert found[MOSES] is None
@@ -96,7 +96,7 @@ def test_text_without_blanks_is_split_as_its_language_is():
     assert list(measure([], [], thai)) == FIGURES
 
 
-def test_the_band_is_of_the_same_words_as_the_figure():
+def test_the_band_uses_the_same_tokenization_as_the_score():
     lines = ["男犬家中大走る", "女猫公園赤い見", "この大きい家一", "男が公園で走る"]
     wrong = [lines[0], *(line[:3] + "x" + line[4:] for line in lines[1:])]
     score = measure(wrong, lines, splitting("zh"))["bleu"]
@@ -104,13 +104,13 @@ def test_the_band_is_of_the_same_words_as_the_figure():
     assert 0 < band["bleu_low"] < score < band["bleu_high"]
 
 
-def test_nothing_is_written_about_tokenized_text(caplog, capsys):
+def test_tokenized_text_causes_no_warning(caplog, capsys):
     measure(["a b ."] * 101, ["a b ."] * 101, ENGLISH)
     assert not caplog.records
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_empty_set_is_absent_and_counts_must_match():
+def test_an_empty_set_has_no_scores_and_counts_must_match():
     assert measure([], [], ENGLISH) == dict.fromkeys(FIGURES)
     for hypotheses, references in ((["a"], ["a", "b"]), ([], ["a"]), (["a"], [])):
         with pytest.raises(ValueError, match=f"{len(hypotheses)} hypotheses and {len(references)} references"):
@@ -118,15 +118,15 @@ def test_an_empty_set_is_absent_and_counts_must_match():
 
 
 def command_line(folder: Path, hypotheses: list[str], references: list[str], *options: str) -> list[dict]:
-    """What the sacrebleu command says of two files: score and signature of each metric asked for."""
+    """Run the sacrebleu command on two files; return score and signature of each requested metric."""
     (folder / "hypotheses").write_text("".join(f"{line}\n" for line in hypotheses))
     (folder / "references").write_text("".join(f"{line}\n" for line in references))
     command = [sys.executable, "-m", "sacrebleu", "references", "-i", "hypotheses", "-w", "9", *options]
-    told = json.loads(subprocess.run(command, cwd=folder, capture_output=True, check=True, text=True).stdout)
-    return told if isinstance(told, list) else [told]
+    results = json.loads(subprocess.run(command, cwd=folder, capture_output=True, check=True, text=True).stdout)
+    return results if isinstance(results, list) else [results]
 
 
-def test_the_command_line_gives_the_same(tmp_path: Path):
+def test_scores_and_signatures_equal_those_of_the_sacrebleu_command(tmp_path: Path):
     found, signed = measure(HYPOTHESES, REFERENCES, ENGLISH), signatures(ENGLISH)
     moses = MosesTokenizer("en")
     tokenized = [
@@ -136,14 +136,14 @@ def test_the_command_line_gives_the_same(tmp_path: Path):
     plain = command_line(tmp_path, HYPOTHESES, REFERENCES, "-m", "bleu", "chrf")
     lower = command_line(tmp_path, HYPOTHESES, REFERENCES, "-m", "bleu", "chrf", "-lc", "--chrf-lowercase")
     older = command_line(tmp_path, *tokenized, "-m", "bleu", "-lc", "-tok", "none", "-s", "none", "--force")
-    for name, told in zip(FIGURES, [*plain, *lower, *older], strict=True):
-        assert found[name] == pytest.approx(told["score"], abs=1e-8)
-        assert signed[name].removesuffix("|moses:en|sacremoses:0.2.0") == told["signature"]
+    for name, results in zip(FIGURES, [*plain, *lower, *older], strict=True):
+        assert found[name] == pytest.approx(results["score"], abs=1e-8)
+        assert signed[name].removesuffix("|moses:en|sacremoses:0.2.0") == results["signature"]
 
 
 @pytest.mark.skipif(not MULTI30K, reason="MULTI30K_DIR does not point at a folder of Multi30k")
 @pytest.mark.parametrize("language", ["de", "en"])
-def test_words_with_blanks_between_are_scored_as_the_text_that_they_stand_for(language: str):
+def test_words_joined_by_spaces_score_the_same_as_the_original_text(language: str):
     path = Path(str(MULTI30K)) / f"test_2016_flickr.{language}.gz"
     references = gzip.decompress(path.read_bytes()).decode().splitlines()
     found = measure([" ".join(words(line.lower())) for line in references], references, splitting(language))

@@ -1,4 +1,4 @@
-"""What every normalizer of conf/normalizer/ promises."""
+"""Contract tests of every normalizer in conf/normalizer/."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def scores(scale: float = 1.0) -> Tensor:
 
 @EVERY
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 1e4])
-def test_weights_are_finite_not_negative_zero_on_padding_and_sum_as_stated(choice: str, scale: float) -> None:
+def test_weights_are_finite_nonnegative_zero_on_padding_and_sum_to_the_row_sum(choice: str, scale: float) -> None:
     normalizer = build_normalizer(choice)
     weights = normalizer(scores(scale), MASK)
     assert weights.isfinite().all()
@@ -38,7 +38,7 @@ def test_scores_under_the_mask_change_nothing(choice: str, padding: float) -> No
 
 
 @EVERY
-def test_real_scores_far_below_their_maximum_stay_apart_from_padding(choice: str) -> None:
+def test_real_scores_far_below_their_maximum_differ_from_padding(choice: str) -> None:
     given = torch.tensor([[0.0, -1e6, -1e6, 9.0]], dtype=torch.float64)
     weights = build_normalizer(choice)(given, torch.tensor([True, True, True, False]))
     alone = build_normalizer(choice)(given[:, :3], torch.tensor([True, True, True]))
@@ -46,7 +46,7 @@ def test_real_scores_far_below_their_maximum_stay_apart_from_padding(choice: str
 
 
 @EVERY
-def test_a_higher_score_never_has_less_weight(choice: str) -> None:
+def test_a_higher_score_never_gets_less_weight(choice: str) -> None:
     given = scores(2.0)
     weights = build_normalizer(choice)(given, torch.ones(S, dtype=torch.bool))
     in_order = weights.gather(-1, given.argsort(-1))

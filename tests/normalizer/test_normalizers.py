@@ -1,4 +1,4 @@
-"""Each normalizer against its definition, solved another way."""
+"""Each normalizer against its definition, solved with a different algorithm."""
 
 import math
 
@@ -23,7 +23,7 @@ def samples() -> list[list[float]]:
     return [(scale * generator.standard_normal(size)).tolist() for size in (1, 2, 5, 13) for scale in (0.1, 1, 5)]
 
 
-def test_softmax() -> None:
+def test_softmax_equals_that_of_numpy() -> None:
     assert weigh(Softmax(), [0.0, math.log(3), 99.0], real=2) == pytest.approx([1 / 4, 3 / 4, 0])
 
 
@@ -42,7 +42,7 @@ def test_sparsemax_by_hand(scores: list[float], weights: list[float]) -> None:
 
 
 @pytest.mark.parametrize("scores", samples())
-def test_sparsemax_is_the_sorting_algorithm_of_its_paper(scores: list[float]) -> None:
+def test_sparsemax_equals_the_sorting_algorithm_of_its_paper(scores: list[float]) -> None:
     """Martins & Astudillo 2016, algorithm 1."""
     ordered = sorted(scores, reverse=True)
     support = max(k for k in range(1, len(ordered) + 1) if 1 + k * ordered[k - 1] > sum(ordered[:k]))
@@ -62,7 +62,7 @@ def test_entmax15_solves_its_threshold_equation(scores: list[float]) -> None:
     assert weigh(Entmax15(), scores) == pytest.approx(expected, abs=1e-10)
 
 
-def test_sigmoid_counts_real_positions_alone() -> None:
+def test_sigmoid_shifts_by_the_number_of_real_positions() -> None:
     def logistic(score: float) -> float:
         return 1 / (1 + math.exp(-score))
 

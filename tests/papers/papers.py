@@ -1,7 +1,7 @@
-"""What the transcriptions of the papers share: a model of choices in float64, its numbers by name, and two steps of it.
+"""Shared by the transcriptions of papers: a model in float64, its parameters by name, and its first two steps.
 
 The transcriptions follow the papers' formulas in plain NumPy, one sentence and one vector at a time; they share no code
-with the parts. The papers leave biases out of their formulas; here they are added to every affine map.
+with the implementation. The papers omit biases from their formulas; here every affine map has one.
 """
 
 from typing import Any
@@ -33,39 +33,39 @@ def softmax(scores: Array) -> Array:
 
 
 def model(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, Any]) -> Seq2Seq:
-    """The model of three parts of a config, its biases drawn far from zero."""
+    """Build the model of three config parts, with biases drawn far from zero."""
     read = build(attention)
-    made = Seq2Seq(build(encoder), lambda *widths: build(decoder)(*widths, read), SOURCES, TARGETS).double().eval()
+    seq2seq = Seq2Seq(build(encoder), lambda *widths: build(decoder)(*widths, read), SOURCES, TARGETS).double().eval()
     with torch.no_grad():
-        for parameter in made.parameters():
+        for parameter in seq2seq.parameters():
             if parameter.dim() == 1:
                 parameter.normal_()
-    return made
+    return seq2seq
 
 
 def attending(choice: str, window: str = "global", **changed: Any) -> dict[str, Any]:
-    """The part of an attention, seen through a window that is narrower than the source."""
+    """Return the config part of an attention, with a window narrower than the source."""
     seen_through = node("window", window, **WINDOW)
     return node("attention", choice, normalizer=node("normalizer", "softmax"), window=seen_through, **changed)
 
 
-def numbers(made: Seq2Seq) -> Numbers:
-    return {name: value.detach().numpy() for name, value in made.named_parameters()}
+def numbers(seq2seq: Seq2Seq) -> Numbers:
+    return {name: value.detach().numpy() for name, value in seq2seq.named_parameters()}
 
 
 @torch.no_grad()
-def two_steps(made: Seq2Seq) -> tuple[list[Array], list[Array] | None]:
-    """Logits, and weights or None, of the first step and of the second.
+def two_steps(seq2seq: Seq2Seq) -> tuple[list[Array], list[Array] | None]:
+    """Return logits, and weights or None, of the first and the second step.
 
-    The source stands beside a longer one, so that its padding is there to be read by mistake.
+    The source is batched with a longer one, so that it has padding that must be ignored.
     """
     source = torch.tensor([[*SOURCE, 0, 0], [4, 6, 8, 10, 12, 14, 16]])
-    memory, state = made.encode(source, source != 0)
+    memory, state = seq2seq.encode(source, source != 0)
     logits, weights = [], []
     for token in PREVIOUS:
-        decoded = made.decoder(torch.tensor([[token], [9]]), memory, state)
+        decoded = seq2seq.decoder(torch.tensor([[token], [9]]), memory, state)
         state = decoded.state
-        logits.append(made.output(decoded.readout)[0, 0].numpy())
+        logits.append(seq2seq.output(decoded.readout)[0, 0].numpy())
         if decoded.weights is not None:
             assert not decoded.weights[0, 0, len(SOURCE) :].any()
             weights.append(decoded.weights[0, 0, : len(SOURCE)].numpy())
@@ -85,7 +85,7 @@ def maxout(pairs: Array) -> Array:
 
 
 def lstm(p: Numbers, name: str, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-    """One step of one layer.  Zaremba et al. 2014, section 3.1; PyTorch stacks the four maps as i, f, g, o."""
+    """Compute one step of one LSTM layer: Zaremba et al. 2014, section 3.1; PyTorch stacks the maps as i, f, g, o."""
     w, u, b_w, b_u = (p[name.format(each)] for each in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     i, f, g, o = np.split(w @ x + b_w + u @ h + b_u, 4)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)

@@ -1,4 +1,4 @@
-"""RNNsearch as Bahdanau et al. 2014 write it in appendix A."""
+"""RNNsearch against Bahdanau et al. 2014, appendix A."""
 
 import numpy as np
 from choices import node
@@ -8,7 +8,7 @@ N, M, L, ALIGN = 7, 11, 13, 23
 
 
 def encode(p: Numbers, direction: int, words: list[int]) -> list[Array]:
-    """A.2.1, one direction of it over the words in the order of its reading."""
+    """Encode in one direction, A.2.1; `words` are in reading order."""
     w_z, w_r, w = np.split(np.split(p["encoder.from_input.weight"], 2)[direction], 3)
     b_z, b_r, b = np.split(np.split(p["encoder.from_input.bias"], 2)[direction], 3)
     u_z, u_r = np.split(p["encoder.gates_from_state"][direction], 2)
@@ -57,9 +57,9 @@ def rnnsearch(p: Numbers) -> tuple[list[Array], list[Array]]:
 def test_two_steps_of_rnnsearch_follow_appendix_a() -> None:
     encoder = node("encoder", "bahdanau2014", width=N, embedding=M)
     decoder = node("decoder", "bahdanau2014", width=N, embedding=M, readout=L)
-    made = model(encoder, decoder, attending("additive", width=ALIGN))
-    logits, weights = two_steps(made)
-    expected_logits, expected_weights = rnnsearch(numbers(made))
+    seq2seq = model(encoder, decoder, attending("additive", width=ALIGN))
+    logits, weights = two_steps(seq2seq)
+    expected_logits, expected_weights = rnnsearch(numbers(seq2seq))
     assert_equal(logits, expected_logits)
     assert weights is not None
     assert_equal(weights, expected_weights)

@@ -1,4 +1,4 @@
-"""RNNencdec as Cho et al. 2014 write it in appendix A."""
+"""RNNencdec against Cho et al. 2014, appendix A."""
 
 import numpy as np
 from choices import node
@@ -8,7 +8,7 @@ N, M, L = 7, 11, 13
 
 
 def summarize(p: Numbers) -> tuple[list[Array], Array]:
-    """A.1.1: the states, and c = tanh(V h_N)."""
+    """Encode, A.1.1: return the states and c = tanh(V h_N)."""
     w_z, w_r, w = np.split(p["encoder.from_input.weight"], 3)
     b_z, b_r, b = np.split(p["encoder.from_input.bias"], 3)
     u_z, u_r = np.split(p["encoder.gates_from_state"][0], 2)
@@ -25,7 +25,7 @@ def summarize(p: Numbers) -> tuple[list[Array], Array]:
 
 
 def decode(p: Numbers, read: object) -> list[Array]:
-    """A.1.2, with the context that `read` gives for a state."""
+    """Decode, A.1.2, with the context `read(state)`."""
     _, c = summarize(p)
     w_z, w_r, w = np.split(p["decoder.gates_from_input.weight"], 3)
     b_z, b_r, b = np.split(p["decoder.gates_from_input.bias"], 3)
@@ -55,20 +55,20 @@ def parts() -> tuple[dict, dict]:
 
 
 def test_two_steps_of_rnnencdec_follow_appendix_a() -> None:
-    made = model(*parts(), node("attention", "fixed_final"))
-    logits, weights = two_steps(made)
+    seq2seq = model(*parts(), node("attention", "fixed_final"))
+    logits, weights = two_steps(seq2seq)
     assert weights is None
-    p = numbers(made)
+    p = numbers(seq2seq)
     assert_equal(logits, decode(p, lambda _: summarize(p)[1]))
 
 
-def test_with_an_attention_the_context_is_that_of_the_step() -> None:
-    made = model(*parts(), attending("dot"))
-    p = numbers(made)
+def test_with_an_attention_every_step_has_its_own_context() -> None:
+    seq2seq = model(*parts(), attending("dot"))
+    p = numbers(seq2seq)
 
     def read(h: Array) -> Array:
         states, _ = summarize(p)
         e = np.array([h @ state for state in states])
         return sum(weight * state for weight, state in zip(np.exp(e) / np.exp(e).sum(), states, strict=True))
 
-    assert_equal(two_steps(made)[0], decode(p, read))
+    assert_equal(two_steps(seq2seq)[0], decode(p, read))

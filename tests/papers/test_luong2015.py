@@ -91,13 +91,13 @@ def luong(p: Numbers, score: str, window: str, feeding: bool) -> tuple[list[Arra
 @pytest.mark.parametrize("score", SCORES)
 def test_two_steps_follow_section_3(score: str, window: str, feeding: bool) -> None:
     changed: dict[str, Any] = {"width": ALIGN, "longest": LONGEST}
-    made = model(
+    seq2seq = model(
         node("encoder", "stacked_reversed", width=N, embedding=M, layers=LAYERS),
         node("decoder", "luong2015", width=N, embedding=M, layers=LAYERS, input_feeding=feeding),
         attending(score, window, **changed),
     )
-    logits, weights = two_steps(made)
-    expected_logits, expected_weights = luong(numbers(made), score, window, feeding)
+    logits, weights = two_steps(seq2seq)
+    expected_logits, expected_weights = luong(numbers(seq2seq), score, window, feeding)
     assert_equal(logits, expected_logits)
     assert weights is not None
     assert_equal(weights, expected_weights)

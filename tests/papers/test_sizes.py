@@ -1,7 +1,7 @@
-"""How many numbers each paper's model has at the paper's own sizes, from the paper's formulas; none of them is stored.
+"""Parameter counts of each paper's model at the paper's sizes, from the paper's formulas; no weights are allocated.
 
-Matrices are counted apart from biases, which the papers leave out of their formulas. A vocabulary's size here is all of
-its words, those for padding, beginning, end and unknown words among them.
+Matrices and biases are counted separately, because the papers omit biases from their formulas. Vocabulary sizes include
+PAD, BOS, EOS and UNK.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from softlookup.model.seq2seq import Seq2Seq
 
 
 def counts(vocabularies: tuple[int, int], encoder: dict, decoder: dict, attention: dict) -> tuple[Seq2Seq, int, int]:
-    """A model without storage, the numbers in its matrices, and those in its biases."""
+    """Return a model on the meta device and the parameter counts of its matrices and of its biases."""
     read = build(attention)
     with torch.device("meta"):
         model = Seq2Seq(build(encoder), lambda *widths: build(decoder)(*widths, read), *vocabularies)
@@ -27,7 +27,7 @@ def attending(choice: str, **changed: Any) -> dict[str, Any]:
     return node("attention", choice, normalizer=node("normalizer", "softmax"), **changed)
 
 
-def test_rnnsearch_has_the_numbers_of_appendix_a() -> None:
+def test_rnnsearch_has_the_parameter_count_of_appendix_a() -> None:
     """Bahdanau et al. 2014, A.2.3: n = 1000, m = 620, l = 500, n' = 1000; 30,000 words (section 4.1)."""
     k, n, m, l, n_ = 30_000, 1000, 620, 500, 1000  # noqa: E741 - the paper's names
     sizes = {"width": n, "embedding": m, "readout": l}
@@ -53,14 +53,14 @@ def test_rnnsearch_has_the_numbers_of_appendix_a() -> None:
 @pytest.mark.parametrize(
     ("k", "m", "total"),
     [
-        # The baseline of Bahdanau et al. 2014, Table 1: "1000 hidden units each", the other sizes those of RNNsearch.
+        # The baseline of Bahdanau et al. 2014, Table 1: "1000 hidden units each", the other sizes as in RNNsearch.
         (30_000, 620, 69_540_000),
         # Cho et al. 2014, section 4.1: 15,000 words, rank 100. Their output matrix is a product of rank 100 too,
         # 15,000 × 100 + 100 × 500 numbers where ours has 15,000 × 500, 5,950,000 fewer.
         (15_000, 100, 24_200_000),
     ],
 )
-def test_rnnencdec_has_the_numbers_of_its_appendix(k: int, m: int, total: int) -> None:
+def test_rnnencdec_has_the_parameter_count_of_its_appendix(k: int, m: int, total: int) -> None:
     n, l = 1000, 500  # noqa: E741
     sizes = {"width": n, "embedding": m, "readout": l}
     _, matrices, biases = counts(
@@ -81,9 +81,9 @@ def test_rnnencdec_has_the_numbers_of_its_appendix(k: int, m: int, total: int) -
     assert biases == 3 * n + n + n + 3 * n + 2 * l + k
 
 
-def test_the_deep_lstm_of_sutskever_has_384_million_numbers() -> None:
-    """Sutskever et al. 2014, section 3.4: 384 M, of which 64 M are recurrent, half of them the encoder's; 4 layers of
-    1000, words of 1000, 160,000 of them to read and 80,000 to write."""
+def test_the_deep_lstm_of_sutskever_has_384_million_parameters() -> None:
+    """Sutskever et al. 2014, section 3.4: 384 M, 64 M of them recurrent, 32 M of these in the encoder; 4 layers of
+    1000, embeddings of 1000, 160,000 source words and 80,000 target words."""
     n, layers = 1000, 4
     sizes = {"width": n, "embedding": n, "layers": layers}
     model, matrices, biases = counts(
@@ -96,7 +96,7 @@ def test_the_deep_lstm_of_sutskever_has_384_million_numbers() -> None:
     recurrent = [recurrent[0] - 160_000 * n, recurrent[1] - 80_000 * n]
     assert recurrent == [32_000_000, 32_000_000]
     assert matrices == 160_000 * n + 80_000 * n + sum(recurrent) + 80_000 * n == 384_000_000
-    # PyTorch's unit has two bias vectors where one would do.
+    # PyTorch's LSTM has two bias vectors per layer.
     assert biases == 2 * layers * 2 * 4 * n + 80_000
     assert model.encoder.final_width == 8000
 
@@ -104,8 +104,8 @@ def test_the_deep_lstm_of_sutskever_has_384_million_numbers() -> None:
 @pytest.mark.parametrize("score", ["dot", "general", "concat", "location"])
 @pytest.mark.parametrize("window", ["global", "local_m", "local_p"])
 @pytest.mark.parametrize("feeding", [True, False])
-def test_luongs_models_have_the_numbers_of_section_3(score: str, window: str, feeding: bool) -> None:
-    """Luong et al. 2015, section 4.1: 4 layers of 1000 cells, words of 1000, 50,000 of them on either side."""
+def test_luongs_models_have_the_parameter_counts_of_section_3(score: str, window: str, feeding: bool) -> None:
+    """Luong et al. 2015, section 4.1: 4 layers of 1000 cells, embeddings of 1000, 50,000 words per language."""
     k, n, layers = 50_000, 1000, 4
     sizes = {"width": n, "embedding": n, "layers": layers}
     _, matrices, biases = counts(

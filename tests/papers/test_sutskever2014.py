@@ -27,7 +27,7 @@ def sutskever(p: Numbers) -> list[Array]:
 def test_two_steps_follow_sections_2_and_3() -> None:
     encoder = node("encoder", "stacked_reversed", width=N, embedding=M, layers=LAYERS)
     decoder = node("decoder", "sutskever2014", width=N, embedding=M, layers=LAYERS)
-    made = model(encoder, decoder, node("attention", "fixed_initial"))
-    logits, weights = two_steps(made)
+    seq2seq = model(encoder, decoder, node("attention", "fixed_initial"))
+    logits, weights = two_steps(seq2seq)
     assert weights is None
-    assert_equal(logits, sutskever(numbers(made)))
+    assert_equal(logits, sutskever(numbers(seq2seq)))

@@ -1,4 +1,4 @@
-"""What the tests of searches share: untrained models whose tokens lie far apart, and sources of several lengths."""
+"""Shared by the tests of searches: untrained models with well-separated logits, and sources of several lengths."""
 
 import torch
 from choices import SOURCES, build_seq2seq, encoder_for
@@ -12,11 +12,11 @@ B, S = 5, 7
 
 
 def make(decoder: tuple, attention: str = "additive", stopping: float = 0.0) -> Seq2Seq:
-    """An untrained model; `stopping` is added to the logit of EOS."""
+    """Build an untrained model; `stopping` is added to the logit of EOS."""
     model = build_seq2seq(encoder_for(decoder), decoder, attention)
     assert model is not None
     with torch.no_grad():
-        # Far apart, so that no two tokens are nearly equal, and hypotheses that differ from row to row.
+        # Large weights: no two tokens have nearly equal logits, and hypotheses differ between rows.
         for parameter in model.parameters():
             parameter.mul_(3.0)
         model.output.bias[EOS] += stopping

@@ -1,4 +1,4 @@
-"""Beam search against all sequences there are, and against greedy search."""
+"""Beam search against exhaustive search, and against greedy search."""
 
 import itertools
 from typing import Any
@@ -17,7 +17,7 @@ from softlookup.text.vocabulary import BOS, EOS, PAD, UNK
 
 LENGTHS = torch.tensor([5, 2, 3])
 B, S = 3, 5
-# What the tiny models may write, and how long: 3 + 3·4 + 9·4 + 27·4 sequences, of which 27·4 at most are alive at once.
+# Tokens and length limit of the tiny models: 3 + 3·4 + 9·4 + 27·4 sequences, of which at most 27·4 are open at once.
 TOKENS, LONGEST, COVERING = (EOS, UNK, 4, 5), 4, 108
 
 DECODERS = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)
@@ -28,7 +28,7 @@ def make(decoder: tuple[str, dict[str, Any]], attention: str = "additive", encod
     model = build_seq2seq(encoder or encoder_for(decoder), decoder, attention)
     if model is None:
         assert encoder not in (None, encoder_for(decoder))
-        pytest.skip("refused by design: layers that no layers hand their states on to")
+        pytest.skip("rejected by design: the decoder requires a stacked encoder")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2.0)
@@ -36,7 +36,7 @@ def make(decoder: tuple[str, dict[str, Any]], attention: str = "additive", encod
 
 
 def tiny(decoder: tuple[str, dict[str, Any]], attention: str = "additive") -> Seq2Seq:
-    """A model that gives all but `TOKENS` no probability."""
+    """Build a model that gives probability to `TOKENS` only."""
     model = make(decoder, attention)
     with torch.no_grad():
         model.output.bias[max(TOKENS) + 1 :] = -torch.inf
@@ -50,7 +50,7 @@ def sources(seed: int = 1) -> tuple[Tensor, Tensor]:
 
 
 def every_sequence() -> list[tuple[int, ...]]:
-    """All that a limit of `LONGEST` tokens allows: those that end, and those that the limit cuts."""
+    """Return every sequence of at most `LONGEST` tokens: ended by EOS, or cut by the limit."""
     words = [token for token in TOKENS if token != EOS]
     ending = [(*prefix, EOS) for n in range(LONGEST) for prefix in itertools.product(words, repeat=n)]
     return ending + list(itertools.product(words, repeat=LONGEST))
@@ -58,7 +58,7 @@ def every_sequence() -> list[tuple[int, ...]]:
 
 @torch.no_grad()
 def ranked(model: Seq2Seq, source: Tensor, alpha: float, beta: float) -> list[tuple[float, float, tuple[int, ...]]]:
-    """Score, log-probability and ids of every sequence, best first: Wu et al. 2016, eq. 14, in NumPy."""
+    """Return score, log-probability and ids of every sequence, best first: Wu et al. 2016, eq. 14, in NumPy."""
     sequences = every_sequence()
     rows = torch.full((len(sequences), LONGEST), PAD)
     for row, ids in zip(rows, sequences, strict=True):
@@ -91,7 +91,7 @@ def test_a_beam_that_covers_all_sequences_finds_the_best(decoder: tuple, alpha: 
             assert each.log_probability == pytest.approx(log_probability, abs=1e-9)
 
 
-def test_a_fixed_context_is_searched_exhaustively_too() -> None:
+def test_a_covering_beam_finds_the_best_with_a_fixed_context_too() -> None:
     model, (source, mask) = tiny(("bahdanau", {}), "fixed_mean"), sources()
     (best, *_), *_ = Beam(COVERING, 1.0, 0.0, 1, 0.0, LONGEST)(model, source, mask)
     assert tuple(best.ids) == ranked(model, source[0], 1.0, 0.0)[0][2]
@@ -100,7 +100,7 @@ def test_a_fixed_context_is_searched_exhaustively_too() -> None:
 
 @pytest.mark.parametrize("encoder", OFFERED["encoder"])
 @DECODERS
-def test_a_beam_of_one_is_greedy(encoder: str, decoder: tuple) -> None:
+def test_a_beam_of_one_equals_greedy_search(encoder: str, decoder: tuple) -> None:
     model, (source, mask) = make(decoder, encoder=encoder), sources()
     greedy, beam = Greedy(2.0, 3)(model, source, mask), Beam(1, 0.7, 0.0, 1, 2.0, 3)(model, source, mask)
     for (one,), (other,) in zip(greedy, beam, strict=True):
@@ -110,7 +110,7 @@ def test_a_beam_of_one_is_greedy(encoder: str, decoder: tuple) -> None:
 
 
 class Patient(Beam):
-    """Goes on while any hypothesis is open."""
+    """Beam search without early stopping: continues while any hypothesis is open."""
 
     def _hopeful(self, grown: Any, over: Tensor, limits: Tensor, worst: Tensor) -> Tensor:  # noqa: ARG002
         return ~over
@@ -119,7 +119,7 @@ class Patient(Beam):
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
 @pytest.mark.parametrize("beta", [0.0, 0.5])
 @pytest.mark.parametrize("n_best", [1, 3])
-def test_stopping_early_loses_nothing_and_saves_steps(alpha: float, beta: float, n_best: int) -> None:
+def test_stopping_early_finds_the_same_hypotheses_in_fewer_steps(alpha: float, beta: float, n_best: int) -> None:
     model = make(("bahdanau", {}))
     with torch.no_grad():
         model.output.bias[EOS] += 4.0
@@ -143,8 +143,8 @@ def test_stopping_early_loses_nothing_and_saves_steps(alpha: float, beta: float,
     assert rows[Beam] < rows[Patient]
 
 
-def test_what_ended_leaves_the_batch() -> None:
-    """A model that writes nothing but EOS after its first token: the sentences, then five hypotheses of each."""
+def test_finished_hypotheses_leave_the_batch() -> None:
+    """A model that writes only EOS after its first token decodes B rows, then five hypotheses of each."""
     model, (source, mask) = make(("bahdanau", {})), sources()
     sizes, step = [], model.step
 
@@ -157,7 +157,7 @@ def test_what_ended_leaves_the_batch() -> None:
     model.step = forced
     found = Beam(5, 0.0, 0.0, 5, 3.0, 10)(model, source, mask)
     assert sizes == [B, 5 * B]
-    assert all(len(each.ids) == 2 and each.ids[-1] == EOS for own in found for each in own)
+    assert all(len(each.ids) == 2 and each.ids[-1] == EOS for hypotheses in found for each in hypotheses)
 
 
 def test_a_length_penalty_of_one_halves_the_log_probability_of_seven_tokens() -> None:
@@ -169,7 +169,7 @@ def test_a_length_penalty_of_one_halves_the_log_probability_of_seven_tokens() ->
         assert best.score == pytest.approx(best.log_probability / 2)
 
 
-def test_coverage_of_a_fixed_context_is_a_mistake_in_words() -> None:
+def test_a_coverage_penalty_with_a_fixed_context_is_rejected() -> None:
     model, search = make(("bahdanau", {}), "fixed_final"), Beam(2, 0.0, 0.2, 1, 3.0, 10)
     for ask in (lambda: search.check(model), lambda: search(model, *sources())):
         with pytest.raises(UserError, match=r"search\.coverage_penalty=0\.2: a fixed context has no weights"):
@@ -178,12 +178,12 @@ def test_coverage_of_a_fixed_context_is_a_mistake_in_words() -> None:
     Beam(2, 0.0, 0.0, 1, 3.0, 10).check(model)
 
 
-def test_more_hypotheses_than_the_beam_holds_are_refused() -> None:
+def test_n_best_above_the_beam_size_is_rejected() -> None:
     with pytest.raises(UserError, match=r"search\.n_best=5: a beam of 3 may hold no more; set search\.size=5"):
         Beam(3, 0.0, 0.0, 5, 3.0, 10)
 
 
-def test_logits_that_are_no_numbers_are_no_hypothesis() -> None:
+def test_logits_that_are_nan_raise_an_error() -> None:
     model = make(("bahdanau", {}))
     with torch.no_grad():
         model.output.bias.fill_(torch.nan)

@@ -1,4 +1,4 @@
-"""Greedy search against a search of one sentence, one whole prefix at a time."""
+"""Greedy search against decoding one sentence, recomputing the whole prefix at every step."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ EVERY = pytest.mark.parametrize("decoder", variants("decoder"), ids=str)
 
 @torch.no_grad()
 def written(model: Seq2Seq, source: Tensor) -> tuple[list[int], float]:
-    """The whole prefix is decoded anew for every token; the token ids, and their log-probability."""
+    """Decode the whole prefix again for every token; return the token ids and their log-probability."""
     prefix, total = [BOS], 0.0
     while len(prefix) <= 3 * len(source) + 10 and prefix[-1] != EOS:
         memory, state = model.encode(source.unsqueeze(0), torch.ones(1, len(source), dtype=torch.bool))
@@ -32,7 +32,7 @@ def written(model: Seq2Seq, source: Tensor) -> tuple[list[int], float]:
 
 @EVERY
 @pytest.mark.parametrize("stopping", [0.0, 2.0, -1e9])
-def test_greedy_is_a_search_of_each_sentence_alone(decoder: tuple, stopping: float) -> None:
+def test_greedy_equals_decoding_each_sentence_alone(decoder: tuple, stopping: float) -> None:
     model, (source, mask) = make(decoder, stopping=stopping), sources()
     for b, (found,) in enumerate(SEARCH(model, source, mask)):
         length = int(LENGTHS[b])

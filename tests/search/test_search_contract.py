@@ -1,4 +1,4 @@
-"""What every search of conf/search/ promises."""
+"""Contract tests of every search in conf/search/."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
 
 @EVERY
 @DECODERS
-def test_company_changes_no_hypothesis(search: str, decoder: tuple) -> None:
+def test_hypotheses_do_not_depend_on_the_batch(search: str, decoder: tuple) -> None:
     model, (source, mask), find = make(decoder, stopping=1.0).double(), sources(), searching(search)
     together = find(model, source, mask)
     for order in ([4, 2, 0], [1, 3, 1]):
@@ -42,7 +42,7 @@ def test_company_changes_no_hypothesis(search: str, decoder: tuple) -> None:
 
 @EVERY
 @pytest.mark.parametrize("attention", OFFERED["attention"])
-def test_hypotheses_are_what_they_say(search: str, attention: str) -> None:
+def test_hypotheses_have_the_scores_and_weights_of_forced_decoding(search: str, attention: str) -> None:
     model, (source, mask), find = (
         make(("luong", {}), attention, stopping=1.0).double(),
         sources(),
@@ -53,10 +53,10 @@ def test_hypotheses_are_what_they_say(search: str, attention: str) -> None:
         assert [each.score for each in hypotheses] == sorted((each.score for each in hypotheses), reverse=True)
         assert len({tuple(each.ids) for each in hypotheses}) == len(hypotheses)
         for each in hypotheses:
-            own = slice(b, b + 1)
+            row = slice(b, b + 1)
             with torch.no_grad():
                 inputs = torch.tensor([[BOS, *each.ids[:-1]]])
-                decoded = model.decoder(inputs, *model.encode(source[own], mask[own]))
+                decoded = model.decoder(inputs, *model.encode(source[row], mask[row]))
                 logits = model.output(decoded.readout)[0]
             logits[:, [PAD, BOS]] = -torch.inf
             steps = logits.log_softmax(-1)[torch.arange(len(each.ids)), each.ids]
@@ -70,7 +70,7 @@ def test_hypotheses_are_what_they_say(search: str, attention: str) -> None:
 
 
 @EVERY
-def test_padding_and_the_beginning_are_never_written_and_nothing_after_the_end(search: str) -> None:
+def test_pad_and_bos_are_never_written_and_nothing_follows_eos(search: str) -> None:
     model, (source, mask) = make(("bahdanau", {}), stopping=3.0).double(), sources()
     with torch.no_grad():
         model.output.bias[[PAD, BOS]] = 1e9
@@ -92,7 +92,7 @@ def test_no_hypothesis_is_longer_than_its_own_limit(search: str, ratio: float, e
 
 
 @EVERY
-def test_who_asks_for_no_weights_gets_the_same_tokens(search: str) -> None:
+def test_a_search_without_weights_gives_the_same_tokens(search: str) -> None:
     model, (source, mask), find = (
         make(("transformer", {}), "scaled_dot", stopping=1.0).double(),
         sources(),

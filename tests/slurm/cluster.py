@@ -1,4 +1,4 @@
-"""A real Slurm of one node on loopback, from nothing but Debian's packages, and gone again at the end."""
+"""A one-node Slurm cluster on loopback, started from Debian's packages and stopped at the end."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "squeue")
 CORES = 2
-# cred_expire: a job that goes back into the queue waits that long. KillWait: seconds between SIGTERM and SIGKILL.
+# cred_expire: the wait of a requeued job. KillWait: seconds between SIGTERM and SIGKILL.
 CONF = """
 ClusterName=softlookup
 SlurmctldHost={host}(127.0.0.1)
@@ -45,7 +45,7 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 def why_not() -> str | None:
-    """Why no cluster can be started here, after an attempt to install what is missing; None where one can."""
+    """Install missing packages; return why no cluster can be started, or None if one can."""
     if os.geteuid() != 0:
         return "Slurm's daemons are started as root, and this user is not"
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
@@ -63,7 +63,7 @@ def why_not() -> str | None:
 
 @contextmanager
 def running(folder: Path) -> Iterator[dict[str, str]]:
-    """A cluster whose node is idle; yields the environment in which Slurm's commands find it."""
+    """Start a cluster and wait until its node is idle; yields the environment for Slurm's commands."""
     host = socket.gethostname().split(".")[0]
     for name in ("state", "spool"):
         (folder / name).mkdir()
@@ -90,7 +90,7 @@ def _daemon(command: list[str], environment: dict[str, str], folder: Path) -> It
     with (folder / f"{command[0]}.out").open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
         try:
-            time.sleep(0.5)  # each needs the one before; slurmctld and slurmd also try again by themselves
+            time.sleep(0.5)  # each needs the previous one; slurmctld and slurmd also retry by themselves
             yield
         finally:
             process.terminate()
@@ -103,20 +103,20 @@ def _daemon(command: list[str], environment: dict[str, str], folder: Path) -> It
 
 def _wait_for_idle(environment: dict[str, str], folder: Path) -> None:
     deadline = time.monotonic() + 60
-    told = ""
-    while "idle" not in told:
+    output = ""
+    while "idle" not in output:
         if time.monotonic() > deadline:
             logs = "\n".join(path.read_text()[-1000:] for path in sorted(folder.glob("*.out")))
-            raise RuntimeError(f"the node is not idle after a minute: {told}\n{logs}")
+            raise RuntimeError(f"the node is not idle after a minute: {output}\n{logs}")
         time.sleep(0.5)
-        asked = subprocess.run(
+        sinfo = subprocess.run(
             ["sinfo", "--noheader", "--format=%T"], env=environment, capture_output=True, text=True, check=False
         )
-        told = asked.stdout + asked.stderr
+        output = sinfo.stdout + sinfo.stderr
 
 
 def _end_all_jobs(environment: dict[str, str]) -> None:
-    """They would outlive the daemons."""
+    """Cancel all jobs: they would outlive the daemons."""
     subprocess.run(["scancel", "--state=PENDING", "--user=root"], env=environment, check=False)
     subprocess.run(["scancel", "--signal=KILL", "--user=root"], env=environment, check=False)
     deadline = time.monotonic() + 30
@@ -128,6 +128,6 @@ def _end_all_jobs(environment: dict[str, str]) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A cluster takes minutes and wants the machine for itself: `make test-slurm` asks for it, `make test` passes it by."""
+"""Skip the Slurm tests unless `make test-slurm` runs them: a cluster takes minutes and needs the whole machine."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Folders of text: which files are read, and one plain sentence for every fault in them."""
+"""Folders of text: which files are read, and the error message for every invalid one."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ SPLITS = ("train", "val", "test_2016_flickr")
 
 
 def folder(path: Path, source: str = "de", target: str = "en") -> Path:
-    """A folder of three splits, whose lines say where they stand."""
+    """Write a folder of three splits; every line states its split and number."""
     path.mkdir(exist_ok=True)
     for stem in SPLITS:
         for language in (source, target):
@@ -22,7 +22,7 @@ def folder(path: Path, source: str = "de", target: str = "en") -> Path:
     return path
 
 
-def test_a_folder_plain_and_gz_are_equal_and_changes_are_read(tmp_path: Path) -> None:
+def test_plain_and_gz_folders_are_equal_and_changes_are_read(tmp_path: Path) -> None:
     path = folder(tmp_path / "text")
     plain = {name: [*split] for name, split in read_folder(path, "de", "en").items()}
     assert plain["validation"] == [("val de 1", "val en 1"), ("val de 2", "val en 2")]
@@ -35,7 +35,7 @@ def test_a_folder_plain_and_gz_are_equal_and_changes_are_read(tmp_path: Path) ->
     assert [source for source, _ in read_folder(path, "de", "en")["validation"]] == ["new", "newer"]
 
 
-def test_any_pair_of_languages_in_either_direction(tmp_path: Path) -> None:
+def test_any_pair_of_languages_is_read_in_either_direction(tmp_path: Path) -> None:
     path = folder(tmp_path / "text", "fi", "sw")
     there, back = read_folder(path, "fi", "sw"), read_folder(path, "sw", "fi")
     assert [*there["train"]] == [("train fi 1", "train sw 1"), ("train fi 2", "train sw 2")]
@@ -43,7 +43,7 @@ def test_any_pair_of_languages_in_either_direction(tmp_path: Path) -> None:
     assert list(back["train"].names) == ["sw", "fi"]
 
 
-def test_test_is_another_name_of_the_test_set_but_not_beside_it(tmp_path: Path) -> None:
+def test_test_is_an_alias_of_test_2016_flickr_but_both_are_ambiguous(tmp_path: Path) -> None:
     path = folder(tmp_path / "text")
     (path / "test_2016_flickr.en").rename(path / "test.en")
     with pytest.raises(UserError, match="not two sides of one text"):
@@ -56,8 +56,8 @@ def test_test_is_another_name_of_the_test_set_but_not_beside_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("stem", ["val", "valid", "dev", "validation"])
-def test_validation_has_the_names_that_people_give_it(tmp_path: Path, stem: str) -> None:
-    """Endings are any codes, such as src and tgt; of two candidates neither is taken."""
+def test_common_names_of_the_validation_set_are_recognized(tmp_path: Path, stem: str) -> None:
+    """Any endings are language codes, such as src and tgt; two candidate files are ambiguous."""
     path = folder(tmp_path / "text", "src", "tgt")
     for language in ("src", "tgt"):
         (path / f"val.{language}").rename(path / f"{stem}.{language}")
@@ -71,8 +71,8 @@ def test_validation_has_the_names_that_people_give_it(tmp_path: Path, stem: str)
         read_folder(path, "src", "tgt")
 
 
-def test_own_names_of_splits(tmp_path: Path) -> None:
-    """Dots in a name are its own, and a split may lie in a folder below."""
+def test_splits_may_have_custom_names(tmp_path: Path) -> None:
+    """Names may contain dots, and a split may lie in a subfolder."""
     path = folder(tmp_path / "text")
     (path / "sets").mkdir()
     for language in ("de", "en"):
@@ -88,7 +88,7 @@ def test_own_names_of_splits(tmp_path: Path) -> None:
         read_folder(path, "de", "en", names=own)
 
 
-def test_columns_without_a_tsv_file_are_refused(tmp_path: Path) -> None:
+def test_columns_without_a_tsv_file_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"task\.columns=de en names the columns of TSV files, and .* has none"):
         read_folder(folder(tmp_path / "text"), "de", "en", "de en")
 
@@ -119,7 +119,7 @@ def test_plain_beside_gz_is_ambiguous(tmp_path: Path) -> None:
         read_folder(path, "de", "en")
 
 
-def test_a_path_that_is_no_folder(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "nowhere"):
         with pytest.raises(UserError, match=r"is not a folder; expected one with train\.de, train\.en"):
@@ -127,7 +127,7 @@ def test_a_path_that_is_no_folder(tmp_path: Path) -> None:
 
 
 def table(path: Path, ending: str, content: str | bytes) -> Path:
-    """A folder of three equal tables."""
+    """Write a folder of three equal tables."""
     path.mkdir(exist_ok=True)
     for stem in SPLITS:
         content = content.encode() if isinstance(content, str) else content
@@ -143,7 +143,7 @@ PAIRS = [('ein "Hund', "a dog\u2028"), ("", "x"), ("zwei  ", "two\x85")]
 
 
 @pytest.mark.parametrize("packed", ["", ".gz"])
-def test_tsv_with_a_header_and_without(tmp_path: Path, packed: str) -> None:
+def test_tsv_is_read_with_and_without_a_header(tmp_path: Path, packed: str) -> None:
     rows = "".join(f"{n}\t{target}\t{source}\r\n" for n, (source, target) in enumerate(PAIRS))
     named = train(table(tmp_path / "a", f"tsv{packed}", "\ufeffid\ten\tde\n" + rows))
     assert [*named] == PAIRS
@@ -155,7 +155,7 @@ def test_tsv_with_a_header_and_without(tmp_path: Path, packed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "columns", "said"),
+    ("content", "columns", "message"),
     [
         ("de\tfr\na\tb\n", None, r"train\.tsv, line 1 names no column en; .*task\.columns='NAME NAME'"),
         ("de\ten\tde\na\tb\tc\n", None, r"train\.tsv, line 1 names two columns de"),
@@ -167,19 +167,19 @@ def test_tsv_with_a_header_and_without(tmp_path: Path, packed: str) -> None:
         ("de\ten\n", None, r"train\.tsv, column de .*has no rows"),
     ],
 )
-def test_a_mistake_in_tsv_is_named_by_file_and_line(tmp_path: Path, content: str, columns: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_an_invalid_tsv_is_reported_by_file_and_line(tmp_path: Path, content: str, columns: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         train(table(tmp_path, "tsv", content), columns)
 
 
 @pytest.mark.parametrize("packed", ["", ".gz"])
-def test_jsonl(tmp_path: Path, packed: str) -> None:
+def test_jsonl_is_read(tmp_path: Path, packed: str) -> None:
     rows = [json.dumps({"en": target, "n": 1, "de": source or None}, ensure_ascii=False) for source, target in PAIRS]
     assert [*train(table(tmp_path, f"jsonl{packed}", "\n".join(rows)))] == PAIRS
 
 
-def test_jsonl_and_parquet_in_the_hubs_layout(tmp_path: Path) -> None:
-    """Both texts under `translation`, in either direction, other keys beside them."""
+def test_jsonl_and_parquet_are_read_in_the_layout_of_the_hub(tmp_path: Path) -> None:
+    """Both texts are under `translation`, in either direction, next to other keys."""
     rows = [{"id": n, "translation": {"en": en, "de": de or None}} for n, (de, en) in enumerate(PAIRS)]
     lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     assert [*train(table(tmp_path / "a", "jsonl", lines))] == PAIRS
@@ -194,19 +194,19 @@ def test_jsonl_and_parquet_in_the_hubs_layout(tmp_path: Path) -> None:
         train(table(tmp_path / "e", "jsonl", '{"translation": {"de": "a", "fr": "b"}}'))
 
 
-def test_both_layouts_at_once_are_ambiguous(tmp_path: Path) -> None:
+def test_both_layouts_in_one_file_are_ambiguous(tmp_path: Path) -> None:
     row = {"de": "a", "en": "b", "translation": {"de": "c", "en": "d"}}
     with pytest.raises(UserError, match=r"train\.jsonl, line 1 has de and translation, .* leave one of them"):
         train(table(tmp_path / "a", "jsonl", json.dumps(row)))
     with pytest.raises(UserError, match=r"train\.parquet has de and translation, .* leave one of them"):
         train(parquet(tmp_path / "b", {key: [value] for key, value in row.items()}))
-    # A column of plain text may have any name, that of the layout too.
+    # A column of plain text may have any name, `translation` included.
     named = read_folder(parquet(tmp_path / "c", {"text": ["a"], "translation": ["b"]}), "text", "translation")
     assert [*named["train"]] == [("a", "b")]
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("{", r"train\.jsonl, line 2 is not JSON"),
         ("", r"line 2 is not JSON"),
@@ -218,8 +218,8 @@ def test_both_layouts_at_once_are_ambiguous(tmp_path: Path) -> None:
         ('{"de": "x\\ud800", "en": "a"}', r"line 2, de: character 2 is half a character"),
     ],
 )
-def test_a_mistake_in_jsonl_is_named_by_file_and_line(tmp_path: Path, line: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_an_invalid_jsonl_is_reported_by_file_and_line(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         train(table(tmp_path, "jsonl", '{"de": "a", "en": "b"}\n' + line + "\n"))
 
 
@@ -233,7 +233,7 @@ def parquet(path: Path, columns: dict[str, list]) -> Path:
     return path
 
 
-def test_parquet(tmp_path: Path) -> None:
+def test_parquet_is_read_and_invalid_files_are_reported(tmp_path: Path) -> None:
     sides = [list(side) for side in zip(*PAIRS, strict=True)]
     assert [*train(parquet(tmp_path, {"n": [1, 2, 3], "en": sides[1], "de": sides[0]}))] == PAIRS
     assert [*train(parquet(tmp_path, {"en": ["a", None], "de": ["b", "c"]}))] == [("b", "a"), ("c", "")]
@@ -250,7 +250,7 @@ def test_parquet(tmp_path: Path) -> None:
             train(tmp_path)
 
 
-def test_one_form_for_each_split(tmp_path: Path) -> None:
+def test_two_formats_of_one_split_are_ambiguous(tmp_path: Path) -> None:
     path = table(folder(tmp_path / "text"), "tsv", "de\ten\na\tb\n")
     with pytest.raises(UserError, match=r"has train\.tsv and train\.de and train\.en; leave one"):
         train(path)
@@ -262,7 +262,7 @@ def test_one_form_for_each_split(tmp_path: Path) -> None:
         train(path)
 
 
-def test_a_file_that_changes_while_it_is_used_is_noticed(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_read_is_detected(tmp_path: Path) -> None:
     split = train(table(tmp_path, "tsv", "de\ten\na\tb\n"))
     assert [*split] == [*split] == [("a", "b")]
     (tmp_path / "train.tsv").write_text("de\ten\na\tc\n")

@@ -1,4 +1,4 @@
-"""The grammar: every construction aligned by hand, agreement by tables of their own, one translation each."""
+"""The grammar: alignments of every construction by hand, agreement against independent tables, unique translations."""
 
 from collections.abc import Sequence
 from itertools import islice, pairwise
@@ -22,8 +22,8 @@ def strings(option: Any) -> set[str]:
     return {word for part in parts for word in strings(part)}
 
 
-class Wanted(Derivation):
-    """Rules as they are, and a lexicon cut down to the words of one sentence."""
+class Restricted(Derivation):
+    """Derive with the unchanged rules and a lexicon restricted to the words of one sentence."""
 
     def __init__(self, words: set[str]) -> None:
         super().__init__(Uniforms(np.random.default_rng(41)).draw)
@@ -32,7 +32,7 @@ class Wanted(Derivation):
 
     def pick(self, options: Sequence[Any]) -> Any:
         if isinstance(options[0], ClausePlan):
-            # Tables of plans live as long as the process, and are long.
+            # Plan tables are long and live as long as the process, so their ids are valid cache keys.
             if id(options) not in self.plans:
                 self.plans[id(options)] = [plan for plan in options if self.fits(plan)]
             return super().pick(self.plans[id(options)] or options)
@@ -47,13 +47,13 @@ class Wanted(Derivation):
             "modal": {verb.particle + verb.finite[1]},
         }
         helpers = {"present": self.words, "past": {"hat", "haben", "ist", "sind"}, "modal": {"will", "müssen"}}
-        told = bool(self.words & forms[plan.tense]) and bool(self.words & helpers[plan.tense])
-        return told and (plan.adverbial is None or set(plan.adverbial.german) <= self.words)
+        expressible = bool(self.words & forms[plan.tense]) and bool(self.words & helpers[plan.tense])
+        return expressible and (plan.adverbial is None or set(plan.adverbial.german) <= self.words)
 
 
 def derive(german: str, english: str) -> Phrase:
-    """The derivation of this pair, looked for by trial."""
-    wanted = Wanted({*german.split(), *english.split()})
+    """Find the derivation of this pair by random trials."""
+    wanted = Restricted({*german.split(), *english.split()})
     for _ in range(30000):
         phrase = wanted.sentence(len(german.split()))
         if " ".join(word for word, _ in phrase.german) == german:
@@ -62,7 +62,7 @@ def derive(german: str, english: str) -> Phrase:
     raise AssertionError(f"the grammar does not make: {german}")
 
 
-# Links by source position: "1,3" both sure, "(0)" possible alone, "3(2)" a sure and a possible one.
+# Links by source position: "1,3" are both sure, "(0)" is possible, "3(2)" is a sure and a possible link.
 @pytest.mark.parametrize(
     ("german", "english", "links"),
     [
@@ -129,7 +129,7 @@ def task() -> Grammar:
 
 @pytest.fixture(scope="module")
 def pairs(task: Grammar) -> list[tuple[list[str], str]]:
-    """Sentences of all lengths to 60."""
+    """Generate sentences of all lengths up to 60."""
     uniform = Uniforms(np.random.default_rng(31)).draw
     lengths = [*range(4, 61)] * 41
     found = [task.sample(uniform, length) for length in lengths]
@@ -138,7 +138,7 @@ def pairs(task: Grammar) -> list[tuple[list[str], str]]:
     return [(task.source_vocabulary.decode(e.source), e.reference or "") for e in found]
 
 
-def test_a_german_sentence_has_one_translation(pairs: list[tuple[list[str], str]]) -> None:
+def test_every_german_sentence_has_one_translation(pairs: list[tuple[list[str], str]]) -> None:
     seen: dict[str, str] = {}
     for german, english in pairs:
         assert seen.setdefault(" ".join(german), english) == english
@@ -152,7 +152,7 @@ def test_every_word_is_used_and_the_reference_is_the_target(task: Grammar, pairs
         assert " ".join(task.target_vocabulary.decode(example.target)) == example.reference
 
 
-def test_commas_come_in_the_places_that_german_asks_for(pairs: list[tuple[list[str], str]]) -> None:
+def test_commas_follow_german_punctuation_rules(pairs: list[tuple[list[str], str]]) -> None:
     for german, _ in pairs:
         assert german[-1] == "."
         assert german[0] != ","
@@ -162,7 +162,7 @@ def test_commas_come_in_the_places_that_german_asks_for(pairs: list[tuple[list[s
                 assert before in (",", "und", "aber") or german[0] == word, german
 
 
-ARTICLES = {  # article → genders and numbers that it can stand before, whatever the case
+ARTICLES = {  # article → genders and numbers (p: plural) that it can precede in any case
     "das": "n", "des": "", "ein": "mn", "einen": "m", "eine": "f", "einem": "mn", "einer": "f",
     "diese": "fp", "dieser": "mf", "dieses": "n", "diesem": "mn", "diesen": "mp",
     "jede": "f", "jeder": "mf", "jedes": "n", "jeden": "m", "jedem": "mn", "dem": "mn", "den": "mp",
@@ -184,7 +184,7 @@ def test_articles_agree_with_their_nouns(pairs: list[tuple[list[str], str]]) -> 
     assert checked > 1000
 
 
-def test_an_stands_before_vowels_alone(pairs: list[tuple[list[str], str]]) -> None:
+def test_an_precedes_only_vowels(pairs: list[tuple[list[str], str]]) -> None:
     for _, english in pairs:
         words = english.split()
         for article, word in pairwise(words):
@@ -204,6 +204,6 @@ def test_word_order_is_far_from_monotone(task: Grammar) -> None:
 
 
 @pytest.mark.parametrize("longest", [3, 61])
-def test_lengths_out_of_reach_are_refused(longest: int) -> None:
+def test_lengths_out_of_range_are_rejected(longest: int) -> None:
     with pytest.raises(UserError, match="expected 4 to 60"):
         Grammar(longest)

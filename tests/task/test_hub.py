@@ -1,4 +1,4 @@
-"""The Hugging Face hub as a source of text, without a network: one plain sentence for every fault."""
+"""The Hugging Face hub as a source of text, without a network: splits, layouts and error messages."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from softlookup.task.hub import read_hub
 
 
 def hub(monkeypatch: pytest.MonkeyPatch, splits: tuple[str, ...] = ("train", "validation", "test")) -> None:
-    """A hub that answers every name with the same small dataset."""
+    """Patch the hub to return the same small dataset for every name."""
     from datasets import Dataset, DatasetDict
 
     data = DatasetDict({split: Dataset.from_dict({"en": [split], "de": [split.upper()]}) for split in splits})
@@ -18,7 +18,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, splits: tuple[str, ...] = ("train", "va
     monkeypatch.setattr("datasets.load_dataset", lambda _name: data)
 
 
-def test_the_hub_gives_the_same_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_gives_the_splits_of_its_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
     hub(monkeypatch)
     splits = read_hub("someone/text", "de", "en")
     assert {k: [*v] for k, v in splits.items()} == {
@@ -32,7 +32,7 @@ def test_the_hub_gives_the_same_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_a_language_or_split_that_the_hub_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_language_or_split_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import Dataset
 
     hub(monkeypatch)
@@ -47,25 +47,25 @@ def test_a_language_or_split_that_the_hub_does_not_have(monkeypatch: pytest.Monk
         read_hub("someone/text", "de", "en")
 
 
-def test_the_hubs_layout_of_translations_and_own_names_of_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A column `translation` with a text for each language, as datasets' own feature and as a plain dict."""
+def test_the_translation_layout_and_custom_split_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column `translation` with a text per language, as a Translation feature and as a plain dict."""
     from datasets import Dataset, DatasetDict, Features, Translation
 
     rows = {"id": ["0", "1"], "translation": [{"de": "eins", "en": "one"}, {"de": "zwei", "en": "two"}]}
     typed = Dataset.from_dict(
         {"translation": rows["translation"]}, Features({"translation": Translation(["de", "en"])})
     )
-    asked = []
+    requested = []
 
     def load(*name: str) -> DatasetDict:
-        asked.append(name)
+        requested.append(name)
         return DatasetDict({"train": Dataset.from_dict(rows), "dev": typed, "test": typed})
 
     monkeypatch.setattr(hub_module, "hub_unreachable", lambda: None)
     monkeypatch.setattr("datasets.load_dataset", load)
     splits = read_hub("books:de-en", "en", "de", {"validation": "dev", "test": None})
     assert [[*split] for split in splits.values()] == [[("one", "eins"), ("two", "zwei")]] * 3
-    assert asked == [("books", "de-en")]
+    assert requested == [("books", "de-en")]
     assert splits["validation"].names["de"] == "books:de-en, split dev, column de"
     with pytest.raises(UserError, match=r"no split validation; it has train, dev, test \(task\.validation=NAME\)"):
         read_hub("books", "en", "de")
@@ -73,7 +73,7 @@ def test_the_hubs_layout_of_translations_and_own_names_of_splits(monkeypatch: py
         read_hub("books", "en", "fr", {"validation": "dev"})
 
 
-def test_a_failing_hub_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_hub_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
     def fail(_name: str) -> None:
@@ -90,14 +90,14 @@ def test_a_failing_hub_is_one_plain_line(monkeypatch: pytest.MonkeyPatch) -> Non
     )
 
 
-def test_an_unreachable_hub_is_not_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The library's own offline path: its cache and nothing else; the setting is put back afterwards."""
+def test_an_unreachable_hub_is_not_contacted_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only the library's cache is used, through its offline setting, which is restored afterwards."""
     import datasets
     import huggingface_hub
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path))
-    # What it would reach without our setting fails too, so that this test never uses a network.
+    # Without our setting the library would fail too, so that this test never uses a network.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert "offline mode is enabled" in str(hub_module.hub_unreachable())
     monkeypatch.setattr(hub_module, "hub_unreachable", lambda: "no name server")

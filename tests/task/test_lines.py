@@ -1,4 +1,4 @@
-"""Lines of text files: what a line is, and one plain sentence for every fault."""
+"""Lines of text files: what ends a line, and the error message for every invalid file."""
 
 import gzip
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_an_empty_file_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_invalid_utf8_is_named_by_file_line_and_byte(tmp_path: Path) -> None:
-    # "für" in Latin-1: its second byte stands at offset 4 + 1 of the file and is byte 2 of line 3.
+    # "für" in Latin-1: its second byte is at offset 4 + 1 of the file and is byte 2 of line 3.
     (tmp_path / "train.de").write_bytes(b"a\nb\nf\xfcr\n")
     with pytest.raises(UserError, match=r"train\.de, line 3: byte 2 of the line \(offset 5 of the text\) is not UTF-8"):
         [*read_lines(tmp_path / "train.de")]

@@ -1,4 +1,4 @@
-"""The configured task on the real text, where MULTI30K_DIR points at a folder of it."""
+"""The configured task on the real text, if MULTI30K_DIR points to it."""
 
 import os
 from collections import Counter
@@ -34,7 +34,7 @@ def test_sizes_are_those_of_the_published_text(task: Parallel) -> None:
     assert min(counts) >= 20
 
 
-def test_one_pass_shows_all_and_a_limit_is_kept(task: Parallel) -> None:
+def test_one_pass_has_every_pair_and_respects_the_length_limit(task: Parallel) -> None:
     longest = task.lengths[1]
     stream = task.training(np.random.default_rng(1), lambda: longest)
     first, second = ([next(stream) for _ in range(29000)] for _ in range(2))
@@ -44,15 +44,15 @@ def test_one_pass_shows_all_and_a_limit_is_kept(task: Parallel) -> None:
     assert max(len(next(stream).source) for _ in range(1000)) == 7
 
 
-def test_words_of_the_reference_score_100_but_for_unknown_ones(task: Parallel) -> None:
-    known = [example for example in task.test() if UNK not in example.target]
-    assert len(known) > 700
-    hypotheses = [task.target_vocabulary.write(example.target) for example in known]
-    references = [example.reference.lower() for example in known]
+def test_reference_words_score_bleu_100_where_none_is_unknown(task: Parallel) -> None:
+    without_unknowns = [example for example in task.test() if UNK not in example.target]
+    assert len(without_unknowns) > 700
+    hypotheses = [task.target_vocabulary.write(example.target) for example in without_unknowns]
+    references = [example.reference.lower() for example in without_unknowns]
     assert sacrebleu.corpus_bleu(hypotheses, [references]).score == pytest.approx(100)
 
 
-def test_overlap_agrees_with_a_count_of_squeezed_lines(task: Parallel) -> None:
+def test_overlap_equals_a_count_of_lines_without_spaces(task: Parallel) -> None:
     splits = read_folder(Path(str(FOLDER)), "de", "en")
     squeezed = {
         name: [tuple("".join(side.lower().split()) for side in pair) for pair in split]

@@ -1,4 +1,4 @@
-"""Parallel text as a task: words, vocabularies, what is kept, passes over training, counts by pen and paper."""
+"""Parallel text as a task: words, vocabularies, filtering, passes over the training set, and notes."""
 
 import gc
 import inspect
@@ -45,7 +45,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 def parallel(path: Path, train: Lines, validation: Lines = TRAIN[:1], test: Lines = TRAIN[:1], **given: object):
-    """The task on these pairs, German to English, everything kept unless `given` says otherwise."""
+    """Write the pairs and build the task, German to English, with settings that keep everything; `given` overrides."""
     for stem, pairs in (("train", train), ("val", validation), ("test", test)):
         for language, side in zip(("de", "en"), zip(*pairs, strict=True), strict=True):
             (path / f"{stem}.{language}").write_text("".join(f"{line}\n" for line in side))
@@ -56,7 +56,7 @@ def parallel(path: Path, train: Lines, validation: Lines = TRAIN[:1], test: Line
 
 
 def of_lengths(*lengths: int) -> Lines:
-    """Pairs whose sources have these lengths; each is the only one with its first word."""
+    """Return pairs with sources of these lengths; each source has a unique first word."""
     return [(" ".join([f"s{i}", *["x"] * (n - 1)]), "y") for i, n in enumerate(lengths)]
 
 
@@ -66,21 +66,21 @@ def test_the_config_names_every_argument() -> None:
     assert list(config) == list(inspect.signature(Parallel).parameters)
 
 
-def test_vocabularies_by_pen_and_paper(tmp_path: Path) -> None:
+def test_vocabularies_by_hand(tmp_path: Path) -> None:
     task = parallel(tmp_path, TRAIN, validation=[("neu", "new")], test=[("neu", "new")])
-    # ein 4, "." 3, hund 3, then once each by code point; nothing of validation and test.
+    # ein 4, "." 3, hund 3, then once each in code point order; nothing from validation and test.
     assert task.source_vocabulary.tokens == (*SPECIALS, "ein", ".", "hund", ",", "mann", "rennt", "schläft")
     assert task.target_vocabulary.tokens == (*SPECIALS, "a", ".", "dog", ",", "man", "runs", "sleeps")
     assert task.test() == [Example((UNK,), (UNK,), reference="new", units=1)]
 
 
-def test_minimum_frequency_and_case(tmp_path: Path) -> None:
+def test_minimum_frequency_and_case_are_respected(tmp_path: Path) -> None:
     task = parallel(tmp_path, TRAIN, segmentation=Word(2, False))
     assert task.source_vocabulary.tokens == (*SPECIALS, ".", "Ein", "Hund")
     assert task.validation()[0] == Example((5, 6, UNK, 4), (5, 6, UNK, 4), reference="A dog runs.", units=4)
 
 
-def test_a_vocabulary_of_the_most_frequent_words(tmp_path: Path) -> None:
+def test_a_limited_vocabulary_has_the_most_frequent_words(tmp_path: Path) -> None:
     task = parallel(tmp_path, TRAIN, segmentation=Word(1, True, 7, 6))
     assert task.source_vocabulary.tokens == (*SPECIALS, "ein", ".", "hund")
     assert task.target_vocabulary.tokens == (*SPECIALS, "a", ".")
@@ -96,7 +96,7 @@ def test_vocabularies_do_not_depend_on_the_order_of_lines(tmp_path: Path) -> Non
     assert one.target_vocabulary.tokens == other.target_vocabulary.tokens
 
 
-def test_words_score_as_the_reference_does(tmp_path: Path) -> None:
+def test_tokenized_references_score_bleu_100(tmp_path: Path) -> None:
     line = "  It's a 3,5-year-old's \"U.S.\" &amp; <unk> <pad> test\u2028(1990-91), no?  "
     task = parallel(tmp_path, [("x", line)], test=[("x", line)], segmentation=Word(1, False))
     example = task.test()[0]
@@ -106,11 +106,11 @@ def test_words_score_as_the_reference_does(tmp_path: Path) -> None:
     assert sacrebleu.corpus_bleu([hypothesis], [[example.reference]]).score == pytest.approx(100)
 
 
-def test_no_gold_and_reversed_languages(tmp_path: Path) -> None:
-    there = parallel(tmp_path, TRAIN)
+def test_languages_can_be_reversed_and_there_is_no_gold_by_default(tmp_path: Path) -> None:
+    forward = parallel(tmp_path, TRAIN)
     back = parallel(tmp_path, TRAIN, source="en", target="de")
-    assert back.source_vocabulary.tokens == there.target_vocabulary.tokens
-    for one, other in zip(there.test(), back.test(), strict=True):
+    assert back.source_vocabulary.tokens == forward.target_vocabulary.tokens
+    for one, other in zip(forward.test(), back.test(), strict=True):
         assert (one.source, one.target) == (other.target, other.source)
         assert one.sure == one.possible == ()
     assert back.test()[0].reference == "Ein Hund rennt."
@@ -147,11 +147,11 @@ def test_nothing_is_dropped_from_validation_and_test(tmp_path: Path) -> None:
         parallel(tmp_path, TRAIN, test=[("a", "x"), ("a", "x"), ("", "x")])
 
 
-def test_a_line_far_longer_than_training_is_told_by_its_number(tmp_path: Path) -> None:
+def test_a_line_far_longer_than_training_is_reported_by_its_number(tmp_path: Path) -> None:
     train = [("a b c", "x"), ("a", "x y z w v u t s r")]
     test = [("a", "x"), ("w " * 10, "x"), ("w " * 9, "x " * 601), ("w " * 9, "x " * 9)]
-    told = [note for note in parallel(tmp_path, train, test=test).notes() if "line" in note]
-    assert [note.split(":")[0].rsplit("/")[-1] for note in told] == [
+    length_notes = [note for note in parallel(tmp_path, train, test=test).notes() if "line" in note]
+    assert [note.split(":")[0].rsplit("/")[-1] for note in length_notes] == [
         "test.de, line 2 has 10 tokens, and the longest source of training 3",
         "test.en, line 3 has 601 tokens, and the longest source of training 3",
     ]
@@ -160,7 +160,7 @@ def test_a_line_far_longer_than_training_is_told_by_its_number(tmp_path: Path) -
     assert many[-1] == "and 4 more sides as long"
 
 
-def test_settings_that_leave_nothing(tmp_path: Path) -> None:
+def test_settings_that_leave_no_training_pair_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: none has 1 to"):
         parallel(tmp_path, TRAIN, longest=1)
     with pytest.raises(UserError, match=r"no training pair is left of .*train\.de and .*train\.en: dropped 3 with"):
@@ -177,8 +177,8 @@ def test_settings_that_leave_nothing(tmp_path: Path) -> None:
         parallel(tmp_path, TRAIN, source="en")
 
 
-def written(path: Path, languages: tuple[str, str], train: Lines, test: Lines, **given: object) -> Parallel:
-    """The task on these pairs of other languages than German and English."""
+def parallel_of(path: Path, languages: tuple[str, str], train: Lines, test: Lines, **given: object) -> Parallel:
+    """Write pairs of the given languages and build the task."""
     for stem, pairs in (("train", train), ("val", test), ("test", test)):
         for language, side in zip(languages, zip(*pairs, strict=True), strict=True):
             (path / f"{stem}.{language}").write_text("".join(f"{line}\n" for line in side))
@@ -187,32 +187,32 @@ def written(path: Path, languages: tuple[str, str], train: Lines, test: Lines, *
     return Parallel(path=str(path), **settings | given)
 
 
-def test_text_without_blanks_is_counted_in_characters_and_told_where_words_are_unknown(tmp_path: Path) -> None:
+def test_text_without_spaces_is_counted_in_characters_with_a_note_on_unknown_words(tmp_path: Path) -> None:
     train = [("男犬家", "a dog"), ("男犬走る", "a dog"), ("男", "a cat"), ("男", "a man")]
-    task = written(tmp_path, ("ja", "en"), train, [("男犬 家", "a dog"), ("男が走る", "a cat")])
+    task = parallel_of(tmp_path, ("ja", "en"), train, [("男犬 家", "a dog"), ("男が走る", "a cat")])
     assert [e.length for e in task.test()] == [3, 4]
     assert (task.length_unit, task.trained, task.splitting.tokenizer) == ("characters", 4, "13a")
-    (told,) = [note for note in task.notes() if "unknown (" in note]
-    # Of the lines of training 男 alone comes twice; of the test set no line is known. Of English, half is.
-    assert told.startswith("most words of ja are unknown (100% of validation, 100% of test)")
-    assert "segmentation=unigram" in told
+    (unknown,) = [note for note in task.notes() if "unknown (" in note]
+    # In training only the line 男 occurs twice; every test line is unknown. Half of the English is known.
+    assert unknown.startswith("most words of ja are unknown (100% of validation, 100% of test)")
+    assert "segmentation=unigram" in unknown
     assert "unknown (" not in str(
-        written(tmp_path, ("ja", "en"), train, train[:1], segmentation=Unigram(300, True, True)).notes()
+        parallel_of(tmp_path, ("ja", "en"), train, train[:1], segmentation=Unigram(300, True, True)).notes()
     )
 
 
-def test_bleu_is_of_the_target_language_and_a_language_that_is_not_known_is_told_once(tmp_path: Path) -> None:
+def test_bleu_uses_the_target_language_and_an_unknown_code_is_noted_once(tmp_path: Path) -> None:
     train = [("a dog", "犬"), ("a cat", "猫"), ("a dog", "犬")]
-    task = written(tmp_path, ("en", "zh_TW"), train, train)
+    task = parallel_of(tmp_path, ("en", "zh_TW"), train, train)
     assert (task.length_unit, task.splitting) == ("words", splitting("zh"))
-    unknown = written(tmp_path, ("en", "xx"), train, train).notes()
+    unknown = parallel_of(tmp_path, ("en", "xx"), train, train).notes()
     assert len([note for note in unknown if "task.target=xx is not a known language code" in note]) == 1
-    assert "language code" not in str(written(tmp_path, ("en", "xx"), train, train, tokenizer="char").notes())
+    assert "language code" not in str(parallel_of(tmp_path, ("en", "xx"), train, train, tokenizer="char").notes())
     with pytest.raises(UserError, match="did you mean char"):
-        written(tmp_path, ("en", "xx"), train, train, tokenizer="chars")
+        parallel_of(tmp_path, ("en", "xx"), train, train, tokenizer="chars")
 
 
-def test_overlap_and_unknown_words_by_pen_and_paper(tmp_path: Path) -> None:
+def test_overlap_and_unknown_words_by_hand(tmp_path: Path) -> None:
     train = [("a b", "x y"), ("a b", "x z"), ("c", "x"), ("d d d d", "x")]
     validation = [("a b", "x z"), ("A  b", "x q"), ("c c", "x")]
     test = [("c", "x"), ("c", "x"), ("c", "y"), ("b a q", "x"), ("d", "x q")]
@@ -225,7 +225,7 @@ def test_overlap_and_unknown_words_by_pen_and_paper(tmp_path: Path) -> None:
     ]
 
 
-def test_every_pair_comes_once_in_a_pass_and_passes_differ(tmp_path: Path) -> None:
+def test_every_pair_occurs_once_per_pass_and_passes_differ(tmp_path: Path) -> None:
     lengths = [2, 3, 5, 7, 11, 13, 17] * 3
     task = parallel(tmp_path, of_lengths(*lengths))
     stream = task.training(np.random.default_rng(3), lambda: 7)
@@ -239,7 +239,7 @@ def test_every_pair_comes_once_in_a_pass_and_passes_differ(tmp_path: Path) -> No
     assert list(islice(again, fitting)) == passes[0]
 
 
-def test_the_limit_is_asked_for_each_example(tmp_path: Path) -> None:
+def test_the_length_limit_is_read_for_every_example(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(*range(2, 43)))
     limit = 2
     stream = task.training(np.random.default_rng(5), lambda: limit)
@@ -252,20 +252,20 @@ def test_the_limit_is_asked_for_each_example(tmp_path: Path) -> None:
     assert {len(e.source) for e in islice(stream, 500)} == set(range(2, 43))
 
 
-def test_growing_in_the_middle_of_a_pass_repeats_nothing(tmp_path: Path) -> None:
+def test_a_limit_that_grows_within_a_pass_repeats_no_example(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(*[2] * 19, *[5] * 23))
     limit = 2
     stream = task.training(np.random.default_rng(11), lambda: limit)
     seen = list(islice(stream, 7))
     limit = 5
-    # What is left of this pass: the 12 other short pairs, each once, before any of the seven comes again.
+    # The rest of this pass has the 12 other short pairs, each once, before any of the seven is repeated.
     while (example := next(stream)) not in seen:
         seen.append(example)
     assert sum(len(e.source) == 2 for e in seen) == 19
     assert sum(len(e.source) == 5 for e in seen) > 0
 
 
-def test_a_limit_below_every_sentence_is_an_error_and_no_endless_loop(tmp_path: Path) -> None:
+def test_a_limit_below_every_sentence_raises_an_error(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(3, 5))
     with pytest.raises(UserError, match="allows 2 source tokens, and the shortest training sentence has 3"):
         next(task.training(np.random.default_rng(0), lambda: 2))
@@ -285,7 +285,7 @@ def test_a_limit_below_every_sentence_is_an_error_and_no_endless_loop(tmp_path: 
         ({41: 1}, ((1, 41),)),
     ],
 )
-def test_buckets_share_out_the_test_set(tmp_path: Path, counts: dict, expected: tuple) -> None:
+def test_buckets_partition_the_test_set(tmp_path: Path, counts: dict, expected: tuple) -> None:
     test = of_lengths(*(length for length, count in counts.items() for _ in range(count)))
     task = parallel(tmp_path, TRAIN, test=test)
     assert task.buckets == expected
@@ -295,8 +295,8 @@ def test_buckets_share_out_the_test_set(tmp_path: Path, counts: dict, expected: 
 
 
 @pytest.mark.parametrize("segmentation", [Word(1, True), Bpe(300, True, True)])
-def test_a_line_is_trained_judged_and_read_later_as_one_thing(tmp_path: Path, segmentation: Segmentation) -> None:
-    """Blanks around a line, and accents typed as characters of their own, on either side of any split."""
+def test_equivalent_spellings_of_a_line_are_one_line_in_every_split(tmp_path: Path, segmentation: Segmentation) -> None:
+    """Surrounding spaces and decomposed accents (NFD), on either side of every split."""
     plain: Lines = [("Ein M\u00e4dchen l\u00e4uft.", "A caf\u00e9 girl runs."), *TRAIN]
     typed = [
         (f" {unicodedata.normalize('NFD', one)}\u00a0 ", f"\t{unicodedata.normalize('NFD', two)} ")
@@ -309,32 +309,32 @@ def test_a_line_is_trained_judged_and_read_later_as_one_thing(tmp_path: Path, se
     assert other.source_vocabulary.state() == task.source_vocabulary.state()
     assert (other.validation(), other.test(), other.notes()) == (task.validation(), task.test(), task.notes())
     assert other.test()[0].reference == plain[0][1]
-    drawn = [list(islice(each.training(np.random.default_rng(3), lambda: 50), 6)) for each in (task, other)]
-    assert drawn[0] == drawn[1]
+    examples = [list(islice(each.training(np.random.default_rng(3), lambda: 50), 6)) for each in (task, other)]
+    assert examples[0] == examples[1]
     for (line, _), (as_typed, _), example in zip(plain, typed, task.test(), strict=False):
         assert other.source_vocabulary.read(as_typed) == task.source_vocabulary.read(line) == example.source
     assert any("4 of them and 4 of their sources are in training too" in note for note in other.notes())
 
 
-def test_what_is_in_training_too_is_found_however_it_is_typed(tmp_path: Path) -> None:
-    composed, apart = "Ein M\u00e4dchen", "Ein Ma\u0308dchen "
-    task = parallel(tmp_path, [*TRAIN, (composed, "A girl")], test=[(apart, "A girl ")])
+def test_overlap_with_training_is_found_in_any_spelling(tmp_path: Path) -> None:
+    composed, decomposed = "Ein M\u00e4dchen", "Ein Ma\u0308dchen "
+    task = parallel(tmp_path, [*TRAIN, (composed, "A girl")], test=[(decomposed, "A girl ")])
     assert any(note.startswith("test: 1 pairs; 1 of them and 1 of their sources") for note in task.notes())
 
 
-def test_the_order_is_that_of_permutations_of_all_pairs(tmp_path: Path) -> None:
-    """As it was when examples stood in a list: one permutation a pass, nothing else drawn."""
+def test_the_training_order_is_one_permutation_per_pass(tmp_path: Path) -> None:
+    """The generator draws one permutation of all pairs per pass and nothing else."""
     task = parallel(tmp_path, of_lengths(*[2, 3, 5, 7, 11] * 7))
     examples = task._corpus.examples
     everything = [examples[i] for i in range(len(examples))]
     oracle = np.random.default_rng(19)
-    wanted = [everything[i] for _ in range(3) for i in oracle.permutation(35)]
-    assert list(islice(task.training(np.random.default_rng(19), lambda: 11), 105)) == wanted
+    expected = [everything[i] for _ in range(3) for i in oracle.permutation(35)]
+    assert list(islice(task.training(np.random.default_rng(19), lambda: 11), 105)) == expected
 
 
 @pytest.mark.parametrize("segmentation", [Word(1, True), Bpe(300, True, True)])
 @pytest.mark.parametrize("batching", [Batching(61), Batching(61, pool=1), Batching(None, 7, pool=3), Batching(4000)])
-def test_the_batches_give_every_sentence_once_before_any_again_pass_after_pass(
+def test_batches_hold_every_sentence_once_per_pass(
     tmp_path: Path, segmentation: Segmentation, batching: Batching
 ) -> None:
     count, passes = 541, 3
@@ -346,13 +346,13 @@ def test_the_batches_give_every_sentence_once_before_any_again_pass_after_pass(
     counts, ends = Counter[Example](), []
     for (batch,) in stream:
         counts.update(batch.examples)
-        assert max(counts.values()) == -(-counts.total() // count)  # nothing again before all were given
+        assert max(counts.values()) == -(-counts.total() // count)  # no repetition before every sentence was given
         if counts.total() % count == 0:
             ends.append((len(counts), set(counts.values())))
     assert ends == [(count, {number + 1}) for number in range(passes)]
 
 
-def test_under_a_growing_limit_what_is_short_enough_from_the_start_comes_once_a_pass(tmp_path: Path) -> None:
+def test_short_sentences_occur_once_per_pass_under_a_growing_limit(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(*[2] * 43, *[3] * 19, *[5] * 23, *[7] * 31))
     grown = TrainingStream(task, Linear(task, until=0.7), 3, 1601, Batching(23, pool=2))
     linear = [example for (batch,) in grown for example in batch.examples]
@@ -373,8 +373,8 @@ def test_under_a_growing_limit_what_is_short_enough_from_the_start_comes_once_a_
 
 
 @pytest.mark.parametrize("batching", [Batching(61), Batching(61, pool=1), Batching(None, 29)])
-def test_passes_smaller_than_a_batch_share_one_whole(tmp_path: Path, batching: Batching) -> None:
-    """Three sentences of two target tokens each, and one that the limit leaves out."""
+def test_small_data_sets_fill_a_batch_with_whole_passes(tmp_path: Path, batching: Batching) -> None:
+    """Three sentences of two target tokens each, and one that exceeds the length limit."""
     task = parallel(tmp_path, of_lengths(2, 3, 5, 7))
 
     class Short(Fixed):
@@ -390,23 +390,23 @@ def test_passes_smaller_than_a_batch_share_one_whole(tmp_path: Path, batching: B
         assert len(set(batch.examples)) == 3
 
 
-def test_a_place_in_any_pass_is_found_again(tmp_path: Path) -> None:
+def test_a_saved_position_in_any_pass_is_restored(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(*[2, 3, 5, 7, 11] * 7))
 
     def stream() -> TrainingStream:
         return TrainingStream(task, Linear(task, until=0.5), 3, 401, Batching(13, pool=2))
 
     whole = [batch.examples for (batch,) in stream()]
-    for behind in range(len(whole)):
+    for position in range(len(whole)):
         read, again = stream(), stream()
-        for _ in islice(read, behind):
+        for _ in islice(read, position):
             pass
-        again.load_state_dict(json.loads(json.dumps(read.state_dict(behind))))
-        assert [batch.examples for (batch,) in again] == whole[behind:]
+        again.load_state_dict(json.loads(json.dumps(read.state_dict(position))))
+        assert [batch.examples for (batch,) in again] == whole[position:]
 
 
-def test_no_example_is_held(tmp_path: Path) -> None:
-    """Neither by the task nor by its passes, whatever was drawn."""
+def test_no_example_is_kept_in_memory(tmp_path: Path) -> None:
+    """Neither the task nor its training stream holds examples, apart from validation and test."""
     lines = [(f"s{i} a", f"t{i}") for i in range(331)]
     task = parallel(tmp_path, lines, validation=lines[:2], test=lines[:3])
     stream = task.training(np.random.default_rng(1), lambda: 50)
@@ -423,33 +423,33 @@ def test_no_example_is_held(tmp_path: Path) -> None:
     assert len(alive) == 5
 
 
-def test_made_once_and_made_anew_where_it_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def given(task: Parallel) -> list:
+def test_the_encoded_corpus_is_cached_and_rebuilt_if_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def content(task: Parallel) -> list:
         stream = task.training(np.random.default_rng(5), lambda: 50)
         return [*islice(stream, 7), task.notes(), task.source_vocabulary.tokens, task.lengths]
 
-    first = given(parallel(tmp_path, TRAIN))
+    first = content(parallel(tmp_path, TRAIN))
     folder = content_cache.folder() / "text"
     encoded, described = sorted(folder.iterdir())
     for file in (encoded, described):
         whole = file.read_bytes()
         for damaged in (whole[:-3], b"", whole[:40] + b"?" + whole[41:]):
             file.write_bytes(damaged)
-            assert given(parallel(tmp_path, TRAIN)) == first
+            assert content(parallel(tmp_path, TRAIN)) == first
             assert file.read_bytes() == whole
     with monkeypatch.context() as patch:
-        patch.setattr("softlookup.task.corpus._make", None)  # nothing is made where all is found
-        assert given(parallel(tmp_path, TRAIN)) == first
+        patch.setattr("softlookup.task.corpus._make", None)  # nothing is built from a complete cache
+        assert content(parallel(tmp_path, TRAIN)) == first
     assert sorted(folder.iterdir()) == [encoded, described]
-    other = given(parallel(tmp_path, [("Ein Hund rennt.", "A cat runs."), *TRAIN[1:]]))
+    other = content(parallel(tmp_path, [("Ein Hund rennt.", "A cat runs."), *TRAIN[1:]]))
     assert other != first
-    assert given(parallel(tmp_path, TRAIN, segmentation=Word(2, True))) != first
+    assert content(parallel(tmp_path, TRAIN, segmentation=Word(2, True))) != first
     (tmp_path / "no").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no"))
-    assert given(parallel(tmp_path, TRAIN)) == first
+    assert content(parallel(tmp_path, TRAIN)) == first
 
 
-def test_joins_of_consecutive_pairs(tmp_path: Path) -> None:
+def test_joins_of_consecutive_pairs_by_hand(tmp_path: Path) -> None:
     lines = [(f"a{i} b", f"c{i}") for i in range(7)]
     task = parallel(tmp_path, lines, lines[:5], lines[:6], longest=4, concatenate=3)
 
@@ -461,7 +461,7 @@ def test_joins_of_consecutive_pairs(tmp_path: Path) -> None:
     twos = [(f"a{i} b a{i + 1} b", f"c{i} c{i + 1}") for i in (0, 2, 4)]
     threes = [(f"a{i} b a{i + 1} b a{i + 2} b", f"c{i} c{i + 1} c{i + 2}") for i in (0, 3)]
     trained = islice(task.training(np.random.default_rng(1), lambda: 4), 10)
-    assert read(trained) == Counter([*lines, *twos])  # the sixth word is one too many
+    assert read(trained) == Counter([*lines, *twos])  # a join of three has six words, more than `longest`
     assert read(task.validation()) == Counter([*lines[:5], *twos[:2]])
     assert read(task.test()) == Counter([*lines[:6], *twos, *threes])
     assert [e.reference for e in task.test()][-1] == "c3 c4 c5"
@@ -473,7 +473,7 @@ def test_joins_of_consecutive_pairs(tmp_path: Path) -> None:
     assert task.notes()[0].startswith("train: 7 pairs")
 
 
-def test_a_pair_without_words_is_in_no_join(tmp_path: Path) -> None:
+def test_a_pair_without_words_is_not_joined(tmp_path: Path) -> None:
     task = parallel(tmp_path, [("a", "x"), ("b", " "), ("c", "y"), ("d", "z")], concatenate=2)
     sources = {
         task.source_vocabulary.write(e.source) for e in islice(task.training(np.random.default_rng(1), lambda: 9), 4)
@@ -481,14 +481,14 @@ def test_a_pair_without_words_is_in_no_join(tmp_path: Path) -> None:
     assert sources == {"a", "c", "d", "a c"}
 
 
-def test_buckets_of_joins_go_in_steps_of_ten(tmp_path: Path) -> None:
+def test_buckets_of_joins_have_steps_of_ten(tmp_path: Path) -> None:
     test = of_lengths(*[7] * 60, *[9] * 120, *[8] * 60)
     task = parallel(tmp_path, TRAIN, test=test, concatenate=5)
     assert task.buckets == ((1, 10), (11, 20), (21, 30), (31, 40), (41, 45))
     assert all(sum(low <= e.length <= high for e in task.test()) >= FEWEST for low, high in task.buckets)
 
 
-def test_words_are_counted_whatever_the_tokens(tmp_path: Path) -> None:
+def test_lengths_count_words_for_any_tokenization(tmp_path: Path) -> None:
     one, other = (parallel(tmp_path, TRAIN, segmentation=kind) for kind in (Word(1, True), Bpe(300, True, True)))
     assert [e.units for e in one.test()] == [e.units for e in other.test()] == [4]
     assert len(other.test()[0].source) > 4
@@ -496,7 +496,7 @@ def test_words_are_counted_whatever_the_tokens(tmp_path: Path) -> None:
     assert one.trained == one.lengths[1] == other.trained == 6 < other.lengths[1]
 
 
-def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_from_the_hub_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import Dataset, DatasetDict
 
     data = {"de": ["Ein Hund", None], "en": ["A dog", "lost"]}
@@ -510,7 +510,7 @@ def test_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.test() == [Example((5,), (5,), reference="dog", units=1)]
 
 
-def test_keys_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+def test_keys_without_effect_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"task\.path=.* task\.dataset=x/y: text comes from one place"):
         parallel(tmp_path, TRAIN, dataset="x/y")
     with pytest.raises(UserError, match=r"task\.columns=de en names the columns of TSV files of task\.path=DIR"):
@@ -519,6 +519,6 @@ def test_keys_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
         Parallel(str(tmp_path), None, None, "de", "en", Word(1, True), 50, 1, None, None, test="news")
 
 
-def test_quantiles_are_those_of_the_training_lengths(tmp_path: Path) -> None:
+def test_quantiles_are_of_the_training_lengths(tmp_path: Path) -> None:
     task = parallel(tmp_path, of_lengths(2, 3, 5, 7, 11))
     assert [task.quantile(share) for share in (0.0, 0.2, 0.21, 0.6, 1.0)] == [2, 2, 3, 5, 11]

@@ -1,4 +1,4 @@
-"""Generated tasks: targets and gold by pen and paper, and what all of them promise."""
+"""Generated tasks: targets and gold alignments by hand, and the contract of all of them."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -33,12 +33,12 @@ def task(request: pytest.FixtureRequest) -> Synthetic:
     return instantiate(yaml.safe_load((CONF / f"{request.param}.yaml").read_text(encoding="utf-8")))
 
 
-def drawn(task: Synthetic, seed: int, amount: int, limit: int = 99) -> list[Example]:
+def sample(task: Synthetic, seed: int, amount: int, limit: int = 99) -> list[Example]:
     return list(islice(task.training(np.random.default_rng(seed), lambda: limit), amount))
 
 
 def solved(task: Strings, source: str) -> tuple[str, list[set[int]], list[set[int]]]:
-    """Target, sure and possible positions of a source given in words."""
+    """Return target, sure and possible positions of a source given in words."""
     ids = task.source_vocabulary.encode(source.split())
     assert UNK not in ids
     example = task.example(ids)
@@ -71,7 +71,7 @@ def test_recall_by_hand() -> None:
 
 
 @pytest.mark.parametrize("length", [4, 5, 6, 7, 8, 9, 23])
-def test_recall_has_distinct_keys_and_asks_for_them_alone(length: int) -> None:
+def test_recall_has_distinct_keys_and_queries_only_these(length: int) -> None:
     task = Recall(31, 17, 4, 7)
     example = task.sample(Uniforms(np.random.default_rng(length)).draw, length)
     words = task.source_vocabulary.decode(example.source)
@@ -84,9 +84,9 @@ def test_recall_has_distinct_keys_and_asks_for_them_alone(length: int) -> None:
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_every_target_symbol_stands_at_each_of_its_gold_positions(name: str) -> None:
+def test_every_target_symbol_occurs_at_each_of_its_gold_positions(name: str) -> None:
     task = instantiate(yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8")))
-    for example in drawn(task, 3, 211):
+    for example in sample(task, 3, 211):
         source = task.source_vocabulary.decode(example.source)
         for word, positions in zip(task.target_vocabulary.decode(example.target), example.sure, strict=True):
             assert positions
@@ -94,7 +94,7 @@ def test_every_target_symbol_stands_at_each_of_its_gold_positions(name: str) -> 
 
 
 def test_examples_are_well_formed(task: Synthetic) -> None:
-    for example in [*drawn(task, 5, 499), *task.validation(), *task.test()]:
+    for example in [*sample(task, 5, 499), *task.validation(), *task.test()]:
         assert example.target
         assert UNK not in example.source + example.target
         assert len(example.sure) == len(example.possible) == len(example.target)
@@ -102,9 +102,9 @@ def test_examples_are_well_formed(task: Synthetic) -> None:
             assert sure <= possible <= set(range(len(example.source)))
 
 
-def test_one_seed_gives_one_stream_and_held_out_sets_know_no_seed(task: Synthetic) -> None:
-    assert drawn(task, 7, 101) == drawn(task, 7, 101)
-    assert drawn(task, 7, 101) != drawn(task, 11, 101)
+def test_one_seed_gives_one_stream_and_held_out_sets_do_not_depend_on_it(task: Synthetic) -> None:
+    assert sample(task, 7, 101) == sample(task, 7, 101)
+    assert sample(task, 7, 101) != sample(task, 11, 101)
     again = type(task)(**{key: value for key, value in settings(task).items() if key != "_target_"})
     assert (again.validation(), again.test()) == (task.validation(), task.test())
 
@@ -116,10 +116,10 @@ def settings(task: Synthetic) -> dict[str, object]:
 def test_training_validation_and_test_share_no_source(task: Synthetic) -> None:
     held_out = [example.source for example in [*task.validation(), *task.test()]]
     assert len(set(held_out)) == len(held_out)
-    assert not set(held_out) & {example.source for example in drawn(task, 13, 2003)}
+    assert not set(held_out) & {example.source for example in sample(task, 13, 2003)}
 
 
-def test_unseen_examples_are_those_that_training_cannot_have_shown(task: Synthetic) -> None:
+def test_unseen_examples_never_occur_in_training(task: Synthetic) -> None:
     shortest, longest = task.lengths
     held_out = {e.source for e in (*task.validation(), *task.test())}
     for length in (shortest, longest):
@@ -137,12 +137,12 @@ def test_unseen_examples_are_those_that_training_cannot_have_shown(task: Synthet
         task.unseen(shortest - 1, 13)
 
 
-def test_training_lengths_are_uniform_up_to_the_limit_that_holds_now(task: Synthetic) -> None:
+def test_training_lengths_are_uniform_up_to_the_current_limit(task: Synthetic) -> None:
     shortest, longest = task.lengths
-    counts = Counter(len(example.source) for example in drawn(task, 17, 2003))
+    counts = Counter(len(example.source) for example in sample(task, 17, 2003))
     assert set(counts) == set(range(shortest, longest + 1))
     assert max(counts.values()) < 2 * min(counts.values())
-    assert {len(example.source) for example in drawn(task, 17, 53, limit=1)} == {shortest}
+    assert {len(example.source) for example in sample(task, 17, 53, limit=1)} == {shortest}
     limits = iter([shortest, shortest + 1, shortest] * 31)
     examples = task.training(np.random.default_rng(19), lambda: next(limits))
     lengths = [len(example.source) for example in islice(examples, 93)]
@@ -162,7 +162,7 @@ def test_held_out_sets_cover_their_lengths(task: Synthetic) -> None:
     assert 60 <= min(inside) <= max(inside) <= 100
 
 
-def test_the_grid_of_test_lengths() -> None:
+def test_buckets_are_the_grid_of_test_lengths() -> None:
     assert [low for low, _ in Copy(20, 3, 10).buckets] == [5, 10, 15, 20, 30, 40]
     assert [low for low, _ in Copy(20, 3, 5).buckets] == [3, 5, 7, 10, 15, 20]
 
@@ -183,14 +183,14 @@ def test_tokens_are_readable() -> None:
         (lambda: Recall(32, 16, 3, 10), r"task\.shortest=3"),
     ],
 )
-def test_what_cannot_be_is_refused_at_construction(make: Callable[[], Synthetic], words: str) -> None:
+def test_impossible_settings_are_rejected_at_construction(make: Callable[[], Synthetic], words: str) -> None:
     with pytest.raises(UserError, match=words):
         make()
 
 
 @pytest.mark.parametrize("make", [Copy, Select, Fertility])
-def test_sources_are_counted_right(make: Callable[[int, int, int], Strings]) -> None:
-    # Sources of one token are few enough to see them all.
+def test_the_number_of_sources_is_correct(make: Callable[[int, int, int], Strings]) -> None:
+    # Sources of one token are few enough to enumerate by sampling.
     task = make(23, 3, 7)
     uniform = Uniforms(np.random.default_rng(29)).draw
     assert len({task.draw(uniform, 1) for _ in range(2003)}) == task.sources(1)

@@ -1,4 +1,4 @@
-"""A toy score that hears the weights of earlier steps."""
+"""A toy score that uses the weights of earlier steps."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from softlookup.contract import History, Score
 
 
 class Coverage(Score):
-    """Score by q · k / D − Σ weights of earlier steps, as a coverage model does in small (Tu et al. 2016)."""
+    """Score by q · k / D − Σ weights of earlier steps, a minimal coverage model (Tu et al. 2016)."""
 
     stepwise = True
 

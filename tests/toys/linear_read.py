@@ -1,4 +1,4 @@
-"""A toy read without weights: one matrix a source, read by every query."""
+"""A toy attention without weights: one matrix per source, read by every query."""
 
 from dataclasses import dataclass
 

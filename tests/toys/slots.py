@@ -1,4 +1,4 @@
-"""A toy that reads K slots of the source, and not its positions."""
+"""A toy attention that reads K slots of the source instead of its positions."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Slots(Memory):
 
 
 class SlotRead(Attention):
-    """context_t = Σ_k softmax(W q_t)_k · slot_k, K learned poolings as slots; its weights (B, T, K) are of slots."""
+    """context_t = Σ_k softmax(W q_t)_k · slot_k, K learned poolings as slots; its weights (B, T, K) are over slots."""
 
     kind = "weightless"
 

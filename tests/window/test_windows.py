@@ -1,4 +1,4 @@
-"""What each window lets a query see, against sums written out by hand."""
+"""Each window against sums computed by hand."""
 
 import math
 from typing import Any
@@ -33,7 +33,7 @@ def look_through(window: Window, query: Tensor, history: dict[str, Any] | None =
 
 
 @EVERY
-def test_a_window_shows_no_padding_and_step_by_step_the_same_as_at_once(choice: str) -> None:
+def test_windows_mask_padding_and_single_steps_equal_all_steps_at_once(choice: str) -> None:
     window = build(node("window", choice, **WINDOW))(Q).double()
     query = torch.randn(B, T, Q, dtype=torch.float64)
     at_once, history = look_through(window, query), {}
@@ -50,12 +50,12 @@ def test_a_window_shows_no_padding_and_step_by_step_the_same_as_at_once(choice: 
     assert all(len(carried) == B for carried in history.values())
 
 
-def test_local_m_looks_around_its_own_step_and_reads_zero_behind_the_source() -> None:
+def test_local_m_is_centred_on_its_step_and_reads_zero_past_the_end_of_the_source() -> None:
     view = look_through(LocalM(Q, 2), torch.randn(B, 9, Q))
     for b, t, s in [(b, t, s) for b in range(B) for t in range(9) for s in range(S)]:
         assert view.mask[b, t, s] == (t - 2 <= s <= t + 2 and s < LENGTHS[b])
     assert view.history["step"].tolist() == [9, 9, 9]
-    # Row 1 has three positions: the windows of steps 5 to 8 lie behind them.
+    # Row 1 has three positions: the windows of steps 5 to 8 lie past its end.
     attention = SoftAttention(Widths(Q, K, 1), lambda *_: Location(Q, K, S), Softmax(), lambda _: LocalM(Q, 2))
     query = torch.randn(B, 9, Q, requires_grad=True)
     reading = attention(query, attention.prepare(Annotations(torch.randn(B, S, K), MASK, torch.zeros(B, 1))), {})
@@ -66,11 +66,11 @@ def test_local_m_looks_around_its_own_step_and_reads_zero_behind_the_source() ->
     assert not query.grad[1, 5:].any()
 
 
-def test_local_p_places_itself_by_the_query_and_favours_its_middle() -> None:
+def test_local_p_is_centred_by_the_query_and_favours_its_centre() -> None:
     window, query = LocalP(Q, 2).double(), torch.randn(B, T, Q, dtype=torch.float64)
     view = look_through(window, 5 * query)
     w, v = window.hidden.weight.detach().numpy(), window.place.weight.detach().numpy()[0]
-    seen = 0
+    visible = 0
     for b in range(B):
         for t in range(T):
             z = sum(v[i] * math.tanh(sum(w[i][j] * 5 * query[b, t, j].item() for j in range(Q))) for i in range(Q))
@@ -79,12 +79,12 @@ def test_local_p_places_itself_by_the_query_and_favours_its_middle() -> None:
                 assert view.mask[b, t, s - 1] == (abs(s - p) <= 2 and s <= LENGTHS[b])
                 # σ = D / 2 = 1
                 assert view.factor[b, t, s - 1].item() == pytest.approx(math.exp(-((s - p) ** 2) / 2), abs=1e-12)
-                seen += int(view.mask[b, t, s - 1])
-    assert 0 < seen < B * T * S
+                visible += int(view.mask[b, t, s - 1])
+    assert 0 < visible < B * T * S
 
 
-def test_a_factor_comes_after_the_normalizer() -> None:
-    """With weights of their own, as with sigmoid, what a window takes from one position none of the others gets."""
+def test_the_factor_of_a_window_is_applied_after_the_normalizer() -> None:
+    """With independent weights, as with sigmoid, weight removed from one position is not given to another."""
     query, states = torch.randn(1, 1, Q), torch.randn(1, S, K)
     location, window = Location(Q, K, S), LocalP(Q, 10)
     source = Annotations(states, torch.ones(1, S, dtype=torch.bool), torch.zeros(1, 1))
@@ -97,20 +97,20 @@ def test_a_factor_comes_after_the_normalizer() -> None:
     assert torch.equal(narrowed(query, narrowed.prepare(source), {}).weights, expected)
 
 
-def test_a_location_knows_its_first_positions_alone() -> None:
+def test_a_location_score_masks_positions_past_its_reach() -> None:
     query, states = torch.randn(B, T, Q), torch.randn(B, S, K)
     attention = SoftAttention(Widths(Q, K, 1), lambda *_: Location(Q, K, 5), Softmax(), Global)
     source = Annotations(states, MASK, torch.zeros(B, 1))
     reading = attention(query, attention.prepare(source), {})
     rows = attention.score.places.weight
-    for b, known in enumerate((5, 3)):
-        expected = torch.softmax(query[b] @ rows[:known].T, -1)
-        assert torch.allclose(reading.weights[b, :, :known], expected, atol=1e-6)
-        assert not reading.weights[b, :, known:].any()
+    for b, reach in enumerate((5, 3)):
+        expected = torch.softmax(query[b] @ rows[:reach].T, -1)
+        assert torch.allclose(reading.weights[b, :, :reach], expected, atol=1e-6)
+        assert not reading.weights[b, :, reach:].any()
     other = attention(query, attention.prepare(Annotations(states + 1, MASK, source.final)), {})
     assert torch.equal(other.weights, reading.weights)
 
 
-def test_a_location_without_a_place_is_refused() -> None:
+def test_a_location_score_without_positions_is_rejected() -> None:
     with pytest.raises(UserError, match=r"attention\.score\.longest=0: expected at least 1"):
         Location(Q, K, 0)
