@@ -229,10 +229,13 @@ ALL = ["seed 1", "seed 2", "seed 3"]
 # What the runs of a sweep do: exit code and complete output.
 SWEEPS = {
     "pass": (0, ALL),
-    "if config['seed'] == 1: raise UserError('one')": (2, [*ALL, "error: one"]),
+    "if config.settings.seed == 1: raise UserError('one')": (2, [*ALL, "error: one"]),
     "raise UserError('the same')": (2, [*ALL, "error: the same"]),
-    "if config['seed'] < 3: raise FloatingPointError(config['seed'])": (1, [*ALL, "diverged: 1", "diverged: 2"]),
-    "if config['seed'] == 2: raise Stopped(15)": (143, [*ALL[:2], STOPPED]),
+    "if config.settings.seed < 3: raise FloatingPointError(config.settings.seed)": (
+        1,
+        [*ALL, "diverged: 1", "diverged: 2"],
+    ),
+    "if config.settings.seed == 2: raise Stopped(15)": (143, [*ALL[:2], STOPPED]),
     "raise KeyboardInterrupt": (130, [*ALL[:1], STOPPED]),
 }
 

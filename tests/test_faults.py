@@ -244,7 +244,7 @@ def test_a_job_killed_by_the_kernel_for_memory_is_out_of_memory(tmp_path: Path) 
             group.rmdir()
         pytest.skip(f"no control group with a memory limit can be made here: {error}")
     try:
-        resolved = fake_jobs.config(tmp_path, fake_jobs.GROWS, group=str(group))
+        resolved = fake_jobs.config(tmp_path, fake_jobs.GROWS, {"group": {"_target_": "none", "path": str(group)}})
         assert not scheduler.Sweep([resolved], workers=1, job="fake_jobs:act").run()
     finally:
         until(lambda: not (group / "cgroup.procs").read_text(), seconds=5)

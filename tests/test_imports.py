@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "softlookup"
 
 # Groups of choices, as in conf/: none imports another group.
-CHOICES = {"attention", "normalizer", "window", "encoder", "decoder", "task", "segmentation", "curriculum"}
+CHOICES = {"attention", "normalizer", "window", "encoder", "decoder", "mixer", "task", "segmentation", "curriculum"}
 CHOICES |= {"initialization", "optimizer", "schedule"}
 # From the lowest to the highest. Those in one set do not import each other.
 ORDER: list[set[str]] = [
@@ -30,7 +30,7 @@ ONLY_IN = {
     "tokenizers": {"segmentation", "text"},
 }
 # Dashboards and sweeps do not need torch, which takes seconds to import.
-NO_TORCH = {"errors", "ranges", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
+NO_TORCH = {"errors", "ranges", "group", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
 NO_TORCH |= {
     f"system/{name}.py" for name in ("atomic_files", "content_cache", "entry_point", "lock", "memory", "signals")
 }

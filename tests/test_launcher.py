@@ -88,10 +88,11 @@ def start_python(code: str, *arguments: str) -> subprocess.Popen:
 
 SWEEP = """
 import json, signal, sys
+from softlookup.config.run_config import RunConfig
 from softlookup.sweep import scheduler as sweep
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup and the like have it ignored, and children inherit that
 sweep._GRACE = 1.0
-sweep.Sweep(json.loads(sys.argv[1]), workers=2, job="fake_jobs:act").run()
+sweep.Sweep([RunConfig.of(one) for one in json.loads(sys.argv[1])], workers=2, job="fake_jobs:act").run()
 """
 
 
@@ -134,7 +135,7 @@ def test_a_signal_ends_all_processes_and_the_next_call_resumes(
     tmp_path: Path, number: signal.Signals, send: Callable[[int, int], None]
 ) -> None:
     configs, folders, pids = hanging(tmp_path)
-    launcher = start_python(SWEEP, json.dumps(configs))
+    launcher = start_python(SWEEP, json.dumps([config.plain() for config in configs]))
     assert until(lambda: len(pids()) == 3)
     send(launcher.pid, number)
     printed, _ = launcher.communicate(timeout=20)
@@ -149,7 +150,7 @@ def test_a_signal_ends_all_processes_and_the_next_call_resumes(
 
 def test_no_run_outlives_its_launcher(tmp_path: Path) -> None:
     configs, _, pids = hanging(tmp_path)
-    launcher = start_python(SWEEP, json.dumps(configs))
+    launcher = start_python(SWEEP, json.dumps([config.plain() for config in configs]))
     assert until(lambda: len(pids()) == 3)
     launcher.kill()
     launcher.wait()
@@ -161,7 +162,7 @@ def test_no_run_outlives_its_launcher(tmp_path: Path) -> None:
 
 def test_kill_9_of_one_run_is_reported_and_stops_no_other(tmp_path: Path) -> None:
     configs, folders, pids = hanging(tmp_path)
-    launcher = start_python(SWEEP + "\nprint('all others done')", json.dumps([configs[0], configs[2]]))
+    launcher = start_python(SWEEP + "\nprint('all others done')", json.dumps([configs[0].plain(), configs[2].plain()]))
     assert until(lambda: len(pids()) == 1 and folders[2].state() == "finished")
     os.kill(pids()[0], signal.SIGKILL)
     printed, _ = launcher.communicate(timeout=20)
@@ -186,7 +187,7 @@ def test_a_server_that_is_killed_while_it_starts_loses_no_run(tmp_path: Path, mo
     config = fake_jobs.config(tmp_path, DONE)
     folder, imported = RunFolder.of(config), tmp_path / "imported.txt"
     monkeypatch.setenv("HELD_UNTIL", str(imported))  # a run forked after the imports would end with the server
-    launcher = start_python(SWEEP.replace("fake_jobs", "held_jobs"), json.dumps([config]))
+    launcher = start_python(SWEEP.replace("fake_jobs", "held_jobs"), json.dumps([config.plain()]))
     assert until(lambda: server_of(launcher.pid) is not None and folder.state() == "running")
     server = server_of(launcher.pid)
     assert server
@@ -199,7 +200,7 @@ def test_a_server_that_is_killed_while_it_starts_loses_no_run(tmp_path: Path, mo
 
 def test_a_server_that_is_killed_during_runs_does_not_end_the_sweep(tmp_path: Path) -> None:
     configs, folders, pids = hanging(tmp_path)
-    launcher = start_python(SWEEP, json.dumps(configs))
+    launcher = start_python(SWEEP, json.dumps([config.plain() for config in configs]))
     assert until(lambda: len(pids()) == 3)
     server = server_of(launcher.pid)
     assert server
@@ -217,6 +218,7 @@ def test_a_server_that_is_killed_during_runs_does_not_end_the_sweep(tmp_path: Pa
 ENTRY = """
 import runpy, sys
 from functools import partial
+from softlookup.config.run_config import RunConfig
 from softlookup.sweep import scheduler as sweep
 sweep.Sweep = partial(sweep.Sweep, job="fake_jobs:act")
 program = sys.argv.pop(1)
@@ -227,6 +229,7 @@ runpy.run_path(program, run_name="__main__")
 CLEANED = """
 import json, shutil, sys
 from multiprocessing import util
+from softlookup.config.run_config import RunConfig
 from softlookup.sweep.scheduler import Sweep
 
 class Cleaned(Sweep):
@@ -235,13 +238,13 @@ class Cleaned(Sweep):
         if len(self.board.ended) == 1:
             shutil.rmtree(util.get_temp_dir())
 
-Cleaned(json.loads(sys.argv[1]), workers=1, job="fake_jobs:act").run()
+Cleaned([RunConfig.of(one) for one in json.loads(sys.argv[1])], workers=1, job="fake_jobs:act").run()
 """
 
 
 def test_runs_start_when_the_temporary_folder_was_deleted_during_a_sweep(tmp_path: Path) -> None:
     configs = [fake_jobs.config(tmp_path, seed) for seed in (KILLED, DONE, EXITS)]
-    printed, _ = start_python(CLEANED, json.dumps(configs)).communicate(timeout=60)
+    printed, _ = start_python(CLEANED, json.dumps([config.plain() for config in configs])).communicate(timeout=60)
     assert [RunFolder.of(config).state() for config in configs] == ["failed", "finished", "failed"], printed
     assert RunFolder.of(configs[2]).reason() == ENDINGS[EXITS][1]
     assert "Traceback" not in printed

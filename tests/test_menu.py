@@ -27,7 +27,7 @@ def test_a_new_file_is_offered_at_once(conf: Path) -> None:
     (conf / "hydra" / "launcher" / "new.yaml").write_text(
         "_target_: hydra_plugins.softlookup_launcher.local.LocalLauncher"
     )
-    assert set(catalog.groups()["task"]) - set(before["task"]) == {"new"}
+    assert set(catalog.groups()["task"]) - set(before.parts["task"]) == {"new"}
     assert {"basic", "local", "new"} <= set(catalog.launchers())
     assert "| `new` | The newest of tasks. |" in menu.table()
     catalog.check_files()
@@ -43,7 +43,7 @@ def test_a_changed_file_is_read_again(conf: Path) -> None:
 
 def test_a_folder_that_is_not_a_group_is_reported(conf: Path) -> None:
     (conf / "atention").mkdir()
-    with pytest.raises(UserError, match=r"conf/atention: .* did you mean attention"):
+    with pytest.raises(UserError, match=r"conf/atention: .* did you mean attention or segmentation"):
         [part_of(group) for group in catalog.groups() if group != "experiment"]
 
 

@@ -114,7 +114,7 @@ def _measure(config: dict[str, Any], path: Path, processes: Processes) -> None:
 
 def test_several_processes_measure_exactly_what_one_does(tmp_path: Path) -> None:
     count = 3  # gives unequal shares
-    config = {**composed([*TINY, f"runs_dir={tmp_path}"]), "processes": count}
+    config = changed(composed([*TINY, f"runs_dir={tmp_path}"]), processes=count)
     task = build(config.parts["task"])
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary))
     alone = evaluate(model, task, torch.device("cpu"), Greedy(3.0, 10), ALONE)
@@ -133,8 +133,8 @@ def test_a_signal_to_either_process_stops_both_and_resuming_gives_the_same_bits(
 ) -> None:
     """SIGTERM is sent to the leader in one attempt and to the follower in the next."""
     changes = ["encoder.dropout=0.2", "budget=401"]
-    whole = {**composed([*TINY, *changes, f"runs_dir={tmp_path / 'whole'}"]), "processes": 2}
-    stopped = {**whole, "runs_dir": str(tmp_path / "stopped")}
+    whole = changed(composed([*TINY, *changes, f"runs_dir={tmp_path / 'whole'}"]), processes=2)
+    stopped = changed(whole, runs_dir=str(tmp_path / "stopped"))
     run.supervise(whole, RunFolder.of(whole))
     folder = RunFolder.of(stopped)
     for whom in ("leader", "follower"):

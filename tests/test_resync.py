@@ -4,10 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from configs import of_parts
 from wandb_server import Server, clean_environment, inspected, of_kind, points_of, serving, summary_of
 
 from softlookup.runs.run_folder import RunFolder
@@ -20,13 +22,14 @@ UNDISTURBED = """
 import json, sys
 from pathlib import Path
 import yaml
+from softlookup.config.run_config import RunConfig
 from softlookup.runs.run_id import with_variant
 from softlookup.runs.run_folder import RunFolder
 from softlookup.analysis.load import alignments
 from softlookup.tracking.wandb_tracker import Tracker
 for path in sys.argv[1:]:
     folder = RunFolder(Path(path))
-    config = yaml.safe_load((folder.path / "config.yaml").read_text())
+    config = RunConfig.of(yaml.safe_load((folder.path / "config.yaml").read_text()))
     tracker = Tracker("offline", "lookups")
     tags = ["task=reverse", "attention=additive"]
     tracker.start(folder.path, folder.id, "tried", tags, with_variant(config))
@@ -40,10 +43,8 @@ assert tracker.messages == []
 def finished_run(runs_dir: Path, seed: int) -> RunFolder:
     folder = RunFolder(runs_dir / "tried" / f"additive-s{seed}")
     choices = {"task": "reverse", "attention": "additive", "encoder": "gru"}
-    config = {
-        "seed": seed, "experiment_name": "tried", "choices": choices,
-        "tracking": {"mode": "offline", "project": "lookups"},
-    }  # fmt: skip
+    tracking = {"_target_": "softlookup.tracking.wandb_tracker.Tracker", "mode": "offline", "project": "lookups"}
+    config = replace(of_parts({}, seed=seed, experiment_name="tried"), choices=choices, tracking=tracking)
     folder.write_config(config)
     for step in STEPS:
         folder.log({"step": step, "validation/loss": step / seed, "validation/bleu": None})
@@ -80,7 +81,7 @@ def test_lost_mirrors_are_rebuilt_equal_to_undisturbed_ones(tmp_path: Path) -> N
     code, output = resync(tmp_path / "runs", "experiment=tried")
     assert code == 0
     assert "2/2 tried/additive-s2" in output
-    assert "2 of 3 finished runs written again; 1 were whole" in output
+    assert "2 of 3 finished runs written again; 1 were complete" in output
     assert output.strip().endswith(f"wandb sync {tmp_path}/runs/tried/*/wandb/offline-run-*")
     assert wandb_files.logs(runs[2].path) == [kept]
     for run, logged in zip(runs, before, strict=True):

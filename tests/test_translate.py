@@ -282,7 +282,7 @@ def test_unequal_numbers_of_lines_are_rejected(monkeypatch: pytest.MonkeyPatch, 
 
 def test_two_runs_of_the_same_direction_are_rejected() -> None:
     one = used_runs.known(SOURCE, TARGET, None)
-    one.config.parts["task"] |= {"source": "de", "target": "en"}
+    one.config.parts["task"].update(source="de", target="en")
     with pytest.raises(UserError, match="goes from de to en"):
         translate_command._refuse_one_way(one, one)
 
@@ -402,7 +402,7 @@ def test_weights_of_every_line_are_written_with_its_tokens(
     model = build_seq2seq("gru", (decoder, {}), "general", heads)
     assert model is not None
     words = [Vocabulary([f"{side}{i}" for i in range(size - 4)]) for side, size in (("s", SOURCES), ("t", TARGETS))]
-    trained = Trained(Path("known"), {"task": {}, "choices": {}}, model, *words)
+    trained = used_runs.around(model, *words)
     files = {kind: tmp_path / f"w.{kind}" for kind in ("npz", "jsonl")}
     found = {}
     for file in files.values():

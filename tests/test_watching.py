@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import sacrebleu
+from configs import changed
 from hydra.core.hydra_config import HydraConfig
 from test_resume import attempt, outcome
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ def test_patience_ends_a_run_and_its_resumed_copy_at_the_same_step(
     assert f"patience=2: ended after {row['metrics']['train/tokens']:,} of 2,003 target tokens" in output
     assert "measured" not in output  # the number of validations matches the spent budget
 
-    stopped = {**whole, "runs_dir": str(tmp_path / "stopped")}
+    stopped = changed(whole, runs_dir=str(tmp_path / "stopped"))
     moments = row["metrics"]["train/steps"] + len(losses)
     for number in (moments // 2, moments - moments // 2 - 2):
 
@@ -133,7 +134,7 @@ def test_bleu_is_computed_on_evenly_spaced_validation_sentences() -> None:
 
 
 def test_watching_bleu_without_text_or_enough_sentences_is_rejected() -> None:
-    with pytest.raises(UserError, match="watch=bleu: the validation set of this task is no text"):
+    with pytest.raises(UserError, match="watch=bleu: the validation set of this task is not text"):
         Excerpt(Reverse(symbols=20, shortest=2, longest=5), None, Known(Grammar(longest=20), 0), ALONE)
     with pytest.raises(UserError, match=r"watch_sentences=1000: the validation set has \d+"):
         Excerpt(Grammar(longest=20), 1000, Known(Grammar(longest=20), 0), ALONE)

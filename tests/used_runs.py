@@ -1,9 +1,11 @@
 """Shared by tests: two small finished runs (attention, fixed context), text to train on, models with known weights."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from configs import of_parts
 from torch import Tensor, nn
 
 from softlookup.config.resolve import composed
@@ -64,5 +66,11 @@ class Known(nn.Module):
 
 def known(source: Vocabulary, target: Vocabulary, row: Any) -> Trained:
     """Build a trained run around a model with known weights."""
-    model: Any = Known(len(target), row)
-    return Trained(Path("known"), {"task": {}, "choices": {"attention": "known"}}, model, source, target)
+    return around(Known(len(target), row), source, target)
+
+
+def around(model: Any, source: Vocabulary, target: Vocabulary) -> Trained:
+    """Build a trained run around a model."""
+    search = {"_target_": "softlookup.search.greedy.Greedy", "longest_ratio": 3.0, "longest_extra": 10}
+    config = replace(of_parts({"task": {}, "search": search}), choices={"attention": "known"})
+    return Trained(Path("known"), config, model, source, target)

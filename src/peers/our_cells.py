@@ -26,9 +26,9 @@ MODELS = {
 def _sizes(work: dict[str, Any], name: str) -> list[str]:
     size = work[name.partition(" ")[0]]
     if name == "transformer":
-        keys = {"width": "model", "feed_forward": "feed_forward", "heads": "heads", "layers": "blocks"}
+        keys = {"width": "model", "feed_forward": "feed_forward", "layers": "blocks"}
         both = [f"{group}.{key}={size[own]}" for group in ("encoder", "decoder") for key, own in keys.items()]
-        return [f"attention.heads={size['heads']}", *both]
+        return [f"attention.heads={size['heads']}", f"mixer.heads={size['heads']}", *both]
     embedding = [f"{group}.embedding={size['embedding']}" for group in ("encoder", "decoder")]
     widths = [f"encoder.width={size['encoder']}", f"decoder.width={size['decoder']}"]
     # The readout of decoder=luong always has the width of its state.

@@ -19,6 +19,8 @@ def require_equal_widths(name: str, query_width: int, key_width: int) -> None:
 class Dot(Score):
     """q · k.  Luong et al. 2015, section 3.1 (dot).  query (..., T, D), keys (..., S, D) → scores (..., T, S)."""
 
+    dot_scale = 1.0
+
     def __init__(self, query_width: int, key_width: int) -> None:
         super().__init__(query_width, key_width)
         require_equal_widths("dot", query_width, key_width)

@@ -34,9 +34,8 @@ def part_of(group: str) -> Any:
             if inspect.isclass(kind) and "group" in vars(kind) and kind.group.name == group:  # type: ignore[attr-defined]
                 later = kind.group.later  # type: ignore[attr-defined]
                 return Callable[[Any] * len(later), kind] if later else kind
-    raise UserError(
-        f"conf/{group}: no part of a model or a run is chosen there; {nearest(group, set(groups()) - set(presets()))}"
-    )
+    others = set(groups()) - {group, *presets()}
+    raise UserError(f"conf/{group}: no part of a model or a run is chosen there; {nearest(group, others)}")
 
 
 def check_part(path: str, node: Any, expected: Any) -> None:
@@ -50,7 +49,7 @@ def check_part(path: str, node: Any, expected: Any) -> None:
         raise UserError(f"{path}={quote(node)}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
     later, promised = _promise(expected)
     # A part of a part is of its own group, as a normalizer in an attention, or of the same one, as a score.
-    home = promised.group.name if hasattr(promised, "group") else path.partition(".")[0]
+    home = promised.group.name if hasattr(promised, "group") else getattr(promised, "home", path.partition(".")[0])
     found = located(path, node["_target_"], home)
     made = found if inspect.isclass(found) else get_type_hints(found).get("return")
     if not (inspect.isclass(made) and issubclass(made, promised)) or inspect.isabstract(found):

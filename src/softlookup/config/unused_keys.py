@@ -74,7 +74,8 @@ class References:
         given, group = f"{key}={quote(value)}", key.partition(".")[0]
         if group not in self._hosts:
             return UserError(f"{given}: nothing refers to it here; leave it out")
-        offering = self._hosts[group]
+        # A host that nothing refers to, as a mixer beside recurrent parts, is no choice of this run.
+        offering = {h: names for h, names in self._hosts[group].items() if h not in self._hosts or h in self.paths}
         chosen = [f"{host}={self._choices.get(host)}" for host in offering]
         offer = [f"{host}={choice}" for host, choices in offering.items() for choice in choices]
         return UserError(

@@ -30,6 +30,7 @@ from softlookup.contract.model import (
     Encoder,
     Normalizer,
     Score,
+    SequenceMixer,
     Window,
 )
 from softlookup.contract.tasks import (
@@ -50,6 +51,8 @@ from softlookup.contract.tensors import (
     Reading,
     View,
     Widths,
+    of_layers,
+    over_steps,
 )
 
 __all__ = [
@@ -76,9 +79,12 @@ __all__ = [
     "Schedule",
     "Score",
     "Segmentation",
+    "SequenceMixer",
     "Task",
     "View",
     "Widths",
     "Window",
     "WordLinks",
+    "of_layers",
+    "over_steps",
 ]

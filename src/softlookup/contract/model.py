@@ -19,12 +19,15 @@ class Score(nn.Module, ABC):
     `position_dependent` says that a score hears where a key stands, so that permuting the keys does more than permute
     its scores; `reach` is then the number of positions that it supports (None: any number), and later ones are masked.
     `stepwise` says that it hears the weights of earlier steps: an attention then goes one step at a time, and hands the
-    final weights of each to `update`.
+    final weights of each to `update`. `dot_scale` is the factor c of a score that is c · (query · key), None for any
+    other: fused kernels compute such scores. `home` is the package that a config may take scores from.
     """
 
+    home: ClassVar[str] = "attention"
     position_dependent: bool = False
     stepwise: bool = False
     reach: int | None = None
+    dot_scale: float | None = None
 
     def __init__(self, query_width: int, key_width: int) -> None:
         super().__init__()
@@ -56,11 +59,13 @@ class Score(nn.Module, ABC):
 class Normalizer(nn.Module, ABC):
     """Scores to weights: zero outside the mask; a fully masked row is all zero, with finite gradients.
 
-    `row_sum` is what every row with a real position sums to, None where a normalizer leaves that free.
+    `row_sum` is what every row with a real position sums to, None where a normalizer leaves that free. `is_softmax`
+    says that it is the softmax, which fused kernels compute.
     """
 
     group: ClassVar[Group] = Group("normalizer")
     row_sum: float | None = 1.0
+    is_softmax: bool = False
 
     @abstractmethod
     def forward(self, scores: Tensor, mask: Tensor) -> Tensor:
@@ -99,6 +104,31 @@ class Attention(nn.Module, ABC):
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
         """query (B, T, Q) → context (B, T, width), weights and the next history."""
+
+
+class SequenceMixer(nn.Module, ABC):
+    """Let the positions of one stream (B, T, D) read each other: self-attention, and what can stand in its place.
+
+    Built with the width of the stream. Without a past every position may read every real one, as in an encoder. With a
+    past it reads the past and the stream up to itself, as in a decoder: one call for all steps equals a call for each.
+    """
+
+    group: ClassVar[Group] = Group("mixer", ("width",))
+
+    @abstractmethod
+    def begin(self, stream: Tensor) -> History:
+        """Return the past before the first position, for the batch, device and precision of a stream (B, T, D)."""
+
+    @abstractmethod
+    def forward(self, stream: Tensor, mask: Tensor, past: History | None) -> tuple[Tensor, History | None]:
+        """stream (B, T, D), mask (B, T) true on real positions → the mixed stream (B, T, D) and the next past.
+
+        With a past padding stands behind real positions, which therefore do not read it.
+        """
+
+    def weights(self, stream: Tensor, mask: Tensor, past: History | None) -> Tensor | None:  # noqa: ARG002
+        """Return the weights (B, H, T, S) with which `forward` mixes, by head; None for a mixer that has none."""
+        return None
 
 
 class Encoder(nn.Module, ABC):

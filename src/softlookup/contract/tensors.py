@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+import torch
 from torch import Tensor
 
 # Tensors that an attention or a decoder carries from one target step to the next, by name. Every tensor is
@@ -113,6 +115,27 @@ class Reading:
     heads: Tensor | None = None
 
 
+def of_layers(readings: Sequence[Reading]) -> tuple[Tensor, ...]:
+    """Return the weights of the readings of one step by layer and head, (B, H, T, S) each; empty for a single reading
+    without heads, and where a reading has no weights."""
+    if any(reading.weights is None for reading in readings):
+        return ()
+    if len(readings) == 1 and readings[0].heads is None:
+        return ()
+    weights = [reading.weights for reading in readings if reading.weights is not None]
+    return tuple(
+        own.unsqueeze(1) if reading.heads is None else reading.heads
+        for reading, own in zip(readings, weights, strict=True)
+    )
+
+
+def over_steps(readings: Sequence[Reading]) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+    """Return weights (B, T, S), and those by head, of one lookup from its readings of one step each."""
+    weights = [reading.weights for reading in readings if reading.weights is not None]
+    heads = [reading.heads for reading in readings if reading.heads is not None]
+    return torch.cat(weights, 1) if weights else None, (torch.cat(heads, 2),) if heads else ()
+
+
 @dataclass(frozen=True)
 class DecoderState:
     """Carry a decoder's own tensors and its attention's history to the next step, apart: names never meet."""
@@ -129,8 +152,13 @@ class DecoderState:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoder output: readout (B, T, R) ahead of the output layer, weights (B, T, S) or None, next state."""
+    """Decoder output: readout (B, T, R) ahead of the output layer, weights (B, T, S) or None, next state.
+
+    `lookups` holds the weights of each layer that has a lookup by its heads (B, H, T, S); empty where a decoder has one
+    lookup without heads, whose weights are `weights`.
+    """
 
     readout: Tensor
     weights: Tensor | None
     state: DecoderState
+    lookups: tuple[Tensor, ...] = ()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, Memory, Widths
+from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, Memory, Widths, over_steps
 from softlookup.ranges import Dropout, Size
 from softlookup.text.vocabulary import PAD
 
@@ -61,19 +61,19 @@ class Bahdanau(Decoder):
         embedded = self.dropout(self.embedding(inputs))
         from_input = self.gates_from_input(embedded)
         history, hidden = state.attention, state.own["state"]
-        states, contexts, weights = [], [], []
+        states, contexts, readings = [], [], []
         for step in from_input.unbind(1):
             reading = self.attention(hidden.unsqueeze(1), memory, history)
             context, history = reading.context.squeeze(1), reading.history
             before, hidden = hidden, self._step(step, F.linear(context, self.gates_from_context), hidden)
             states.append(self._shown(before, hidden))
             contexts.append(context)
-            weights.append(reading.weights)
+            readings.append(reading)
         before_maxout = self.readout(torch.cat([torch.stack(states, 1), embedded], -1))
         before_maxout = before_maxout + F.linear(torch.stack(contexts, 1), self.readout_from_context)
         readout = before_maxout.unflatten(-1, (-1, 2)).amax(-1)
-        joined = None if weights[0] is None else torch.cat(weights, 1)
-        return Decoded(self.dropout(readout), joined, DecoderState({"state": hidden}, history))
+        weights, heads = over_steps(readings)
+        return Decoded(self.dropout(readout), weights, DecoderState({"state": hidden}, history), heads)
 
     def _shown(self, before: Tensor, after: Tensor) -> Tensor:  # noqa: ARG002
         """Return which of the states before and after a step its readout sees."""

@@ -8,7 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, History, Memory, Reading, Widths
+from softlookup.contract import (
+    Annotations,
+    Attention,
+    Decoded,
+    Decoder,
+    DecoderState,
+    History,
+    Memory,
+    Reading,
+    Widths,
+    of_layers,
+    over_steps,
+)
 from softlookup.errors import UserError
 from softlookup.ranges import Dropout, Layers, Size
 from softlookup.text.vocabulary import PAD
@@ -78,17 +90,18 @@ class StackedDecoder(Decoder):
                 now = self._step(step, now)
                 tops.append(now["hidden"][:, -1])
             reading, readout = self._read(torch.stack(tops, 1), memory, history)
-            return Decoded(self.dropout(readout), reading.weights, DecoderState(now, reading.history))
+            after = DecoderState(now, reading.history)
+            return Decoded(self.dropout(readout), reading.weights, after, of_layers([reading]))
         readouts: list[Tensor] = []
-        weights: list[Tensor | None] = []
+        readings: list[Reading] = []
         for step in from_input.unbind(1):
             now = self._step(step + F.linear(now["fed"], bottom.weight_ih[:, embedded.size(-1) :]), now)
             reading, readout = self._read(now["hidden"][:, -1:], memory, history)
             history, now = reading.history, {**now, "fed": readout.squeeze(1)}
             readouts.append(readout)
-            weights.append(reading.weights)
-        joined = None if weights[0] is None else torch.cat(cast(list[Tensor], weights), 1)
-        return Decoded(self.dropout(torch.cat(readouts, 1)), joined, DecoderState(now, history))
+            readings.append(reading)
+        weights, heads = over_steps(readings)
+        return Decoded(self.dropout(torch.cat(readouts, 1)), weights, DecoderState(now, history), heads)
 
     def _read(self, top: Tensor, memory: Memory, history: History) -> tuple[Reading, Tensor]:
         reading = self.attention(top, memory, history)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softlookup.contract import Attention, Batch, Example, Reading
+from softlookup.contract import Batch, Example
 from softlookup.data.collate import collate
 from softlookup.errors import UserError, quote
 from softlookup.model.seq2seq import Seq2Seq
@@ -99,19 +99,8 @@ def by_head(model: Seq2Seq, batch: Batch) -> Tensor | None:
 
     They are those of the decoder's last lookup: of a transformer, its last layer's. None without heads.
     """
-    lookups = [module for module in model.decoder.modules() if isinstance(module, Attention)]
-    found: list[Tensor] = []
-
-    def keep(_: torch.nn.Module, __: tuple[Tensor, ...], reading: Reading) -> None:
-        if reading.heads is not None:
-            found.append(reading.heads)
-
-    handle = lookups[-1].register_forward_hook(keep)
-    try:
-        model(batch)
-    finally:
-        handle.remove()
-    return torch.cat(found, 2) if found else None
+    lookups = model.teach(batch).lookups
+    return lookups[-1] if lookups and lookups[-1].size(1) > 1 else None
 
 
 def of_heads(model: Seq2Seq, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[np.ndarray] | None:

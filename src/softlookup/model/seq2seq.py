@@ -1,11 +1,12 @@
 """Encoder, attention and decoder as one model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from softlookup.contract import Attention, Batch, Decoder, DecoderState, Encoder, Kind, Memory
+from softlookup.contract import Attention, Batch, Decoded, Decoder, DecoderState, Encoder, Kind, Memory
 from softlookup.text.vocabulary import BOS, PAD
 
 
@@ -46,9 +47,14 @@ class Seq2Seq(nn.Module):
 
         The output layer is the widest of all: it runs once, and on no padding.
         """
+        decoded = self.teach(batch)
+        return self.output(decoded.readout[batch.target_mask]), decoded.weights
+
+    def teach(self, batch: Batch) -> Decoded:
+        """Decode the targets of a batch under teacher forcing. Weights are over source positions, or absent."""
         memory, state = self.encode(batch.source, batch.source_mask)
         decoded = self.decoder(batch.inputs, memory, state)
-        return self.output(decoded.readout[batch.target_mask]), self._aligned(decoded.weights)
+        return decoded if self.kind == "lookup" else replace(decoded, weights=None, lookups=())
 
     def _aligned(self, weights: Tensor | None) -> Tensor | None:
         """Return weights only where they are over source positions."""

@@ -1,41 +1,9 @@
 """Define Transformer layers: self-attention, sublayers, feed-forward."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.errors import UserError
-
-
-class SelfAttention(nn.Module):
-    """Concat(head_1, …, head_H) Wᴼ, head_i = softmax(Q Kᵀ / √(D/H)) V of one stream: Q, K, V = x W^Q, x W^K, x W^V.
-
-    Vaswani et al. 2017, section 3.2.2; without biases, as there. Raises UserError when `heads` does not divide `width`;
-    `part` is the config group that the message names.
-    """
-
-    def __init__(self, width: int, heads: int, part: str) -> None:
-        super().__init__()
-        if heads < 1 or width % heads:
-            raise UserError(f"{part}.heads={heads} does not divide {part}.width={width}")
-        self.heads = heads
-        self.projections = nn.Linear(width, 3 * width, bias=False)
-        self.merge = nn.Linear(width, width, bias=False)
-        # Initialize the three matrices separately, so that the fan out of each counts alone.
-        for matrix in self.projections.weight.chunk(3):
-            nn.init.xavier_uniform_(matrix)
-        nn.init.xavier_uniform_(self.merge.weight)
-
-    def project(self, stream: Tensor) -> Tensor:
-        """Project stream (B, T, D) to query, keys and values, stacked as (B, T, 3, H, D/H)."""
-        return self.projections(stream).unflatten(-1, (3, self.heads, -1))
-
-    def mix(self, query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
-        """Attend: query (B, T, H, D/H), keys and values (B, S, H, D/H), mask `visible` broadcastable to (B, H, T, S)
-        → (B, T, D)."""
-        query, keys, values = (each.transpose(1, 2) for each in (query, keys, values))
-        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible)
-        return self.merge(mixed.transpose(1, 2).flatten(-2))
 
 
 class Sublayers(nn.Module):

@@ -1,0 +1,1 @@
+"""Mix the positions of one stream: self-attention, and what can stand in its place."""

@@ -1,0 +1,107 @@
+"""Self-attention with several heads, around any score and normalizer."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from softlookup.contract import History, Normalizer, Score, SequenceMixer
+from softlookup.errors import UserError
+from softlookup.ranges import Size
+
+_PAST = "keys and values"
+
+
+class SelfAttention(SequenceMixer):
+    """Concat(head_1, …, head_H) Wᴼ, head_i = normalize(score(Q, K)) V of one stream: Q, K, V = x W^Q, x W^K, x W^V.
+
+    Vaswani et al. 2017, section 3.2.2; no biases, as there. Every head has its own parameters, those of its score
+    included. The past holds keys and values side by side (B, t, 2, H, D/H), so that one copy makes it longer and one
+    index reorders it.
+
+    Raises UserError when `heads` does not divide `width`, and for a score that hears the weights of earlier steps,
+    since all steps of a stream are mixed at once.
+    """
+
+    def __init__(self, width: int, score: Callable[[int, int], Score], normalizer: Normalizer, heads: Size) -> None:
+        super().__init__()
+        if width % heads:
+            fitting = [h for h in range(1, width + 1) if width % h == 0]
+            raise UserError(
+                f"mixer.heads={heads} does not divide {width}, the width of the stream; these do: "
+                f"{', '.join(map(str, fitting))}"
+            )
+        each = width // heads
+        self.heads = heads
+        self.projections = nn.Linear(width, 3 * width, bias=False)
+        self.merge = nn.Linear(width, width, bias=False)
+        # One draw for each of the three matrices, not one for all of them as a single wide one.
+        for matrix in self.projections.weight.chunk(3):
+            nn.init.xavier_uniform_(matrix)
+        nn.init.xavier_uniform_(self.merge.weight)
+        self.scores = nn.ModuleList(score(each, each) for _ in range(heads))
+        if self._score(0).stepwise:
+            raise UserError(
+                "the score of a mixer cannot hear the weights of earlier steps, since all steps are mixed at once; "
+                "take another one, as in mixer=scaled_dot"
+            )
+        self.normalizer = normalizer
+        # Without parameters all heads score alike, and one call scores them all.
+        self.alike = not list(self.scores.parameters())
+        scale = self._score(0).dot_scale
+        self.scale = scale if normalizer.is_softmax else None
+
+    def begin(self, stream: Tensor) -> History:
+        return {_PAST: stream.new_zeros(len(stream), 0, 2, self.heads, stream.size(-1) // self.heads)}
+
+    def forward(self, stream: Tensor, mask: Tensor, past: History | None) -> tuple[Tensor, History | None]:
+        query, keys, values, past = self._project(stream, past)
+        visible = self._visible(query, keys, mask, past)
+        if self.scale is None:
+            mixed = self._weigh(query, keys, visible) @ values
+        else:
+            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible, scale=self.scale)
+        return self.merge(mixed.transpose(1, 2).flatten(-2)), past
+
+    def weights(self, stream: Tensor, mask: Tensor, past: History | None) -> Tensor:
+        query, keys, _, past = self._project(stream, past)
+        return self._weigh(query, keys, self._visible(query, keys, mask, past))
+
+    def _project(self, stream: Tensor, past: History | None) -> tuple[Tensor, Tensor, Tensor, History | None]:
+        """stream (B, T, D) → query (B, H, T, D/H), keys and values (B, H, S, D/H), and the next past."""
+        projected = self.projections(stream).unflatten(-1, (3, self.heads, -1))
+        if past is None:
+            query, keys, values = projected.unbind(2)
+        else:
+            known = torch.cat([past[_PAST], projected[:, :, 1:]], 1)
+            past = {_PAST: known}
+            query, (keys, values) = projected[:, :, 0], known.unbind(2)
+        query, keys, values = (each.transpose(1, 2) for each in (query, keys, values))
+        return query, keys, values, past
+
+    def _visible(self, query: Tensor, keys: Tensor, mask: Tensor, past: History | None) -> Tensor | None:
+        """Return what each query sees, broadcastable to (B, H, T, S); None where each sees everything."""
+        if past is None:
+            return self._score(0).reached(mask)[:, None, None, :]
+        steps, known = query.size(2), keys.size(2)
+        reach = self._score(0).reach
+        if steps == 1 and (reach is None or known <= reach):
+            return None  # a single step sees all that there is
+        visible = torch.ones(steps, known, dtype=torch.bool, device=query.device).tril(known - steps)
+        return self._score(0).reached(visible)
+
+    def _weigh(self, query: Tensor, keys: Tensor, visible: Tensor | None) -> Tensor:
+        """Return the weights (B, H, T, S) of every head."""
+        if self.alike:
+            scores, _ = self._score(0)(query, self._score(0).prepare(keys), {})
+        else:
+            heads = [self._score(h) for h in range(self.heads)]
+            scores = torch.stack([own(query[:, h], own.prepare(keys[:, h]), {})[0] for h, own in enumerate(heads)], 1)
+        if visible is None:
+            visible = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
+        return cast(Tensor, self.normalizer(scores, visible))
+
+    def _score(self, head: int) -> Score:
+        return cast(Score, self.scores[head])
