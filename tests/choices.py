@@ -30,11 +30,15 @@ SCORE = {"width": 3, "longest": 5}
 WINDOW = {"radius": 2}
 
 
+def _inside(group: str) -> list[str]:
+    return [name for name, holders in hosts().items() if group in holders]
+
+
 @cache
 def _composed(group: str, choice: str) -> dict[str, Any]:
     # An attention refers to a normalizer and a window, a task to a segmentation; nothing else of the menu is needed.
-    default = {"normalizer": "softmax", "window": "global", "segmentation": "word"}
-    inside = [name for name in default if name in hosts() and group in hosts()[name]]
+    default = {"normalizer": "softmax", "window": "global", "segmentation": "word", "mixer": "scaled_dot"}
+    inside = [name for name in default if name in hosts() and {group, *_inside(group)} & hosts()[name].keys()]
     with initialize_config_dir(str(CONF), version_base=None):
         plain = OmegaConf.to_container(
             compose(overrides=[*(f"+{name}={default[name]}" for name in inside), f"+{group}={choice}"]), resolve=True

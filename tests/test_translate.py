@@ -21,7 +21,7 @@ from softlookup.errors import UserError
 from softlookup.heatmaps import html, png
 from softlookup.inference import translate_command
 from softlookup.inference.search_overrides import search_of
-from softlookup.inference.trained_run import Trained, load
+from softlookup.inference.trained_run import load
 from softlookup.inference.translator import LONGEST, Lookup, Translator
 from softlookup.search.search import Hypothesis
 from softlookup.segmentation.bpe import Bpe

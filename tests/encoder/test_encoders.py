@@ -1,20 +1,24 @@
 """Each encoder against its definition."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
+from softlookup.attention.scaled_dot import ScaledDot
 from softlookup.encoder.bag import Bag
 from softlookup.encoder.gru import Gru
 from softlookup.encoder.lstm import Lstm
 from softlookup.encoder.recurrent import RecurrentEncoder
 from softlookup.encoder.transformer import Transformer
-from softlookup.errors import UserError
 from softlookup.layers.positional_encoding import sinusoids
+from softlookup.mixer.self_attention import SelfAttention
+from softlookup.normalizer.softmax import Softmax
 
 B, S, V, E, D = 2, 5, 17, 3, 7
+MIXER = partial(SelfAttention, score=ScaledDot, normalizer=Softmax(), heads=2)
 MASK = torch.arange(S) < torch.tensor([[5], [3]])
 
 
@@ -56,7 +60,7 @@ def changed_positions(encoder: torch.nn.Module) -> list[int]:
 
 def test_a_bag_mixes_no_positions_and_a_transformer_all_of_them() -> None:
     assert changed_positions(Bag(V, D, 0.0)) == [2]
-    assert changed_positions(Transformer(V, 14, 11, heads=2, layers=1, norm="after", dropout=0.0)) == [0, 1, 2, 3, 4]
+    assert changed_positions(Transformer(V, MIXER, 14, 11, layers=1, norm="after", dropout=0.0)) == [0, 1, 2, 3, 4]
 
 
 def test_a_bag_is_embedding_plus_position_with_the_mean_as_final_state() -> None:
@@ -74,7 +78,7 @@ def test_a_bag_is_embedding_plus_position_with_the_mean_as_final_state() -> None
 
 
 def test_layers_of_a_transformer_start_with_different_weights() -> None:
-    first, second = Transformer(V, 14, 11, heads=2, layers=2, norm="before", dropout=0.0).layers
+    first, second = Transformer(V, MIXER, 14, 11, layers=2, norm="before", dropout=0.0).layers
     for name, parameter in first.named_parameters():
         if parameter.dim() > 1:
             assert not torch.equal(parameter, second.get_parameter(name)), name
@@ -82,19 +86,13 @@ def test_layers_of_a_transformer_start_with_different_weights() -> None:
 
 def test_a_source_of_padding_alone_is_encoded_as_zero_where_supported() -> None:
     nothing = torch.tensor([[True] * S, [False] * S])
-    for encoder in (Bag(V, D, 0.0), Transformer(V, 14, 11, heads=2, layers=2, norm="after", dropout=0.0).eval()):
+    for encoder in (Bag(V, D, 0.0), Transformer(V, MIXER, 14, 11, layers=2, norm="after", dropout=0.0).eval()):
         for gradients in (True, False):
             with torch.set_grad_enabled(gradients):
                 annotations = encoder(ids(), nothing)
             assert annotations.states.isfinite().all()
             assert not annotations.states[1].any()
             assert not annotations.final[1].any()
-
-
-@pytest.mark.parametrize("heads", [3, 0])
-def test_heads_that_do_not_divide_the_width_are_rejected(heads: int) -> None:
-    with pytest.raises(UserError, match=rf"encoder\.heads={heads} does not divide encoder\.width=14"):
-        Transformer(V, 14, 11, heads, layers=1, norm="after", dropout=0.0)
 
 
 @pytest.mark.parametrize("width", [7, 14])

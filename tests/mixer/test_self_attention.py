@@ -1,0 +1,64 @@
+"""Self-attention: what it refuses, how far a score by position reaches, and where a fused kernel computes it."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from toys.coverage import Coverage
+
+from softlookup.attention.additive import Additive
+from softlookup.attention.dot import Dot
+from softlookup.attention.location import Location
+from softlookup.attention.scaled_dot import ScaledDot
+from softlookup.contract import Score
+from softlookup.errors import UserError
+from softlookup.mixer.self_attention import SelfAttention
+from softlookup.normalizer.softmax import Softmax
+from softlookup.normalizer.sparsemax import Sparsemax
+
+B, T, D = 2, 5, 14
+MASK = torch.ones(B, T, dtype=torch.bool)
+
+
+def test_heads_that_do_not_divide_the_width_are_rejected_with_those_that_do() -> None:
+    with pytest.raises(UserError, match=r"mixer\.heads=3 does not divide 14, .*; these do: 1, 2, 7, 14"):
+        SelfAttention(D, ScaledDot, Softmax(), 3)
+
+
+def test_a_score_that_hears_earlier_weights_is_rejected() -> None:
+    with pytest.raises(UserError, match="cannot hear the weights of earlier steps"):
+        SelfAttention(D, Coverage, Softmax(), 2)
+
+
+def test_positions_beyond_the_reach_of_a_score_are_masked() -> None:
+    mixer = SelfAttention(D, partial(Location, longest=3), Softmax(), 2)
+    x = torch.randn(B, T, D)
+    for past in (None, mixer.begin(x)):
+        weights = mixer.weights(x, MASK, past)
+        assert not weights[..., 3:].any()
+        assert torch.allclose(weights.sum(-1), torch.ones(B, 2, T))
+    _, past = mixer(x, MASK, mixer.begin(x))
+    following = torch.randn(B, 1, D)
+    alone = mixer(following, MASK[:, :1], past)[0]
+    together = mixer(torch.cat([x, following], 1), torch.ones(B, T + 1, dtype=torch.bool), mixer.begin(x))[0]
+    assert torch.allclose(alone, together[:, -1:], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("score", "sparse", "fused"),
+    [
+        (ScaledDot, False, True),
+        (Dot, False, True),
+        (ScaledDot, True, False),
+        (partial(Additive, width=3), False, False),
+    ],
+)
+def test_dot_products_with_softmax_are_computed_by_the_fused_kernel(
+    score: type[Score], sparse: bool, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixer = SelfAttention(D, score, Sparsemax() if sparse else Softmax(), 2)
+    kernel, calls = F.scaled_dot_product_attention, []
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or kernel(*a, **k))
+    mixer(torch.randn(B, T, D), MASK, None)
+    assert bool(calls) == fused
