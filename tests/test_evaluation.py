@@ -12,7 +12,9 @@ from toy import Toy
 
 from softlookup.contract import Example, Segmentation, Task
 from softlookup.data.collate import evaluation_batches
-from softlookup.evaluation.evaluate import Output, _heat_map, _row, run_batch
+from softlookup.evaluation.evaluate import _row
+from softlookup.evaluation.heat_maps import _heat_map
+from softlookup.evaluation.outputs import Output, run_batch
 from softlookup.search.greedy import Greedy
 from softlookup.segmentation.bpe import Bpe
 from softlookup.segmentation.word import Word
@@ -84,7 +86,7 @@ def test_positions_after_a_dropped_word_are_not_counted_as_wrong_alignments() ->
     assert found["forced/alignment_accuracy"] == found["forced/alignment_accuracy_given_right"] == 1.0
     # Positions end at the first wrong token, so free decoding has no separate figure for correct tokens.
     assert "alignment_accuracy_given_right" not in found
-    gold = _heat_map(output, task).gold
+    gold = _heat_map(output, task, None).gold
     assert np.argwhere(gold).tolist() == [[0, 6], [1, 5]]
 
 

@@ -17,7 +17,8 @@ from softlookup.config.build import build, device_of
 from softlookup.config.resolve import composed
 from softlookup.data.collate import collate
 from softlookup.errors import UserError
-from softlookup.evaluation.evaluate import Output, _translation
+from softlookup.evaluation.evaluate import _translation
+from softlookup.evaluation.outputs import Output
 from softlookup.inference.trained_run import load
 from softlookup.run import start
 from softlookup.runs.run_folder import RunFolder

@@ -27,7 +27,7 @@ from softlookup.system.rank_processes import joined
 from softlookup.system.ranks import Processes
 from softlookup.system.seeds import derived_seed, seed_everything
 from softlookup.system.signals import Stop
-from softlookup.timing.probe import probe
+from softlookup.timing.probe import fixed_batch, probe
 from softlookup.training import continuation, outcome
 from softlookup.training.checkpoints import Checkpoints
 from softlookup.training.fit import Fit
@@ -127,7 +127,8 @@ def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes
 
 
 def _cost(parts: RunParts, training: Training, seconds: float) -> dict[str, Any]:
-    """Return what the run took. Peak memory is that of one training step on a fixed batch of validation sentences.
+    """Return what the run took. Peak memory is that of one training step on a fixed batch of validation sentences, and
+    `memory_bytes` what the attention keeps to read of their sources.
 
     It is measured on a copy: the run's own weights and random numbers stay as they are. Seconds are those that the
     result took: what a kill destroyed is not among them.
@@ -135,10 +136,12 @@ def _cost(parts: RunParts, training: Training, seconds: float) -> dict[str, Any]
     twin = copy.deepcopy(parts.model)
     made = probe(parts, twin)
     peak = cost.peak_bytes(made.step, twin, made.optimizer, parts.device)
+    read = cost.memory_bytes(twin, fixed_batch(parts.task).to(parts.device))
     clock = cost.summarize_steps(training.step_seconds, training.step_tokens)
     return {
         "cost/parameters": cost.parameters(parts.model),
         **{f"cost/{name}": value for name, value in peak.items()},
+        "cost/memory_bytes": read,
         **{f"cost/{name}": value for name, value in clock.items()},
         "cost/padding_share": training.padding / (training.padding + training.tokens),
         "cost/seconds": seconds,
@@ -172,6 +175,7 @@ def _row(folder: RunFolder, parts: RunParts, fit: Fit, measured: Evaluation) -> 
         "state": fit.state.row(fit.stream.lasting),
         **_continued(config),
         "by_length": measured.by_length,
+        **({"heads": measured.heads} if measured.heads else {}),
         "signatures": measured.signatures,
         "longest": task.trained,
         "length_unit": task.length_unit,

@@ -7,7 +7,8 @@ import pytest
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
-from softlookup.evaluation.evaluate import Output, _row
+from softlookup.evaluation.evaluate import _row
+from softlookup.evaluation.outputs import Output
 from softlookup.segmentation.word import Word
 from softlookup.task.gold import linked
 from softlookup.task.parallel import Parallel

@@ -60,6 +60,19 @@ def _summary(row: dict[str, Any]) -> Table:
     return table
 
 
+def _by_head(heads: list[dict[str, Any]], mean: float | None) -> Table:
+    """Return the forced alignment accuracy of every head, a row for each layer; `mean` is that of the last layer's
+    mean over heads."""
+    layers = sorted({head["layer"] for head in heads})
+    count = max(head["head"] for head in heads)
+    columns = ("alignment, forced", *(f"head {h}" for h in range(1, count + 1)), "mean of heads")
+    table = Table(*columns, box=None, pad_edge=False)
+    for layer in layers:
+        cells = [_figure(head["alignment_accuracy"], ".1%") for head in heads if head["layer"] == layer]
+        table.add_row(f"layer {layer}", *cells, _figure(mean, ".1%") if layer == layers[-1] else "")
+    return table
+
+
 def text_heat_map(weights: np.ndarray, source: list[str], target: list[str]) -> Text:
     """Draw weights (T, S) as shaded cells: a row per target token, the source along the top, darker is heavier.
 
@@ -95,6 +108,8 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     console = Console()
     parts: list[Any] = [_summary(row), Text(f"* {SHARED}: not comparable", style="dim"), Text()]
     parts.append(_by_length(row["by_length"], row.get("length_unit", "tokens")))
+    if row.get("heads"):
+        parts += [Text(), _by_head(row["heads"], row["metrics"]["test/forced/alignment_accuracy"])]
     if row.get("kept", {}).get("weights", "last") != "last":
         parts += [Text(), Text(f"kept  {kept_text(row['kept'])}")]
     if row.get("data"):

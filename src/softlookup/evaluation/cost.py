@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from softlookup.contract import Batch
+from softlookup.model.seq2seq import Seq2Seq
+
 WARM_UP = 3  # first steps, which fill caches and allocate; excluded from times of at least ten times as many steps
 
 
@@ -46,6 +49,16 @@ def peak_bytes(
             found["cuda_max_memory_allocated"] = torch.cuda.max_memory_allocated(device)
     optimizer.zero_grad(set_to_none=True)
     return found
+
+
+@torch.no_grad()
+def memory_bytes(model: Seq2Seq, batch: Batch) -> int:
+    """Return the bytes of what the attention of a model reads at every step, for the sources of a batch.
+
+    A fixed context needs as many for every source length, a lookup more for longer sources.
+    """
+    memory, _ = model.eval().encode(batch.source, batch.source_mask)
+    return memory.bytes
 
 
 def _tracked(

@@ -15,8 +15,9 @@ import torch
 from softlookup.config.build import build, device_of
 from softlookup.contract import Exam, Example
 from softlookup.errors import UserError
-from softlookup.evaluation.evaluate import Output, measured, run_test, texts
+from softlookup.evaluation.evaluate import measured, texts
 from softlookup.evaluation.metrics import significance, translation
+from softlookup.evaluation.outputs import Output, run_test
 from softlookup.inference import test_sets, weights_file
 from softlookup.inference.search_overrides import chosen
 from softlookup.inference.trained_run import Trained, load
@@ -104,6 +105,7 @@ def evaluate(asked: Asked) -> Done:
         },
         "metrics": found.metrics,
         "by_length": found.by_length,
+        **({"heads": found.heads} if found.heads else {}),
         "length_unit": exam.length_unit,
         "signatures": found.signatures,
     }

@@ -95,7 +95,18 @@ def result(path: Path) -> dict[str, Any]:
         expect(wrong is None, f"{where}.{wrong}", "a number or null")
     different = {(bucket["low"], bucket["high"]) for bucket in buckets}
     expect(len(different) == len(buckets), f"{path.name}: by_length", "of different lengths")
+    _heads(row.get("heads", []), f"{path.name}: heads")
     return row
+
+
+def _heads(heads: Any, where: str) -> None:
+    """Check the measures of each head: numbers by name, one head a row."""
+    expect(isinstance(heads, list), where, "a list")
+    for place, head in enumerate(heads):
+        own = mapping(head, f"{where}[{place}] is")
+        expect(all(number(own.get(key)) for key in ("layer", "head")), f"{where}[{place}]", "with layer and head")
+        wrong = next((name for name, value in own.items() if not number_or_none(value)), None)
+        expect(wrong is None, f"{where}[{place}].{wrong}", "a number or null")
 
 
 def config(path: Path) -> dict[str, Any]:
