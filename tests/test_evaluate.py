@@ -146,7 +146,7 @@ def test_several_references_are_scored_as_by_sacrebleu(text_runs: dict[str, Path
     for name in ("token_accuracy", "exact_match", "forced/token_accuracy"):
         assert two["metrics"][f"test/{name}"] == one["metrics"][f"test/{name}"]
     assert two["by_length"][0]["bleu_low"] == pytest.approx(100)
-    assert two["data"].keys() - one.data.keys() == {"reference 2"}
+    assert two["data"].keys() - one["data"].keys() == {"reference 2"}
     single = evaluated(*given, f"target={out}")  # a name with a comma
     assert single["metrics"]["test/bleu"] == pytest.approx(100)
 
@@ -274,7 +274,7 @@ def test_changed_data_of_a_run_are_rejected(
     shutil.copytree(text_runs["text"], moved)
     shutil.copytree(text_runs["plain"], run)
     config = yaml.safe_load((run / "config.yaml").read_text())
-    config.parts["task"] |= {"path": str(moved), "alignment": str(moved / "links")}
+    config["task"] |= {"path": str(moved), "alignment": str(moved / "links")}
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     assert figures(evaluated(f"run={run}")) == figures(result_of(text_runs["plain"]))
     capsys.readouterr()

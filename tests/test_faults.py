@@ -252,7 +252,7 @@ def test_a_job_killed_by_the_kernel_for_memory_is_out_of_memory(tmp_path: Path) 
     folder = RunFolder.of(resolved)
     assert folder.state() == "out_of_memory"
     message, peak = folder.reason().rsplit(" peak ", 1)
-    assert message.startswith("killed by the kernel for want of memory; limit ")
+    assert message.startswith("killed by the kernel for lack of memory; limit ")
     assert int(peak.removesuffix(" MB").replace(",", "")) > 50
 
 

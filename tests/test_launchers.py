@@ -32,7 +32,8 @@ from softlookup.timing import plan
 
 SOURCE = Path(__file__).parents[1] / "src"
 # A segmentation means nothing to the tasks that need no files.
-CHOICES = [f"{g}={choices[-1]}" for g, choices in groups().items() if g not in ("experiment", "segmentation")]
+# Of groups that a part refers to alone, those that the default parts use.
+CHOICES = [f"{g}={choices[-1]}" for g, choices in groups().items() if g not in ("experiment", "segmentation", "mixer")]
 # Values before and after choices, of every kind that a command line can give, and one that looks into Hydra's node.
 VALUES = [
     ["seed=3", "attention=general", "encoder.width=32", "optimizer.rate=0.5"],

@@ -27,7 +27,7 @@ def test_a_new_file_is_offered_at_once(conf: Path) -> None:
     (conf / "hydra" / "launcher" / "new.yaml").write_text(
         "_target_: hydra_plugins.softlookup_launcher.local.LocalLauncher"
     )
-    assert set(catalog.groups()["task"]) - set(before.parts["task"]) == {"new"}
+    assert set(catalog.groups()["task"]) - set(before["task"]) == {"new"}
     assert {"basic", "local", "new"} <= set(catalog.launchers())
     assert "| `new` | The newest of tasks. |" in menu.table()
     catalog.check_files()

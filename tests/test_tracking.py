@@ -328,7 +328,7 @@ def test_a_lost_mirror_is_reported_in_one_line_and_the_run_folder_is_complete(tm
         assert messages_by_case.pop("undisturbed") == []
         for name, messages in messages_by_case.items():
             (line,) = messages
-            assert "are not whole" in line or (name == "read only" and "tracking ended (start: OSError" in line)
+            assert "are not complete" in line or (name == "read only" and "tracking ended (start: OSError" in line)
             assert line.endswith(f'make resync ARGS="runs_dir={tmp_path.parent} experiment={tmp_path.name}"')
             assert "\n" not in line
 

@@ -73,7 +73,7 @@ def _row(**changed: object) -> Callable[[Path], None]:
 
 def _config(run: Path) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
-    config.parts["encoder"]["width"] = 11
+    config["encoder"]["width"] = 11
     (run / "config.yaml").write_text(yaml.safe_dump(config))
 
 
