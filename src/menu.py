@@ -1,4 +1,4 @@
-"""List all config choices, described by the first line of prose of each file in conf/.
+"""List all config choices, described by the first line of prose of each file in conf/, and all settings.
 
 python src/menu.py                       print the list
 python src/menu.py write=conf/README.md  write it between the menu marks of a file
@@ -7,10 +7,12 @@ python src/menu.py check=conf/README.md  fail if the list in the file is out of 
 write=FILE check=FILE   a file with the marks <!-- menu --> and <!-- /menu -->
 """
 
+import json
 import re
 from pathlib import Path
 
 from softlookup.config.catalog import CONF, groups
+from softlookup.config.settings import explanations
 from softlookup.errors import UserError
 from softlookup.system import entry_point
 
@@ -30,11 +32,15 @@ def phrase(group: str, choice: str) -> str:
 
 
 def table() -> str:
-    """Return all groups as one Markdown table."""
+    """Return all groups and their choices, and all settings, as Markdown tables."""
     lines = ["| group | choice | |", "|---|---|---|"]
     for group, choices in groups().items():
         for place, choice in enumerate(choices):
             lines.append(f"| {f'`{group}=`' if place == 0 else ''} | `{choice}` | {phrase(group, choice)} |")
+    lines += ["", "| setting | default | |", "|---|---|---|"]
+    for name, (default, text) in explanations().items():
+        value = json.dumps(default).strip('"')
+        lines.append(f"| `{name}=` | `{value}` | {text.replace('|', '/')} |")
     return "\n".join(lines) + "\n"
 
 

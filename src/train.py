@@ -5,12 +5,13 @@ python src/train.py -m attention=additive,general seed=1,2
 python src/train.py attention.heads=4 task=multi30k task.path=DIR budget=2000000 runs_dir=DIR
 python src/train.py attention=general --cfg job          the config of a run, which is not trained
 
-GROUP=CHOICE        a part of the run: the groups and their choices stand below
-GROUP.KEY=VALUE     a value of the chosen part, as in attention.heads=4
-KEY=VALUE           any other key of conf/train.yaml, which says what each is
--m                  several runs, one for each combination of VALUE,VALUE
+GROUP=CHOICE        choose a part of the run; the groups and their choices are listed below
+GROUP.KEY=VALUE     change a value of the chosen part, as in attention.heads=4
+SETTING=VALUE       change a setting; all of them are listed below
+-m                  train several runs, one for each combination of VALUE,VALUE
 """
 
+import json
 import os
 import signal
 import sys
@@ -38,6 +39,7 @@ from omegaconf import DictConfig
 
 from softlookup.config.command_line import check_overrides, split
 from softlookup.config.resolve import explain, resolve, typed_keys
+from softlookup.config.settings import explanations
 from softlookup.errors import Stopped
 from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import state_of
@@ -71,6 +73,13 @@ def _keep(error: Exception) -> None:
     raised.append(error)
 
 
+def _settings() -> str:
+    """Return a line for every setting: its name, default and meaning."""
+    lines = [f"  {name}={json.dumps(value)}".replace('"', "") for name, (value, _) in explanations().items()]
+    texts = [text for _, text in explanations().values()]
+    return "\n".join(["Settings", *(f"{line:28}{text}" for line, text in zip(lines, texts, strict=True)), ""])
+
+
 def main() -> int:
     """Return the exit code: 0 done, 1 a run failed, 2 a mistake in what was asked for, 130 or 143 stopped by a
     signal."""
@@ -83,6 +92,7 @@ def main() -> int:
         flags, overrides = split(arguments)
         if "--help" in flags:
             print(__doc__)
+            print(_settings())
         # Hydra checks our config of that name against the plugin's own, which is wanted, and warns of it.
         warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/submitit_slurm' is validated")
         sys.argv[1:] = [*flags, *overrides]  # where Hydra reads them, and understands no flag behind an override

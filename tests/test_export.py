@@ -20,7 +20,7 @@ from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import summary
 from softlookup.errors import UserError
 
-FILES = {"runs.csv", "by_length.csv", "curves.csv", "summary.csv", "counts.csv", "times.csv"}
+TABLES = {"runs.csv", "by_length.csv", "curves.csv", "summary.csv", "counts.csv", "times.csv"}
 SCRIPT = Path(__file__).parents[1] / "src" / "export.py"
 
 
@@ -47,8 +47,8 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 def test_the_same_runs_give_the_same_bytes_except_for_times(tmp_path: Path) -> None:
     one = _bytes(csv_export.write(fake_runs.make(tmp_path / "one"), tmp_path / "tables"))
     other = _bytes(csv_export.write(_again(tmp_path / "a longer name"), tmp_path / "others"))
-    assert set(one) == set(other) == FILES
-    assert {name for name in FILES if one[name] != other[name]} == {"times.csv"}
+    assert set(one) == set(other) == TABLES
+    assert {name for name in TABLES if one[name] != other[name]} == {"times.csv"}
     for content in (*one.values(), *other.values()):
         assert str(tmp_path).encode() not in content
         assert b"\r" not in content
@@ -61,7 +61,7 @@ def test_a_changed_measurement_changes_the_tables(tmp_path: Path) -> None:
     row["metrics"]["test/token_accuracy"] = np.nextafter(row["metrics"]["test/token_accuracy"], 1)
     path.write_text(json.dumps(row))
     after = _bytes(csv_export.write(tmp_path / "runs", tmp_path / "tables"))
-    assert {name for name in FILES if before[name] != after[name]} == {"runs.csv", "summary.csv"}
+    assert {name for name in TABLES if before[name] != after[name]} == {"runs.csv", "summary.csv"}
 
 
 def test_values_read_back_equal_the_measured_ones_to_the_last_bit(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_words_to_ids_and_back_round_trip(tokens: list[str], words: list[str], d
 
 NAME = "additive-reverse-s1"
 OF_A_RUN = ("state.json", "config.yaml", "metrics.jsonl", *["result.json"] * 4)  # result.json has the most structure
-FILES = ("plan.json", "timing.json", *(f"{NAME}/{name}" for name in OF_A_RUN))
+DAMAGED = ("plan.json", "timing.json", *(f"{NAME}/{name}" for name in OF_A_RUN))
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def broken(path: Path, data: st.DataObject) -> Iterator[None]:
 
 
 @cases(900)
-@given(data=st.data(), name=st.sampled_from(FILES))
+@given(data=st.data(), name=st.sampled_from(DAMAGED))
 def test_results_of_a_broken_folder_are_correct_or_not_counted(runs: Path, data: st.DataObject, name: str) -> None:
     """The other run is read as before; the broken run counts with the numbers of its file, or has a reason."""
     with broken(runs / "bottleneck" / name, data):
@@ -287,7 +287,7 @@ def test_results_of_a_broken_folder_are_correct_or_not_counted(runs: Path, data:
 
 
 @cases(80)
-@given(data=st.data(), name=st.sampled_from(FILES))
+@given(data=st.data(), name=st.sampled_from(DAMAGED))
 def test_tables_of_a_broken_folder_are_finite(runs: Path, data: st.DataObject, name: str) -> None:
     with broken(runs / "bottleneck" / name, data):
         rows = outcome(load.read, runs, "plan.json cannot be read")

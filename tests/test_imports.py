@@ -37,7 +37,7 @@ NO_TORCH |= {
 NO_TORCH |= {f"config/{name}.py" for name in ("catalog", "components", "run_config", "settings", "values")}
 NO_TORCH |= {"timing/plan.py"}
 
-FILES = sorted(SOURCE.rglob("*.py"))
+SOURCES = sorted(SOURCE.rglob("*.py"))
 
 
 def package(path: Path) -> str:
@@ -70,18 +70,18 @@ def relative(path: Path) -> str:
 
 
 def test_every_package_is_in_the_import_order() -> None:
-    found = {package(path) for path in FILES if path.is_relative_to(PACKAGE)} - {"__init__"}
+    found = {package(path) for path in SOURCES if path.is_relative_to(PACKAGE)} - {"__init__"}
     assert found == {name for names in ORDER for name in names}
 
 
-@pytest.mark.parametrize("path", [file for file in FILES if file.is_relative_to(PACKAGE)], ids=relative)
+@pytest.mark.parametrize("path", [file for file in SOURCES if file.is_relative_to(PACKAGE)], ids=relative)
 def test_a_package_imports_only_earlier_packages(path: Path) -> None:
     own = package(path)
     place = next((i for i, names in enumerate(ORDER) if own in names), 0)
     assert ours(path) <= {own}.union(*ORDER[:place])
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative)
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_an_external_package_is_imported_only_where_allowed(path: Path) -> None:
     roots = {name.split(".")[0] for name in imports(path)}
     for name, homes in ONLY_IN.items():
@@ -92,7 +92,7 @@ def needs_no_torch(path: Path) -> bool:
     return path.is_relative_to(PACKAGE) and bool({package(path), str(path.relative_to(PACKAGE))} & NO_TORCH)
 
 
-@pytest.mark.parametrize("path", [file for file in FILES if needs_no_torch(file)], ids=relative)
+@pytest.mark.parametrize("path", [file for file in SOURCES if needs_no_torch(file)], ids=relative)
 def test_results_and_charts_never_import_torch(path: Path) -> None:
     assert not {name.split(".")[0] for name in imports(path)} & {"torch", "pytorch_lightning", "torchmetrics"}
     for name in imports(path):

@@ -16,14 +16,14 @@ from softlookup.ranges import Form, Range
 class Identity(Enum):
     """Say what a setting does to the identity of a run.
 
-    VARIANT tells one variant from another, and REPEAT one repetition of a variant from the next: both are hashed into
-    the run's name. A checkpoint of a run with another value of BITS is refused, since the last bits may differ. NONE
-    says where and how a run is kept, watched or computed.
+    VARIANT distinguishes variants, and REPEAT the repetitions of one variant: both are hashed into the run's name. A
+    checkpoint that was made under another value of ARITHMETIC is refused, since the last bits may differ. NONE only says
+    where and how a run is stored, watched or executed.
     """
 
     VARIANT = "variant"
     REPEAT = "repeat"
-    BITS = "bits"
+    ARITHMETIC = "arithmetic"
     NONE = "none"
 
 
@@ -97,10 +97,10 @@ class Settings:
         None, "runs at a time in a sweep; null: one per core", Identity.NONE
     )
     threads: Annotated[int, Range(1, _MACHINE)] = _key(
-        1, "torch threads of a run; another number may change the last bits", Identity.BITS
+        1, "torch threads of a run; another number may change the last bits", Identity.ARITHMETIC
     )
     processes: Annotated[int, Range(1, _MACHINE)] = _key(
-        1, "processes that share a run (Lightning's DDP); another number may change the last bits", Identity.BITS
+        1, "processes that share a run (Lightning's DDP); another number may change the last bits", Identity.ARITHMETIC
     )
     memory: Annotated[int | None, Range(1, 10**9)] = _key(
         None, "MB that a run may use; null: what the machine has", Identity.NONE
@@ -108,7 +108,7 @@ class Settings:
     checkpoint_seconds: Annotated[float, Range(0, 10**6)] = _key(
         15, "seconds between checkpoints: a killed run loses at most this much", Identity.NONE
     )
-    device: Literal["auto", "cpu", "cuda"] = _key("auto", "auto, cpu or cuda", Identity.BITS)
+    device: Literal["auto", "cpu", "cuda"] = _key("auto", "auto, cpu or cuda", Identity.ARITHMETIC)
     debug: bool = _key(False, "show tracebacks", Identity.NONE)
     confirm: bool = _key(False, "run a sweep of more than 1,000 runs", Identity.NONE)
     size: Literal["small", "paper"] = _key("small", "of a paper's preset: small, or as published", Identity.NONE)

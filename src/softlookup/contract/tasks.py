@@ -51,8 +51,8 @@ class Exam(ABC):
     data: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
-    def digests(cls, config: Mapping[str, Any]) -> dict[str, str]:  # noqa: ARG003 - most tasks read no files
-        """Return the SHA-256 of everything that a task of this config reads, by name; equal to `data` of the task."""
+    def digests(cls, arguments: Mapping[str, Any]) -> dict[str, str]:  # noqa: ARG003 - most tasks read no files
+        """Return the SHA-256 of all data that a task with these arguments reads, by name; equal to its `data`."""
         return {}
 
     @abstractmethod

@@ -112,7 +112,7 @@ def _continued(config: RunConfig, base_run: str, typed: set[str]) -> RunConfig:
 
 def _local() -> list[str]:
     """Return the settings that say where and how a run is kept and computed: a continued run may have others."""
-    return [name for name in names(Identity.BITS, Identity.NONE) if name != "init_from"]
+    return [name for name in names(Identity.ARITHMETIC, Identity.NONE) if name != "init_from"]
 
 
 def _scaled(base: Settings, budget: int) -> int:

@@ -85,9 +85,9 @@ class Parallel(Task):
         self._validation += more
 
     @classmethod
-    def digests(cls, config: Mapping[str, Any]) -> dict[str, str]:
+    def digests(cls, arguments: Mapping[str, Any]) -> dict[str, str]:
         """Return the SHA-256 of the sentence pairs of each split, and of each file of links."""
-        return reading.digested(config)
+        return reading.digested(arguments)
 
     def training(self, generator: np.random.Generator, limit: Callable[[], int]) -> Examples:
         """Return endless passes over the training pairs, each in a new order; examples have no references.

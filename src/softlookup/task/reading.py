@@ -1,4 +1,4 @@
-"""Read the sentence pairs that a task's config names, and compute digests of everything read."""
+"""Read the sentence pairs that a task's arguments names, and compute digests of everything read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from softlookup.text.languages import splitting
 LINKS = ("alignment", "silver")
 
 
-def read(config: Mapping[str, Any]) -> dict[str, Split]:
+def read(arguments: Mapping[str, Any]) -> dict[str, Split]:
     """Read the splits from the folder `path`, or if it is None from `dataset` on the hub.
 
     Raises UserError for data that cannot be read, and for keys that do not apply to where the data comes from.
     """
-    path, dataset, columns, source, target = (config[key] for key in ("path", "dataset", "columns", "source", "target"))
-    names = {split: config[split] for split in ("train", "validation", "test")}
+    path, dataset, columns, source, target = (
+        arguments[key] for key in ("path", "dataset", "columns", "source", "target")
+    )
+    names = {split: arguments[split] for split in ("train", "validation", "test")}
     if path is not None and dataset is not None:
         raise UserError(f"task.path={path} task.dataset={dataset}: text comes from one place; leave one of them out")
     if path is None and columns is not None:
@@ -34,14 +36,14 @@ def read(config: Mapping[str, Any]) -> dict[str, Split]:
     return read_folder(Path(path).expanduser(), source, target, columns, names)
 
 
-def digests(splits: Mapping[str, Split], config: Mapping[str, Any]) -> dict[str, str]:
+def digests(splits: Mapping[str, Split], arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of the pairs of each split and of the bytes of each file of links, by name.
 
     `tokenizer` is the name of BLEU's tokenizer: it may depend on the installed packages, and BLEU depends on it.
     """
     found = {name: split.digest for name, split in splits.items()}
-    found["tokenizer"] = splitting(config["target"], config["tokenizer"]).tokenizer
-    return found | {name: digest_of(f"task.{name}", config[name]) for name in LINKS if config[name] is not None}
+    found["tokenizer"] = splitting(arguments["target"], arguments["tokenizer"]).tokenizer
+    return found | {name: digest_of(f"task.{name}", arguments[name]) for name in LINKS if arguments[name] is not None}
 
 
 def digest_of(key: str, file: str) -> str:
@@ -52,17 +54,17 @@ def digest_of(key: str, file: str) -> str:
         raise UserError(f"{key}={file} cannot be read ({error.strerror})") from error
 
 
-def digested(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the digests of everything that a task of this config reads; cached, so data is read once per process."""
-    settings = json.dumps({key: value for key, value in config.items() if key != "segmentation"}, sort_keys=True)
-    stamps = tuple(_stamp(config[key]) for key in ("path", *LINKS))
+def digested(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of all data that a task with these arguments reads. Cached: data is read once per process."""
+    settings = json.dumps({key: value for key, value in arguments.items() if key != "segmentation"}, sort_keys=True)
+    stamps = tuple(_stamp(arguments[key]) for key in ("path", *LINKS))
     return dict(_digested(settings, stamps))
 
 
 @lru_cache(maxsize=64)
 def _digested(settings: str, stamps: Hashable) -> dict[str, str]:  # noqa: ARG001 - stamps are part of the cache key
-    config = dict.fromkeys(("train", "validation", "test", "tokenizer")) | json.loads(settings)
-    return digests(read(config), config)
+    arguments = dict.fromkeys(("train", "validation", "test", "tokenizer")) | json.loads(settings)
+    return digests(read(arguments), arguments)
 
 
 def _stamp(place: str | None) -> Hashable:

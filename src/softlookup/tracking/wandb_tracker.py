@@ -51,10 +51,10 @@ class Tracker:
         run_id: str,
         group: str,
         tags: Sequence[str],
-        config: dict[str, Any],
+        values: Mapping[str, Any],
         history: Sequence[Mapping[str, Any]] = (),
     ) -> str | None:
-        """Start the run: `group` is its experiment, `tags` its choices, `config` the resolved config.
+        """Start the run: `group` is its experiment, `tags` its choices, `values` its resolved config.
 
         `history` are the metric records of a resumed run, each with its `step`. They are logged first, and the files of
         earlier attempts are deleted, so that one file holds the whole run. Mode `online` falls back to offline without
@@ -72,7 +72,7 @@ class Tracker:
             "name": run_id,
             "group": group,
             "tags": list(dict.fromkeys(tag[:TAG_LENGTH] for tag in tags)),
-            "config": config,
+            "config": dict(values),
         }
         self._safely("start", lambda: self._start(arguments))
         for record in history:

@@ -212,7 +212,7 @@ class Fit:
     def _config(self) -> dict[str, Any]:
         return {
             **self.parts.config.identity(),
-            **self.settings.plain(Identity.BITS),
+            **self.settings.plain(Identity.ARITHMETIC),
             "torch": str(torch.__version__),
             "validation and test data": self.held_out,
         }
