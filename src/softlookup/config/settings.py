@@ -17,8 +17,8 @@ class Identity(Enum):
     """Say what a setting does to the identity of a run.
 
     VARIANT distinguishes variants, and REPEAT the repetitions of one variant: both are hashed into the run's name. A
-    checkpoint that was made under another value of ARITHMETIC is refused, since the last bits may differ. NONE only says
-    where and how a run is stored, watched or executed.
+    checkpoint that was made under another value of ARITHMETIC is refused, since the last bits may differ. NONE says
+    only where and how a run is stored, watched or executed.
     """
 
     VARIANT = "variant"
