@@ -33,27 +33,37 @@ ORDERS = frozenset({"_target_", "_args_", "_recursive_", "_convert_"})
 
 def groups() -> dict[str, list[str]]:
     """Return every group of choices, and what it offers."""
-    found = {}
-    for folder in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
-        presets = _presets(folder, folder.stat().st_mtime_ns)
-        # Files of other programs may lie among presets.
-        found[folder.name] = presets or [file.stem for file in sorted(folder.glob("*.yaml"))]
-    return found
+    return {folder.name: list(presets or choices) for folder, choices, presets in _folders()}
 
 
 def presets() -> list[str]:
     """Return the groups whose files set the choices and keys of other groups: papers and experiments."""
-    return [group for group in groups() if _presets(CONF / group, (CONF / group).stat().st_mtime_ns)]
+    return [folder.name for folder, _, presets in _folders() if presets]
+
+
+def _folders() -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield every folder of choices, with the names of its files, and of those that are presets."""
+    for folder in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
+        yield folder, *_listed(folder, folder.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=128)
-def _presets(folder: Path, changed: int) -> list[str]:  # noqa: ARG001 - it tells one content from the next
-    return [file.stem for file in sorted(folder.glob("*.yaml")) if file.read_bytes().startswith(GLOBAL.encode())]
+def _listed(folder: Path, changed: int) -> tuple[list[str], list[str]]:  # noqa: ARG001 - it tells one content from the next
+    files = sorted(folder.glob("*.yaml"))
+    # Files of other programs may lie among presets.
+    marked = [file.stem for file in files if file.read_bytes().startswith(GLOBAL.encode())]
+    return [file.stem for file in files], marked
 
 
 def tables() -> list[str]:
     """Return the keys of conf/train.yaml that hold tables of values for other keys to refer to, as in `tuned`."""
-    content = yaml.load((CONF / "train.yaml").read_bytes(), _LOADER)
+    file = CONF / "train.yaml"
+    return list(_tables(file, file.stat().st_mtime_ns, file.stat().st_size))
+
+
+@lru_cache(maxsize=16)
+def _tables(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - they tell one content from the next
+    content = yaml.load(file.read_bytes(), _LOADER)
     return [key for key, value in content.items() if isinstance(value, dict) and key != "hydra"]
 
 

@@ -59,8 +59,9 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> Run
     chosen = HydraConfig.get().runtime.choices
     _fall_back(config, typed)
     plain = _plain(config)
-    parts = [group for group in groups() if group not in presets()]
-    _check_keys(plain, [*parts, *presets()])
+    offered, above = groups(), presets()
+    parts = [group for group in offered if group not in above]
+    _check_keys(plain, list(offered))
     settings = Settings.of(plain)
     plain |= settings.plain()
     choices = {group: chosen.get(group) for group in parts if group != "tracking"}
@@ -134,13 +135,15 @@ def _fall_back(config: DictConfig, typed: Sequence[str]) -> None:
     value for what was chosen gets the default of the choice. Keys of the command line stay, and are refused later.
     """
     raw, chosen = _unresolved(config), HydraConfig.get().runtime.choices
-    for group in (group for group in raw if chosen.get(group) and group not in presets()):
+    tabled = tuple(f"${{{table}." for table in tables())
+    above = presets()
+    for group in (group for group in raw if chosen.get(group) and group not in above):
         own = keys_of(group, str(chosen[group]))
         for path, leaf in leaves(raw[group], group):
             key = path.partition(".")[2]
             if path not in typed and key not in own and key in keys_of(group):
                 _drop(config, path)
-            elif isinstance(leaf, str) and leaf.startswith(tuple(f"${{{table}." for table in tables())):
+            elif isinstance(leaf, str) and leaf.startswith(tabled):
                 try:
                     OmegaConf.select(config, path)
                 except InterpolationKeyError:

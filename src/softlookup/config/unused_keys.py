@@ -26,10 +26,11 @@ class References:
         self._raw = raw
         self._choices = choices
         self._hosts, self._tables = hosts(), tables()
+        unread = {*self._hosts, *self._tables, *presets(), _NAMES}
         self.paths: set[str] = set()
         self.tuned: list[str] = []
         for key, value in raw.items():
-            if key not in {*self._hosts, *self._tables, *presets(), _NAMES}:
+            if key not in unread:
                 for path, leaf in leaves(value, key):
                     before = self.paths
                     self.paths = set()
