@@ -27,7 +27,7 @@ from typing import Any
 
 from softlookup.config.catalog import keys_of
 from softlookup.config.command_line import value_of
-from softlookup.config.settings import settled
+from softlookup.config.values import coerced
 from softlookup.errors import UserError, key_values, nearest, quote
 from softlookup.system import atomic_files, entry_point
 
@@ -82,7 +82,7 @@ def _check_together(given: dict[str, str]) -> None:
 
 def _lengths(value: str) -> tuple[int, ...]:
     words = value.removeprefix("[").removesuffix("]").split(",")
-    lengths = tuple(settled(value_of("lengths", word), int) for word in words)
+    lengths = tuple(coerced(value_of("lengths", word), int) for word in words)
     if not all(type(length) is int for length in lengths):
         raise UserError(f"lengths={quote(value)}: expected whole numbers with commas between them, as in 64,128,256")
     if min(lengths) < SHORTEST or max(lengths) > LONGEST or len(set(lengths)) < len(lengths):

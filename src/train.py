@@ -20,7 +20,7 @@ import warnings
 
 def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
     """Ahead of a run and after it, nothing is half done."""
-    print("stopped; the same command goes on from here", file=sys.stderr, flush=True)
+    print("stopped; the same command continues from here", file=sys.stderr, flush=True)
     os._exit(128 + number)
 
 
@@ -98,7 +98,7 @@ def main() -> int:
         sys.argv[1:] = [*flags, *overrides]  # where Hydra reads them, and understands no flag behind an override
         single()
     except (Stopped, KeyboardInterrupt) as stopped:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; the same command continues from here", file=sys.stderr)
         return 128 + (stopped.number if isinstance(stopped, Stopped) else 2)
     except Exception as error:
         raised.append(error)

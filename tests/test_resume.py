@@ -222,7 +222,7 @@ def test_a_lost_manifest_is_an_error_and_never_restarts_the_run(
 ) -> None:
     resolved, folder = stopped(tmp_path, monkeypatch)
     folder.manifest_path.unlink()
-    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which vouch for it, are gone.*rm -r"):
+    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which verify them, are gone.*rm -r"):
         run.supervise(resolved, folder)
     assert len(list(folder.checkpoints.iterdir())) == 2
 
@@ -257,7 +257,7 @@ def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_changed_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resolved, folder = stopped(tmp_path, monkeypatch)
     folder.metrics_path.write_bytes(folder.metrics_path.read_bytes().replace(b'"step": ', b'"step": 1', 1))
-    with pytest.raises(UserError, match="is not as it was when the checkpoint was made"):
+    with pytest.raises(UserError, match="was changed after the checkpoint was made"):
         run.supervise(resolved, folder)
 
 
@@ -285,7 +285,7 @@ def test_a_finished_run_that_lost_its_state_is_done_and_a_lost_result_is_an_erro
     assert folder.done()
     assert folder.result() == row
     (folder.path / "result.json").write_text("{")
-    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which vouch for it, are gone.*rm -r"):
+    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which verify them, are gone.*rm -r"):
         run.supervise(resolved, folder)
 
 

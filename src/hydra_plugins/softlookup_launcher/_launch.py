@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from hydra_plugins.softlookup_launcher._jobs import PlannedRun, compose
 from softlookup.config.resolve import explain
 from softlookup.config.run_config import RunConfig
-from softlookup.errors import Stopped, UserError, typed
+from softlookup.errors import Stopped, UserError, shell_quote
 from softlookup.timing.plan import Order
 
 UNASKED = 1000  # runs that a sweep may have without being asked whether it is meant
@@ -155,7 +155,7 @@ def _report(experiments: set[tuple[str, str]]) -> None:
             terminal_report.compare(load.read(Path(runs_dir), name))
     for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
         with _told("report"):
-            print(f"dashboard  {typed(page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html'))}")
+            print(f"dashboard  {shell_quote(page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html'))}")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
 from softlookup.errors import UserError
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.runs.finished_run import VOCABULARIES, WEIGHTS, finished, vouched
+from softlookup.runs.finished_run import VOCABULARIES, WEIGHTS, finished, read_verified
 from softlookup.system import atomic_files
 from softlookup.text.vocabulary import Vocabulary, restored
 from softlookup.training.checkpoints import plain, serialized
@@ -71,7 +71,7 @@ def load(path: Path) -> Trained:
     config, row = finished(path)
     for group in ("encoder", "attention", "decoder"):
         check_part(group, config.parts.get(group), part_of(group))
-    files = vouched(path, row, WEIGHTS, VOCABULARIES)
+    files = read_verified(path, row, WEIGHTS, VOCABULARIES)
     vocabularies = json.loads(files[VOCABULARIES])
     source, target = restored(vocabularies["source"]), restored(vocabularies["target"])
     model = build_model(config, len(source), len(target))

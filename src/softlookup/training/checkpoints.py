@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from softlookup.errors import UserError, typed
+from softlookup.errors import UserError, shell_quote
 from softlookup.system import atomic_files
 
 KEPT = 2
@@ -90,7 +90,7 @@ class Checkpoints:
         return shaped
 
     def _lost(self, what: str) -> UserError:
-        return UserError(f"{what}; restore it, or to start anew: rm -r {typed(self.run)}")
+        return UserError(f"{what}; restore it, or to start anew: rm -r {shell_quote(self.run)}")
 
 
 def serialized(content: dict[str, Any]) -> bytes:

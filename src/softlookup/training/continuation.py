@@ -14,7 +14,7 @@ from softlookup.config.run_config import RunConfig
 from softlookup.config.settings import Settings
 from softlookup.contract import Curriculum
 from softlookup.errors import UserError
-from softlookup.runs.finished_run import STATE, finished, vouched
+from softlookup.runs.finished_run import STATE, finished, read_verified
 from softlookup.runs.lineage import same_cadence
 from softlookup.system import atomic_files
 from softlookup.training.checkpoints import plain, serialized
@@ -92,7 +92,7 @@ def taken_up(path: Path) -> Content | None:
     _, row = finished(path)
     if row["state"]["step"] == 0:
         return None
-    return plain(path / STATE, vouched(path, row, STATE)[STATE])
+    return plain(path / STATE, read_verified(path, row, STATE)[STATE])
 
 
 def records(run: Path, content: Content) -> bytes:
