@@ -178,7 +178,7 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("attention.score._target_=softlookup.attention.dot.Score", "there is no such class"),  # defined elsewhere
         ("attention.score._target_=softlookup.attention.additive.torch", "there is no such class"),
         ("attention._target_=softlookup.attention.dot.require_equal_widths", "expected code that makes a Attention"),
-        ("attention._target_=softlookup.attention.fixed.FixedContext", "expected code that makes a Attention"),  # abstract
+        ("attention._target_=softlookup.attention.fixed.FixedContext", "code that makes a Attention"),  # abstract
         ("attention.score._target_=softlookup.attention.fixed_mean.FixedMean", "expected code that makes a Score"),
         ("normalizer._target_=softlookup.attention.dot.Dot", "only code of softlookup.normalizer"),
         ("attention._partial_=false", "attention._partial_=False: expected true"),

@@ -200,5 +200,5 @@ def test_more_processes_than_validation_batches_are_rejected(tmp_path: Path) -> 
         joined(1000, partial(_measure, config, tmp_path)),
     ):
         pass
-    with pytest.raises(UserError, match="processes=7: more than there are batches of validation"):
+    with pytest.raises(UserError, match="processes=7: more than the number of validation batches"):
         fit.run()

@@ -196,7 +196,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(
     attempt(resolved, monkeypatch)
     message = capsys.readouterr().out
     assert f"{newest} is corrupt" in message
-    assert ("another SHA-256" in message) == (damage == "flipped")
+    assert ("wrong SHA-256" in message) == (damage == "flipped")
     assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
 
 
@@ -231,7 +231,7 @@ def test_no_intact_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     resolved, folder = stopped(tmp_path, monkeypatch)
     for path in folder.checkpoints.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"no checkpoint is good: .*0 of \d+ bytes.*0 of \d+ bytes.*rm -r"):
+    with pytest.raises(UserError, match=r"no checkpoint is valid: .*0 of \d+ bytes.*0 of \d+ bytes.*rm -r"):
         run.supervise(resolved, folder)
 
 
