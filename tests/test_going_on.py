@@ -128,7 +128,7 @@ def test_continued_seeds_of_one_variant_remain_one_variant(first: RunFolder, tmp
     ("words", "message"),
     [
         (["budget=500"], "budget=500: .* has a budget of 500 target tokens; continue_from needs a larger one, as in"),
-        ([], "continue_from needs a larger budget, as in budget=1000"),
+        ([], "continue_from needs a larger one, as in budget=1000"),
         (
             ["budget=900", "encoder.width=11"],
             r"others: encoder\.width=11 \(7 there\); .* or start a new run with",

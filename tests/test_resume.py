@@ -65,20 +65,20 @@ def alone(fit: Fit, number: int) -> None:
 
 
 def attempt(
-    resolved: dict[str, Any], monkeypatch: pytest.MonkeyPatch, at_quiet: Callable[[Fit, int], None] = alone
+    resolved: dict[str, Any], monkeypatch: pytest.MonkeyPatch, at_safe_point: Callable[[Fit, int], None] = alone
 ) -> RunFolder:
-    """Run once; `at_quiet` is called with the number of each moment between two complete steps or validations."""
+    """Run once; `at_safe_point` is called with the number of each moment between two complete steps or validations."""
     folder = RunFolder.of(resolved)
-    ordinary, count = Fit._quiet, 0
+    ordinary, count = Fit._on_safe_point, 0
 
-    def quiet(self: Fit, training: Training) -> None:
+    def on_safe_point(self: Fit, training: Training) -> None:
         nonlocal count
-        at_quiet(self, count)
+        at_safe_point(self, count)
         count += 1
         ordinary(self, training)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Fit, "_quiet", quiet)
+        patched.setattr(Fit, "_on_safe_point", on_safe_point)
         folder.begin(resolved)
         folder.set_state("running")
         run.execute(resolved, folder, Stop())
