@@ -338,7 +338,7 @@ def test_arguments_that_do_not_fit_the_run_are_rejected(
         ([synthetic, f"against={runs['fixed_mean']}"], "sacrebleu compares text, and these examples have none"),
         ([plain, f"path={tmp_path / 'gone'}"], "is not a folder"),
         ([plain, f"path={tmp_path}"], r"has no test_2016_flickr\.src or test\.src"),
-        ([plain, f"path={text}", "columns=src tgt"], "names the columns of a TSV file, and test is none"),
+        ([plain, f"path={text}", "columns=src tgt"], "names the columns of a TSV file, but test is not one"),
         ([plain, "split=dev"], "the run has train, validation, test; give path=DIR"),
         ([plain, files[0], f"target={tmp_path / 'short'}"], "has 31 lines and .*short has 1 lines"),
         ([plain, files[0], f"{files[1]},{tmp_path / 'short'}"], "has 31 lines and .*short has 1 lines"),

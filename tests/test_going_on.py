@@ -131,9 +131,9 @@ def test_continued_seeds_of_one_variant_remain_one_variant(first: RunFolder, tmp
         ([], "continue_from needs a larger one, as in budget=1000"),
         (
             ["budget=900", "encoder.width=11"],
-            r"others: encoder\.width=11 \(7 there\); .* or start a new run with",
+            r"differ: encoder\.width=11 \(7 there\); .* or start a new run with",
         ),
-        (["budget=900", "seed=3"], r"others: seed=3 \(1 there\); leave"),
+        (["budget=900", "seed=3"], r"differ: seed=3 \(1 there\); leave"),
         (["budget=900", "init_from=x"], "init_from starts a new run and continue_from continues an old one"),
     ],
 )

@@ -270,9 +270,9 @@ def test_two_directions_are_symmetrized(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_unequal_numbers_of_lines_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("the\nred\n")
     model = used_runs.known(SOURCE, TARGET, lambda *_: 0)
-    with pytest.raises(UserError, match="target ends after line 2, and standard input goes on"):
+    with pytest.raises(UserError, match="target ends after line 2, and standard input is longer"):
         forced(monkeypatch, [model], ["das"] * 3, target=tmp_path / "target")
-    with pytest.raises(UserError, match=r"standard input ends after line 1, and .*target goes on"):
+    with pytest.raises(UserError, match=r"standard input ends after line 1, and .*target is longer"):
         forced(monkeypatch, [model], ["das"], target=tmp_path / "target")
     (tmp_path / "gold").write_text("0-0\n")
     with pytest.raises(UserError, match="links of 1 pairs, and 2 pairs were given"):
@@ -285,7 +285,7 @@ def test_two_runs_of_the_same_direction_are_rejected() -> None:
     one = used_runs.known(SOURCE, TARGET, None)
     one.config.parts["task"].update(source="de", target="en")
     with pytest.raises(UserError, match="translates de to en"):
-        translate_command._refuse_one_way(one, one)
+        translate_command._require_reverse(one, one)
 
 
 def lookup() -> Lookup:
