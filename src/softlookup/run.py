@@ -233,7 +233,7 @@ def supervise(config: RunConfig, folder: RunFolder) -> dict[str, Any]:
         try:
             row = execute(config, folder, stop)
         except BaseException as error:
-            with suppress(OSError):  # on a full disk the state stays running, but the free lock shows that it is not
+            with suppress(OSError):  # on a full disk the state stays running; the released lock shows that it is not
                 if isinstance(error, UserError) and new:
                     folder.discard()  # nothing ran: a mistake in the command line is not a failed run
                 else:

@@ -13,7 +13,7 @@ from softlookup.text.vocabulary import PAD
 
 
 class GatedEncoder(Encoder):
-    """One layer of gated units, with the reset gate inside the product::
+    """Encode with one layer of gated units, with the reset gate inside the product::
 
         z, r = σ(W_{z,r} E x_s + U_{z,r} h_{s−1})
         h̃_s  = tanh(W E x_s + U [r ∘ h_{s−1}])

@@ -37,7 +37,7 @@ class SelfAttention(SequenceMixer):
         self.heads = heads
         self.projections = nn.Linear(width, 3 * width, bias=False)
         self.merge = nn.Linear(width, width, bias=False)
-        # Each of the three matrices is initialized by its own fan-out, not as one wide matrix.
+        # Xavier initialization of each matrix by itself: as one wide matrix, all would get a smaller variance.
         for matrix in self.projections.weight.chunk(3):
             nn.init.xavier_uniform_(matrix)
         nn.init.xavier_uniform_(self.merge.weight)
