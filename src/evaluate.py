@@ -27,7 +27,7 @@ from typing import Any
 
 from softlookup.config.catalog import keys_of
 from softlookup.config.command_line import value_of
-from softlookup.config.settings import settled
+from softlookup.config.values import coerced
 from softlookup.errors import UserError, key_values, nearest, quote
 from softlookup.system import atomic_files, entry_point
 
@@ -37,7 +37,7 @@ SHORTEST, LONGEST = 1, 2_000  # bounds of lengths=; the memory for weights grows
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """Parse the arguments into the fields of `Asked`. Raises UserError for an argument that is not KEY=VALUE with a
+    """Parse the arguments into the fields of `Request`. Raises UserError for an argument that is not KEY=VALUE with a
     known key and a valid value, and for combinations that are not allowed."""
     searched = sorted(keys_of("search") - {"n_best"})
     given = key_values(arguments, [*KEYS, *(f"search.{key}" for key in searched)])
@@ -82,7 +82,7 @@ def _check_together(given: dict[str, str]) -> None:
 
 def _lengths(value: str) -> tuple[int, ...]:
     words = value.removeprefix("[").removesuffix("]").split(",")
-    lengths = tuple(settled(value_of("lengths", word), int) for word in words)
+    lengths = tuple(coerced(value_of("lengths", word), int) for word in words)
     if not all(type(length) is int for length in lengths):
         raise UserError(f"lengths={quote(value)}: expected whole numbers with commas between them, as in 64,128,256")
     if min(lengths) < SHORTEST or max(lengths) > LONGEST or len(set(lengths)) < len(lengths):
@@ -114,10 +114,10 @@ def _check_written(chosen: dict[str, Any]) -> None:
 def main(arguments: list[str]) -> None:
     """Write the row to standard output or out=FILE, and to the run's folder; one is written even if the other fails."""
     wanted = parsed(arguments)
-    from softlookup.inference.evaluate_command import Asked, evaluate  # imports torch, which takes seconds
+    from softlookup.inference.evaluate_command import Request, evaluate  # imports torch, which takes seconds
     from softlookup.runs.run_folder import json_of
 
-    done = evaluate(Asked(**wanted))
+    done = evaluate(Request(**wanted))
     content = json_of(done.row)
     failed: OSError | None = None
     try:

@@ -19,7 +19,7 @@ import yaml
 from softlookup.analysis.load import alignments
 from softlookup.config.command_line import truth
 from softlookup.config.run_config import RunConfig
-from softlookup.errors import UserError, key_values, nearest, typed
+from softlookup.errors import UserError, key_values, nearest, shell_quote
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import with_variant
 from softlookup.system import entry_point
@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> int:
     what = "sent to W&B" if mode == "online" else "written again"
     print(f"{done} of {len(runs)} finished runs {what}; {len(runs) - len(wanted)} were complete")
     if mode == "offline" and done:
-        place = f"{typed(given['runs_dir'])}/{typed(given['experiment']) if given['experiment'] else '*'}"
+        place = f"{shell_quote(given['runs_dir'])}/{shell_quote(given['experiment']) if given['experiment'] else '*'}"
         print(f"upload them with: wandb sync {place}/*/wandb/offline-run-*")
     return 0 if done == len(wanted) else 1
 

@@ -19,8 +19,8 @@ import warnings
 
 
 def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
-    """Ahead of a run and after it, nothing is half done."""
-    print("stopped; the same command goes on from here", file=sys.stderr, flush=True)
+    """Exit immediately on a signal before or after a run, when no work is in progress."""
+    print("stopped; the same command continues from here", file=sys.stderr, flush=True)
     os._exit(128 + number)
 
 
@@ -44,17 +44,17 @@ from softlookup.errors import Stopped
 from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import state_of
 
-# What came out of the runs inside Hydra, which would print lines of its own about any error that passed through it.
+# Errors of runs inside Hydra, which would print its own message for any error that passed through it.
 raised: list[Exception] = []
-# The memory that the last of them was given, in MB.
+# The memory limit of the last run, in MB.
 limits: list[int | None] = [None]
-# Some launchers carry `single` into another process, where nobody reads `raised`.
+# Some launchers run `single` in another process, in which `raised` is not read.
 _HERE = os.getpid()
 
 
 @hydra.main(version_base=None, config_path="../conf", config_name="train")
 def single(config: DictConfig) -> None:
-    """One run, in this process. Sweeps go from Hydra to a launcher; only those of other packages come back here."""
+    """Execute one run in this process. Sweeps are passed to a launcher; only launchers of other packages call this."""
     try:
         resolved = with_inputs(resolve(config), typed_keys())
         limits[0] = resolved.settings.memory
@@ -81,11 +81,10 @@ def _settings() -> str:
 
 
 def main() -> int:
-    """Return the exit code: 0 done, 1 a run failed, 2 a mistake in what was asked for, 130 or 143 stopped by a
-    signal."""
+    """Return the exit code: 0 done, 1 a run failed, 2 a mistake in the input, 130 or 143 stopped by a signal."""
     arguments = sys.argv[1:]
     debug = any(argument.lstrip("+") == "debug=true" for argument in arguments)
-    # Hydra would print errors in its own words and end the process.
+    # Without this, Hydra prints errors in its own format and ends the process.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         check_overrides(arguments)
@@ -93,22 +92,22 @@ def main() -> int:
         if "--help" in flags:
             print(__doc__)
             print(_settings())
-        # Hydra checks our config of that name against the plugin's own, which is wanted, and warns of it.
+        # Hydra validates our config of that name against the plugin's, as intended, and warns of it.
         warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/submitit_slurm' is validated")
-        sys.argv[1:] = [*flags, *overrides]  # where Hydra reads them, and understands no flag behind an override
+        sys.argv[1:] = [*flags, *overrides]  # Hydra reads sys.argv, with all flags before the overrides
         single()
     except (Stopped, KeyboardInterrupt) as stopped:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; the same command continues from here", file=sys.stderr)
         return 128 + (stopped.number if isinstance(stopped, Stopped) else 2)
     except Exception as error:
         raised.append(error)
-    # A sweep of another launcher may meet the same mistake in every job.
+    # With another launcher, every job of a sweep may raise the same error.
     different = {f"{type(error)} {error}": error for error in raised}
-    return max((_told(error, debug) for error in different.values()), default=0)
+    return max((_print_error(error, debug) for error in different.values()), default=0)
 
 
-def _told(error: Exception, debug: bool) -> int:
-    """Print an error, in one line where its cause is known; the exit code."""
+def _print_error(error: Exception, debug: bool) -> int:
+    """Print an error, in one line if its cause is known; return the exit code."""
     mistake = explain(error)
     if mistake is not None and not debug:
         print(f"error: {mistake}", file=sys.stderr)

@@ -40,7 +40,7 @@ NEED_TARGET = ("symmetrize", "reverse", "gold")
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """Parse the arguments into the fields of `Asked`. Raises UserError for an argument that is not KEY=VALUE with a
+    """Parse the arguments into the fields of `Request`. Raises UserError for an argument that is not KEY=VALUE with a
     known key and a valid value, and for combinations that are not allowed."""
     given = key_values(arguments, [*KEYS, *(f"search.{key}" for key in keys_of("search"))])
     if "run" not in given:
@@ -98,9 +98,9 @@ def main(arguments: list[str]) -> int:
     and left empty. As for all programs (`system.entry_point`): 1 output cannot be written, 2 invalid arguments or
     input, 130 Ctrl-C, 141 the reader of the output has exited."""
     wanted = parsed(arguments)
-    from softlookup.inference.translate_command import Asked, Command  # imports torch, which takes seconds
+    from softlookup.inference.translate_command import Command, Request  # imports torch, which takes seconds
 
-    verb = Command(Asked(**wanted), sys.stdout.buffer)
+    verb = Command(Request(**wanted), sys.stdout.buffer)
     verb.run(sys.stdin.buffer, interactive=sys.stdin.isatty())
     return 3 if verb.refused else 0
 

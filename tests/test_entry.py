@@ -100,15 +100,15 @@ PLANTED = {
     "search path": (X, hydra("searchpath: [file:///tmp]"), "hydra.searchpath[]=file:///tmp"),
     "environment": (X, hydra("job: {env_set: {LD_PRELOAD: x.so}}"), "hydra.job.env_set.LD_PRELOAD=x.so"),
     "reference": (X, hydra("callbacks: '${tuned.x}'") + "\ntuned: {x: {y: 1}}", "hydra.callbacks=${tuned.x}"),
-    "decoded": (X, hydra(f"launcher: {{x: {DECODED}}}"), "a config refers to its own keys alone"),
-    "decoded elsewhere": (X, f"{HEADER}tuned: {{x: {DECODED}}}", "a config refers to its own keys alone"),
+    "decoded": (X, hydra(f"launcher: {{x: {DECODED}}}"), "an interpolation can only name a config key"),
+    "decoded elsewhere": (X, f"{HEADER}tuned: {{x: {DECODED}}}", "an interpolation can only name a config key"),
     "environment's": (X, f"{HEADER}task: {{_target_: '${{oc.env:HOME}}'}}", "task._target_=${oc.env:HOME}"),
     "a nested part": (X, f"{HEADER}attention: {{score: {BOMB}}}", "attention.score._target_=pathlib.Path.write_text"),
     "a list": (X, f"{HEADER}attention: {{score: [{BOMB}]}}", "attention.score[]._target_"),
     "a pickle": (X, f"{HEADER}task: {{_target_: torch.load, f: x.pickle}}", "task._target_=torch.load"),
     "another folder": (X, f"{HEADER}defaults: [../../elsewhere/evil]", "expected the names of choices"),
     "another place": (X, f"{HEADER}defaults: [/attention@hydra.callbacks.x: dot]", "expected the names of choices"),
-    "another package": ("conf/task/x.yaml", f"# @package hydra\ncallbacks: {{x: {BOMB}}}", "stays in its own place"),
+    "another package": ("conf/task/x.yaml", f"# @package hydra\ncallbacks: {{x: {BOMB}}}", "cannot be moved"),
     "a group of Hydra's": ("conf/hydra/callbacks/x.yaml", f"x: {BOMB}", "hydra.callbacks.x._target_"),
     "a tag": (X, f"{HEADER}seed: !!python/object/apply:os.system ['touch marker']", "could not determine"),
     "no mapping": (X, f"{HEADER}- seed", "expected keys with values, got list"),
@@ -198,7 +198,7 @@ def start(config):
     {does}
 sys.modules["softlookup.run"] = types.SimpleNamespace(start=start)
 """
-STOPPED = "stopped; the same command goes on from here"
+STOPPED = "stopped; the same command continues from here"
 BROKEN = "raise RuntimeError('broken')"
 # What a run does: exit code and last line of output.
 ENDS = {

@@ -51,10 +51,10 @@ def evaluated(*words: str) -> dict[str, Any]:
 
 
 def row_of(*words: str) -> tuple[str, Path]:
-    from softlookup.inference.evaluate_command import Asked, evaluate
+    from softlookup.inference.evaluate_command import Request, evaluate
     from softlookup.runs.run_folder import json_of
 
-    done = evaluate(Asked(**verb.parsed(list(words))))
+    done = evaluate(Request(**verb.parsed(list(words))))
     return json_of(done.row).decode(), done.place
 
 
@@ -133,7 +133,7 @@ def test_several_references_are_scored_as_by_sacrebleu(text_runs: dict[str, Path
     text = text_runs["text"]
     out = tmp_path / "written, once"
     with (text / "test.src").open("rb") as stream, out.open("wb") as file:
-        translate_command.Command(translate_command.Asked(**parsed([f"run={text_runs['plain']}"])), file).run(stream)
+        translate_command.Command(translate_command.Request(**parsed([f"run={text_runs['plain']}"])), file).run(stream)
     given = [f"run={text_runs['plain']}", f"source={text / 'test.src'}"]
     one = evaluated(*given, f"target={text / 'test.tgt'}")
     shutil.copy(out, tmp_path / "written")
@@ -281,10 +281,10 @@ def test_changed_data_of_a_run_are_rejected(
     assert evaluated(f"run={run}", f"path={moved}", "split=train")["same_as"] == ["train"]
     assert capsys.readouterr().err == "warning: the run was trained on these pairs; their figures are no test\n"
     (moved / "links").write_text((moved / "links").read_text().replace("0-0", "0?0"))
-    with pytest.raises(UserError, match="alignment is not what the run was made with"):
+    with pytest.raises(UserError, match="alignment has changed since the run was made"):
         evaluated(f"run={run}")
     (moved / "test.src").write_text((moved / "test.src").read_text().replace("der", "die"))
-    with pytest.raises(UserError, match="test, alignment is not what the run was made with; path=DIR split=test"):
+    with pytest.raises(UserError, match="test, alignment has changed since the run was made; path=DIR split=test"):
         evaluated(f"run={run}")
 
 
@@ -334,11 +334,11 @@ def test_arguments_that_do_not_fit_the_run_are_rejected(
         ([plain, "lengths=7"], "was trained on text; give source=FILE"),
         ([synthetic, "lengths=2"], "length 2: the shortest sources of this task have 3 tokens"),
         ([synthetic, "split=validation"], "has no text; leave it out"),
-        ([synthetic, f"path={text}"], "knows no languages; give source=FILE"),
+        ([synthetic, f"path={text}"], "was not trained on text; give source=FILE"),
         ([synthetic, f"against={runs['fixed_mean']}"], "sacrebleu compares text, and these examples have none"),
         ([plain, f"path={tmp_path / 'gone'}"], "is not a folder"),
         ([plain, f"path={tmp_path}"], r"has no test_2016_flickr\.src or test\.src"),
-        ([plain, f"path={text}", "columns=src tgt"], "names the columns of a TSV file, and test is none"),
+        ([plain, f"path={text}", "columns=src tgt"], "names the columns of a TSV file, but test is not one"),
         ([plain, "split=dev"], "the run has train, validation, test; give path=DIR"),
         ([plain, files[0], f"target={tmp_path / 'short'}"], "has 31 lines and .*short has 1 lines"),
         ([plain, files[0], f"{files[1]},{tmp_path / 'short'}"], "has 31 lines and .*short has 1 lines"),

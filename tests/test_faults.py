@@ -301,7 +301,7 @@ def test_a_run_stopped_by_a_signal_resumes_to_the_same_result(tmp_path: Path) ->
         two.send_signal(number)
         _, errors = two.communicate(timeout=60)
         assert two.returncode == code
-        assert errors.strip().splitlines()[-1] == "stopped; the same command goes on from here"
+        assert errors.strip().splitlines()[-1] == "stopped; the same command continues from here"
         (state,) = (tmp_path / "two").glob("*/*/state.json")
         assert json.loads(state.read_text())["state"] == "preempted"
         assert list(state.parent.glob("checkpoints/step-*.pt"))

@@ -127,14 +127,14 @@ def test_continued_seeds_of_one_variant_remain_one_variant(first: RunFolder, tmp
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["budget=500"], "budget=500: .* was asked for 500 target tokens; continue_from needs a larger budget, as in"),
-        ([], "continue_from needs a larger budget, as in budget=1000"),
+        (["budget=500"], "budget=500: .* has a budget of 500 target tokens; continue_from needs a larger one, as in"),
+        ([], "continue_from needs a larger one, as in budget=1000"),
         (
             ["budget=900", "encoder.width=11"],
-            r"others: encoder\.width=11 \(7 there\); .* or start a new run with",
+            r"differ: encoder\.width=11 \(7 there\); .* or start a new run with",
         ),
-        (["budget=900", "seed=3"], r"others: seed=3 \(1 there\); leave"),
-        (["budget=900", "init_from=x"], "init_from starts a new run and continue_from goes on with an old one"),
+        (["budget=900", "seed=3"], r"differ: seed=3 \(1 there\); leave"),
+        (["budget=900", "init_from=x"], "init_from starts a new run and continue_from continues an old one"),
     ],
 )
 def test_changes_that_prevent_continuing_are_rejected(first: RunFolder, words: list[str], message: str) -> None:
@@ -145,7 +145,7 @@ def test_changes_that_prevent_continuing_are_rejected(first: RunFolder, words: l
 def test_a_run_without_kept_state_is_rejected(tmp_path: Path) -> None:
     resolved = config_of(*TINY, "budget=200", "validations=1", f"runs_dir={tmp_path}")
     run.supervise(resolved, RunFolder.of(resolved))
-    with pytest.raises(UserError, match=r"has kept no checkpoints/state\.pt: only a run that was trained with"):
+    with pytest.raises(UserError, match=r"has no checkpoints/state\.pt: only a run that was trained with"):
         config_of(f"continue_from={RunFolder.of(resolved).path}", "budget=900")
 
 

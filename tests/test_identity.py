@@ -128,7 +128,7 @@ def test_the_row_tells_the_data_and_data_that_changed_since_is_refused(tmp_path:
     (path / "test.en").write_text(SIDES["en"].upper())
     other = RunFolder(tmp_path / "runs" / "again")
     other.begin(asked)
-    with pytest.raises(UserError, match="the data is not what this run was asked for with: test changed since"):
+    with pytest.raises(UserError, match="the data of this run has changed since it was planned: test;"):
         execute(asked, other, Stop())
 
 
@@ -138,7 +138,7 @@ def test_a_folder_of_another_version_of_the_figures_is_not_used(runs: dict[str, 
     row = json.loads((copied / "result.json").read_text())
     del row["version"]
     (copied / "result.json").write_text(json.dumps(row))
-    with pytest.raises(UserError, match="made by other code, whose figures mean something else; use that version"):
+    with pytest.raises(UserError, match="made by another version of the code, so its figures cannot be compared"):
         load(copied)
 
 

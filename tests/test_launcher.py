@@ -303,4 +303,4 @@ def test_a_signal_during_the_imports_is_reported_without_a_traceback(number: sig
     process.send_signal(number)
     printed, _ = process.communicate(timeout=30)
     assert process.returncode == code
-    assert printed == "stopped; the same command goes on from here\n"
+    assert printed == "stopped; the same command continues from here\n"

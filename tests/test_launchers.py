@@ -127,7 +127,7 @@ def test_more_than_a_thousand_runs_ask_to_be_confirmed(tmp_path: Path, hydra: tu
         return str(raised.value)
 
     assert refusal() == (
-        "this sweep has 1,001 runs; none of them has been timed yet: a small sweep of them first would tell how long "
+        "this sweep has 1,001 runs; none of them has been timed yet: a small sweep of them first would show how long "
         "they take; if that is meant, add confirm=true"
     )
     for seconds in (10, 30):
@@ -377,7 +377,7 @@ def test_a_timing_that_fails_or_is_stopped_costs_no_run_and_no_report(
     with pytest.raises(Stopped):
         _launch.launch(loader, master, asked, 2, lambda _: True, stopped, machine)
     out, err = capsys.readouterr()
-    assert (out, "the same command makes it again" in err) == ("the report\n", True)
+    assert (out, "the same command repeats it" in err) == ("the report\n", True)
 
 
 def test_a_cluster_times_in_a_job_of_its_own(

@@ -37,7 +37,7 @@ def test_a_changed_file_is_read_again(conf: Path) -> None:
     catalog.check_files()
     file = conf / "task" / "copy.yaml"
     file.write_text(file.read_text().replace("softlookup.task.copy.Copy", "os.system"))
-    with pytest.raises(UserError, match=r"conf/task/copy\.yaml: task\._target_=os\.system: only what softlookup"):
+    with pytest.raises(UserError, match=r"conf/task/copy\.yaml: task\._target_=os\.system: only code of softlookup"):
         catalog.check_files()
 
 

@@ -175,7 +175,7 @@ def test_what_nothing_can_be_started_with_is_refused(
 def test_a_task_of_other_tokens_leaves_no_run_behind(made: dict[str, Path], tmp_path: Path) -> None:
     words = ["task=copy", "task.longest=4", "task.symbols=19", f"init_from={made['symbols']}", f"runs_dir={tmp_path}"]
     config = asked(*words)
-    said = r"its source tokens are others \(21 there, 23 here; one has more than the other\)"
+    said = r"its source tokens differ \(21 there, 23 here; one has more than the other\)"
     with pytest.raises(UserError, match=said):
         run.supervise(config, RunFolder.of(config))
     assert not RunFolder.of(config).path.exists()

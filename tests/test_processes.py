@@ -138,7 +138,7 @@ def test_a_signal_to_either_process_stops_both_and_resuming_gives_the_same_bits(
     run.supervise(whole, RunFolder.of(whole))
     folder = RunFolder.of(stopped)
     for whom in ("leader", "follower"):
-        ordinary, moments = Fit._quiet, 0
+        ordinary, moments = Fit._on_safe_point, 0
 
         def send_at_the_third(self: Fit, training: Training, whom: str = whom, ordinary: Any = ordinary) -> None:
             nonlocal moments
@@ -149,7 +149,7 @@ def test_a_signal_to_either_process_stops_both_and_resuming_gives_the_same_bits(
             ordinary(self, training)
 
         with monkeypatch.context() as patched:
-            patched.setattr(Fit, "_quiet", send_at_the_third)
+            patched.setattr(Fit, "_on_safe_point", send_at_the_third)
             with pytest.raises(Stopped):
                 run.supervise(stopped, folder)
         assert folder.state() == "preempted"
@@ -200,5 +200,5 @@ def test_more_processes_than_validation_batches_are_rejected(tmp_path: Path) -> 
         joined(1000, partial(_measure, config, tmp_path)),
     ):
         pass
-    with pytest.raises(UserError, match="processes=7: more than there are batches of validation"):
+    with pytest.raises(UserError, match="processes=7: more than the number of validation batches"):
         fit.run()

@@ -65,20 +65,20 @@ def alone(fit: Fit, number: int) -> None:
 
 
 def attempt(
-    resolved: dict[str, Any], monkeypatch: pytest.MonkeyPatch, at_quiet: Callable[[Fit, int], None] = alone
+    resolved: dict[str, Any], monkeypatch: pytest.MonkeyPatch, at_safe_point: Callable[[Fit, int], None] = alone
 ) -> RunFolder:
-    """Run once; `at_quiet` is called with the number of each moment between two complete steps or validations."""
+    """Run once; `at_safe_point` is called with the number of each moment between two complete steps or validations."""
     folder = RunFolder.of(resolved)
-    ordinary, count = Fit._quiet, 0
+    ordinary, count = Fit._on_safe_point, 0
 
-    def quiet(self: Fit, training: Training) -> None:
+    def on_safe_point(self: Fit, training: Training) -> None:
         nonlocal count
-        at_quiet(self, count)
+        at_safe_point(self, count)
         count += 1
         ordinary(self, training)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Fit, "_quiet", quiet)
+        patched.setattr(Fit, "_on_safe_point", on_safe_point)
         folder.begin(resolved)
         folder.set_state("running")
         run.execute(resolved, folder, Stop())
@@ -196,7 +196,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(
     attempt(resolved, monkeypatch)
     message = capsys.readouterr().out
     assert f"{newest} is corrupt" in message
-    assert ("another SHA-256" in message) == (damage == "flipped")
+    assert ("wrong SHA-256" in message) == (damage == "flipped")
     assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
 
 
@@ -222,7 +222,7 @@ def test_a_lost_manifest_is_an_error_and_never_restarts_the_run(
 ) -> None:
     resolved, folder = stopped(tmp_path, monkeypatch)
     folder.manifest_path.unlink()
-    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which vouch for it, are gone.*rm -r"):
+    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which verify them, are gone.*rm -r"):
         run.supervise(resolved, folder)
     assert len(list(folder.checkpoints.iterdir())) == 2
 
@@ -231,7 +231,7 @@ def test_no_intact_checkpoint_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     resolved, folder = stopped(tmp_path, monkeypatch)
     for path in folder.checkpoints.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"no checkpoint is good: .*0 of \d+ bytes.*0 of \d+ bytes.*rm -r"):
+    with pytest.raises(UserError, match=r"no checkpoint is valid: .*0 of \d+ bytes.*0 of \d+ bytes.*rm -r"):
         run.supervise(resolved, folder)
 
 
@@ -257,7 +257,7 @@ def test_lost_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_changed_records_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resolved, folder = stopped(tmp_path, monkeypatch)
     folder.metrics_path.write_bytes(folder.metrics_path.read_bytes().replace(b'"step": ', b'"step": 1', 1))
-    with pytest.raises(UserError, match="is not as it was when the checkpoint was made"):
+    with pytest.raises(UserError, match="was changed after the checkpoint was made"):
         run.supervise(resolved, folder)
 
 
@@ -285,7 +285,7 @@ def test_a_finished_run_that_lost_its_state_is_done_and_a_lost_result_is_an_erro
     assert folder.done()
     assert folder.result() == row
     (folder.path / "result.json").write_text("{")
-    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which vouch for it, are gone.*rm -r"):
+    with pytest.raises(UserError, match=r"checkpoints\.json or result\.json, which verify them, are gone.*rm -r"):
         run.supervise(resolved, folder)
 
 

@@ -116,7 +116,7 @@ def test_weights_with_code_are_rejected_even_with_the_right_checksum(run: Path) 
     row = json.loads((run / "result.json").read_text())
     row["files"][0] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (run / "result.json").write_text(json.dumps(row))
-    with pytest.raises(UserError, match="something else than tensors"):
+    with pytest.raises(UserError, match="more than tensors"):
         load(run)
 
 

@@ -181,11 +181,11 @@ def test_the_average_is_the_mean_of_the_last_weights_and_resumes_from_its_state(
         again.load_state_dict(average.state_dict())
         average = again
     assert average.count == 3
-    average.into(model)
+    average.copy_to(model)
     assert model.weight.item() == pytest.approx((4 + 8 + 16) / 3)
     none = Average(last=0, count=5)
     none.take(0, 5, model)
-    none.into(model)
+    none.copy_to(model)
     assert (none.count, model.weight.item()) == (0, pytest.approx(28 / 3))
 
 
@@ -196,5 +196,5 @@ def test_weights_of_a_step_that_ends_several_shares_count_for_each_share() -> No
     for before, now, value in ((0, 2, 100.0), (2, 5, 3.0), (5, 6, 11.0), (6, 7, 23.0)):
         torch.nn.init.constant_(model.weight, value)
         average.take(before, now, model)
-    average.into(model)
+    average.copy_to(model)
     assert (average.count, model.weight.item()) == (4, pytest.approx((2 * 3 + 11 + 23) / 4))

@@ -37,7 +37,7 @@ SCRIPT = Path(__file__).parents[1] / "src" / "translate.py"
 def call(stdin: bytes, *arguments: str) -> list[str]:
     """Run the command in this process; return its output lines."""
     out = io.BytesIO()
-    translate_command.Command(translate_command.Asked(**verb.parsed(list(arguments))), out).run(io.BytesIO(stdin))
+    translate_command.Command(translate_command.Request(**verb.parsed(list(arguments))), out).run(io.BytesIO(stdin))
     return out.getvalue().decode().split("\n")
 
 
@@ -153,7 +153,8 @@ def test_a_fixed_context_has_no_alignment_and_options_that_need_one_are_rejected
 BROKEN = {
     b"\xff": "error: standard input, line 3: byte 1 of the line (offset 4 of the text) is not UTF-8",
     b"a\0b": "error: standard input, line 3: byte 2 is NUL",
-    b"a " * (LONGEST + 1): "error: standard input, line 3: 2,001 tokens, and 2,000 are the most; split it; left empty",
+    b"a "
+    * (LONGEST + 1): "error: standard input, line 3: 2,001 tokens, at most 2,000 are possible; split it; left empty",
     b"a" * (utf8_lines.LONGEST + 1): "error: standard input, line 3: longer than 1,000,000 bytes",
 }
 
@@ -214,7 +215,7 @@ def forced(monkeypatch: pytest.MonkeyPatch, models: list[Any], lines: list[str],
     monkeypatch.setattr(translate_command, "find", lambda run, *_: run)
     monkeypatch.setattr(translate_command, "load", lambda *_: next(remaining))
     out = io.BytesIO()
-    translate_command.Command(translate_command.Asked(**{"run": "known", "batch": 5, **options}), out).run(
+    translate_command.Command(translate_command.Request(**{"run": "known", "batch": 5, **options}), out).run(
         io.BytesIO("".join(f"{line}\n" for line in lines).encode())
     )
     return out.getvalue().decode().split("\n")[:-1]
@@ -269,9 +270,9 @@ def test_two_directions_are_symmetrized(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_unequal_numbers_of_lines_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("the\nred\n")
     model = used_runs.known(SOURCE, TARGET, lambda *_: 0)
-    with pytest.raises(UserError, match="target ends after line 2, and standard input goes on"):
+    with pytest.raises(UserError, match="target ends after line 2, and standard input is longer"):
         forced(monkeypatch, [model], ["das"] * 3, target=tmp_path / "target")
-    with pytest.raises(UserError, match=r"standard input ends after line 1, and .*target goes on"):
+    with pytest.raises(UserError, match=r"standard input ends after line 1, and .*target is longer"):
         forced(monkeypatch, [model], ["das"], target=tmp_path / "target")
     (tmp_path / "gold").write_text("0-0\n")
     with pytest.raises(UserError, match="links of 1 pairs, and 2 pairs were given"):
@@ -283,8 +284,8 @@ def test_unequal_numbers_of_lines_are_rejected(monkeypatch: pytest.MonkeyPatch, 
 def test_two_runs_of_the_same_direction_are_rejected() -> None:
     one = used_runs.known(SOURCE, TARGET, None)
     one.config.parts["task"].update(source="de", target="en")
-    with pytest.raises(UserError, match="goes from de to en"):
-        translate_command._refuse_one_way(one, one)
+    with pytest.raises(UserError, match="translates de to en"):
+        translate_command._require_reverse(one, one)
 
 
 def lookup() -> Lookup:
@@ -465,7 +466,7 @@ def test_an_unknown_word_is_replaced_by_the_source_word_it_attends_to(
     assert copied == [f"z\u00fcrich z\u00fcrich {UNKNOWN} rot haus\t0-0 0-1 2-3 3-4"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     subwords = Bpe(300, True, True).learn([("a", "b")], ("de", "en"), 5)[0]
-    with pytest.raises(UserError, match="writes subwords, of which none is unknown"):
+    with pytest.raises(UserError, match="writes subwords, so no word is unknown"):
         forced(monkeypatch, [used_runs.known(subwords, subwords, lambda *_: 0)], lines, replace_unknown=True)
 
 

@@ -43,12 +43,12 @@ def test_the_best_weights_are_kept_and_validations_without_improvement_are_count
     for place, value in enumerate(values):
         assert not watch.over
         nn.init.constant_(model.weight, 11.0 * place)
-        watch.hear({metric: value, "validation/other": -value}, 10 * place, 100 * place, model)
+        watch.observe({metric: value, "validation/other": -value}, 10 * place, 100 * place, model)
         again = Watch(metric, keep=True, patience=2)
         again.load_state_dict(watch.state_dict())
         watch = again
     assert watch.over == (waited == 2)
-    watch.into(model)
+    watch.copy_to(model)
     assert model.weight.item() == 11.0 * best
     assert watch.best is not None
     assert watch.best["values"] == {metric: values[best], "validation/other": -values[best]}
@@ -58,7 +58,7 @@ def test_the_best_weights_are_kept_and_validations_without_improvement_are_count
 def test_without_keep_and_patience_no_weights_are_kept_and_training_continues() -> None:
     model, watch = nn.Linear(1, 1), Watch()
     for value in (1.0, 2.0, 3.0, 4.0):
-        watch.hear({"validation/loss": value}, 1, 1, model)
+        watch.observe({"validation/loss": value}, 1, 1, model)
     assert (watch.over, watch.state_dict()["weights"]) == (False, {})
 
 

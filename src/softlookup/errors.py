@@ -1,21 +1,21 @@
-"""Report mistakes to people: what was given, what was expected, what to type next."""
+"""Report mistakes to users: what was given, what was expected, what to type next."""
 
 import shlex
 import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_TOLD = 200  # characters of a value that a message repeats
+_LONGEST = 200  # characters of a value in a message
 
 
 class UserError(Exception):
-    """A mistake in what was asked for, told in one or two lines and never as a traceback."""
+    """Report a mistake in the input, in one or two lines and without a traceback."""
 
 
 class Stopped(BaseException):
-    """A signal asked the run or the sweep to stop: no failure, since the same command goes on from where it was.
+    """Stop the run or the sweep on a signal. It is no failure: the same command continues from there.
 
-    Like KeyboardInterrupt it is no Exception: nothing on its way up may take it for an error that can be survived.
+    Like KeyboardInterrupt it does not derive from Exception, so that no handler on the way up treats it as an error.
     """
 
     def __init__(self, number: int) -> None:
@@ -27,27 +27,27 @@ class Stopped(BaseException):
 
 
 def quote(value: object) -> str:
-    """Return a value as it can stand in a message of one line, whatever characters it has.
+    """Format a value for a message of one line; control characters are escaped and long values cut.
 
     >>> quote("a\\nb"), quote("é")
     ("'a\\\\nb'", 'é')
     """
     text = str(value)
     text = text if text.isprintable() else ascii(text)
-    return text if len(text) <= _TOLD else f"{text[:_TOLD]}…"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def typed(path: object) -> str:
-    """Return a path, or another word, as a person types it into a shell.
+def shell_quote(path: object) -> str:
+    """Quote a path, or another word, for a shell.
 
-    >>> typed("runs/x"), typed("my runs")
+    >>> shell_quote("runs/x"), shell_quote("my runs")
     ('runs/x', "'my runs'")
     """
     return shlex.quote(str(path))
 
 
 def nearest(given: str, valid: Iterable[str]) -> str:
-    """Return a sentence that names the valid words nearest to `given`, or all of them when none is near.
+    """Suggest the valid words nearest to `given`, or list all of them if none is near.
 
     >>> nearest("addditive", ["additive", "dot"])
     'did you mean additive?'
@@ -60,8 +60,7 @@ def nearest(given: str, valid: Iterable[str]) -> str:
 
 
 def key_values(arguments: Iterable[str], keys: Iterable[str]) -> dict[str, str]:
-    """Return the words of a verb that takes KEY=VALUE alone. Raises UserError for another word, or a key it does not
-    know.
+    """Parse the arguments of a command that takes KEY=VALUE only. Raises UserError for any other argument or key.
 
     >>> key_values(["runs_dir=runs"], ["runs_dir", "output"])
     {'runs_dir': 'runs'}
@@ -70,7 +69,7 @@ def key_values(arguments: Iterable[str], keys: Iterable[str]) -> dict[str, str]:
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if key in known and equals and not value:
-            raise UserError(f"{argument}: a value is missing behind it")
+            raise UserError(f"{argument}: the value is missing")
         if key not in known or not equals:
             raise UserError(f"{argument!r}: expected KEY=VALUE; {nearest(key, known)}")
         given[key] = value

@@ -1,12 +1,12 @@
-"""Define how a class of the contract names the group of choices that makes it."""
+"""Define how an interface class names the config group that builds it."""
 
 from typing import NamedTuple
 
 
 class Group(NamedTuple):
-    """Name a folder of conf/, and the arguments that the program passes once it knows them.
+    """Name a folder of conf/, and the constructor arguments that the program supplies later.
 
-    The config gives the other arguments of a constructor. Where `later` is not empty the config describes a factory.
+    The config supplies the other arguments. If `later` is not empty, the config describes a factory.
     """
 
     name: str

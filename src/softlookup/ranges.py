@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 
 class Range(NamedTuple):
-    """Bound a number from `least` to `most`; with `below`, `most` itself is out."""
+    """Bound a number from `least` to `most`; with `below`, `most` itself is excluded."""
 
     least: float
     most: float
@@ -12,12 +12,14 @@ class Range(NamedTuple):
 
 
 class Form(NamedTuple):
-    """Require a text to match the regular expression `pattern`; `name` describes it in an error."""
+    """Require a text to match the regular expression `pattern`; `name` describes it in error messages."""
 
     pattern: str
     name: str
 
 
-Size = Annotated[int, Range(1, 65_536)]  # of a layer, a head count, a window: above what any model here could use
+Size = Annotated[
+    int, Range(1, 65_536)
+]  # layer widths, numbers of heads, window sizes: more than any model here can use
 Layers = Annotated[int, Range(1, 256)]
 Dropout = Annotated[float, Range(0, 1, below=True)]

@@ -13,7 +13,7 @@ from softlookup.analysis import terminal_report
 from softlookup.config.build import RunParts
 from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
-from softlookup.errors import UserError, typed
+from softlookup.errors import UserError, shell_quote
 from softlookup.evaluation import cost
 from softlookup.evaluation.evaluate import Evaluation, evaluate
 from softlookup.heatmaps import png
@@ -35,11 +35,11 @@ from softlookup.training.module import Training
 
 
 def execute(config: RunConfig, folder: RunFolder, stop: Stop) -> dict[str, Any]:
-    """Run a checked config to its result row, which is written to the folder and returned.
+    """Execute a checked config; the result row is written to the folder and returned.
 
-    Goes on from the newest good checkpoint in the folder. The row's `metrics` and `by_length` depend on the config
-    alone; `cost` holds times, `provenance` where and with what it ran. Raises UserError for parts that do not fit and
-    for checkpoints that are lost, FloatingPointError when training diverges, Stopped when a signal asked for it.
+    Continues from the newest valid checkpoint in the folder. The row's `metrics` and `by_length` depend on the config
+    only; `cost` holds times, `provenance` where and with what it ran. Raises UserError for parts that do not fit and
+    for lost checkpoints, FloatingPointError when training diverges, Stopped after a signal.
     """
     settings = config.settings
     with limited(settings.memory), joined(settings.processes, partial(follow, config, folder.path)) as processes:
@@ -65,12 +65,12 @@ def _parts(config: RunConfig, processes: Processes) -> tuple[RunParts, initial_w
 
 
 def _refuse_other_data(config: RunConfig, task: Task) -> None:
-    """Raise UserError where the task has read something else than what the run's name stands for."""
+    """Raise UserError if the task has read other data than the digests of the config say."""
     changed = sorted(name for name, digest in task.data.items() if config.data.get(name) != digest)
     if changed:
         raise UserError(
-            f"the data is not what this run was asked for with: {', '.join(changed)} changed since; type the command "
-            "again, which makes it another run"
+            f"the data of this run has changed since it was planned: {', '.join(changed)}; type the command again, "
+            "which makes it another run"
         )
 
 
@@ -82,17 +82,23 @@ def _evaluate(parts: RunParts, processes: Processes) -> Evaluation:
 
 def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes) -> dict[str, Any]:
     started = time.perf_counter()
-    parts, taken = _parts(config, processes)
+    parts, origin = _parts(config, processes)
     checkpoints = Checkpoints(folder.path)
     fit = Fit(parts, checkpoints, stop, processes)
     resumed = fit.resume()
     checkpoints.open()
     records = folder.rewind(fit.records, fit.digest)
     differs = continuation.differences(config)
-    for note in [*parts.task.notes(), *([taken.note()] if taken else []), *fit.notes, *differs, *checkpoints.messages]:
+    for note in [
+        *parts.task.notes(),
+        *([origin.note()] if origin else []),
+        *fit.notes,
+        *differs,
+        *checkpoints.messages,
+    ]:
         print(note)
     if resumed:
-        print(f"goes on from {fit.training.tokens:,} of {config.settings.budget:,} target tokens")
+        print(f"continues from {fit.training.tokens:,} of {config.settings.budget:,} target tokens")
     tracker = parts.tracker
     tags = [f"{group}={choice}" for group, choice in config.choices.items()]
     tracker.start(folder.path, folder.id, config.settings.experiment_name, tags, with_variant(config), history=records)
@@ -106,11 +112,11 @@ def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes
         for remark in outcome.remarks(config, training):
             print(remark)
         if len(folder.records()) != fit.records:
-            raise RuntimeError(f"{folder.metrics_path} was deleted or changed while the run went on")
+            raise RuntimeError(f"{folder.metrics_path} was deleted or changed during the run")
         measured = _evaluate(parts, processes)
         row = _row(folder, parts, fit, measured)
         row["cost"] = _cost(parts, training, fit.seconds + time.perf_counter() - started)
-        row |= {"init_from": taken.row()} if taken else {}
+        row |= {"init_from": origin.row()} if origin else {}
         row["files"] = [*trained_run.keep(folder.path, parts.model, parts.task), *fit.state.files()]
         folder.write_alignments(measured.arrays())
         if measured.heat_maps:
@@ -127,21 +133,21 @@ def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes
 
 
 def _cost(parts: RunParts, training: Training, seconds: float) -> dict[str, Any]:
-    """Return what the run took. Peak memory is that of one training step on a fixed batch of validation sentences, and
-    `memory_bytes` what the attention keeps to read of their sources.
+    """Measure the cost of a run. Peak memory is that of one training step on a fixed batch of validation sentences, and
+    `memory_bytes` the size of what the attention reads for their sources.
 
-    It is measured on a copy: the run's own weights and random numbers stay as they are. Seconds are those that the
-    result took: what a kill destroyed is not among them.
+    It is measured on a copy: the run's weights and random numbers stay unchanged. Seconds include all attempts that led
+    to the result, without the work that a kill destroyed.
     """
     twin = copy.deepcopy(parts.model)
-    made = probe(parts, twin)
-    peak = cost.peak_bytes(made.step, twin, made.optimizer, parts.device)
-    read = cost.memory_bytes(twin, fixed_batch(parts.task).to(parts.device))
+    measured = probe(parts, twin)
+    peak = cost.peak_bytes(measured.step, twin, measured.optimizer, parts.device)
+    memory = cost.memory_bytes(twin, fixed_batch(parts.task).to(parts.device))
     clock = cost.summarize_steps(training.step_seconds, training.step_tokens)
     return {
         "cost/parameters": cost.parameters(parts.model),
         **{f"cost/{name}": value for name, value in peak.items()},
-        "cost/memory_bytes": read,
+        "cost/memory_bytes": memory,
         **{f"cost/{name}": value for name, value in clock.items()},
         "cost/padding_share": training.padding / (training.padding + training.tokens),
         "cost/seconds": seconds,
@@ -185,7 +191,8 @@ def _row(folder: RunFolder, parts: RunParts, fit: Fit, measured: Evaluation) -> 
 
 
 def _continued(config: RunConfig) -> dict[str, Any]:
-    """With which run this one went on, after how many tokens of budget, and what makes it another than one in a go."""
+    """Return which run was continued, its budget in tokens, and how the result differs from that of an uninterrupted
+    run."""
     if config.continued is None:
         return {}
     run = Path(str(config.settings.continue_from)).name
@@ -194,7 +201,7 @@ def _continued(config: RunConfig) -> dict[str, Any]:
 
 
 def start(config: RunConfig) -> None:
-    """One run for the person at the terminal: its folder, its states, and at the end what came out of it.
+    """Execute one run at the terminal: its folder, its states, and a report at the end.
 
     A finished run is shown again and not repeated. Raises what `supervise` raises.
     """
@@ -202,33 +209,33 @@ def start(config: RunConfig) -> None:
     shown = config.experiment / folder.id
     row = folder.result()
     if row is not None:
-        print(f"finished before ({row['provenance']['finished']}); to run it again: rm -r {typed(shown)}")
+        print(f"finished before ({row['provenance']['finished']}); to run it again: rm -r {shell_quote(shown)}")
         if config.settings.keep_state and row.get("state") is None:
-            print("keep_state=true: it has kept no state, as nothing asked for it then; run it again to keep one")
+            print("keep_state=true: no state was kept, since it was not set then; run it again to keep one")
     else:
         row = supervise(config, folder)
     terminal_report.show(row, folder.path, shown)
 
 
 def supervise(config: RunConfig, folder: RunFolder) -> dict[str, Any]:
-    """Return a run without a parent that watches it, in a process of its own: at a terminal, or as a job of a cluster.
+    """Execute a run in the current process, without a parent that watches it: at a terminal, or as a job of a cluster.
 
-    Raises what `execute` raises, after the state was written, and UserError where another process runs it.
+    Raises what `execute` raises, after the state was written, and UserError if another process holds the run.
     """
     new = not folder.path.exists()
     stop = Stop()
     with lock.hold(folder.path), stop.listening():
         row = folder.result() if folder.done() else None
-        if row is not None:  # by another process, a moment ago
+        if row is not None:  # finished by another process in the meantime
             return row
         folder.begin(config)
         folder.set_state("running")
         try:
             row = execute(config, folder, stop)
         except BaseException as error:
-            with suppress(OSError):  # a full disk: the lock, which is free then, tells that nobody runs it
+            with suppress(OSError):  # on a full disk the state stays running; the released lock shows that it is not
                 if isinstance(error, UserError) and new:
-                    folder.discard()  # nothing ran: a mistake of the command line is no failed run
+                    folder.discard()  # nothing ran: a mistake in the command line is not a failed run
                 else:
                     folder.set_state(*state_of(error, config.settings.memory))
             stop.hand_on()

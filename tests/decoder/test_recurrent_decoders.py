@@ -112,6 +112,6 @@ def test_the_decoder_starts_from_the_final_state(name: str, first: str) -> None:
     decoder = make()
     memory, state = decoder.prepare(source)
     assert memory.context.size(-1) == 0
-    assert not torch.equal(state.own[first][0], state.own[first][1])
+    assert not torch.equal(state.decoder[first][0], state.decoder[first][1])
     decoded = decoder(torch.full((2, T), 4), memory, state)
     assert (decoded.readout[0] != decoded.readout[1]).any(-1).all()

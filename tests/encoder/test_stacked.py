@@ -64,6 +64,6 @@ def test_a_row_of_padding_alone_is_encoded_as_zero_by_gated_units() -> None:
 def test_an_encoder_that_has_no_matching_layers_is_rejected_with_a_remedy(make: type[Decoder]) -> None:
     assert make(2 * LAYERS * D).prepare
     with pytest.raises(
-        UserError, match=r"42 numbers, .* leaves 28; take encoder=stacked .* encoder\.layers=3 encoder\.w"
+        UserError, match=r"42 numbers, .* has 28; choose encoder=stacked .* encoder\.layers=3 encoder\.w"
     ):
         make(28)

@@ -27,7 +27,7 @@ def test_heads_that_do_not_divide_the_width_are_rejected_with_those_that_do() ->
 
 
 def test_a_score_that_hears_earlier_weights_is_rejected() -> None:
-    with pytest.raises(UserError, match="cannot hear the weights of earlier steps"):
+    with pytest.raises(UserError, match="cannot use the weights of earlier steps"):
         SelfAttention(D, Coverage, Softmax(), 2)
 
 

@@ -188,7 +188,7 @@ def exported(runs_dir: Path, to: Path) -> dict[str, bytes]:
 
 def resumed(runs_dir: Path, name: str = "*") -> int:
     """Count how often a run resumed from a checkpoint."""
-    return sum(path.read_text().count("goes on from") for path in runs_dir.glob(f"tables/{name}/log.txt"))
+    return sum(path.read_text().count("continues from") for path in runs_dir.glob(f"tables/{name}/log.txt"))
 
 
 @pytest.mark.usefixtures("deadline")

@@ -1,1 +1,1 @@
-"""How Hydra's -m runs many jobs here. Hydra runs every file of this folder at every start, but those named _*.py."""
+"""Launch Hydra's multirun jobs. Hydra imports every file of this folder at every start, except those named _*.py."""

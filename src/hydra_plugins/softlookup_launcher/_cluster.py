@@ -1,4 +1,4 @@
-"""Runs on a Slurm cluster, each in a job of its own: what is submitted, and what is done when all jobs have ended."""
+"""Submit runs to a Slurm cluster, each as a job of its own, and wait until all have ended."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ from softlookup.system import atomic_files
 from softlookup.system.signals import Stop
 from softlookup.timing.plan import Order, report
 
-_JOBS = "jobs.json"  # beside what submitit keeps: the folder of the run of each job
-_TIMING = "timing"  # a folder in there: what submitit keeps of the job that times
-_ARRAY = 1000  # jobs in an array; Slurm takes 1001 where nobody changed that
+_JOBS = "jobs.json"  # beside the files of submitit: the run's folder for each job
+_TIMING = "timing"  # subfolder with submitit's files of the timing job
+_ARRAY = 1000  # jobs per array; Slurm's default limit is 1001
 
 
 class ClusterJob(submitit.helpers.Checkpointable):
-    """Hold what a job does. A job that goes back into the queue does the same again, and the run goes on from there."""
+    """Execute one run as a Slurm job. A requeued job executes the same run, which continues from its checkpoint."""
 
     def __call__(self, config: RunConfig, path: str) -> None:
-        """Raise what the run raises, after its state was written; ends with 128 + the signal that stopped it."""
+        """Execute the run. Raises what the run raises, after its state was written; exits with 128 + the signal that
+        stopped it."""
         from softlookup.run import supervise
 
         folder = RunFolder(Path(path))
@@ -50,7 +51,7 @@ class ClusterJob(submitit.helpers.Checkpointable):
 
 
 class Clock(submitit.helpers.Checkpointable):
-    """Time a step of each variant, in a job of its own."""
+    """Time a step of each variant as a Slurm job."""
 
     def __call__(self, order: Order) -> None:
         from softlookup.timing.stopwatch import record
@@ -59,7 +60,8 @@ class Clock(submitit.helpers.Checkpointable):
 
 
 class Cluster:
-    """A sweep's runs as jobs. `parameters` are those of hydra-submitit-launcher for Slurm, all of them, checked."""
+    """Execute the runs of a sweep as Slurm jobs. `parameters` are all those of hydra-submitit-launcher for Slurm,
+    checked."""
 
     def __init__(self, parameters: dict[str, Any]) -> None:
         self.parameters = dict(parameters)
@@ -68,7 +70,7 @@ class Cluster:
         self.parallel: int = self.parameters["array_parallelism"]
 
     def run(self, configs: list[RunConfig]) -> bool:
-        """Do the runs and print what became of them; whether all of them are finished.
+        """Execute the runs and print their results; return whether all of them are finished.
 
         SIGINT (Ctrl-C) and SIGTERM cancel the jobs, and Stopped is raised when they have ended.
         """
@@ -80,35 +82,35 @@ class Cluster:
             waiting = self._waiting()
             jobs = {job_id: left[path] for job_id, path in waiting.items() if path in left}
             if jobs:
-                print(f"{len(jobs)} runs were queued before, and are waited for", flush=True)
+                print(f"{len(jobs)} runs were queued before; waiting for them", flush=True)
             try:
                 self._submit(left, jobs, waiting)
                 _queue.follow(jobs, board)
             except Stopped as error:
                 stopped = error
-                gone = {ended.folder.id for ended in board.ended}
-                remaining = {job_id: run for job_id, run in jobs.items() if run[0].id not in gone}
+                ended_ids = {ended.folder.id for ended in board.ended}
+                remaining = {job_id: run for job_id, run in jobs.items() if run[0].id not in ended_ids}
                 _queue.cancel(list(remaining))
                 _queue.follow(remaining, board)
         board.summary()
         if stopped is not None:
             raise stopped
         finished = sum(ended.state == "finished" for ended in board.ended) == len(left)
-        if finished and waiting.keys() <= jobs.keys():  # the runs' own logs say it all
+        if finished and waiting.keys() <= jobs.keys():  # the logs of the runs contain everything
             shutil.rmtree(self.folder, ignore_errors=True)
         return finished
 
     def time(self, order: Order) -> None:
-        """Time in a job of its own, and wait for that.
+        """Time the steps in a Slurm job, and wait for it.
 
-        Raises UserError where nothing comes of it, and Stopped after a signal, which cancels the job.
+        Raises UserError if the job fails, and Stopped after a signal, which cancels the job.
         """
         began, before = time.monotonic(), object_at(order.path)
         os.environ.update(ONE_THREAD)
         try:
             job = self._executor(1, self.folder / _TIMING).submit(Clock(), order)
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
-            raise UserError(f"Slurm takes no job: {' '.join(str(error).split())}") from error
+            raise UserError(f"Slurm rejected the job: {' '.join(str(error).split())}") from error
         print(f"timing {order}: Slurm job {job.job_id}", flush=True)
         with Stop().listening():
             try:
@@ -121,11 +123,11 @@ class Cluster:
             raise UserError(f"its Slurm job {job.job_id} ended as {state}; its log: {job.paths.stderr}")
         report(order, time.monotonic() - began)
         shutil.rmtree(self.folder / _TIMING, ignore_errors=True)
-        with suppress(OSError):  # what runs that failed left there stays
+        with suppress(OSError):  # files of failed runs stay
             self.folder.rmdir()
 
     def _waiting(self) -> dict[str, Path]:
-        """Return the jobs of launchers that are gone, which still wait or run: the folder of the run of each."""
+        """Return the jobs of earlier launchers that are still queued or running, with the folder of the run of each."""
         try:
             known = json.loads((self.folder / _JOBS).read_bytes())
         except (OSError, ValueError):
@@ -133,30 +135,31 @@ class Cluster:
         return {job_id: Path(known[job_id]) for job_id in _queue.waiting(list(known))}
 
     def _submit(self, left: dict[Path, Run], jobs: dict[str, Run], waiting: dict[str, Path]) -> None:
-        """Queue what is left and in no job yet, and add it to `jobs`. Raises UserError where Slurm takes no job."""
+        """Submit the remaining runs that are in no job yet, and add them to `jobs`. Raises UserError if Slurm rejects a
+        job."""
         queued = {folder.path for folder, _ in jobs.values()}
         runs = [run for path, run in left.items() if path not in queued]
         if not runs:
             return
         arrays = [runs[start : start + _ARRAY] for start in range(0, len(runs), _ARRAY)]
         executor = self._executor(len(arrays), self.folder)
-        os.environ.update(ONE_THREAD)  # Slurm hands the environment on to the jobs
+        os.environ.update(ONE_THREAD)  # Slurm passes the environment to the jobs
         for array in arrays:
             for folder, config in array:
                 folder.write_config(config)
                 folder.set_state("queued")
             configs, paths = [config for _, config in array], [str(folder.path) for folder, _ in array]
             try:
-                made = executor.map_array(ClusterJob(), configs, paths)
+                submitted = executor.map_array(ClusterJob(), configs, paths)
             except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
-                raise UserError(f"Slurm takes no job: {' '.join(str(error).split())}") from error
-            jobs |= {job.job_id: run for job, run in zip(made, array, strict=True)}
-            named = waiting | {job_id: folder.path for job_id, (folder, _) in jobs.items()}
-            atomic_files.write(self.folder / _JOBS, json.dumps(named, default=str).encode())
+                raise UserError(f"Slurm rejected the job: {' '.join(str(error).split())}") from error
+            jobs |= {job.job_id: run for job, run in zip(submitted, array, strict=True)}
+            run_folders = waiting | {job_id: folder.path for job_id, (folder, _) in jobs.items()}
+            atomic_files.write(self.folder / _JOBS, json.dumps(run_folders, default=str).encode())
 
     def _executor(self, arrays: int, folder: Path) -> submitit.AutoExecutor:
-        """Make the executor for Slurm, its files in `folder`; each of so many arrays has its share of the jobs that
-        may run at a time."""
+        """Make the Slurm executor with its files in `folder`; the jobs that may run at a time are divided between the
+        arrays."""
         try:
             executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=self.retries)
         except RuntimeError as error:  # no srun

@@ -1,4 +1,4 @@
-"""A sweep from Hydra's list of jobs to the report at its end, whatever does the runs in between."""
+"""Run a sweep: compose Hydra's jobs, plan them, execute them with a launcher, and report."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from omegaconf import DictConfig
 from hydra_plugins.softlookup_launcher._jobs import PlannedRun, compose
 from softlookup.config.resolve import explain
 from softlookup.config.run_config import RunConfig
-from softlookup.errors import Stopped, UserError, typed
+from softlookup.errors import Stopped, UserError, shell_quote
 from softlookup.timing.plan import Order
 
-UNASKED = 1000  # runs that a sweep may have without being asked whether it is meant
-_ENOUGH = 100  # finished runs that are timed for an estimate
+UNCONFIRMED = 1000  # largest number of runs in a sweep without confirm=true
+_ENOUGH = 100  # number of finished runs that the estimate uses
 
 
 def launch(
@@ -32,19 +32,19 @@ def launch(
     clock: Callable[[Order], None],
     machine: dict[str, Any] | None,
 ) -> Sequence[JobReturn]:
-    """Check all jobs, plan them, let `work` do them and `clock` time a step of each variant, and report.
+    """Check all jobs, plan them, let `work` execute them and `clock` time a step of each variant, and report.
 
-    `work` says whether all runs are finished. `machine` is the one that steps are timed on, None where there are many.
+    `work` returns whether all runs are finished. `machine` is the one on which steps are timed, None if there are many.
 
     Raises UserError for a mistake in the config of any job before the first one starts, for a sweep so large that it
-    must be confirmed (`workers` run at a time, for the estimate), and where another sweep has the experiment.
-    Ends with SystemExit(1) when a run is not finished.
+    must be confirmed (`workers` run at a time, for the estimate), and if another sweep holds the experiment. Ends with
+    SystemExit(1) when a run is not finished.
     """
     setup_globals()
     _confirm(master, len(job_overrides), workers)
     jobs = compose(loader, master, job_overrides)
     configs = [job.config for job in jobs]
-    _tell_equals(configs)
+    _report_duplicates(configs)
     with _alone(configs):
         _plan(jobs)
         finished = work(configs)
@@ -58,24 +58,24 @@ def launch(
 
 
 def _confirm(master: DictConfig, count: int, workers: int) -> None:
-    if count <= UNASKED or master.get("confirm") is True:
+    if count <= UNCONFIRMED or master.get("confirm") is True:
         return
     from softlookup.sweep.progress_table import duration
 
     seconds = list(_timed(Path(master.runs_dir) / master.experiment_name))
     if seconds:
         mean = sum(seconds) / len(seconds)
-        told = (
+        estimate = (
             f"by the mean of {len(seconds)} finished ones, {duration(mean)}, about "
             f"{duration(mean * count / workers)} with {workers} at a time"
         )
     else:
-        told = "none of them has been timed yet: a small sweep of them first would tell how long they take"
-    raise UserError(f"this sweep has {count:,} runs; {told}; if that is meant, add confirm=true")
+        estimate = "none of them has been timed yet: a small sweep of them first would show how long they take"
+    raise UserError(f"this sweep has {count:,} runs; {estimate}; if that is meant, add confirm=true")
 
 
 def _timed(experiment: Path) -> Iterator[float]:
-    """Seconds that finished runs of the experiment took, of some of them at most."""
+    """Yield the seconds of finished runs of the experiment, for a limited number of them."""
     for path in sorted(experiment.glob("*/result.json"))[:_ENOUGH]:
         try:
             yield float(json.loads(path.read_bytes())["cost"]["cost/seconds"])
@@ -83,18 +83,18 @@ def _timed(experiment: Path) -> Iterator[float]:
             continue
 
 
-def _tell_equals(configs: Sequence[RunConfig]) -> None:
-    """Say where several combinations are one run, since what they differ in is used by none of its parts."""
+def _report_duplicates(configs: Sequence[RunConfig]) -> None:
+    """Report combinations that are the same run, since they differ only in values that no part uses."""
     from softlookup.runs.run_id import run_id
 
     runs = len({run_id(config) for config in configs})
     if runs < len(configs):
-        print(f"{len(configs)} combinations are {runs} runs: the others repeat one of them, or differ in nothing used")
+        print(f"{len(configs)} combinations are {runs} runs: the others repeat one, or differ only in unused values")
 
 
 @contextmanager
 def _alone(configs: Sequence[RunConfig]) -> Iterator[None]:
-    """Hold every experiment of the sweep: another sweep of it has to wait."""
+    """Lock every experiment of the sweep against other sweeps."""
     from softlookup.system.lock import hold
 
     folders = {config.experiment.absolute() for config in configs}
@@ -105,7 +105,7 @@ def _alone(configs: Sequence[RunConfig]) -> Iterator[None]:
 
 
 def _plan(jobs: Sequence[PlannedRun]) -> None:
-    """Write the plan of each experiment. Sweeps without an experiment file write none: all that is run counts."""
+    """Write the plan of each experiment. Sweeps without an experiment file write none: then all runs count."""
     from softlookup.runs.experiment_plan import write_plan
     from softlookup.runs.run_id import run_id
 
@@ -116,50 +116,52 @@ def _plan(jobs: Sequence[PlannedRun]) -> None:
         outside = write_plan(list(cells.values()))
         if outside:
             print(
-                f"{folder.name} is now these {len(cells)} runs; {outside} of an earlier sweep are kept, outside "
-                "its means"
+                f"{folder.name} is now these {len(cells)} runs; {outside} of an earlier sweep are kept but excluded "
+                "from its means"
             )
 
 
 def _time(
     configs: Sequence[RunConfig], clock: Callable[[Order], None], machine: dict[str, Any] | None
 ) -> Stopped | None:
-    """Have timed what is to be timed; the signal that ended it, if one did: what the runs came to is still told."""
+    """Time the steps that are due; return the signal that stopped the timing, if any, so that the results are still
+    reported."""
     from softlookup.timing.plan import due
 
     experiments: dict[Path, list[RunConfig]] = {}
     for config in configs:
         experiments.setdefault(config.experiment.absolute(), []).append(config)
-    for folder, own in sorted(experiments.items()):
-        with _told("timing"):
-            order = due(folder, own, machine)
+    for folder, members in sorted(experiments.items()):
+        with _reporting_failure("timing"):
+            order = due(folder, members, machine)
             try:
                 if order is not None:
                     clock(order)
             except Stopped as stopped:
-                print("the timing was stopped, and no run; the same command makes it again", file=sys.stderr)
+                print("only the timing was stopped, no run; the same command repeats it", file=sys.stderr)
                 return stopped
     return None
 
 
 def _report(experiments: set[tuple[str, str]]) -> None:
-    """Print what each experiment came to, and write the dashboard of its folder of runs.
+    """Print the results of each experiment, and write the dashboard of its folder of runs.
 
-    What cannot be read or written is told in one line: it changes nothing about how the runs ended.
+    Files that cannot be read or written are reported in one line; they do not affect the outcome of the runs.
     """
     from softlookup.analysis import load, terminal_report
     from softlookup.dashboard import page
 
     for runs_dir, name in sorted(experiments):
-        with _told("report"):
+        with _reporting_failure("report"):
             terminal_report.compare(load.read(Path(runs_dir), name))
     for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
-        with _told("report"):
-            print(f"dashboard  {typed(page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html'))}")
+        with _reporting_failure("report"):
+            print(f"dashboard  {shell_quote(page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html'))}")
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _reporting_failure(what: str) -> Iterator[None]:
+    """Report an error in one line instead of raising it."""
     try:
         yield
     except (UserError, OSError) as error:

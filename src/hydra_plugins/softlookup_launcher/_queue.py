@@ -1,4 +1,4 @@
-"""Runs as jobs of a Slurm cluster: followed until all have ended, and what became of each."""
+"""Follow the Slurm jobs of runs until all have ended, and record the state of each run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from softlookup.errors import UserError
 from softlookup.runs.run_folder import RunFolder, State
 from softlookup.sweep.progress_table import Board, Ended
 
-_TICK = 5.0  # seconds between two questions to Slurm: one question for all jobs, whatever their number
+_TICK = 5.0  # seconds between two queries of Slurm, each for all jobs
 _ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
-# Ended from outside: nothing is wrong with the run itself, and the same command goes on with it.
+# Ended from outside: the run itself did not fail, and the same command continues it.
 _STOPPED = {"BOOT_FAIL", "CANCELLED", "DEADLINE", "NODE_FAIL", "TIMEOUT", "GONE"}
 
 Run = tuple[RunFolder, RunConfig]
 
 
 def ask(job_ids: list[str]) -> dict[str, str] | None:
-    """Return the state of each job that Slurm still knows, as in `{"12_0": "RUNNING"}`; None where Slurm does not
+    """Query Slurm for the state of each job that it still knows, as in `{"12_0": "RUNNING"}`; None if Slurm does not
     answer."""
     arrays = sorted({job_id.partition("_")[0] for job_id in job_ids})
     command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--jobs={','.join(arrays)}"]
@@ -30,12 +30,12 @@ def ask(job_ids: list[str]) -> dict[str, str] | None:
         return None
     if answer.returncode and "Invalid job id" not in answer.stderr:
         return None
-    told = dict(line.split(maxsplit=1) for line in answer.stdout.splitlines() if line.strip())
-    return {job_id: told[job_id] for job_id in job_ids if job_id in told}
+    states = dict(line.split(maxsplit=1) for line in answer.stdout.splitlines() if line.strip())
+    return {job_id: states[job_id] for job_id in job_ids if job_id in states}
 
 
 def waiting(job_ids: list[str]) -> set[str]:
-    """Those of the jobs that wait or run. Raises UserError where Slurm does not answer."""
+    """Return the jobs that are queued or running. Raises UserError if Slurm does not answer."""
     states = ask(job_ids) if job_ids else {}
     if states is None:
         raise UserError("squeue does not answer, and jobs of this sweep may still be queued; try again later")
@@ -43,14 +43,14 @@ def waiting(job_ids: list[str]) -> set[str]:
 
 
 def cancel(job_ids: list[str]) -> None:
-    """End jobs as Slurm does it: SIGTERM, and SIGKILL after the cluster's KillWait."""
+    """Cancel jobs: Slurm sends SIGTERM, and SIGKILL after the cluster's KillWait."""
     subprocess.run(["scancel", *job_ids], check=False)
 
 
 def follow(jobs: dict[str, Run], board: Board) -> None:
-    """Wait until all jobs have ended, however each of them does, and show on the board what becomes of their runs.
+    """Wait until all jobs have ended, and show the state of their runs on the board.
 
-    A job that goes back into the queue waits again. Runs that could not write their own end get their state here.
+    A requeued job is waited for again. Runs that could not write their final state get it here.
     """
     left, began = dict(jobs), dict.fromkeys(jobs, time.monotonic())
     while left:
@@ -73,7 +73,7 @@ def follow(jobs: dict[str, Run], board: Board) -> None:
 
 
 def end_of(job_id: str) -> str:
-    """Wait until a job has ended; how, as Slurm says it, or GONE where Slurm has forgotten it."""
+    """Wait until a job has ended; return its state in Slurm, or GONE if Slurm no longer knows it."""
     while True:
         states = ask([job_id])
         state = "PENDING" if states is None else states.get(job_id, "GONE")
@@ -83,9 +83,9 @@ def end_of(job_id: str) -> str:
 
 
 def conclude(folder: RunFolder, job_id: str, slurm: str) -> tuple[State, str | None]:
-    """State and reason of a run whose job has ended with the state `slurm`; what the run did not write is written.
+    """Return state and reason of a run whose job has ended with the state `slurm`; write them if the run did not.
 
-    A run that is killed says nothing: it stays queued or running in its folder.
+    A run that is killed cannot write its state: in its folder it stays queued or running.
     """
     from softlookup.system import lock
 
@@ -96,19 +96,19 @@ def conclude(folder: RunFolder, job_id: str, slurm: str) -> tuple[State, str | N
     if state == "running" and folder.finish():
         return "finished", None
     holder = lock.holder(folder.path)
-    if holder:  # another job has it: its state is not for us to write
+    if holder:  # another job holds the run, and writes its state
         return "failed", f"{folder.path} is in use by {holder}"
-    told = f"its Slurm job {job_id} ended as {slurm}" + (" before the run began" if state == "queued" else "")
+    reason = f"its Slurm job {job_id} ended as {slurm}" + (" before the run began" if state == "queued" else "")
     concluded: State = "failed"
     if slurm == "OUT_OF_MEMORY":
         concluded = "out_of_memory"
     elif slurm in _STOPPED:
         concluded = "preempted"
-    folder.set_state(concluded, told)
-    return concluded, told
+    folder.set_state(concluded, reason)
+    return concluded, reason
 
 
 def freshen(folder: Path) -> None:
-    """Have a network file system look again: what another machine wrote may not be seen here yet."""
+    """Make a network file system refresh its cache: files written by another machine may not be visible yet."""
     if folder.is_dir():
         folder.chmod(folder.stat().st_mode)

@@ -1,4 +1,4 @@
-"""Launch Hydra's jobs as one sweep: compose all of them, then hand them to `softlookup.sweep.scheduler`."""
+"""Launch Hydra's jobs as one sweep on this machine, with `softlookup.sweep.scheduler`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from omegaconf import DictConfig
 
 
 class LocalSweeper(BasicSweeper):
-    """Hydra's own sweeper, which composes every job once to check it and once to run it; once is enough here."""
+    """Hydra's basic sweeper without its extra composition of every job for validation."""
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """The launcher composes and checks all jobs before it starts one."""
+        """Do nothing: the launcher composes and checks all jobs before it starts one."""
 
 
 class LocalLauncher(Launcher):
-    """Each job in its own process on this machine; finished runs are not run again.
+    """Execute each job in a process of its own on this machine; finished runs are not repeated.
 
     Ends with exit code 1 when a run did not finish, and with KeyboardInterrupt after Ctrl-C.
     """
@@ -29,7 +29,7 @@ class LocalLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        """Raise UserError for a mistake in the config of any job, before the first one starts."""
+        """Execute the jobs. Raises UserError for a mistake in the config of any job, before the first one starts."""
         from hydra_plugins.softlookup_launcher._launch import launch
         from softlookup.runs import provenance
         from softlookup.sweep.scheduler import Sweep, cores

@@ -1,4 +1,4 @@
-"""The same sweep on a Slurm cluster: every run a job, its folder on the file system that all nodes share."""
+"""Launch a sweep on a Slurm cluster: every run is a job, and its folder lies on a file system shared by all nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 try:
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as Submitit
-except ImportError:  # Hydra runs this file at every start, on a cluster or not
+except ImportError:  # Hydra imports this file at every start, on a cluster or not
 
     class Submitit(Launcher):  # type: ignore[no-redef]
         def __init__(self, **params: Any) -> None:  # noqa: ARG002
@@ -22,10 +22,10 @@ except ImportError:  # Hydra runs this file at every start, on a cluster or not
 
 
 class SlurmLauncher(Submitit):
-    """Each run in a Slurm job of its own; finished runs are not run again, and those still queued not queued again.
+    """Execute each run in a Slurm job of its own; finished runs are not repeated, and queued ones not queued again.
 
-    Its parameters, and how a job goes back into the queue, are those of hydra-submitit-launcher. Other than there, a
-    job that dies does not end the waiting for the others, and the report at the end is that of a local sweep.
+    Its parameters, and the requeueing of jobs, are those of hydra-submitit-launcher. Unlike there, a job that dies does
+    not end the waiting for the others, and the report at the end is that of a local sweep.
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
@@ -33,7 +33,8 @@ class SlurmLauncher(Submitit):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        """Raise UserError for a mistake in the config of any job or of the cluster, before the first one starts."""
+        """Execute the jobs. Raises UserError for a mistake in the config of any job or of the cluster, before the first
+        one starts."""
         from hydra_plugins.softlookup_launcher._cluster import Cluster
         from hydra_plugins.softlookup_launcher._launch import launch
 

@@ -14,7 +14,7 @@ from softlookup.analysis.measures import percent, title
 from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import QUALITY, SUMMARY, summary
 from softlookup.analysis.step_timing import COLUMNS, MEDIAN, RATIO
-from softlookup.errors import typed
+from softlookup.errors import shell_quote
 
 WALL = "cost/seconds_per_step"
 SHARED = "wall time, shared machine"
@@ -148,7 +148,7 @@ def _folders_of(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
     for experiment, group in cells.groupby("experiment"):
         folders = [Path(folder) for folder in group["folder"]]
         whole = len(group) == (rows["experiment"] == experiment).sum()
-        found += [typed(path) for path in ([folders[0].parent] if whole else folders)]
+        found += [shell_quote(path) for path in ([folders[0].parent] if whole else folders)]
     more = f" (and {len(found) - MOST_FOLDERS} more, with that status in the table of runs)"
     return " ".join(found[:MOST_FOLDERS]) + (more if found[MOST_FOLDERS:] else "")
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from softlookup.analysis.measures import UP_TO
 from softlookup.analysis.tables import SHARED, data_lines, data_text, kept_text, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
-from softlookup.errors import typed
+from softlookup.errors import shell_quote
 
 _SHADES = " ░▒▓█"
 
@@ -125,9 +125,9 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
         parts += [Text(), Text(f"{choices['attention']} {read}: there is no alignment to draw")]
     console.print(Panel(Group(*parts), title=row["id"], expand=False))
     other = "fixed_final" if row["kind"] != "fixed" else "general"
-    console.print(f"run      {typed(shown)}", soft_wrap=True, highlight=False)
+    console.print(f"run      {shell_quote(shown)}", soft_wrap=True, highlight=False)
     if (folder / "alignment.png").exists():
-        console.print(f"heat map {typed(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
+        console.print(f"heat map {shell_quote(shown / 'alignment.png')}", soft_wrap=True, highlight=False)
     if "continued" not in row:  # a continued run takes its settings from the run that it continues
         console.print(f"next     the same command with attention={other}", soft_wrap=True, highlight=False)
     console.print("         make dashboard (all runs side by side), make sweep (the main comparison)", soft_wrap=True)

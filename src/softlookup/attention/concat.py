@@ -1,4 +1,4 @@
-"""Luong's way to write the perceptron: one matrix over query and key side by side."""
+"""Score with a perceptron over the concatenated query and key."""
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,8 @@ from softlookup.ranges import Size
 class Concat(Score):
     """vᵀ tanh(W [q; k]).  Luong et al. 2015, section 3.1 (concat).  query (..., T, Q), keys (..., S, K) → (..., T, S).
 
-    The same family of functions as the additive score (W = [W_q, W_k]). The two differ in where they start: one
-    matrix has one fan-in, Q + K, so that both halves begin smaller. The product with the keys is computed once
-    per source all the same.
+    The same family of functions as the additive score (W = [W_q, W_k]). They differ in their initialization: one matrix
+    has the fan-in Q + K, so both halves start smaller. The product with the keys is computed once per source.
     """
 
     def __init__(self, query_width: int, key_width: int, width: Size) -> None:

@@ -13,9 +13,9 @@ from softlookup.contract import History, Score
 class Cosine(Score):
     """β · q · k / (‖q‖ ‖k‖).  Graves et al. 2014 (Neural Turing Machines), eqs. 5 and 6.
 
-    A cosine lies in [-1, 1], too flat for a softmax over many positions, hence the key strength β > 0. There a
-    controller emits it; here it is one learned scalar, kept positive as exp(log β). It starts at √D, where the
-    scores of random unit-variance vectors have the spread of a scaled dot product.
+    A cosine lies in [-1, 1], too flat for a softmax over many positions, hence the key strength β > 0. In the paper a
+    controller emits β; here it is one learned scalar, kept positive as exp(log β). Its initial value is √D, at which
+    the scores of random unit-variance vectors have the spread of a scaled dot product.
     query (..., T, D), keys (..., S, D) → scores (..., T, S).
     """
 

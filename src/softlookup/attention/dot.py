@@ -1,4 +1,4 @@
-"""Dot-product scores that need query and key of one width."""
+"""Score with the dot product of query and key."""
 
 from torch import Tensor
 
@@ -7,12 +7,12 @@ from softlookup.errors import UserError
 
 
 def require_equal_widths(name: str, query_width: int, key_width: int) -> None:
-    """Raise UserError unless a query can be multiplied with a key, both wider than zero."""
+    """Raise UserError unless query and key have the same width above zero."""
     if query_width != key_width or query_width < 1:
         raise UserError(
             f"the {name} score needs queries and keys of one width above zero, got {query_width} and {key_width}; "
             f"set decoder.width to the width of the annotations (2 × encoder.width when bidirectional), "
-            f"or take attention=general, or attention.heads=1, which projects both"
+            f"or choose attention=general, or attention.heads=1, which projects both"
         )
 
 

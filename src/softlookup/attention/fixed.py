@@ -10,19 +10,19 @@ from softlookup.contract import Annotations, Attention, History, Memory, Reading
 
 @dataclass(frozen=True)
 class Summary(Memory):
-    """Hold the one context (B, D) of each source."""
+    """Hold the context (B, D) of each source."""
 
     context: Tensor
 
 
 class FixedContext(Attention):
-    """context_t = summary(annotations) for every t. It has no weights, hence no alignment."""
+    """Return context_t = summary(annotations) for every t. There are no weights, hence no alignment."""
 
     kind = "fixed"
 
     @abstractmethod
     def summarize(self, annotations: Annotations) -> Tensor:
-        """Return the one context (B, width) of each source."""
+        """Return the context (B, width) of each source."""
 
     def prepare(self, annotations: Annotations) -> Summary:
         return Summary(self.summarize(annotations))

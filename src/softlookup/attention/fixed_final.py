@@ -7,9 +7,9 @@ from softlookup.contract import Annotations, Widths
 
 
 class FixedFinal(FixedContext):
-    """c = h_S.  Cho et al. 2014, section 2.2 (RNN encoder-decoder): the summary enters every decoder step.
+    """c = h_S. Cho et al. 2014, section 2.2 (RNN encoder-decoder): the summary enters every decoder step.
 
-    Behind a bidirectional encoder both directions' last states stand side by side.
+    With a bidirectional encoder it is the concatenation of both directions' last states.
     """
 
     def __init__(self, widths: Widths) -> None:

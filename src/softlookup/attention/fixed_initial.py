@@ -1,4 +1,4 @@
-"""Start the decoder from the encoder's final state, and read nothing after that."""
+"""Start the decoder from the encoder's final state, and read nothing afterwards."""
 
 from torch import Tensor
 
@@ -7,9 +7,10 @@ from softlookup.contract import Annotations, Widths
 
 
 class FixedInitial(FixedContext):
-    """A context of width zero: all that the decoder knows is its first state.  Sutskever et al. 2014, section 2."""
+    """Return a context of width zero: the decoder knows the source only from its initial state. Sutskever et al. 2014,
+    section 2."""
 
-    def __init__(self, widths: Widths) -> None:  # noqa: ARG002 - every attention is built for its widths
+    def __init__(self, widths: Widths) -> None:  # noqa: ARG002 - the interface of all attentions
         super().__init__()
         self.width = 0
 

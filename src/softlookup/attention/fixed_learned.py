@@ -9,10 +9,10 @@ from softlookup.ranges import Size
 
 
 class FixedLearned(FixedContext):
-    """c = Σ_s normalize(vᵀ tanh(U h_s)) · h_s: an attention whose query is one learned vector, blind to the step.
+    """c = Σ_s normalize(vᵀ tanh(U h_s)) · h_s: an attention whose query is one learned vector, the same at every step.
 
     Lin et al. 2017 (A Structured Self-attentive Sentence Embedding), eqs. 5 and 6 with one hop. It is computed once
-    per source; its pooling weights are no alignment and are not reported as one.
+    per source; its pooling weights are not an alignment and are not reported as one.
     """
 
     def __init__(self, widths: Widths, normalizer: Normalizer, width: Size) -> None:

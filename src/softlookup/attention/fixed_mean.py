@@ -7,7 +7,7 @@ from softlookup.contract import Annotations, Widths
 
 
 class FixedMean(FixedContext):
-    """c = (1/S) Σ_s h_s over real positions: a uniform attention that never looks anywhere."""
+    """c = (1/S) Σ_s h_s over real positions: attention with uniform weights."""
 
     def __init__(self, widths: Widths) -> None:
         super().__init__()

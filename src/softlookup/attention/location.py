@@ -1,4 +1,4 @@
-"""Score by position alone."""
+"""Score by the position of the key alone."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,10 +8,11 @@ from softlookup.errors import UserError
 
 
 class Location(Score):
-    """(W q)_s for the position s.  Luong et al. 2015, eq. 8.  query (..., T, Q), keys (..., S, 0) → (..., T, S).
+    """(W q)_s for the position s. Luong et al. 2015, eq. 8. query (..., T, Q), keys (..., S, 0) → (..., T, S).
 
-    W has a row for each of the first `longest` positions. A shorter source uses the first of them; of a longer one
-    the positions near the end get no weight (footnote 6). The keys are empty: nothing of the annotations is heard.
+    W has a row for each of the first `longest` positions. A shorter source uses the first rows; in a longer source,
+    positions after the first `longest` are masked (footnote 6). The keys are empty: the score does not depend on the
+    annotations.
 
     Raises UserError when `longest` is not positive.
     """

@@ -29,7 +29,7 @@ def attention(
     window: Callable[[int], Window],
     heads: Annotated[int | None, Range(1, 65_536)],
 ) -> Attention:
-    """Return the attention that a config asks for: the bare score without `heads`, `MultiHead` around it with them."""
+    """Build the attention of a config: `SoftAttention` without `heads`, else `MultiHead`."""
     if heads is None:
         return SoftAttention(widths, score, normalizer, window)
     return MultiHead(widths, score, normalizer, window, heads)
@@ -39,9 +39,9 @@ class MultiHead(Lookup):
     """MultiHead(Q, K, V) = Concat(head_1, …, head_H) Wᴼ with head_i = lookup(Q Wᵢ^Q, K Wᵢ^K, V Wᵢ^V).
 
     Vaswani et al. 2017, section 3.2.2, with any score in place of the scaled dot product; every head has its own
-    parameters, those of its score included, and its score's own history. Each head is query width / H wide, and so is
-    its context; the whole context has the width of the query. The weights that are returned are the mean over heads.
-    The heads share one window, which hears the query as it was before they project it.
+    parameters, including those of its score, and its score's own history. Each head, and its context, has width query
+    width / H; the whole context has the width of the query. The returned weights are the mean over heads. The heads
+    share one window, which receives the query before projection.
 
     Raises UserError when `heads` is not positive or does not divide the width of the query.
     """
@@ -71,7 +71,7 @@ class MultiHead(Lookup):
         self.values = nn.Linear(widths.annotation, widths.query, bias=False)
         self.output = nn.Linear(widths.query, widths.query, bias=False)
         self.scores = nn.ModuleList(score(each, each) for _ in range(heads))
-        # Without parameters all heads score alike, and one call scores them all.
+        # Scores without parameters are the same function, so one call computes all heads.
         self.alike = not list(self.scores.parameters())
         self.stepwise = self._of(0).stepwise
         self.normalizer = normalizer
@@ -82,11 +82,13 @@ class MultiHead(Lookup):
         return joined.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _score(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
-        """(B, H, T, ·), (B, H, S, ·) → (B, H, T, S), each head by its own score and with a history of its own."""
+        """(B, H, T, ·), (B, H, S, ·) → (B, H, T, S), each head with its own score and history."""
         if self.alike:
             return self._of(0)(query, keys, history)
         found = [self._of(h)(query[:, h], keys[:, h], under(str(h), history)) for h in range(self.heads)]
-        return torch.stack([scores for scores, _ in found], dim=1), _by_head([own for _, own in found])
+        return torch.stack([scores for scores, _ in found], dim=1), _by_head(
+            [next_history for _, next_history in found]
+        )
 
     def _update(self, history: History, weights: Tensor) -> History:
         if self.alike:
@@ -99,7 +101,7 @@ class MultiHead(Lookup):
     def prepare(self, annotations: Annotations) -> KeysAndValues:
         keys = self._split(self.keys(annotations.states))
         prepared = torch.stack([self._of(h).prepare(keys[:, h]) for h in range(self.heads)], dim=1)
-        values = self._split(self.values(annotations.states)).contiguous()  # or every step would copy them
+        values = self._split(self.values(annotations.states)).contiguous()  # contiguous, or every step would copy them
         return KeysAndValues(prepared, values, self._of(0).reached(annotations.mask))
 
     def read(self, query: Tensor, memory: KeysAndValues, window: History, score: History) -> tuple[Reading, History]:
@@ -111,5 +113,5 @@ class MultiHead(Lookup):
 
 
 def _by_head(histories: list[History]) -> History:
-    """Return the histories of all heads as one, each under its number."""
-    return {f"{h}/{name}": value for h, own in enumerate(histories) for name, value in own.items()}
+    """Join the histories of all heads, each name prefixed with the number of its head."""
+    return {f"{h}/{name}": value for h, history in enumerate(histories) for name, value in history.items()}

@@ -1,4 +1,4 @@
-"""Attend: score, normalize, average. Every score and every normalizer passes through `attend`."""
+"""Attend: score, normalize, average. Every score and every normalizer is used through `attend`."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -26,8 +26,8 @@ Scored = Callable[[Tensor, Tensor, History], tuple[Tensor, History]]
 def attend(
     score: Scored, normalizer: Normalizer, query: Tensor, memory: KeysAndValues, view: View, history: History
 ) -> tuple[Tensor, Tensor, History]:
-    """Return context (..., T, D), weights (..., T, S) and the score's history, for a query (..., T, Q) that sees what
-    its window lets it see."""
+    """Return context (..., T, D), weights (..., T, S) and the score's history, for queries (..., T, Q) and the
+    positions in `view`."""
     scores, history = score(query, memory.keys, history)
     weights = view.narrow(normalizer(scores, view.mask))
     context = weights @ memory.values
@@ -35,9 +35,9 @@ def attend(
 
 
 class Lookup(Attention):
-    """Read by weights over the source positions; one step at a time where the score hears the weights of earlier ones.
+    """Read with weights over the source positions; step by step if the score depends on the weights of earlier steps.
 
-    The history holds that of the window and that of the score, each under its own prefix.
+    The history holds those of the window and of the score, each under its own prefix.
     """
 
     kind = "lookup"
@@ -45,7 +45,8 @@ class Lookup(Attention):
 
     @abstractmethod
     def read(self, query: Tensor, memory: KeysAndValues, window: History, score: History) -> tuple[Reading, History]:
-        """Read once for a query (B, T, Q): the reading with the window's next history, and the score's."""
+        """Read once for queries (B, T, Q): return the reading with the window's next history, and the score's next
+        history."""
 
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
         assert isinstance(memory, KeysAndValues)
@@ -71,15 +72,16 @@ class Lookup(Attention):
 
 
 def under(prefix: str, history: History) -> History:
-    """Return what a history holds under a prefix, as in `window/position`, without it."""
+    """Return the part of a history under a prefix, as in `window/position`, without the prefix."""
     return {name.removeprefix(f"{prefix}/"): v for name, v in history.items() if name.startswith(f"{prefix}/")}
 
 
 class SoftAttention(Lookup):
-    """context_t = Σ_s normalize(score(query_t, key_s)) · annotation_s: one lookup, nothing projected but by the score.
+    """context_t = Σ_s normalize(score(query_t, key_s)) · annotation_s: one lookup, with no projection outside the
+    score.
 
-    Bahdanau et al. 2014, eqs. 5 and 6; Luong et al. 2015, eq. 7; through a window, their eq. 10. The values are the
-    annotations as they are, 2n wide behind a bidirectional encoder.
+    Bahdanau et al. 2014, eqs. 5 and 6; Luong et al. 2015, eq. 7; with a window, their eq. 10. The values are the
+    annotations, 2n wide with a bidirectional encoder.
     """
 
     def __init__(

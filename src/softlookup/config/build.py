@@ -36,8 +36,8 @@ class RunParts:
 
 
 def build_run(config: RunConfig, task: Task | None = None, device: torch.device | None = None) -> RunParts:
-    """Build every part of a run once. A `task` that is there already is not built again; `device` is that of the
-    settings unless it is given.
+    """Build every part of a run once. A given `task` is used and not built again; `device` defaults to that of the
+    settings.
 
     Raises UserError for parts that do not fit together.
     """
@@ -53,9 +53,9 @@ def build_run(config: RunConfig, task: Task | None = None, device: torch.device 
 
 
 def build(node: Node) -> Any:
-    """Return the object, or the factory behind `_partial_`, that a checked part of the config describes.
+    """Return the object that a checked part of the config describes, or its factory if `_partial_` is set.
 
-    Raises UserError with what the constructor had to say, and for a `_target_` outside the groups' packages.
+    Raises UserError with the constructor's message, and for a `_target_` outside the groups' packages.
     """
     make = located("part", node["_target_"], *groups())
     given = {key: value for key, value in node.items() if not key.startswith("_")}
@@ -64,7 +64,7 @@ def build(node: Node) -> Any:
 
 
 def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..., Any]:
-    """Return the factory with random numbers of its own: what it draws depends on nothing that was built before it."""
+    """Return the factory with its own random seed: what it draws does not depend on what was built before."""
     calls = 0
 
     def make(*arguments: Any) -> Any:
@@ -78,8 +78,8 @@ def _seeded(factory: Callable[..., Any], seed: int, purpose: str) -> Callable[..
 
 
 def build_model(config: RunConfig, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
-    """Return the model of a config. For one seed, parts have the same first weights wherever their shapes agree,
-    whatever rule they are drawn by.
+    """Build the model of a config. For one seed, parts have the same initial weights wherever their shapes agree, under
+    every initialization.
 
     Raises UserError for parts that do not fit together.
     """
@@ -97,7 +97,7 @@ def build_model(config: RunConfig, source_vocabulary: int, target_vocabulary: in
 
 
 def _tie(model: Seq2Seq, source: bool) -> None:
-    """One matrix for the target embedding and the output layer, and with `source` for the source embedding too.
+    """Share one matrix between the target embedding and the output layer, and with `source` the source embedding too.
 
     Vaswani et al. 2017, section 3.4 (Press & Wolf 2017).
     """
@@ -119,7 +119,7 @@ def _tie(model: Seq2Seq, source: bool) -> None:
 
 @torch.no_grad()
 def initialize(model: Seq2Seq, rule: Initialization, seed: int) -> None:
-    """Draw the first weights of a model anew, each with random numbers of its own. Embeddings of padding stay zero."""
+    """Initialize the weights of a model, each with its own random seed. Embeddings of padding stay zero."""
     with torch.random.fork_rng(devices=[]):
         for name, role, weight in weights(model):
             torch.manual_seed(derived_seed(seed, f"initialization {name}"))
@@ -130,8 +130,8 @@ def initialize(model: Seq2Seq, rule: Initialization, seed: int) -> None:
 
 
 def device_of(wanted: str) -> torch.device:
-    """Return the device that `device=` asks for; auto takes CUDA where there is one. Raises UserError for CUDA without
-    one."""
+    """Return the device that `device=` names; auto selects CUDA if it is available. Raises UserError for CUDA without a
+    device."""
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():

@@ -1,7 +1,8 @@
-"""List the choices of conf/, and check that its files hold nothing else. Read before Hydra reads them.
+"""List the choices of conf/, and check that its files contain nothing else, before Hydra reads them.
 
-Hydra builds what its own node names (callbacks, launcher, sweeper, logging handlers), before any run starts, from
-whatever file is composed. Here it may name the launchers and sweepers of two plugins, and a few plain values.
+Hydra instantiates what its own config node names (callbacks, launcher, sweeper, logging handlers) before any run
+starts, from any composed file. Here that node may name only the launchers and sweepers of two plugins, and a few plain
+values.
 """
 
 import re
@@ -18,21 +19,21 @@ CONF = Path(__file__).parents[3] / "conf"
 GLOBAL = "# @package _global_"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# What may stand in Hydra's node, of files and of the command line alike; below the last two any plain value.
+# Keys of Hydra's node that files and the command line may set; below the last two, any plain value.
 _HYDRA = ("mode", "output_subdir", "job.chdir", "run.dir", "sweep.dir", "sweep.subdir", "sweeper.max_batch_size")
 _HYDRA_BELOW = ("sweeper.params", "launcher")
 _PLUGIN = re.compile(r"hydra_plugins\.(softlookup_launcher|hydra_submitit_launcher)\.[\w.]+")
-_OURS = re.compile(r"softlookup\.[\w.]+")
+_OWN_TARGET = re.compile(r"softlookup\.[\w.]+")
 _INNERMOST = re.compile(r"\$\{(hydra:)?[\w./-]+\}")
 _ENTRY = re.compile(r"((override|optional) )*/?\w+(/\w+)*")
 _NAME = re.compile(r"[\w-]+")
 _WHOLE = re.compile(r"\$\{(\w+)\}")
-# What Hydra takes for an order how to build, and not for an argument.
-ORDERS = frozenset({"_target_", "_args_", "_recursive_", "_convert_"})
+# Keys that tell Hydra how to instantiate, and are no arguments.
+INSTANTIATION_KEYS = frozenset({"_target_", "_args_", "_recursive_", "_convert_"})
 
 
 def groups() -> dict[str, list[str]]:
-    """Return every group of choices, and what it offers."""
+    """Return every config group with its choices."""
     return {folder.name: list(presets or choices) for folder, choices, presets in _folders()}
 
 
@@ -48,9 +49,9 @@ def _folders() -> Iterator[tuple[Path, list[str], list[str]]]:
 
 
 @lru_cache(maxsize=128)
-def _listed(folder: Path, changed: int) -> tuple[list[str], list[str]]:  # noqa: ARG001 - it tells one content from the next
+def _listed(folder: Path, changed: int) -> tuple[list[str], list[str]]:  # noqa: ARG001 - part of the cache key
     files = sorted(folder.glob("*.yaml"))
-    # Files of other programs may lie among presets.
+    # Other programs may keep files beside presets.
     marked = [file.stem for file in files if file.read_bytes().startswith(GLOBAL.encode())]
     return [file.stem for file in files], marked
 
@@ -62,14 +63,14 @@ def tables() -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def _tables(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - they tell one content from the next
+def _tables(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - part of the cache key
     content = yaml.load(file.read_bytes(), _LOADER)
     return [key for key, value in content.items() if isinstance(value, dict) and key != "hydra"]
 
 
 def hosts() -> dict[str, dict[str, list[str]]]:
-    """Return the groups whose choice a run does not read itself, each with the choices that refer to it, by their own
-    group: a normalizer is part of an attention."""
+    """Return the groups that a run reads only through another group's choice, each with the choices that refer to it,
+    by their group: a normalizer is part of an attention."""
     offered = groups()
     found: dict[str, dict[str, list[str]]] = {}
     for host, choices in offered.items():
@@ -81,23 +82,23 @@ def hosts() -> dict[str, dict[str, list[str]]]:
 
 
 def _referred(file: Path) -> list[str]:
-    """Return what a file refers to as a whole, as in ${normalizer}."""
+    """Return the keys that a file refers to as a whole, as in ${normalizer}."""
     status = file.stat()
     return _references(file, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=1024)
-def _references(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - they tell one content from the next
+def _references(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - part of the cache key
     return _WHOLE.findall(file.read_text(encoding="utf-8"))
 
 
 def launchers() -> list[str]:
-    """Return what hydra/launcher= offers: ours, and Hydra's own that runs one job after the other."""
+    """Return the choices of hydra/launcher=: those of this project, and Hydra's own sequential launcher."""
     return sorted({"basic", *(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))})
 
 
 def no_such_key(path: str) -> UserError:
-    """Names the choices of the group that do have the key, or the nearest keys of any of them."""
+    """Return the error for an unknown key; it names the choices of the group that have the key, or the nearest keys."""
     group, _, key = path.partition(".")
     files = (CONF / group).glob("*.yaml")
     has = {file.stem: set(_keys(yaml.load(file.read_bytes(), _LOADER) or {})) for file in files}
@@ -112,8 +113,7 @@ def no_such_key(path: str) -> UserError:
 
 
 def keys_of(group: str, choice: str = "*") -> set[str]:
-    """Return every key that a choice of a group has, as in score.width, or any of its choices; none of a group that is
-    not there."""
+    """Return every key of a choice of a group, as in score.width, or of all its choices; empty for an unknown group."""
     return {key for file in (CONF / group).glob(f"{choice}.yaml") for key in _keys_in(file)}
 
 
@@ -123,12 +123,12 @@ def _keys_in(file: Path) -> list[str]:
 
 
 @lru_cache(maxsize=1024)
-def _keys_of_file(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - they tell one content from the next
+def _keys_of_file(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - part of the cache key
     return list(_keys(yaml.load(file.read_bytes(), _LOADER) or {}))
 
 
 def default(group: str, choice: str, key: str) -> Any:
-    """Return what the file of a choice has for a key, as in rate; None where it has none."""
+    """Return the value of a key in the file of a choice, as in rate; None if it has none."""
     value = yaml.load((CONF / group / f"{choice}.yaml").read_bytes(), _LOADER)
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -145,19 +145,19 @@ def _keys(content: dict[str, Any]) -> Iterator[str]:
 
 
 def check_files() -> None:
-    """Raise UserError for the first file below conf/ that asks Hydra for more than choices and plain values."""
+    """Raise UserError for the first file below conf/ that contains more than choices and plain values."""
     for file in sorted(path for folder in (CONF, *CONF.iterdir()) for path in _files(folder, folder != CONF)):
         status = file.stat()
         _check_file(file, status.st_mtime_ns, status.st_size)
 
 
 def _files(folder: Path, deep: bool) -> Iterator[Path]:
-    # conf/experiment is a link, which a search from above it would not follow.
+    # conf/experiment is a symbolic link, which rglob from above it would not follow.
     return folder.rglob("*.yaml") if deep else folder.glob("*.yaml")
 
 
 @lru_cache(maxsize=1024)
-def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - they tell one content from the next
+def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - part of the cache key
     place = file.relative_to(CONF)
     name = f"conf/{place.as_posix()}"
     try:
@@ -169,7 +169,7 @@ def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - 
     group = "" if preset else ".".join(place.parts[:-1])
     for line in text.splitlines():
         if re.match(r"\s*#\s*@", line) and not (line.strip() == GLOBAL and preset):
-            raise UserError(f"{name}: {quote(line.strip())}: a file of {group or 'conf'} stays in its own place")
+            raise UserError(f"{name}: {quote(line.strip())}: a file of {group or 'conf'} cannot be moved")
     if content is None:
         return
     if not isinstance(content, dict):
@@ -180,12 +180,12 @@ def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - 
 
 
 def _check_defaults(name: str, defaults: Any) -> None:
-    """Names of files of conf/ alone: a path would leave the folder, a package would leave the file's place."""
+    """Allow only names of files of conf/: a path would leave the folder, a package would relocate the file's keys."""
     for entry in defaults if isinstance(defaults, list) else [None]:
         if isinstance(entry, dict) and len(entry) == 1:
             ((group, chosen),) = entry.items()
             names = [each for each in (chosen if isinstance(chosen, list) else [chosen]) if each is not None]
-        else:  # the name of a file beside this one
+        else:  # the name of a file in the same folder
             group, names = "_", [entry]
         plain = all(isinstance(each, str) and _NAME.fullmatch(each) for each in names)
         if not plain or not (isinstance(group, str) and _ENTRY.fullmatch(group)):
@@ -193,7 +193,7 @@ def _check_defaults(name: str, defaults: Any) -> None:
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield every value that holds no others, with its dotted path; that of a list's items ends in `[]`."""
+    """Yield every value that is no mapping or list, with its dotted path; list items have a path that ends in `[]`."""
     if isinstance(value, dict):
         for key, below in value.items():
             yield from leaves(below, f"{path}.{key}" if path else str(key))
@@ -205,15 +205,16 @@ def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def check_leaf(given: str, path: str, value: Any) -> None:
-    """One value of a file or of the command line, as it was `given`. What is built by us, `config.resolve` checks.
+    """Check one value of a file or of the command line; `given` is its text. `config.resolve` checks the parts that are
+    built.
 
-    Raises UserError for a key of Hydra's own node that could run something, for a `_target_` that is not ours, and
-    for an interpolation that does more than refer.
+    Raises UserError for a key of Hydra's own node that could run something, for a `_target_` outside softlookup, and
+    for an interpolation that does more than refer to a key.
     """
     if re.match(r"hydra\b", path):
         _check_hydra(given, path.removeprefix("hydra."), value)
-    elif path.endswith("_target_") and not _OURS.fullmatch(str(value)):
-        raise UserError(f"{given}: only what softlookup itself defines can be built")
+    elif path.endswith("_target_") and not _OWN_TARGET.fullmatch(str(value)):
+        raise UserError(f"{given}: only code of softlookup can be built")
     if isinstance(value, str):
         check_interpolations(given, value)
 
@@ -223,19 +224,19 @@ def _check_hydra(given: str, path: str, value: Any) -> None:
         return
     known = path in _HYDRA or any(path.startswith(f"{node}.") for node in _HYDRA_BELOW)
     known = known or (path == "sweeper.params" and value is None)
-    # Every key of the sweeper's params becomes an override of each job.
-    plain = re.fullmatch(r"[\w.\[\]]+", path) and not {"hydra", *ORDERS} & set(re.split(r"[.\[]", path))
+    # Every key of sweeper.params becomes an override of each job.
+    plain = re.fullmatch(r"[\w.\[\]]+", path) and not {"hydra", *INSTANTIATION_KEYS} & set(re.split(r"[.\[]", path))
     if not (known and plain):
         raise UserError(
-            f"{given}: Hydra would act on this by itself; of its own keys, those of hydra.launcher and "
-            f"hydra.sweeper.params can be set, but none that name what is built"
+            f"{given}: Hydra itself would act on this; of its own keys, only those of hydra.launcher and "
+            f"hydra.sweeper.params can be set, and none that name what is built"
         )
 
 
 def check_interpolations(given: str, text: str) -> None:
-    """`${key}` and `${hydra:key}` refer; anything else, such as ${oc.env:…} and ${oc.decode:…}, computes."""
+    """Allow `${key}` and `${hydra:key}`; reject resolvers that compute, such as ${oc.env:…} and ${oc.decode:…}."""
     rest, found = text, 1
     while found:
         rest, found = _INNERMOST.subn("x", rest)
     if "${" in rest:
-        raise UserError(f"{given}: a config refers to its own keys alone, as in ${{seed}}")
+        raise UserError(f"{given}: an interpolation can only name a config key, as in ${{seed}}")

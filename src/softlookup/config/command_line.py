@@ -1,4 +1,4 @@
-"""Check the words of a command line (flags and key=value) before Hydra reads a file."""
+"""Check the arguments of a command line (flags and key=value) before Hydra reads a file."""
 
 import os
 import re
@@ -20,11 +20,10 @@ from softlookup.config.catalog import (
 )
 from softlookup.config.run_config import PLACES, SPLITS
 from softlookup.config.settings import names, paths
-from softlookup.config.values import settled
-from softlookup.errors import UserError, nearest, quote, typed
+from softlookup.config.values import coerced
+from softlookup.errors import UserError, nearest, quote, shell_quote
 
-# The flags of Hydra that stay, by their short names too. Those that would read configs from elsewhere, or objects
-# from a file, are not among them.
+# The supported flags of Hydra, and their short forms. Flags that read configs or objects from elsewhere are left out.
 _SHORT = {"-m": "--multirun", "-c": "--cfg", "-p": "--package", "-h": "--help"}
 _FLAGS = ("--multirun", "--cfg", "--package", "--resolve", "--help", "--hydra-help")
 _SHOWN = ("job", "hydra", "all")
@@ -32,8 +31,8 @@ _FUNCTION = re.compile(r"\w+\(.*\)")  # choice(A,B) and the like, which Hydra ex
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the flags (each with its value behind it) and the overrides, wherever they stand, as Hydra reads them:
-    paths are quoted. Raises UserError."""
+    """Return the flags (each followed by its value) and the overrides, with paths quoted for Hydra. Raises
+    UserError."""
     flags: dict[str, str | None] = {}
     overrides: list[str] = []
     rest = iter(arguments)
@@ -56,8 +55,8 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _quoted(override: str, several: bool) -> str:
-    """Return a path in Hydra's quotes, with ~ as the home folder. Of `several` runs a comma stands between two paths,
-    unless the whole is one that exists. What is null, quoted already, or a function of Hydra's stays."""
+    """Quote a path for Hydra, with ~ as the home folder. In a sweep (`several`) a comma separates two paths, unless the
+    whole value is an existing path. null, quoted values and Hydra's functions are returned unchanged."""
     key, equals, value = override.partition("=")
     there = os.path.lexists(os.path.expanduser(value))
     if key.lstrip("+") not in _quotable() or value.lower() in ("", "null"):
@@ -75,7 +74,7 @@ def _quoted(override: str, several: bool) -> str:
 
 
 def _quotable() -> list[str]:
-    """Return the keys whose values are paths or file names: what a shell passes as one word is one value."""
+    """Return the keys whose values are paths or file names: one word of the shell is one value."""
     return [*paths(), *(f"task.{name}" for name in PLACES | SPLITS)]
 
 
@@ -90,38 +89,42 @@ def _check_flags(flags: dict[str, str | None]) -> None:
 
 
 def check_overrides(arguments: Sequence[str]) -> None:
-    """Refuse a mistyped flag, choice or key of the command line, with the nearest valid ones, and files in conf/ that
-    would have Hydra run something.
+    """Reject unknown flags, choices and keys with the nearest valid ones, and files in conf/ that would make Hydra run
+    something.
 
-    Raises UserError. Keys below a group (`attention.heads`) are checked by `resolve` against what is built from them.
+    Raises UserError. `resolve` checks keys below a group (`attention.heads`) against the constructors that take them.
     """
     flags, overrides = split(arguments)
     check_files()
     offered = groups()
-    asked = list(parsed(overrides))
-    several = "--multirun" in flags or any(override.key_or_group == "experiment" for _, override in asked)
-    for given, override in asked:
+    requested = list(parsed(overrides))
+    several = "--multirun" in flags or any(override.key_or_group == "experiment" for _, override in requested)
+    for given, override in requested:
         _check_key(given, override, offered)
         check_interpolations(given, str(override.input_line))
         if override.is_sweep_override() and not several:
-            raise UserError(f"{given} asks for several runs; add -m, as in: python src/train.py -m {typed(given)}")
+            raise UserError(
+                f"{given} asks for several runs; add -m, as in: python src/train.py -m {shell_quote(given)}"
+            )
 
 
 def _check_key(given: str, override: Override, offered: dict[str, list[str]]) -> None:
     name = override.key_or_group
     head = re.split(r"[./]", name)[0]
     if override.package is not None:
-        raise UserError(f"{given}: every group has one place; write {name}=CHOICE without @{quote(override.package)}")
+        raise UserError(
+            f"{given}: a group cannot be moved to a package; write {name}=CHOICE without @{quote(override.package)}"
+        )
     if head == "hydra":
         _check_hydra(given, override)
         return
     if head == "choices":
-        raise UserError(f"{given}: choices only tells what was chosen; choose as in attention=additive")
+        raise UserError(f"{given}: choices only records what was chosen; choose as in attention=additive")
     known = [*offered, *names()]
     if head not in known and head not in tables():
         raise UserError(f"{given}: no choice or key is named {head!r}; {nearest(head, known)}")
     if override.is_delete():
-        raise UserError(f"{given}: nothing can be left out; write {name}=VALUE to change it")
+        raise UserError(f"{given}: no key can be deleted; write {name}=VALUE to change it")
     if name in offered:
         for choice in _choices(override):
             if choice not in offered[name]:
@@ -129,7 +132,7 @@ def _check_key(given: str, override: Override, offered: dict[str, list[str]]) ->
 
 
 def _check_hydra(given: str, override: Override) -> None:
-    """A launcher by its name, and plain values of what Hydra may be told."""
+    """Allow a launcher by its name, and plain values of the keys of Hydra that can be set."""
     name = override.key_or_group
     if name == "hydra/launcher" and not override.is_delete():
         for choice in _choices(override):
@@ -143,19 +146,19 @@ def _check_hydra(given: str, override: Override) -> None:
 
 
 def parsed(arguments: Sequence[str]) -> Iterator[tuple[str, Override]]:
-    """Each override with the text to name it by. Raises UserError for one that is not key=value."""
+    """Yield each override with the text that names it. Raises UserError for an argument that is not key=value."""
     parser = OverridesParser.create()
     for argument in arguments:
         try:
             yield quote(argument), parser.parse_override(argument)
-        # A number of more digits than Python reads, brackets deeper than it follows.
+        # Too many digits for Python's int, or brackets nested too deep.
         except (HydraException, ValueError, RecursionError) as error:
             raise UserError(f"{quote(argument)}: expected key=value, as in attention=additive or seed=2") from error
 
 
 def _choices(override: Override) -> list[str]:
-    """Return the words that an override picks from a group; globs and ranges, which only Hydra can expand, are left to
-    it."""
+    """Return the words that an override selects from a group; none for globs and ranges, which only Hydra can
+    expand."""
     value = override.value()
     if override.is_sweep_override() and not isinstance(value, ChoiceSweep):
         return []
@@ -165,8 +168,7 @@ def _choices(override: Override) -> list[str]:
 
 
 def value_of(key: str, text: str) -> Any:
-    """Parse the value of key=text by the grammar that all command lines share. Raises UserError for none, and for
-    several."""
+    """Parse the value of key=text by Hydra's grammar. Raises UserError unless it is exactly one value."""
     ((given, override),) = parsed([f"{key}={text}"])
     if override.is_sweep_override():
         raise UserError(f"{given}: expected one value")
@@ -174,8 +176,8 @@ def value_of(key: str, text: str) -> Any:
 
 
 def whole(key: str, text: str, least: int, most: int) -> int:
-    """Return the whole number of key=text, also where it is written as 1e3. Raises UserError for another value."""
-    value = settled(value_of(key, text), int)
+    """Parse key=text as a whole number, which may be written as 1e3. Raises UserError for another value."""
+    value = coerced(value_of(key, text), int)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise UserError(f"{key}={quote(text)}: expected a whole number from {least:,} to {most:,}")
     return value

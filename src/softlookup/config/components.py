@@ -1,6 +1,6 @@
-"""Check the parts of a config. Nothing is imported before its name is known to be one of the project's.
+"""Check the parts of a config. Nothing is imported before its name is known to belong to the project.
 
-There is no second list of a part's keys: their names, types and defaults are those of the constructor.
+The keys of a part, their types and defaults are read from the constructor's signature.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from softlookup.config.catalog import groups, no_such_key, presets
-from softlookup.config.values import Argument, argument, check, settled
+from softlookup.config.values import Argument, argument, check, coerced
 from softlookup.errors import UserError, nearest, quote
 
 _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
@@ -20,10 +20,10 @@ _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 
 @cache
 def part_of(group: str) -> Any:
-    """Return what a group's part of the config makes: an object, or a factory of what it is called with later.
+    """Return the type that a group's part of the config builds: an object, or a factory with its later arguments.
 
-    It is the class that names the group: of the contract, or of the group's own package where that needs a model.
-    Raises UserError for a folder that is no group.
+    It is the class whose `group` has that name: of the contract, or of the group's own package if the class needs a
+    model. Raises UserError for a folder that is no group.
     """
     for home in ("contract", group):
         try:
@@ -39,21 +39,21 @@ def part_of(group: str) -> Any:
 
 
 def check_part(path: str, node: Any, expected: Any) -> None:
-    """Every `_target_` is ours and makes what is expected, every key one that its constructor takes, every value of
-    the type that it takes; a whole number that is written as 1e4 becomes one. Raises UserError.
+    """Check a part: every `_target_` belongs to the project and builds the expected type, every key is an argument of
+    its constructor, every value has the argument's type. An integer written as 1e4 is converted. Raises UserError.
 
-    Nothing is imported before its name was found to be in the package of the group, or for a part of a part in one of
-    those that it may be taken from.
+    Nothing is imported before its name was found to be in the package of the group or, for a part of a part, in one of
+    the packages that it may be taken from.
     """
     if not isinstance(node, dict) or "_target_" not in node:
         raise UserError(f"{path}={quote(node)}: expected a choice; write {path.split('.', maxsplit=1)[0]}=NAME")
     later, promised = _promise(expected)
-    # A part of a part is of its own group, as a normalizer in an attention, or of the same one, as a score.
+    # A part of a part has its own group, as a normalizer in an attention, or the same one, as a score.
     home = promised.group.name if hasattr(promised, "group") else getattr(promised, "home", path.partition(".")[0])
     found = located(path, node["_target_"], home)
     made = found if inspect.isclass(found) else get_type_hints(found).get("return")
     if not (inspect.isclass(made) and issubclass(made, promised)) or inspect.isabstract(found):
-        raise UserError(f"{path}._target_={quote(node['_target_'])}: expected what makes a {promised.__name__}")
+        raise UserError(f"{path}._target_={quote(node['_target_'])}: expected code that makes a {promised.__name__}")
     partial = node.get("_partial_", False)
     if partial is not (later is not None):
         raise UserError(f"{path}._partial_={quote(partial)}: expected {'false' if later is None else 'true'}")
@@ -63,10 +63,10 @@ def check_part(path: str, node: Any, expected: Any) -> None:
             continue
         if key not in takes:
             raise no_such_key(f"{path}.{key}")
-        node[key] = settled(value, takes[key].expected)
+        node[key] = coerced(value, takes[key].expected)
         _check_argument(f"{path}.{key}", node[key], takes[key])
-    for key, taken in takes.items():
-        if taken.required and key not in node:
+    for key, parameter in takes.items():
+        if parameter.required and key not in node:
             raise UserError(f"{path}.{key}: {path}._target_={node['_target_']} needs a value for it")
 
 
@@ -78,9 +78,10 @@ def _check_argument(path: str, value: Any, expected: Argument) -> None:
 
 
 def _promise(expected: Any) -> tuple[int | None, Any]:
-    """Return how many arguments a factory is called with later (None: it is no factory), and the class of what is made.
+    """Return the number of arguments that a factory is called with later (None for an object), and the class that it
+    builds.
 
-    The class is None where no part is expected but a plain value.
+    The class is None if a plain value is expected.
     """
     if get_origin(expected) is not None and get_origin(expected) not in (Union, types.UnionType):
         arguments, made = get_args(expected)
@@ -93,7 +94,7 @@ def located(path: str, target: Any, *packages: str) -> Callable[..., Any]:
     named = _TARGET.fullmatch(target) if isinstance(target, str) else None
     if named is None or named[1] not in packages:
         homes = " or ".join(f"softlookup.{package}" for package in packages)
-        raise UserError(f"{path}._target_={quote(target)}: only what {homes} defines can be built here")
+        raise UserError(f"{path}._target_={quote(target)}: only code of {homes} can be built here")
     module, _, name = target.rpartition(".")
     try:
         found = vars(importlib.import_module(module))[name]
@@ -106,7 +107,7 @@ def located(path: str, target: Any, *packages: str) -> Callable[..., Any]:
 
 @cache
 def signature(found: Callable[..., Any]) -> dict[str, Argument]:
-    """Return every argument with a name, in its order."""
+    """Return every named argument of a constructor or function, in order."""
     kinds = get_type_hints(found.__init__ if inspect.isclass(found) else found, include_extras=True)
     arguments = inspect.signature(found).parameters.values()
     named = [each for each in arguments if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]

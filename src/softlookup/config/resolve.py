@@ -21,12 +21,12 @@ from softlookup.config.settings import Identity, Settings, explanations, names
 from softlookup.config.unused_keys import References
 from softlookup.errors import UserError, nearest, quote
 
-# conf/train.yaml takes the settings and their defaults from here.
+# conf/train.yaml reads the settings and their defaults from this store.
 ConfigStore.instance().store("settings", {name: value for name, (value, _) in explanations().items()})
 
 
 def explain(error: BaseException) -> UserError | None:
-    """Return the mistake behind an error of Hydra or OmegaConf, in words for people; None when there is none."""
+    """Return the UserError that explains an error of Hydra or OmegaConf; None for any other error."""
     chain: list[BaseException] = []
     step: BaseException | None = error
     while step is not None and step not in chain:
@@ -46,14 +46,14 @@ def explain(error: BaseException) -> UserError | None:
 
 
 def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> RunConfig:
-    """Return the composed config, checked. The data that a run reads is not known yet: see `runs.inputs`.
+    """Return the composed config, checked. `runs.inputs` adds the digests of the data later.
 
-    `tuned` lists the keys whose values came from an experiment's table. Choices that the others make meaningless (a
-    normalizer beside a fixed context) are left out. Keys of the command line that no chosen part uses are added to
+    `tuned` lists the keys whose values came from an experiment's table. Choices that have no effect beside the others
+    (a normalizer beside a fixed context) are left out. Keys of the command line that no chosen part uses are added to
     `idle`, each with its error; without `idle` the first of them is raised.
 
-    Raises UserError for an unknown key, a wrong type, a value out of range, a `_target_` that is none of the group's
-    own, and a key that does nothing.
+    Raises UserError for an unknown key, a wrong type, a value out of range, a `_target_` outside its group, and a key
+    without effect.
     """
     typed = typed_keys()
     chosen = HydraConfig.get().runtime.choices
@@ -68,7 +68,7 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> Run
     names_of = plain["choices"] if isinstance(plain["choices"], dict) else {}
     if {key: names_of.get(key) for key in choices} != choices:
         raise UserError(
-            f"choices={quote(plain['choices'])}: only tells what was chosen; choose as in attention=additive"
+            f"choices={quote(plain['choices'])}: only records what was chosen; choose as in attention=additive"
         )
     for group in parts:
         check_part(group, plain.get(group), part_of(group))
@@ -93,8 +93,8 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> Run
         for key in sorted(PLACES)
         if plain["task"].get(key) is not None
     }
-    own = {group: plain[group] for group in parts if group not in inside and group != "tracking"}
-    return RunConfig(settings, own | {"task": task}, plain["tracking"], choices, tuple(references.tuned))
+    read = {group: plain[group] for group in parts if group not in inside and group != "tracking"}
+    return RunConfig(settings, read | {"task": task}, plain["tracking"], choices, tuple(references.tuned))
 
 
 def _check_keys(config: dict[str, Any], offered: Sequence[str]) -> None:
@@ -107,7 +107,7 @@ def _check_keys(config: dict[str, Any], offered: Sequence[str]) -> None:
 def _without_segmentation(
     raw: dict[str, Any], choices: dict[str, Any], references: References, given: dict[str, Any]
 ) -> dict[str, UserError]:
-    """Find keys that only the segmentation uses, of a run that takes its vocabularies from another one."""
+    """Return the errors of keys that only the segmentation uses, for a run that inherits its vocabularies."""
     task = {key: value for key, value in raw["task"].items() if key != "segmentation"}
     others = References(raw | {"task": task}, choices)
     return {
@@ -129,19 +129,19 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
 
 
 def _fall_back(config: DictConfig, typed: Sequence[str]) -> None:
-    """Let keys of a paper or an experiment apply to the choices that they are meant for alone.
+    """Apply the keys of a paper or an experiment only to the choices that they are meant for.
 
-    A key that the chosen part does not have, and another choice of its group has, is dropped; a key whose table has no
-    value for what was chosen gets the default of the choice. Keys of the command line stay, and are refused later.
+    A key that the chosen part does not have, but another choice of its group has, is dropped; a key whose table has no
+    value for the chosen part gets the default of the choice. Keys of the command line are kept, and rejected later.
     """
     raw, chosen = _unresolved(config), HydraConfig.get().runtime.choices
     tabled = tuple(f"${{{table}." for table in tables())
     above = presets()
     for group in (group for group in raw if chosen.get(group) and group not in above):
-        own = keys_of(group, str(chosen[group]))
+        available = keys_of(group, str(chosen[group]))
         for path, leaf in leaves(raw[group], group):
             key = path.partition(".")[2]
-            if path not in typed and key not in own and key in keys_of(group):
+            if path not in typed and key not in available and key in keys_of(group):
                 _drop(config, path)
             elif isinstance(leaf, str) and leaf.startswith(tabled):
                 try:
@@ -151,7 +151,7 @@ def _fall_back(config: DictConfig, typed: Sequence[str]) -> None:
 
 
 def _drop(config: DictConfig, path: str) -> None:
-    """Delete a key, and the mapping that held nothing else."""
+    """Delete a key, and every mapping that this leaves empty."""
     holder, _, key = path.rpartition(".")
     with open_dict(config):
         node = OmegaConf.select(config, holder)
@@ -161,7 +161,7 @@ def _drop(config: DictConfig, path: str) -> None:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    # Hydra's own node, where it is still there, holds values that cannot be resolved in one piece.
+    # Hydra's own node, if present, holds values that cannot be resolved as a whole.
     try:
         return {
             str(key): OmegaConf.to_container(config[key], resolve=True, throw_on_missing=True)
@@ -182,7 +182,8 @@ def _at(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _makes_a_variant(key: str) -> bool:
-    """Say whether a key was changed by value and not by name, as in attention.heads=4: a choice like any other."""
+    """Return whether a key changes a value of the run's identity, as in attention.heads=4: it is recorded as a
+    choice."""
     head, _, rest = key.partition(".")
     if head in names() or head in tables():
         return head in names(Identity.VARIANT)
@@ -198,7 +199,7 @@ def typed_keys() -> list[str]:
 
 
 def composed(overrides: Sequence[str]) -> RunConfig:
-    """Return the checked config of a command line, for the programs that train nothing.
+    """Return the checked config of a command line, for programs that do not train.
 
     Raises UserError as `check_overrides` and `resolve` do.
     """

@@ -1,4 +1,4 @@
-"""Hold the checked config of one run: its settings, and the part that was chosen in each group. No torch."""
+"""Hold the checked config of one run: its settings, and the part chosen in each group. No torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from softlookup.config.settings import Identity, Settings, names
 from softlookup.errors import UserError, quote
 
 Node = Mapping[str, Any]
-# Where a task reads its data: places in the file system, names of files there, names on the hub. The content counts
-# instead: its digests are in `data`.
+# Arguments that say where a task reads its data: paths, names of files, names on the hub. They are not part of a run's
+# identity; the digests of the content, in `data`, are.
 PLACES = frozenset({"path", "alignment", "silver"})
 SPLITS = frozenset({"train", "validation", "test"})
 LOCATIONS = PLACES | SPLITS | {"dataset", "columns"}
@@ -20,9 +20,9 @@ LOCATIONS = PLACES | SPLITS | {"dataset", "columns"}
 
 @dataclass(frozen=True)
 class Continued:
-    """Hold the budget and validations of the run that a run continues, and those of the run which that one continued.
+    """Hold the budget and validations of the run that a run continues, and recursively of the run that it continued.
 
-    They are what distinguishes a continued run from one that had the larger budget from the start.
+    They distinguish a continued run from one that had the larger budget from the start.
     """
 
     budget: int
@@ -31,7 +31,7 @@ class Continued:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Continued:
-        """Read what `plain` returns."""
+        """Read the values that `plain` returns."""
         before = values.get("continued")
         return cls(values["budget"], values["validations"], None if before is None else cls.of(before))
 
@@ -43,11 +43,11 @@ class Continued:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Hold all that a run is made of.
+    """Hold the whole config of a run.
 
-    `parts` has, for each group that a run reads itself, the description of what is built: `_target_` and arguments.
-    `choices` names what was chosen in each group, and every value that was changed; `tuned` lists the keys whose values
-    came from an experiment's table. `data` has the SHA-256 of everything that is read, by name.
+    `parts` has, for each group that a run reads directly, the description of what is built: `_target_` and arguments.
+    `choices` has the name chosen in each group, and every value that was changed; `tuned` lists the keys whose values
+    came from an experiment's table. `data` has the SHA-256 of all data that is read, by name.
     """
 
     settings: Settings
@@ -60,14 +60,14 @@ class RunConfig:
 
     @property
     def experiment(self) -> Path:
-        """Return the folder of the experiment, which holds those of its runs."""
+        """Return the folder of the experiment, which contains its runs."""
         return Path(self.settings.runs_dir) / self.settings.experiment_name
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:
-        """Read what `plain` returns, as from a config.yaml. Raises UserError for anything else."""
-        own = {"tracking", "choices", "tuned", "data", "continued", *names()}
-        parts = {key: value for key, value in values.items() if key not in own}
+        """Read the values that `plain` returns, as from a config.yaml. Raises UserError for anything else."""
+        other = {"tracking", "choices", "tuned", "data", "continued", *names()}
+        parts = {key: value for key, value in values.items() if key not in other}
         for key, value in [*parts.items(), ("tracking", values.get("tracking"))]:
             if not isinstance(value, Mapping) or "_target_" not in value:
                 raise UserError(f"{quote(key)}={quote(value)}: expected a choice (a part with a _target_)")

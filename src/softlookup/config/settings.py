@@ -8,13 +8,13 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, Literal, get_type_hints
 
-from softlookup.config.values import Argument, argument, check, settled
+from softlookup.config.values import Argument, argument, check, coerced
 from softlookup.errors import UserError
 from softlookup.ranges import Form, Range
 
 
 class Identity(Enum):
-    """Say what a setting does to the identity of a run.
+    """Define how a setting affects the identity of a run.
 
     VARIANT distinguishes variants, and REPEAT the repetitions of one variant: both are hashed into the run's name. A
     checkpoint that was made under another value of ARITHMETIC is refused, since the last bits may differ. NONE says
@@ -38,7 +38,7 @@ _NAME = Form(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", "a plain folder name")
 
 @dataclass(frozen=True)
 class Settings:
-    """Hold the settings of a run, checked. Everything else of a run's config is the choice of a part."""
+    """Hold the checked settings of a run. The rest of a run's config are the choices of its parts."""
 
     seed: Annotated[int, Range(0, 2**32 - 1)] = _key(1, "of every random number", Identity.REPEAT)
     budget: Annotated[int, Range(1, 10**12)] = _key(400_000, "target tokens seen in training, whatever the curriculum")
@@ -123,7 +123,7 @@ class Settings:
         for name, expected in declared().items():
             if name not in values:
                 raise UserError(f"{name}: it has no value; write {name}=VALUE")
-            found[name] = settled(values[name], expected.expected)
+            found[name] = coerced(values[name], expected.expected)
             check(name, found[name], expected)
         settings = cls(**found)
         _check_final_weights(settings)
@@ -148,28 +148,28 @@ def names(*identities: Identity) -> Iterator[str]:
 
 
 def explanations() -> dict[str, tuple[Any, str]]:
-    """Return the default of every setting, and what it does in one line."""
+    """Return the default of every setting, and its explanation in one line."""
     return {one.name: (one.default, one.metadata["help"]) for one in fields(Settings)}
 
 
 def paths() -> list[str]:
-    """Return the settings that are places in the file system."""
+    """Return the settings whose values are paths."""
     return [one.name for one in fields(Settings) if one.metadata["path"]]
 
 
 def _check_final_weights(settings: Settings) -> None:
-    """Reject settings of the final weights that contradict each other, and those that do nothing."""
+    """Reject settings of the final weights that contradict each other or have no effect."""
     average, validations, patience = settings.average, settings.validations, settings.patience
     watches = settings.keep == "best" or patience is not None
     if average == 1:
         raise UserError("average=1: the mean of one is the last weights; set average=0, or 2 or more")
     if average > validations:
         raise UserError(
-            f"average={average}: expected at most validations={validations}, behind which the weights are taken"
+            f"average={average}: expected at most validations={validations}, since the weights are taken at validations"
         )
     if average and watches:
         raise UserError(
-            f"average={average} takes the weights of the budget's last shares, whatever was best; set average=0, or "
+            f"average={average} averages the weights of the last validations, whatever was best; set average=0, or "
             "keep=last and patience=null"
         )
     if patience is not None and patience > validations - 2:

@@ -1,8 +1,8 @@
 """Find keys that no chosen part uses, and values that come from a table of an experiment or a paper.
 
 A part refers to values that are kept elsewhere: an attention to its normalizer, as in `normalizer: ${normalizer}`, an
-experiment to its table, as in `rate: ${tuned.${choices.attention}}`. A key that nothing refers to does nothing: it is
-refused, or leaves no trace in a sweep in which other runs use it.
+experiment to its table, as in `rate: ${tuned.${choices.attention}}`. A key that nothing refers to has no effect: it is
+rejected, or in a sweep whose other runs use it, dropped.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from softlookup.config.catalog import hosts, leaves, presets, tables
 from softlookup.errors import UserError, quote
 
 _INNERMOST = re.compile(r"\$\{([\w.]+)\}")
-_NAMES = "choices"  # refers to every group, and uses none
+_NAMES = "choices"  # refers to every group but uses none of them
 
 
 class References:
-    """Hold what the parts of a composed config refer to. `raw` is the config with its interpolations, `choices` the
-    names of its choices."""
+    """Hold the keys that the parts of a composed config refer to. `raw` is the config with its interpolations,
+    `choices` the names of its choices."""
 
     def __init__(self, raw: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
         self._raw = raw
@@ -40,7 +40,7 @@ class References:
                     self.paths |= before
 
     def _follow(self, leaf: Any) -> None:
-        """Add every path that a value refers to, and those that these refer to."""
+        """Add every path that a value refers to, directly or through other references."""
         for path in self._referred(leaf):
             if path not in self.paths:
                 self.paths.add(path)
@@ -51,7 +51,7 @@ class References:
         text = leaf if isinstance(leaf, str) else ""
         while found := _INNERMOST.search(text):
             yield found[1]
-            # Within another reference it stands for its value, as in ${tuned.${choices.attention}}.
+            # A nested reference is replaced by its value, as in ${tuned.${choices.attention}}.
             text = text[: found.start()] + str(self._at(found[1])) + text[found.end() :]
 
     def _at(self, path: str) -> Any:
@@ -62,7 +62,8 @@ class References:
         return value
 
     def uses(self, key: str) -> bool:
-        """Say whether a part reads the value of a table (`tuned.copy.rate`) or the choice of a group (`normalizer`)."""
+        """Return whether a part reads the value of a table (`tuned.copy.rate`) or the choice of a group
+        (`normalizer`)."""
         head = key.partition(".")[0]
         if head in self._hosts:
             return head in self.paths
@@ -71,11 +72,11 @@ class References:
         return True
 
     def refusal(self, key: str, value: Any) -> UserError:
-        """Explain that a key does nothing here, and name the choices that would use it."""
+        """Return the error for a key without effect; it names the choices that would use the key."""
         given, group = f"{key}={quote(value)}", key.partition(".")[0]
         if group not in self._hosts:
             return UserError(f"{given}: nothing refers to it here; leave it out")
-        # A host that nothing refers to, as a mixer beside recurrent parts, is no choice of this run.
+        # A host that nothing refers to, as a mixer beside recurrent parts, is not part of this run.
         offering = {h: names for h, names in self._hosts[group].items() if h not in self._hosts or h in self.paths}
         chosen = [f"{host}={self._choices.get(host)}" for host in offering]
         offer = [f"{host}={choice}" for host, choices in offering.items() for choice in choices]

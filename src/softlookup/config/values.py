@@ -1,4 +1,4 @@
-"""Check single values: type, range and form. Settings and constructors declare them the same way, by annotation."""
+"""Check single values: type, range and form. Settings and constructors declare them alike, by annotation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from softlookup.errors import UserError, quote
 from softlookup.ranges import Form, Range
 
-# A number for which no range is declared.
+# The range of numbers without a declared range.
 ANY = Range(-1_000_000, 1_000_000)
-# Line and paragraph separators, control characters, halves of characters: no name and no path of a folder has them.
+# Unicode categories that no name and no path may contain: separators of lines and paragraphs, control characters,
+# surrogates.
 _UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 
 
 class Argument(NamedTuple):
-    """Describe a value that is expected: its type, the range of a number, the form of a text, and whether it must be
-    given."""
+    """Describe an expected value: its type, the range of a number, the form of a text, and whether it is required."""
 
     expected: Any
     allowed: Range
@@ -28,14 +28,14 @@ class Argument(NamedTuple):
 
 
 def argument(annotation: Any, required: bool) -> Argument:
-    """Return what an annotation declares, as in `Annotated[int, Range(1, 8)]`."""
+    """Return the description that an annotation declares, as in `Annotated[int, Range(1, 8)]`."""
     expected, *declared = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     allowed = next((one for one in declared if isinstance(one, Range)), ANY)
     return Argument(expected, allowed, next((one for one in declared if isinstance(one, Form)), None), required)
 
 
 def check(path: str, value: Any, argument: Argument) -> None:
-    """Raise UserError, which names the value by its path, for a wrong type, a number out of range, a text of another
+    """Raise UserError, which names the value by its path, for a wrong type, a number out of range, or a text of another
     form."""
     check_value(path, value, argument.expected)
     check_range(path, value, argument.allowed)
@@ -43,8 +43,8 @@ def check(path: str, value: Any, argument: Argument) -> None:
         raise UserError(f"{path}={quote(value)}: expected {argument.form.name}")
 
 
-def settled(value: Any, expected: Any) -> Any:
-    """Return the value, as a whole number where one is expected and it is written as another, as in 1e4."""
+def coerced(value: Any, expected: Any) -> Any:
+    """Return the value; as an integer if one is expected and it is written as a float, as in 1e4."""
     options = _options(expected)
     if isinstance(value, float) and value.is_integer() and int in options and float not in options:
         return int(value)
@@ -52,8 +52,7 @@ def settled(value: Any, expected: Any) -> Any:
 
 
 def check_value(path: str, value: Any, expected: Any) -> None:
-    """Raise UserError for a value of another type, for text that no file could be named by, and for NaN and
-    infinities."""
+    """Raise UserError for a value of another type, for text with control characters, for NaN and for infinities."""
     if not _conforms(value, expected):
         if get_origin(expected) is Literal and isinstance(value, str):
             raise UserError(f"{path}={quote(value)}: expected {_described(expected)}")
@@ -65,11 +64,11 @@ def check_value(path: str, value: Any, expected: Any) -> None:
 
 
 def check_range(path: str, value: Any, allowed: Range) -> None:
-    """Reject out-of-range numbers early, with a clear message."""
+    """Raise UserError for a number outside the allowed range."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     least, most, below = allowed
-    if not least <= value <= most or (below and value == most):  # in these words nan is out of every range
+    if not least <= value <= most or (below and value == most):  # written so that nan is out of every range
         bound = f"a number from {least:,} to below {most:,}" if below else f"at least {least:,}"
         raise UserError(f"{path}={quote(value)}: expected {bound if below or value < least else f'at most {most:,}'}")
 

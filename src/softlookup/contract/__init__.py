@@ -1,16 +1,15 @@
 """Define the interfaces between the parts of the project. Read this first.
 
-Shapes, one legend for the whole project:
+Shapes in the whole project:
 **B** batch, **T** target length, **S** source length, **D** width, **H** heads, **V** vocabulary.
 
-Attention is a soft lookup, and a fixed context is one choice of it::
+Attention is a soft lookup; a fixed context is a special case::
 
     memory  = attention.prepare(annotations)            # once per source
-    reading = attention(query, memory, history)         # at every target step, or for all of them at once
+    reading = attention(query, memory, history)         # at every target step, or for all steps at once
 
-Nothing is stored on a module between two calls: memory, history and decoder state are arguments and
-return values, so there is no order of calls to remember, and stepwise decoding (T = 1) and parallel
-decoding (T = full) run the same code.
+Modules keep no state between calls: memory, history and decoder state are arguments and return values, so calls may
+come in any order, and stepwise decoding (T = 1) and parallel decoding (T = full) run the same code.
 """
 
 from softlookup.contract.examples import (

@@ -13,8 +13,8 @@ from softlookup.text.pharaoh import Gold
 
 @dataclass(frozen=True)
 class WordLinks:
-    """Links between the words of a text and its translation: by annotators (gold) and by a statistical aligner
-    (silver), None where there are none. `source` and `target` give the word index of each token."""
+    """Hold links between the words of a text and its translation: by annotators (gold) and by a statistical aligner
+    (silver), None if absent. `source` and `target` give the word index of each token."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
@@ -24,12 +24,12 @@ class WordLinks:
 
 @dataclass(frozen=True)
 class Example:
-    """One source and its target, as ids without BOS and EOS.
+    """Hold one source and its target, as ids without BOS and EOS.
 
     `sure[t]` is the set of gold source positions of target position t, `possible[t]` a superset of it (Och & Ney 2003).
-    Both are empty tuples where the task has no gold alignment; an empty set means that the target position is aligned
-    to no source position. `reference` is the untokenized translation; it is set only for text, and BLEU is measured if
-    it is set. `units` is the source length in the task's `length_unit` if that is not tokens; `links` are word links of
+    Both are empty tuples if the task has no gold alignment; an empty set means that the target position is aligned to
+    no source position. `reference` is the untokenized translation; it is set only for text, and BLEU is measured if it
+    is set. `units` is the source length in the task's `length_unit` if that is not tokens; `links` are word links of
     text, if a file provides them; `further` are additional references, for BLEU and chrF.
     """
 
@@ -50,10 +50,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples as tensors. Source and target both end with EOS; the decoder's input begins with BOS.
+    """Hold examples as tensors.
 
-    source (B, S) ids, source_mask (B, S) true on real positions; inputs (B, T) ids that begin with BOS, target (B, T)
-    ids that end with EOS, target_mask (B, T). Row b is `examples[b]`, which holds the gold alignment.
+    source (B, S) ids that end with EOS, source_mask (B, S) true on real positions; inputs (B, T) ids that begin with
+    BOS, target (B, T) ids that end with EOS, target_mask (B, T). Row b is `examples[b]`, which holds the gold
+    alignment.
     """
 
     source: Tensor

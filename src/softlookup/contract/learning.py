@@ -14,7 +14,7 @@ from softlookup.group import Group
 
 
 class Role(Enum):
-    """Role of a weight in a model, as far as the initializations of the papers depend on it.
+    """Role of a weight in a model, as far as the papers' initializations depend on it.
 
     RECURRENT is a square block that maps a state to the next state. ALIGNMENT and ALIGNMENT_VECTOR belong to a score:
     its matrices, and the vector that maps a hidden layer to a number. All other weights are embeddings, biases or

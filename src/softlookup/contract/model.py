@@ -16,11 +16,12 @@ from softlookup.group import Group
 class Score(nn.Module, ABC):
     """Compare queries with keys. Built with the widths of both; `prepare` projects keys once per source.
 
-    `position_dependent` says that a score hears where a key stands, so that permuting the keys does more than permute
-    its scores; `reach` is then the number of positions that it supports (None: any number), and later ones are masked.
-    `stepwise` says that it hears the weights of earlier steps: an attention then goes one step at a time, and hands the
-    final weights of each to `update`. `dot_scale` is the factor c of a score that is c · (query · key), None for any
-    other: fused kernels compute such scores. `home` is the package that a config may take scores from.
+    `position_dependent` says that a score depends on the positions of keys, so that it is not equivariant to
+    permutations of the keys; `reach` is then the number of positions that it supports (None: any number), and later
+    ones are masked. `stepwise` says that it depends on the weights of earlier steps: an attention then proceeds step by
+    step, and passes the final weights of each step to `update`. `dot_scale` is the factor c of a score that is c ·
+    (query · key), None for any other: fused kernels compute such scores. `home` is the package that a config may take
+    scores from.
     """
 
     home: ClassVar[str] = "attention"
@@ -39,7 +40,7 @@ class Score(nn.Module, ABC):
         return annotations
 
     def reached(self, mask: Tensor) -> Tensor:
-        """Return where mask (B, S), true on real positions, is true and this score supports the position."""
+        """Restrict mask (B, S), true on real positions, to the positions that this score supports."""
         if self.reach is None:
             return mask
         return mask & (torch.arange(mask.size(-1), device=mask.device) < self.reach)
@@ -48,7 +49,7 @@ class Score(nn.Module, ABC):
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         """Score query (..., T, Q) against keys (..., S, K): scores (..., T, S), and the history for `update`.
 
-        The history is empty at the first step, and is returned as it is by a score that keeps none.
+        The history is empty at the first step; a score without history returns it unchanged.
         """
 
     def update(self, history: History, weights: Tensor) -> History:  # noqa: ARG002
@@ -57,10 +58,10 @@ class Score(nn.Module, ABC):
 
 
 class Normalizer(nn.Module, ABC):
-    """Scores to weights: zero outside the mask; a fully masked row is all zero, with finite gradients.
+    """Turn scores into weights: zero outside the mask; a fully masked row is all zero, with finite gradients.
 
-    `row_sum` is what every row with a real position sums to, None where a normalizer leaves that free. `is_softmax`
-    says that it is the softmax, which fused kernels compute.
+    `row_sum` is the sum of every row with a real position, None if it is not fixed. `is_softmax` says that it is the
+    softmax, which fused kernels compute.
     """
 
     group: ClassVar[Group] = Group("normalizer")
@@ -73,23 +74,23 @@ class Normalizer(nn.Module, ABC):
 
 
 class Window(nn.Module, ABC):
-    """Decide which positions each query may look at, and what share of its weight each of them keeps.
+    """Select the positions that each query may attend to, and the share of its weight that each of them keeps.
 
-    Built with the width of the queries. All heads of an attention look through one window.
+    Built with the width of the queries. All heads of an attention share one window.
     """
 
     group: ClassVar[Group] = Group("window", ("query_width",))
 
     @abstractmethod
     def forward(self, query: Tensor, mask: Tensor, history: History) -> View:
-        """query (B, T, Q), mask (B, S) true on real positions → what each query sees, and the next history."""
+        """query (B, T, Q), mask (B, S) true on real positions → the view of each query, with the next history."""
 
 
 class Attention(nn.Module, ABC):
-    """Read a source: soft lookups, fixed contexts and whatever lies between. `width` is the width of its context.
+    """Read a source: by soft lookup, as a fixed context, or without weights. `width` is the width of its context.
 
-    `kind` says which of them it is: tables, tests and programs go by it, and by no name. `merges` says that its context
-    has been through an output projection of its own, and is as wide as the query.
+    `kind` says which of them it is: tables, tests and programs depend on it, not on names. `merges` says that its
+    context has already been projected, to the width of the query.
     """
 
     group: ClassVar[Group] = Group("attention", ("widths",))
@@ -99,7 +100,7 @@ class Attention(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, annotations: Annotations) -> Memory:
-        """Prepare what `forward` reads, once per source."""
+        """Compute the memory that `forward` reads, once per source."""
 
     @abstractmethod
     def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
@@ -107,10 +108,11 @@ class Attention(nn.Module, ABC):
 
 
 class SequenceMixer(nn.Module, ABC):
-    """Let the positions of one stream (B, T, D) read each other: self-attention, and what can stand in its place.
+    """Mix the positions of one stream (B, T, D), as self-attention does.
 
-    Built with the width of the stream. Without a past every position may read every real one, as in an encoder. With a
-    past it reads the past and the stream up to itself, as in a decoder: one call for all steps equals a call for each.
+    Built with the width of the stream. Without a past, every position may read every real one, as in an encoder. With a
+    past, it reads the past and the stream up to itself, as in a decoder: one call for all steps equals one call per
+    step.
     """
 
     group: ClassVar[Group] = Group("mixer", ("width",))
@@ -123,16 +125,17 @@ class SequenceMixer(nn.Module, ABC):
     def forward(self, stream: Tensor, mask: Tensor, past: History | None) -> tuple[Tensor, History | None]:
         """stream (B, T, D), mask (B, T) true on real positions → the mixed stream (B, T, D) and the next past.
 
-        With a past padding stands behind real positions, which therefore do not read it.
+        With a past, padding follows the real positions, which therefore do not read it.
         """
 
     def weights(self, stream: Tensor, mask: Tensor, past: History | None) -> Tensor | None:  # noqa: ARG002
-        """Return the weights (B, H, T, S) with which `forward` mixes, by head; None for a mixer that has none."""
+        """Return the weights (B, H, T, S) with which `forward` mixes, by head; None for a mixer without weights."""
         return None
 
 
 class Encoder(nn.Module, ABC):
-    """Source ids to annotations. `width` and `final_width` are the widths of its states and its final state."""
+    """Encode source ids as annotations. `width` and `final_width` are the widths of its states and of its final
+    state."""
 
     group: ClassVar[Group] = Group("encoder", ("vocabulary",))
     embedding: nn.Embedding
@@ -141,16 +144,17 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, source: Tensor, mask: Tensor) -> Annotations:
-        """source (B, S) ids, mask (B, S) true on real positions. Padding changes nothing on real positions."""
+        """source (B, S) ids, mask (B, S) true on real positions → annotations. Padding does not affect real
+        positions."""
 
     def recurrent_blocks(self) -> Iterator[Tensor]:
-        """Yield the square matrices by which its states reach their next, one per gate, layer and direction; views of
-        its weights. None unless it is recurrent."""
+        """Yield the square matrices that map its states to the next states, one per gate, layer and direction, as views
+        of its weights; none unless it is recurrent."""
         yield from ()
 
 
 class Decoder(nn.Module, ABC):
-    """Target ids and a memory to readouts. `width` is that of the readout."""
+    """Decode target ids and a memory to readouts. `width` is that of the readout."""
 
     group: ClassVar[Group] = Group("decoder", ("vocabulary", "annotation_width", "final_width", "attention"))
     embedding: nn.Embedding
@@ -162,8 +166,8 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
-        """inputs (B, T) ids of the previous tokens, from BOS on. T may be one step or the whole target."""
+        """inputs (B, T): ids of the previous tokens, starting with BOS. T may be one step or the whole target."""
 
     def recurrent_blocks(self) -> Iterator[Tensor]:
-        """Yield the square matrices by which its states reach their next, as those of an encoder."""
+        """Yield the square matrices that map its states to the next states, as those of an encoder."""
         yield from ()

@@ -29,7 +29,7 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Widths:
-    """Hold the widths that an attention is built for: of the queries, of the annotations and of the final state."""
+    """Hold the widths for which an attention is built: of the queries, of the annotations and of the final state."""
 
     query: int
     annotation: int
@@ -38,18 +38,18 @@ class Widths:
 
 @dataclass(frozen=True)
 class Memory:
-    """Hold what an attention reads, made once per source. Nobody but that attention knows what is inside.
+    """Hold what an attention reads, computed once per source. Only that attention accesses its content.
 
-    Each kind is a frozen dataclass of batch-first tensors, of memories, and of tuples of either.
+    Each subclass is a frozen dataclass of batch-first tensors, of memories, and of tuples of either.
     """
 
     def rows(self, index: Tensor) -> Self:
-        """Return the memory of these rows (N,), in this order: a search asks for it when its hypotheses change."""
+        """Return the memory of these rows (N,), in this order, as a search needs it when its hypotheses change."""
         return replace(self, **{name: _rows(value, index) for name, value in vars(self).items()})
 
     @property
     def bytes(self) -> int:
-        """Return how many bytes its tensors hold."""
+        """Return the size of its tensors in bytes."""
         return sum(map(_bytes, vars(self).values()))
 
 
@@ -79,10 +79,10 @@ class KeysAndValues(Memory):
 
 @dataclass(frozen=True)
 class View:
-    """Hold the positions that a window lets queries see.
+    """Hold the positions that a window allows queries to attend to.
 
-    mask (B, T or 1, S), true where a query may look; factor (B, T, S), the share that each weight keeps, None where
-    all of them keep all; the next history.
+    mask (B, T or 1, S), true where a query may attend; factor (B, T, S), by which each weight is multiplied, None for a
+    factor of 1; the next history.
     """
 
     mask: Tensor
@@ -90,7 +90,7 @@ class View:
     history: History = field(default_factory=dict)
 
     def narrow(self, weights: Tensor) -> Tensor:
-        """Return the weights (..., T, S), each times its factor."""
+        """Return the weights (..., T, S), multiplied by the factor."""
         return weights if self.factor is None else weights * self.factor
 
     def for_heads(self) -> View:
@@ -102,11 +102,11 @@ class View:
 
 @dataclass(frozen=True)
 class Reading:
-    """Return one read: context (B, T, D), weights (B, T, S) of a lookup, and the next history.
+    """Hold the result of one read: context (B, T, D), weights (B, T, S) of a lookup, and the next history.
 
-    `weights` is None where there are none, and may be over something else than source positions where the attention's
-    `kind` is not "lookup": then nobody but a test looks at them. `heads` (B, H, T, S) are the weights of each head, of
-    which `weights` are the mean; None where there are no heads.
+    `weights` is None without weights; if the attention's `kind` is not "lookup" they may be over something other than
+    source positions, and only tests use them. `heads` (B, H, T, S) are the weights of each head, whose mean are
+    `weights`; None without heads.
     """
 
     context: Tensor
@@ -117,20 +117,20 @@ class Reading:
 
 def of_layers(readings: Sequence[Reading]) -> tuple[Tensor, ...]:
     """Return the weights of the readings of one step by layer and head, (B, H, T, S) each; empty for a single reading
-    without heads, and where a reading has no weights."""
+    without heads, and if a reading has no weights."""
     if any(reading.weights is None for reading in readings):
         return ()
     if len(readings) == 1 and readings[0].heads is None:
         return ()
     weights = [reading.weights for reading in readings if reading.weights is not None]
     return tuple(
-        own.unsqueeze(1) if reading.heads is None else reading.heads
-        for reading, own in zip(readings, weights, strict=True)
+        weight.unsqueeze(1) if reading.heads is None else reading.heads
+        for reading, weight in zip(readings, weights, strict=True)
     )
 
 
 def over_steps(readings: Sequence[Reading]) -> tuple[Tensor | None, tuple[Tensor, ...]]:
-    """Return weights (B, T, S), and those by head, of one lookup from its readings of one step each."""
+    """Join the readings of one lookup over its steps: return weights (B, T, S), and those by head."""
     weights = [reading.weights for reading in readings if reading.weights is not None]
     heads = [reading.heads for reading in readings if reading.heads is not None]
     return torch.cat(weights, 1) if weights else None, (torch.cat(heads, 2),) if heads else ()
@@ -138,24 +138,25 @@ def over_steps(readings: Sequence[Reading]) -> tuple[Tensor | None, tuple[Tensor
 
 @dataclass(frozen=True)
 class DecoderState:
-    """Carry a decoder's own tensors and its attention's history to the next step, apart: names never meet."""
+    """Carry a decoder's tensors and its attention's history to the next step, separately, so that names cannot
+    collide."""
 
-    own: History
+    decoder: History
     attention: History = field(default_factory=dict)
 
     def rows(self, index: Tensor) -> DecoderState:
         """Return the state of these rows (N,), in this order."""
         return DecoderState(
-            *({name: value[index] for name, value in part.items()} for part in (self.own, self.attention))
+            *({name: value[index] for name, value in part.items()} for part in (self.decoder, self.attention))
         )
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoder output: readout (B, T, R) ahead of the output layer, weights (B, T, S) or None, next state.
+    """Hold the output of a decoder: readout (B, T, R) for the output layer, weights (B, T, S) or None, next state.
 
-    `lookups` holds the weights of each layer that has a lookup by its heads (B, H, T, S); empty where a decoder has one
-    lookup without heads, whose weights are `weights`.
+    `lookups` holds the weights of each layer with a lookup by head (B, H, T, S); empty for a decoder with one lookup
+    without heads, whose weights are `weights`.
     """
 
     readout: Tensor

@@ -1,4 +1,4 @@
-"""RNNsearch's wiring: attend from s_{t−1}, let the context enter the step, read out through maxout."""
+"""Decode as RNNsearch does: attend from s_{t−1}, use the context in the step, read out through maxout."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ from softlookup.text.vocabulary import PAD
 
 
 class Bahdanau(Decoder):
-    """One gated recurrent layer that looks before it steps.  Bahdanau et al. 2014, appendix A.2.2::
+    """Decode with one gated recurrent layer that attends before its step.  Bahdanau et al. 2014, appendix A.2.2::
 
         c_t = lookup(s_{t−1}, annotations)
         z, r = σ(W_{z,r} E y_{t−1} + U_{z,r} s_{t−1} + C_{z,r} c_t)
@@ -21,10 +21,9 @@ class Bahdanau(Decoder):
         t̃_t  = U_o s_t + V_o E y_{t−1} + C_o c_t
         readout_t = maxout over pairs of t̃_t                       (B, T, readout)
 
-    s_0 = tanh(W_s h), h the encoder's final state. The readout sees s_t, as in the paper's eq. 4 and in Cho et al.
-    2014; its appendix writes s_{t−1} there (`decoder=bahdanau2014`), which costs a fixed context one step of state for
-    nothing.
-    The products with E y and those of the readout are taken out of the loop.
+    s_0 = tanh(W_s h), h the encoder's final state. The readout uses s_t, as in the paper's eq. 4 and in Cho et al.
+    2014; its appendix has s_{t−1} there (`decoder=bahdanau2014`), which makes a fixed context lose one step of state.
+    The products with E y and those of the readout are computed outside the loop.
     """
 
     def __init__(
@@ -48,8 +47,8 @@ class Bahdanau(Decoder):
         self.gates_from_state = nn.Linear(width, 2 * width, bias=False)
         self.candidate_from_state = nn.Linear(width, width, bias=False)
         self.readout = nn.Linear(width + embedding, 2 * readout)
-        # One matrix for the gates and one for the readout, drawn last: all above has the same first weights
-        # whatever the width of the context is, and a context of width zero is a product with nothing.
+        # One matrix for the gates and one for the readout, initialized last, so that the weights above are the same for
+        # every width of the context. A context of width zero makes both products zero.
         self.gates_from_context = nn.Parameter(torch.empty(3 * width, context).uniform_(-1, 1) * width**-0.5)
         self.readout_from_context = nn.Parameter(torch.empty(2 * readout, context).uniform_(-1, 1) * width**-0.5)
         self.dropout = nn.Dropout(dropout)
@@ -60,13 +59,13 @@ class Bahdanau(Decoder):
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         embedded = self.dropout(self.embedding(inputs))
         from_input = self.gates_from_input(embedded)
-        history, hidden = state.attention, state.own["state"]
+        history, hidden = state.attention, state.decoder["state"]
         states, contexts, readings = [], [], []
         for step in from_input.unbind(1):
             reading = self.attention(hidden.unsqueeze(1), memory, history)
             context, history = reading.context.squeeze(1), reading.history
             before, hidden = hidden, self._step(step, F.linear(context, self.gates_from_context), hidden)
-            states.append(self._shown(before, hidden))
+            states.append(self._readout_state(before, hidden))
             contexts.append(context)
             readings.append(reading)
         before_maxout = self.readout(torch.cat([torch.stack(states, 1), embedded], -1))
@@ -75,12 +74,12 @@ class Bahdanau(Decoder):
         weights, heads = over_steps(readings)
         return Decoded(self.dropout(readout), weights, DecoderState({"state": hidden}, history), heads)
 
-    def _shown(self, before: Tensor, after: Tensor) -> Tensor:  # noqa: ARG002
-        """Return which of the states before and after a step its readout sees."""
+    def _readout_state(self, before: Tensor, after: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the state that the readout uses, of those before and after a step."""
         return after
 
     def _step(self, from_input: Tensor, from_context: Tensor, state: Tensor) -> Tensor:
-        """Return the next state (B, D); from_input and from_context (B, 3D) are what goes to z, r and s̃."""
+        """Return the next state (B, D); from_input and from_context (B, 3D) are the inputs to z, r and s̃."""
         width = state.size(-1)
         gates = from_input + from_context
         update, reset = torch.sigmoid(gates[:, : 2 * width] + self.gates_from_state(state)).chunk(2, -1)

@@ -1,4 +1,4 @@
-"""Luong's wiring, behind any encoder: step first, attend from s_t, read out through the attentional state."""
+"""Decode as Luong does, with any encoder: step, attend from s_t, read out through the attentional state."""
 
 import torch
 from torch import Tensor, nn
@@ -7,14 +7,14 @@ from softlookup.decoder.stack import StackedDecoder, by_layer
 
 
 class Luong(StackedDecoder):
-    """Stacked LSTM layers that look after they stepped.  Luong et al. 2015, sections 3 and 3.3::
+    """Decode with stacked LSTM layers that attend after their step.  Luong et al. 2015, sections 3 and 3.3::
 
-        s_t = LSTM([E y_{t−1} ; h̃_{t−1}], s_{t−1})        h̃ enters with input feeding alone
+        s_t = LSTM([E y_{t−1} ; h̃_{t−1}], s_{t−1})        h̃ enters only with input feeding
         c_t = lookup(s_t, annotations)
         readout_t = h̃_t = tanh(W_c [c_t ; s_t])           (eq. 5)
 
-    Every layer starts at h = tanh(W h_final), cell = W' h_final: unlike the paper's (`decoder=luong2015`) it needs no
-    encoder of its own shape.
+    Every layer starts at h = tanh(W h_final), cell = W' h_final: unlike the paper's (`decoder=luong2015`), the encoder
+    may have another shape.
     """
 
     def make_start(self, final_width: int) -> None:

@@ -29,8 +29,8 @@ from softlookup.text.vocabulary import PAD
 class StackedDecoder(Decoder):
     """s_t = LSTM([E y_{t−1} ; readout_{t−1}], s_{t−1}); c_t = lookup(s_t); readout_t of both.
 
-    The readout enters with input feeding alone. The products with E y are taken out of the loop; without input feeding
-    so is the lookup, done for all steps at once. Where the layers start and what the readout is, a subclass says.
+    The previous readout enters only with input feeding. The products with E y are computed outside the loop; without
+    input feeding, so is the lookup, for all steps at once. Subclasses define the initial state and the readout.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class StackedDecoder(Decoder):
 
     @abstractmethod
     def make_start(self, final_width: int) -> None:
-        """Build what `start` needs. Raises UserError where the encoder's final state is of no use to it."""
+        """Build the modules of `start`. Raises UserError if the encoder's final state does not fit."""
 
     @abstractmethod
     def start(self, final: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden and cell (B, layers, width) ahead of the first step, of the encoder's final state (B, F)."""
+        """Return hidden and cell (B, layers, width) before the first step, from the encoder's final state (B, F)."""
 
     @abstractmethod
     def make_readout(self, context_width: int) -> None:
-        """Build what `read_out` needs."""
+        """Build the modules of `read_out`."""
 
     @abstractmethod
     def read_out(self, context: Tensor, top: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class StackedDecoder(Decoder):
         bottom = cast(nn.LSTMCell, self.cells[0])
         embedded = self.dropout(self.embedding(inputs))
         from_input = F.linear(embedded, bottom.weight_ih[:, : embedded.size(-1)], bottom.bias_ih + bottom.bias_hh)
-        now, history = state.own, state.attention
+        now, history = state.decoder, state.attention
         if not self.input_feeding:
             tops = []
             for step in from_input.unbind(1):
@@ -108,7 +108,8 @@ class StackedDecoder(Decoder):
         return reading, self.read_out(reading.context, top)
 
     def _step(self, from_below: Tensor, now: History) -> History:
-        """Return all layers one step on; `from_below` (B, 4D) holds the bottom layer's input products and biases."""
+        """Return the state of all layers after one step; `from_below` (B, 4D) holds the bottom layer's input products
+        and biases."""
         hidden: list[Tensor] = []
         cell: list[Tensor] = []
         for i, layer in enumerate(cast(list[nn.LSTMCell], self.cells)):
@@ -127,25 +128,26 @@ class StackedDecoder(Decoder):
 
 
 def by_layer(states: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
-    """Hidden and cell (B, layers, width) of every layer, from all of them side by side."""
+    """Split the concatenated states of all layers into hidden and cell (B, layers, width)."""
     hidden, cell = states.unflatten(-1, (2, layers, -1)).unbind(1)
     return hidden, cell
 
 
-class HandedOn(StackedDecoder):
-    """s_0 is hidden and cell of the encoder's layers, unchanged: for encoders whose final state is nothing else.
+class EncoderInitialized(StackedDecoder):
+    """Start from hidden and cell of the encoder's layers, unchanged: for encoders whose final state holds exactly
+    these.
 
-    Raises UserError when it has another width than that of these layers.
+    Raises UserError unless the final state has the width of these layers.
     """
 
     def make_start(self, final_width: int) -> None:
         layers, width = len(self.cells), self.width
         if final_width != 2 * layers * width:
             raise UserError(
-                f"decoder={type(self).__name__.lower()} starts from hidden and cell of the encoder's own {layers} × "
-                f"{width} units, {2 * layers * width:,} numbers, and the encoder leaves {final_width:,}; take "
+                f"decoder={type(self).__name__.lower()} starts from hidden and cell of {layers} × {width} encoder "
+                f"units, {2 * layers * width:,} numbers, but the encoder's final state has {final_width:,}; choose "
                 f"encoder=stacked or stacked_reversed with encoder.layers={layers} encoder.width={width}, or "
-                f"decoder=luong, which projects what any encoder leaves"
+                f"decoder=luong, which projects the final state of any encoder"
             )
 
     def start(self, final: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Mix what was written, then look up the source, layer by layer: the decoder of the Transformer."""
+"""Decode with Transformer layers."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ _STEPS = "steps"
 
 @dataclass(frozen=True)
 class Memories(Memory):
-    """Hold what each layer reads, in tensors of its own: a slice of one large tensor would be copied at every step."""
+    """Hold the memory of each layer in separate tensors: slices of one large tensor would be copied at every step."""
 
     layers: tuple[Memory, ...]
 
 
 class Layer(nn.Module):
-    """Mix, look up the source, a feed-forward network, each a sublayer (Vaswani et al. 2017, 3.1).
+    """Apply a mixer, a lookup in the source and a feed-forward network, each as a sublayer (Vaswani et al. 2017, 3.1).
 
-    A context that its attention has not merged itself, as wide as the annotations, is projected to the stream's width.
+    A context that the attention has not projected itself, as wide as the annotations, is projected to the stream's
+    width.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Layer(nn.Module):
         self.self_attention = mixer
         self.feed_forward = FeedForward(width, feed_forward)
         self.around = Sublayers(3, width, norm, dropout, "decoder")
-        # Its first weights are drawn by the decoder.
+        # The decoder initializes its weights later.
         self.context = (
             nn.Identity() if attention.merges else nn.utils.skip_init(nn.Linear, attention.width, width, bias=False)
         )
@@ -76,7 +77,7 @@ class Layer(nn.Module):
 
 @dataclass(frozen=True)
 class _Layered:
-    """Hold the stream (B, T, D) behind a layer, what the layer read of the source, and its mixer's next past."""
+    """Hold the output stream (B, T, D) of a layer, its reading of the source, and its mixer's next past."""
 
     stream: Tensor
     reading: Reading
@@ -84,14 +85,13 @@ class _Layered:
 
 
 class Transformer(Decoder):
-    """N layers around √D E y_{t−1} + PE(t), each with a lookup of its own into the source.
+    """Apply N layers to √D E y_{t−1} + PE(t), each with its own lookup in the source.
 
-    Vaswani et al. 2017, section 3.1; with norm=before a last normalization closes the stack.
-    The weights that are returned are those of the last layer. Mixers keep what they have read in the state, so that a
-    step costs one step.
+    Vaswani et al. 2017, section 3.1; with norm=before a final normalization follows the stack. The returned weights are
+    those of the last layer. Mixers keep earlier steps in the state, so that a step has the cost of one step.
 
     Raises UserError for a mixer that does not fit the width, for a norm that is neither before nor after, and for a
-    context of width zero: this decoder has no first state that could carry the source instead.
+    context of width zero: this decoder has no initial state that could carry the source instead.
     """
 
     def __init__(
@@ -116,13 +116,13 @@ class Transformer(Decoder):
         if any(reader.width == 0 for reader in readers):
             raise UserError(
                 "a transformer decoder has no first state, so attention=fixed_initial would leave it without the "
-                "source; take attention=fixed_final or another, or decoder=bahdanau or luong"
+                "source; choose attention=fixed_final or another, or decoder=bahdanau or luong"
             )
         self.layers = nn.ModuleList(
             Layer(mixer(width), reader, width, feed_forward, norm, dropout) for reader in readers
         )
         self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
-        # Drawn last: all above has the same first weights whatever the width of the context is.
+        # Initialized last, so that the weights above are the same for every width of the context.
         for layer in self.layers:
             if isinstance(layer.context, nn.Linear):
                 layer.context.reset_parameters()
@@ -130,38 +130,38 @@ class Transformer(Decoder):
     def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
         layers = [cast(Layer, layer) for layer in self.layers]
         prepared = tuple(layer.attention.prepare(annotations) for layer in layers)
-        # Of no elements: its size alone counts the steps, and a size is known without reading from the device.
-        own = {_STEPS: annotations.final.new_zeros(len(annotations.final), 0, 0)}
+        # A tensor without elements: its size counts the steps, and is known without reading from the device.
+        initial = {_STEPS: annotations.final.new_zeros(len(annotations.final), 0, 0)}
         stream = annotations.final.new_zeros(len(annotations.final), 0, self.width)
         for i, layer in enumerate(layers):
-            own |= _named(i, layer.self_attention.begin(stream))
-        return Memories(prepared), DecoderState(own)
+            initial |= _named(i, layer.self_attention.begin(stream))
+        return Memories(prepared), DecoderState(initial)
 
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
         assert isinstance(memory, Memories)
-        steps = torch.cat([state.own[_STEPS], state.own[_STEPS].new_zeros(*inputs.shape, 0)], 1)
-        known = state.own[_STEPS].size(1)
+        steps = torch.cat([state.decoder[_STEPS], state.decoder[_STEPS].new_zeros(*inputs.shape, 0)], 1)
+        known = state.decoder[_STEPS].size(1)
         embedded = self.embedding(inputs) * math.sqrt(self.width)
         stream = self.dropout(embedded + sinusoids(known, inputs.size(1), self.width, embedded))
         mask = inputs != PAD
-        own: History = {_STEPS: steps}
+        pasts: History = {_STEPS: steps}
         histories: History = {}
         lookups = []
         for i, (layer, read) in enumerate(zip(self.layers, memory.layers, strict=True)):
-            made = layer(stream, mask, read, _of(i, state.own), _of(i, state.attention))
-            stream = made.stream
-            own |= _named(i, made.past)
-            histories |= _named(i, made.reading.history)
-            lookups.append(made.reading)
-        return Decoded(self.norm(stream), lookups[-1].weights, DecoderState(own, histories), of_layers(lookups))
+            output = layer(stream, mask, read, _of(i, state.decoder), _of(i, state.attention))
+            stream = output.stream
+            pasts |= _named(i, output.past)
+            histories |= _named(i, output.reading.history)
+            lookups.append(output.reading)
+        return Decoded(self.norm(stream), lookups[-1].weights, DecoderState(pasts, histories), of_layers(lookups))
 
 
 def _named(layer: int, history: History) -> History:
-    """Return a history with the number of its layer before every name."""
+    """Prefix every name of a history with the number of its layer."""
     return {f"{layer}/{name}": value for name, value in history.items()}
 
 
 def _of(layer: int, history: History) -> History:
-    """Return the history of one layer of those that `_named` joined."""
+    """Return the history of one layer from those that `_named` joined."""
     prefix = f"{layer}/"
     return {name.removeprefix(prefix): v for name, v in history.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""No mixing at all: the reference where attention must do all the work."""
+"""Encode each token by itself: the baseline in which attention must do all the work."""
 
 from torch import Tensor, nn
 
@@ -9,7 +9,7 @@ from softlookup.text.vocabulary import PAD
 
 
 class Bag(Encoder):
-    """annotation_s = E x_s + PE(s): a token and its place, and nothing of its neighbours.
+    """annotation_s = E x_s + PE(s): a token and its position, independent of its neighbours.
 
     The final state is the mean annotation over real positions.
     """

@@ -1,4 +1,4 @@
-"""RNNsearch's encoder, as its appendix has it."""
+"""Encode as RNNsearch does (Bahdanau et al. 2014, appendix A.2.1)."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,10 @@ from softlookup.ranges import Dropout, Size
 
 
 class Bahdanau2014(GatedEncoder):
-    """h_s = (1 − z) ∘ h_{s−1} + z ∘ h̃_s in both directions.  Bahdanau et al. 2014, appendix A.2.1.
+    """h_s = (1 − z) ∘ h_{s−1} + z ∘ h̃_s in both directions. Bahdanau et al. 2014, appendix A.2.1.
 
     The annotation of s is [→h_s ; ←h_s] (eq. 7), 2n wide. The final state is ←h_1 alone, n wide: the backward state
-    that has read the whole source, from which s_0 = tanh(W_s ←h_1). Dropout, which the paper has not, acts on
+    that has read the whole source, from which s_0 = tanh(W_s ←h_1). Dropout, which the paper does not use, applies to
     embeddings, annotations and the final state.
     """
 

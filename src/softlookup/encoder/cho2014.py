@@ -11,8 +11,8 @@ from softlookup.ranges import Dropout, Size
 class Cho2014(GatedEncoder):
     """h_s = z ∘ h_{s−1} + (1 − z) ∘ h̃_s, and the summary c = tanh(V h_S).  Cho et al. 2014, appendix A.1.1.
 
-    The annotations are the states, n wide; the final state is c. Dropout, which the paper has not, acts on embeddings,
-    annotations and c.
+    The annotations are the states, n wide; the final state is c. Dropout, which the paper does not use, applies to
+    embeddings, annotations and c.
     """
 
     def __init__(self, vocabulary: int, embedding: Size, width: Size, dropout: Dropout) -> None:

@@ -1,4 +1,4 @@
-"""Encode with gated units as the papers write them, in one direction or two."""
+"""Encode with gated units as defined in the papers, in one direction or two."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from softlookup.text.vocabulary import PAD
 
 
 class GatedEncoder(Encoder):
-    """One layer of gated units, with the reset gate inside the product::
+    """Encode with one layer of gated units, with the reset gate inside the product::
 
         z, r = σ(W_{z,r} E x_s + U_{z,r} h_{s−1})
         h̃_s  = tanh(W E x_s + U [r ∘ h_{s−1}])
 
-    Cho et al. 2014, eqs. 5, 6 and 8. PyTorch's GRU has r ∘ (U h_{s−1} + b) in its place, another function. The papers
-    differ in what z = 1 means, so `mix` is theirs. h_0 = 0; there are biases on the input's side, which the papers
-    leave out of their formulas.
+    Cho et al. 2014, eqs. 5, 6 and 8. PyTorch's GRU computes r ∘ (U h_{s−1} + b) instead, a different function. The
+    papers differ in the meaning of z = 1, which subclasses define in `mix`. h_0 = 0; the input products have biases,
+    which the papers omit from their formulas.
 
-    Directions share the embedding and nothing else. They run in one loop, as a batch of matrices; the products with
-    the input are taken out of it. Where a row has ended its state stays, so that the last is that of its end.
+    Directions share only the embedding. They run in one loop, as a batch of matrices; the products with the input are
+    computed before it. After the end of a row its state is kept, so the last state is the one at its end.
     """
 
     def __init__(self, vocabulary: int, embedding: Size, width: Size, directions: int, dropout: Dropout) -> None:
@@ -38,10 +38,11 @@ class GatedEncoder(Encoder):
 
     @abstractmethod
     def mix(self, before: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
-        """Return the next state, of the one before, h̃ and z."""
+        """Return the next state from the previous one, h̃ and z."""
 
     def read(self, source: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, S, directions · width), zero on padding, and each direction's last (directions, B, width)."""
+        """Return states (B, S, directions · width), zero on padding, and the last state of each direction (directions,
+        B, width)."""
         embedded = self.dropout(self.embedding(source))
         order = backwards(mask).unsqueeze(-1)
         by_direction = list(self.from_input(embedded).chunk(self.directions, -1))

@@ -1,4 +1,4 @@
-"""Gated recurrent units over the source."""
+"""Encode with gated recurrent units."""
 
 from torch import nn
 
@@ -7,7 +7,7 @@ from softlookup.ranges import Dropout, Layers, Size
 
 
 class Gru(RecurrentEncoder):
-    """Annotations by gated recurrent units (Cho et al. 2014, eqs. 5 to 8, in PyTorch's form of the reset gate)."""
+    """Encode with gated recurrent units (Cho et al. 2014, eqs. 5 to 8, in PyTorch's form of the reset gate)."""
 
     def __init__(
         self, vocabulary: int, embedding: Size, width: Size, layers: Layers, bidirectional: bool, dropout: Dropout

@@ -1,4 +1,4 @@
-"""Long short-term memory over the source."""
+"""Encode with long short-term memory."""
 
 from torch import nn
 
@@ -7,7 +7,7 @@ from softlookup.ranges import Dropout, Layers, Size
 
 
 class Lstm(RecurrentEncoder):
-    """Annotations by long short-term memory (Hochreiter & Schmidhuber 1997, in PyTorch's form)."""
+    """Encode with long short-term memory (Hochreiter & Schmidhuber 1997, in PyTorch's form)."""
 
     def __init__(
         self, vocabulary: int, embedding: Size, width: Size, layers: Layers, bidirectional: bool, dropout: Dropout

@@ -14,8 +14,8 @@ from softlookup.text.vocabulary import PAD
 class RecurrentEncoder(Encoder):
     """h_s = RNN(E x_s, h_{s−1}), in both directions if `bidirectional`: annotation [→h_s ; ←h_s], 2n wide.
 
-    The final state is the last layer's last state of each direction, [→h_S ; ←h_1]. Dropout acts on embeddings,
-    between layers and on annotations. Bahdanau et al. 2014, section 3.2.
+    The final state is the last layer's last state of each direction, [→h_S ; ←h_1]. Dropout applies to embeddings,
+    between layers and to annotations. Bahdanau et al. 2014, section 3.2.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class RecurrentEncoder(Encoder):
         self.width = self.final_width = width * self.directions
 
     def read(self, source: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the top layer's states (B, S, D), and the last of all layers and directions: hidden, and cell of an
-        LSTM."""
+        """Return the top layer's states (B, S, D), and the last states of all layers and directions: hidden, and cell
+        of an LSTM."""
         lengths = mask.sum(1).cpu()
         embedded = self.dropout(self.embedding(source))
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)

@@ -1,4 +1,4 @@
-"""Layers of long short-term memory, each of which hands its state on to the decoder."""
+"""Encode with stacked LSTM layers, whose last states initialize the decoder."""
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +9,14 @@ from softlookup.ranges import Dropout, Layers, Size
 
 
 class Stacked(RecurrentEncoder):
-    """A stack of one direction.  Sutskever et al. 2014, section 3.4; Luong et al. 2015, section 2.
+    """Encode with a unidirectional stack. Sutskever et al. 2014, section 3.4; Luong et al. 2015, section 2.
 
-    The unit is PyTorch's, that of Zaremba et al. 2014, which Luong et al. name. Sutskever et al. name Graves 2013,
-    whose unit has peepholes; two of them, naming Graves too, write it without (Zaremba et al.), and so does this.
+    The unit is PyTorch's, that of Zaremba et al. 2014, which Luong et al. cite. Sutskever et al. cite Graves 2013,
+    whose unit has peepholes; two of them, citing Graves too, define it without (Zaremba et al.), as here.
 
-    Annotations are the top layer's states. The final state is hidden and cell of every layer side by side, (B, 2 ·
-    layers · width): 8,000 numbers for Sutskever's four layers of 1,000. Dropout acts on embeddings, between layers and
-    on annotations; the final state goes on along time, where Zaremba et al. drop nothing.
+    Annotations are the top layer's states. The final state is the concatenation of hidden and cell of every layer, (B,
+    2 · layers · width): 8,000 numbers for Sutskever's four layers of 1,000. Dropout applies to embeddings, between
+    layers and to annotations; not to the final state, since Zaremba et al. use no dropout along time.
     """
 
     def __init__(self, vocabulary: int, embedding: Size, width: Size, layers: Layers, dropout: Dropout) -> None:

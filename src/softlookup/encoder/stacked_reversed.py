@@ -10,10 +10,10 @@ from softlookup.encoder.stacked import Stacked
 
 
 class StackedReversed(Stacked):
-    """`Stacked` over x_S … x_1, so that the first words are read last, next to the target's first.
+    """Apply `Stacked` to x_S … x_1, so that the first words are read last, next to the target's first.
 
-    Sutskever et al. 2014, section 3.3; Luong et al. 2015, section 4.2. Annotation s is that of x_s all the same:
-    weights and alignments are in the order of the source as it stands. The end of the sentence is read first of all.
+    Sutskever et al. 2014, section 3.3; Luong et al. 2015, section 4.2. Annotation s still belongs to x_s: weights and
+    alignments are in the source's original order. EOS is read first.
     """
 
     def forward(self, source: Tensor, mask: Tensor) -> Annotations:

@@ -1,4 +1,4 @@
-"""Mix the source, layer by layer: the encoder of the Transformer."""
+"""Encode with Transformer layers."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from softlookup.text.vocabulary import PAD
 
 
 class Layer(nn.Module):
-    """Mix, then a feed-forward network, each a sublayer.  Vaswani et al. 2017, section 3.1."""
+    """Apply a mixer, then a feed-forward network, each as a sublayer. Vaswani et al. 2017, section 3.1."""
 
     def __init__(self, mixer: SequenceMixer, width: int, feed_forward: int, norm: str, dropout: float) -> None:
         super().__init__()
@@ -28,9 +28,9 @@ class Layer(nn.Module):
 
 
 class Transformer(Encoder):
-    """N layers of self-attention (or another mixer) and feed-forward around √D E x_s + PE(s).
+    """Apply N layers of self-attention (or another mixer) and feed-forward to √D E x_s + PE(s).
 
-    Vaswani et al. 2017, section 3.1. With norm=before a last normalization closes the stack. The final state is the
+    Vaswani et al. 2017, section 3.1. With norm=before a final normalization follows the stack. The final state is the
     mean annotation over real positions.
 
     Raises UserError for a mixer that does not fit the width, and for a norm that is neither before nor after.
@@ -58,6 +58,6 @@ class Transformer(Encoder):
         stream = self.dropout(embedded + sinusoids(0, source.size(1), self.width, embedded))
         for layer in self.layers:
             stream = layer(stream, mask)
-        # masked_fill and not a product: a row of padding alone may hold NaN, which no product removes.
+        # masked_fill instead of a product: a row of padding only may hold NaN, which a product with 0 keeps.
         states = self.norm(stream).masked_fill(~mask.unsqueeze(-1), 0.0)
         return Annotations(states, mask, states.sum(1) / mask.sum(1, keepdim=True).clamp(min=1))

@@ -29,14 +29,14 @@ from softlookup.search.search import Search
 from softlookup.system.seeds import derived_seed, seed_everything
 from softlookup.text.vocabulary import EOS, UNK
 
-FOLDER = "evaluations"  # within a run's
-MOSTLY = 0.5  # of the tokens of a side
+FOLDER = "evaluations"  # within a run's folder
+MOSTLY = 0.5  # share of the tokens of a side
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Hold what the command line asks for, checked against itself. Without source, path, split and lengths: the run's
-    own test set."""
+class Request:
+    """Hold the checked arguments of the command line. Without source, path, split and lengths, the run's own test set
+    is used."""
 
     run: str
     runs_dir: Path = Path("runs")
@@ -56,8 +56,9 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """The weights (T, S) of one pair under teacher forcing, with the tokens of both sides, and those of each head."""
+class PairWeights:
+    """Hold the weights (T, S) of one pair under teacher forcing, with the tokens of both sides, and the weights of each
+    head."""
 
     weights: np.ndarray
     source: list[str]
@@ -66,35 +67,37 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Done:
-    """The row of an evaluation, and where it belongs: in the run's folder, under a name made of what was evaluated, its
-    content and the search."""
+class Evaluated:
+    """Hold the row of an evaluation, and the path to write it to: in the run's folder, named by a hash of the test set
+    and the search."""
 
     row: dict[str, Any]
     place: Path
 
 
-def evaluate(asked: Asked) -> Done:
-    """Evaluate a run to one row. Writes `asked.weights` where it is given, and nothing else.
+def evaluate(request: Request) -> Evaluated:
+    """Evaluate a run to one row. Writes only `request.weights`, if it is given.
 
-    The metrics are those of a run's own test, by the same code: its own test set gives its own figures. Of several
-    references, all count for BLEU and chrF, and the first for everything else. Raises UserError for what is asked,
-    found or read amiss.
+    The metrics are computed by the code of a run's own test: on the run's own test set they equal the run's figures.
+    With several references, all count for BLEU and chrF, and the first for everything else. Raises UserError for
+    invalid arguments and for files or runs that cannot be used.
     """
-    trained = load(find(asked.run, asked.runs_dir))
-    other = load(find(asked.against, asked.runs_dir, "against")) if asked.against else None
-    material = _material(trained, asked)
+    trained = load(find(request.run, request.runs_dir))
+    other = load(find(request.against, request.runs_dir, "against")) if request.against else None
+    material = _material(trained, request)
     exam = material.exam(trained)
     if other is not None and exam.test()[0].reference is None:
-        raise UserError(f"against={asked.against}: sacrebleu compares text, and these examples have none; leave it out")
+        raise UserError(
+            f"against={request.against}: sacrebleu compares text, and these examples have none; leave it out"
+        )
     other_exam = material.exam(other) if other else None
-    if asked.weights:
-        trained.require_weights(f"weights={asked.weights}", "there are no weights to write")
-    node, outputs = _taken(trained, exam, asked)
+    if request.weights:
+        trained.require_weights(f"weights={request.weights}", "there are no weights to write")
+    node, outputs = _searched(trained, exam, request)
     found = measured(outputs, exam)
     row: dict[str, Any] = {
         **_of_run(trained),
-        "evaluated": {"kind": material.kind, **material.told},
+        "evaluated": {"kind": material.kind, **material.description},
         "data": short(material.digests),
         "same_as": _same_as(trained, material),
         "search": node,
@@ -110,33 +113,33 @@ def evaluate(asked: Asked) -> Done:
         "signatures": found.signatures,
     }
     if other is not None and other_exam is not None:
-        row["against"] = _compared(exam, outputs, other, other_exam, asked)
+        row["against"] = _compared(exam, outputs, other, other_exam, request)
     row["provenance"] = provenance.collect()
     _warn(row)
-    if asked.weights:
-        _write_weights(trained, exam, outputs, asked.weights)
-    return Done(row, trained.path / FOLDER / f"{material.kind}-{_name(row)}.json")
+    if request.weights:
+        _write_weights(trained, exam, outputs, request.weights)
+    return Evaluated(row, trained.path / FOLDER / f"{material.kind}-{_name(row)}.json")
 
 
-def _material(trained: Trained, asked: Asked) -> test_sets.Material:
-    links = (asked.alignment, asked.silver)
-    if asked.source:
-        return test_sets.files(trained, asked.source, asked.target, links)
-    if asked.lengths:
-        return test_sets.of_lengths(trained, asked.lengths)
-    if asked.path:
-        return test_sets.split_of(trained, asked.path, asked.split or "test", asked.columns, links)
-    return test_sets.own(trained, asked.split)
+def _material(trained: Trained, request: Request) -> test_sets.Material:
+    links = (request.alignment, request.silver)
+    if request.source:
+        return test_sets.files(trained, request.source, request.target, links)
+    if request.lengths:
+        return test_sets.of_lengths(trained, request.lengths)
+    if request.path:
+        return test_sets.split_of(trained, request.path, request.split or "test", request.columns, links)
+    return test_sets.of_run(trained, request.split)
 
 
-def _taken(trained: Trained, exam: Exam, asked: Asked) -> tuple[dict[str, Any], list[Output]]:
-    """Return the search that was used, and what the model made of each example, as at the end of its training."""
+def _searched(trained: Trained, exam: Exam, request: Request) -> tuple[dict[str, Any], list[Output]]:
+    """Return the search that was used, and the outputs of the model for each example, as at the end of training."""
     config = trained.config
-    node = chosen(config, asked.search)
+    node = chosen(config, request.search)
     search: Search = build(node)
     search.check(trained.model)
     torch.set_num_threads(config.settings.threads)
-    device = device_of(asked.device or config.settings.device)
+    device = device_of(request.device or config.settings.device)
     seed_everything(derived_seed(config.settings.seed, "evaluation"))
     return node, run_test(trained.model.to(device), exam, device, search)
 
@@ -155,13 +158,15 @@ def _of_run(trained: Trained) -> dict[str, Any]:
 
 
 def _same_as(trained: Trained, material: test_sets.Material) -> list[str]:
-    """Return which of the run's own splits have the very pairs of this text: what it was trained on is no test.
+    """Return the splits of the run whose pairs equal those of this text: the training split is no valid test set.
 
-    Pairs that are joined otherwise than the run's own (`task.concatenate`) are another test set.
+    Pairs that are joined differently from the run's (`task.concatenate`) are another test set.
     """
     same = [key for key, digest in trained.config.data.items() if digest == material.digests.get("pairs")]
     joined = trained.config.parts["task"].get("concatenate", 1)
-    return same if material.told.get("concatenate", joined) == joined else [key for key in same if key == "train"]
+    return (
+        same if material.description.get("concatenate", joined) == joined else [key for key in same if key == "train"]
+    )
 
 
 def _unknown(sentences: list[tuple[int, ...]]) -> float | None:
@@ -170,7 +175,7 @@ def _unknown(sentences: list[tuple[int, ...]]) -> float | None:
 
 
 def _warn(row: dict[str, Any]) -> None:
-    """Tell what makes figures mean something else than they seem to."""
+    """Warn of test sets whose figures are misleading."""
     if "train" in row["same_as"]:
         print("warning: the run was trained on these pairs; their figures are no test", file=sys.stderr)
     for side, share in row["unknown"].items():
@@ -179,14 +184,14 @@ def _warn(row: dict[str, Any]) -> None:
 
 
 def _in_order(outputs: list[Output], examples: list[Example]) -> list[Output]:
-    """Return the outputs in the order of the test set, by which two runs' outputs belong together."""
+    """Return the outputs in the order of the test set, which pairs the outputs of two runs."""
     place = {id(example): number for number, example in enumerate(examples)}
     return sorted(outputs, key=lambda output: place[id(output.example)])
 
 
-def _compared(exam: Exam, outputs: list[Output], other: Trained, other_exam: Exam, asked: Asked) -> dict[str, Any]:
+def _compared(exam: Exam, outputs: list[Output], other: Trained, other_exam: Exam, request: Request) -> dict[str, Any]:
     """Return the paired tests against another run's outputs for the same test set."""
-    node, others = _taken(other, other_exam, asked)
+    node, others = _searched(other, other_exam, request)
     hypotheses, *references = texts(_in_order(outputs, exam.test()), exam)
     baseline, *_ = texts(_in_order(others, other_exam.test()), other_exam)
     metrics = translation.metrics_of_lines(exam.splitting)
@@ -203,11 +208,11 @@ def _write_weights(trained: Trained, exam: Exam, outputs: list[Output], path: Pa
         for number, output in enumerate(_in_order(outputs, exam.test()), start=1):
             assert output.forced_weights is not None
             example = output.example
-            # One pair at a time: a head's weights of long pairs are many times those of the mean.
+            # One pair at a time: the weights of all heads of long pairs take much memory.
             heads = weights_file.of_heads(trained.model, [(example.source, example.target)])
             file.add(
                 number,
-                Looked(
+                PairWeights(
                     output.forced_weights,
                     [source[i] for i in (*example.source, EOS)],
                     [target[i] for i in output.reference],
@@ -218,7 +223,7 @@ def _write_weights(trained: Trained, exam: Exam, outputs: list[Output], path: Pa
 
 
 def _name(row: dict[str, Any]) -> str:
-    """Hash what was evaluated, its content and the search, and of another run which."""
-    told = {key: row[key] for key in ("version", "data", "search")}
-    told |= {"kind": row["evaluated"]["kind"], "against": row.get("against", {}).get("run")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:DIGITS]
+    """Hash what was evaluated, its content, the search and the run compared against."""
+    content = {key: row[key] for key in ("version", "data", "search")}
+    content |= {"kind": row["evaluated"]["kind"], "against": row.get("against", {}).get("run")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:DIGITS]

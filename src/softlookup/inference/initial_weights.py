@@ -18,13 +18,13 @@ from softlookup.runs.lineage import weights_digest
 from softlookup.segmentation.kept import Kept
 from softlookup.text.vocabulary import Vocabulary
 
-_SHOWN = 8  # names of weights in a line; the row has all of them
+_SHOWN = 8  # names of weights in the note; the result row has all of them
 
 
 @dataclass(frozen=True)
 class Started:
-    """Hold what of a model came from a finished run: names of weights that were taken, those that the run has not
-    (`new`), and those of the run that the model has no place for (`left`)."""
+    """Describe which weights came from a finished run: the names of those that were taken, those that the run does not
+    have (`new`), and those of the run that the model does not use (`left`)."""
 
     run: str
     taken: list[str]
@@ -32,21 +32,21 @@ class Started:
     left: list[str]
 
     def row(self) -> dict[str, Any]:
-        """Return what the result row holds of it."""
+        """Return the values for the result row."""
         return {"run": self.run, "taken": len(self.taken), "new": self.new, "left": self.left}
 
     def note(self) -> str:
-        """Tell a person what was taken and what was not."""
-        told = f"init_from: {len(self.taken)} weights of {self.run}, with its vocabularies"
-        for what, names in (("drawn anew", self.new), ("not used", self.left)):
+        """Return a message that says which weights were taken."""
+        message = f"init_from: {len(self.taken)} weights of {self.run}, with its vocabularies"
+        for what, names in (("newly initialized", self.new), ("not used", self.left)):
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            told += f"; {what}: {', '.join(names[:_SHOWN])}{more}" if names else ""
-        return told
+            message += f"; {what}: {', '.join(names[:_SHOWN])}{more}" if names else ""
+        return message
 
 
 def parts_of(config: RunConfig, rank: int | None = None) -> tuple[RunParts, Started | None]:
     """Build every part of a run, with the vocabularies and weights of the run that it starts from, if any. A worker
-    `rank` of a distributed run takes the CUDA device of that number."""
+    `rank` of a distributed run uses the CUDA device of that number."""
     first = origin_of(config)
     device = device_of(config.settings.device)
     if device.type == "cuda" and rank is not None:
@@ -56,19 +56,19 @@ def parts_of(config: RunConfig, rank: int | None = None) -> tuple[RunParts, Star
 
 
 def origin_of(config: RunConfig) -> Trained | None:
-    """Return the finished run that a config starts from. Raises UserError for one that has changed since."""
+    """Return the finished run that a config starts from, if any. Raises UserError if it has changed since."""
     if config.settings.init_from is None:
         return None
     path = Path(config.settings.init_from)
     if weights_digest(path) != config.data["init_from"]:
-        raise UserError(f"init_from={path} was trained again since this run was asked for; type the command again")
+        raise UserError(f"init_from={path} was trained again since this run was planned; type the command again")
     return load(path)
 
 
 def task_of(config: RunConfig, origin: Trained | None) -> Task:
     """Build the task of a config, with the vocabularies of the run that it starts from.
 
-    Raises UserError for a task whose tokens are others.
+    Raises UserError for a task with other tokens.
     """
     if origin is None or origin.config.parts["task"].get("target") is None:
         task: Task = build(config.parts["task"])
@@ -77,33 +77,33 @@ def task_of(config: RunConfig, origin: Trained | None) -> Task:
             segmentation=Kept(origin.source.state(), origin.target.state())
         )
     if origin is not None:
-        for side, own, other in (
+        for side, vocabulary, other in (
             ("source", task.source_vocabulary, origin.source),
             ("target", task.target_vocabulary, origin.target),
         ):
-            _check_vocabulary(side, own, other, origin.path)
+            _check_vocabulary(side, vocabulary, other, origin.path)
     return task
 
 
-def _check_vocabulary(side: str, own: Vocabulary, other: Vocabulary, path: Path) -> None:
-    if own.state() == other.state():
+def _check_vocabulary(side: str, vocabulary: Vocabulary, other: Vocabulary, path: Path) -> None:
+    if vocabulary.state() == other.state():
         return
-    places = zip(own.tokens, other.tokens, strict=False)
+    places = zip(vocabulary.tokens, other.tokens, strict=False)
     first = next((f"{one} here, {two} there" for one, two in places if one != two), "one has more than the other")
     raise UserError(
-        f"init_from={path}: its {side} tokens are others ({len(other)} there, {len(own)} here; {first}), and its "
-        "weights belong to them; take a task with the same tokens"
+        f"init_from={path}: its {side} tokens differ ({len(other)} there, {len(vocabulary)} here; {first}), and its "
+        "weights depend on them; take a task with the same tokens"
     )
 
 
 @torch.no_grad()
 def start_from(model: Seq2Seq, origin: Trained) -> Started:
-    """Give a model the weights of a finished run, by name, wherever the shapes agree."""
-    theirs, own = origin.model.state_dict(), model.state_dict()
-    fitting = {name: weight for name, weight in theirs.items() if name in own and own[name].shape == weight.shape}
+    """Copy the weights of a finished run to a model, by name, wherever the shapes agree."""
+    theirs, ours = origin.model.state_dict(), model.state_dict()
+    fitting = {name: weight for name, weight in theirs.items() if name in ours and ours[name].shape == weight.shape}
     model.load_state_dict(fitting, strict=False)
-    # Of two weights that are one here and were two there, one was lost.
+    # Two weights of the run may be tied here: only the one copied last was taken.
     now = model.state_dict()
     taken = [name for name, weight in fitting.items() if torch.equal(now[name].cpu(), weight)]
-    new, left = (sorted(names.keys() - set(taken)) for names in (own, theirs))
+    new, left = (sorted(names.keys() - set(taken)) for names in (ours, theirs))
     return Started(origin.path.name, taken, new, left)

@@ -13,22 +13,22 @@ from softlookup.config.run_config import RunConfig
 from softlookup.search.search import Search
 
 
-def search_of(config: RunConfig, asked: dict[str, str]) -> Search:
-    """Build the search of a run's config, with what `asked` changes. Raises UserError as `chosen` does."""
-    search: Search = build(chosen(config, asked))
+def search_of(config: RunConfig, overrides: dict[str, str]) -> Search:
+    """Build the search of a run's config, changed by `overrides`. Raises UserError as `chosen` does."""
+    search: Search = build(chosen(config, overrides))
     return search
 
 
-def chosen(config: RunConfig, asked: dict[str, str]) -> dict[str, Any]:
-    """Return the search of a run's config as a part, with what `asked` (search=NAME, search.KEY=VALUE) changes.
+def chosen(config: RunConfig, overrides: dict[str, str]) -> dict[str, Any]:
+    """Return the search of a run's config as a part, changed by `overrides` (search=NAME, search.KEY=VALUE).
 
-    Of the search that the run has by itself the run's other settings stay; another search has its defaults.
-    Raises UserError for another search than there is, a key that it does not have, and a value that does not fit.
+    The run's other settings of its search are kept; another search starts from its defaults. Raises UserError for an
+    unknown search, an unknown key, and a value that does not fit.
     """
-    name = asked.get("search")
-    own = name in (None, config.choices.get("search"))
-    node = dict((config if own else composed([f"search={name}"])).parts["search"])
-    for key, value in asked.items():
+    name = overrides.get("search")
+    keeps = name in (None, config.choices.get("search"))
+    node = dict((config if keeps else composed([f"search={name}"])).parts["search"])
+    for key, value in overrides.items():
         if key != "search":
             if key.partition(".")[2] not in node:
                 raise no_such_key(key)

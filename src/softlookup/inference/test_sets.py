@@ -1,4 +1,4 @@
-"""Read test sets for a finished run: files, a split of a folder, sources of given lengths."""
+"""Read test sets for a finished run: files, a split of a folder, synthetic sources of given lengths."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ from softlookup.task.synthetic import Synthetic
 from softlookup.text.languages import Splitting, splitting, unit
 from softlookup.text.vocabulary import Vocabulary
 
-PER_LENGTH = 64  # test examples of a length
+PER_LENGTH = 64  # number of test examples per length
 
 
 class Material(Protocol):
-    """A test set before a model reads it: `kind` and `told` say what it is, `digests` what is in it."""
+    """Provide a test set before it is encoded for a model: `kind` and `description` identify it, `digests` hash its
+    content."""
 
     @property
     def kind(self) -> str: ...
     @property
-    def told(self) -> dict[str, Any]: ...
+    def description(self) -> dict[str, Any]: ...
     @property
     def digests(self) -> dict[str, str]: ...
 
     def exam(self, trained: Trained) -> Exam:
-        """Return the test set with the ids of a run's vocabularies. Raises UserError where these do not fit."""
+        """Return the test set with the ids of a run's vocabularies. Raises UserError if these do not fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Given(Exam):
-    """Examples that are there, and how to tell of them."""
+    """Provide a given list of examples as a test set, with the attributes for reporting."""
 
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
@@ -58,10 +59,10 @@ class Given(Exam):
 
 @dataclass(frozen=True)
 class Text:
-    """Sentence pairs, more references beside the first, and links from files; `language` is that of the target."""
+    """Hold sentence pairs, additional references, and links from files; `language` is that of the target."""
 
     kind: str
-    told: dict[str, Any]
+    description: dict[str, Any]
     split: Split
     language: str
     further: list[list[str]] = field(default_factory=list)
@@ -70,7 +71,7 @@ class Text:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of the pairs, of each further reference, and of the files of links."""
+        """Return the SHA-256 of the pairs, of each additional reference, and of the files of links."""
         found = {"pairs": self.split.digest}
         for number, lines in enumerate(self.further, start=2):
             found[f"reference {number}"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -78,11 +79,13 @@ class Text:
         return found | {name: digest_of(name, file) for name, file in links if file is not None}
 
     def exam(self, trained: Trained) -> Exam:
-        """Read the text as the run read its own. Raises UserError for a side without words, and for another target
+        """Encode the text as the run encoded its own. Raises UserError for a side without words, and for another target
         language."""
-        own = trained.config.parts["task"].get("target", self.language)
-        if own != self.language:
-            raise UserError(f"run={trained.path} writes {quote(own)}, and this text is translated to {self.language}")
+        target = trained.config.parts["task"].get("target", self.language)
+        if target != self.language:
+            raise UserError(
+                f"run={trained.path} writes {quote(target)}, and this text is translated to {self.language}"
+            )
         sides = trained.source, trained.target
         examples, buckets = exam_set(self.split, sides, self.concatenate, self.links, self.further)
         lengths = [len(example.source) for example in examples]
@@ -99,10 +102,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Examples of a synthetic task, whole with gold, in its own ids."""
+    """Hold examples of a synthetic task with gold alignment, in its own ids."""
 
     kind: str
-    told: dict[str, Any]
+    description: dict[str, Any]
     task: Synthetic
     buckets: tuple[tuple[int, int], ...]
     examples: list[Example]
@@ -114,7 +117,7 @@ class Sampled:
         return {"examples": hashlib.sha256(content.encode()).hexdigest()}
 
     def exam(self, trained: Trained) -> Exam:
-        """Return the examples. Raises UserError for a run of another task, whose ids mean something else."""
+        """Return the examples. Raises UserError for a run with other vocabularies, whose ids mean something else."""
         task = self.task
         sides = task.source_vocabulary, task.target_vocabulary
         if [side.tokens for side in sides] != [trained.source.tokens, trained.target.tokens]:
@@ -130,10 +133,10 @@ class Sampled:
         )
 
 
-def own(trained: Trained, split: str | None = None) -> Material:
-    """Take the run's own test set, or of text another split of its own, where its config says that it lies.
+def of_run(trained: Trained, split: str | None = None) -> Material:
+    """Return the run's own test set or, for text, another of its splits, read from the place that its config names.
 
-    Raises UserError where it is not what the run was made with.
+    Raises UserError if its content has changed since the run.
     """
     task = trained.config.parts["task"]
     if not _is_text(trained):
@@ -153,8 +156,8 @@ def own(trained: Trained, split: str | None = None) -> Material:
     changed = [key for key, digest in found.items() if kept.get(key, digest) != digest]
     if changed:
         raise UserError(
-            f"run={trained.path}: {', '.join(changed)} is not what the run was made with; path=DIR split={name} takes "
-            "what is there now"
+            f"run={trained.path}: {', '.join(changed)} has changed since the run was made; path=DIR split={name} reads "
+            "the current data"
         )
     return read
 
@@ -162,20 +165,20 @@ def own(trained: Trained, split: str | None = None) -> Material:
 def split_of(
     trained: Trained, folder: Path, split: str, columns: str | None, links: tuple[str | None, str | None]
 ) -> Material:
-    """Take one split of a folder, read as in training: `train`, `validation` or `test` by their usual names, any other
-    by the name of its files. Raises UserError for a run without text, and as `read_split` does."""
+    """Read one split of a folder, as in training: `train`, `validation` or `test` by their usual names, any other by
+    the name of its files. Raises UserError for a run without text, and as `read_split` does."""
     if not folder.is_dir():
         raise UserError(f"path={folder} is not a folder")
     if not _is_text(trained):
-        raise UserError(f"path={folder}: run={trained.path} knows no languages; give source=FILE target=FILE")
+        raise UserError(f"path={folder}: run={trained.path} was not trained on text; give source=FILE target=FILE")
     own_name = None if split in STEMS else split
     return _text(trained, "split", str(folder), split, own_name, columns, links)
 
 
 def files(trained: Trained, source: Path, targets: Sequence[Path], links: tuple[str | None, str | None]) -> Material:
-    """Take line-aligned files, the first target as the reference and the rest as more of them.
+    """Read line-aligned files; the first target is the reference, the others are additional references.
 
-    Raises UserError for files that cannot be read, and for unequal counts of lines.
+    Raises UserError for files that cannot be read, and for unequal numbers of lines.
     """
     task = trained.config.parts["task"]
     names = {task.get("source", "source"): str(source), task.get("target", "target"): str(targets[0])}
@@ -189,7 +192,7 @@ def files(trained: Trained, source: Path, targets: Sequence[Path], links: tuple[
 
 
 def of_lengths(trained: Trained, lengths: Sequence[int]) -> Material:
-    """Take sources of these lengths that training cannot have shown (`Synthetic.unseen`), `PER_LENGTH` of each.
+    """Sample sources of these lengths that training cannot have shown (`Synthetic.unseen`), `PER_LENGTH` of each.
 
     Raises UserError for a run on text, and for lengths that its task does not have.
     """
@@ -220,13 +223,13 @@ def _text(
         folder = Path(path).expanduser()
         if not folder.is_dir():
             raise UserError(
-                f"run={trained.path}: its data was in {folder}, which is no folder now; take it from another with "
+                f"run={trained.path}: its data was in {folder}, which no longer exists; read it from another with "
                 f"path=DIR split={split}"
             )
         other = f"split={NAME}" if kind == "split" else f"task.{split}={NAME}"
         read = read_split(folder, split, stems, languages, columns, other)
         if kind == "split" and columns is not None and not any(".tsv" in name for name in read.names.values()):
-            raise UserError(f"columns={columns} names the columns of a TSV file, and {split} is none; leave it out")
+            raise UserError(f"columns={columns} names the columns of a TSV file, but {split} is not one; leave it out")
     where = {"split": split, "source": read.names[languages[0]], "target": [read.names[languages[1]]]}
     joined = task.get("concatenate", 1)
     return Text(kind, where | {"concatenate": joined}, read, languages[1], links=links, concatenate=joined)

@@ -4,7 +4,7 @@ RUN/checkpoints/final.pt      the weights that the result was measured with
 RUN/vocabularies.json         both vocabularies as plain values: using a run needs no corpus
 RUN/result.json               under `files` the bytes and the SHA-256 of both
 
-The config is checked against the name of the folder, which ends with its hash.
+The config is checked against the hash at the end of the folder's name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
 from softlookup.errors import UserError
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.runs.finished_run import VOCABULARIES, WEIGHTS, finished, vouched
+from softlookup.runs.finished_run import VOCABULARIES, WEIGHTS, finished, read_verified
 from softlookup.system import atomic_files
 from softlookup.text.vocabulary import Vocabulary, restored
 from softlookup.training.checkpoints import plain, serialized
@@ -29,7 +29,7 @@ from softlookup.training.checkpoints import plain, serialized
 
 @dataclass(frozen=True)
 class Trained:
-    """The model of a finished run, ready to be used, with its vocabularies and its config."""
+    """Hold the model of a finished run, in evaluation mode, with its vocabularies and its config."""
 
     path: Path
     config: RunConfig
@@ -38,7 +38,7 @@ class Trained:
     target: Vocabulary
 
     def require_weights(self, given: str, missing: str) -> None:
-        """Raise UserError, which begins with what was `given`, where the model has no weights over the source."""
+        """Raise UserError, which begins with `given`, if the model has no weights over the source."""
         if self.model.kind != "lookup":
             attention = self.config.choices["attention"]
             reads = "one fixed context for every word" if self.model.kind == "fixed" else "without weights"
@@ -48,7 +48,7 @@ class Trained:
 
 
 def keep(folder: Path, model: Seq2Seq, task: Task) -> list[dict[str, Any]]:
-    """Write what `load` needs, and return the rows that vouch for it: file, bytes, sha256."""
+    """Write the files that `load` needs, and return their rows for the result: file, bytes, sha256."""
     vocabularies = {"source": task.source_vocabulary.state(), "target": task.target_vocabulary.state()}
     contents = {
         WEIGHTS: serialized(model.state_dict()),
@@ -63,15 +63,15 @@ def keep(folder: Path, model: Seq2Seq, task: Task) -> list[dict[str, Any]]:
 
 
 def load(path: Path) -> Trained:
-    """Return the run in a folder, ready to be used; its weights are on the CPU.
+    """Load the run in a folder; its weights are on the CPU.
 
-    Raises UserError for a run that is not finished, one that was made before vocabularies were kept, and for a file
-    that is missing, is not as it was when the run ended, or does not fit the others.
+    Raises UserError for a run that is not finished, for one that was made before vocabularies were kept, and for a file
+    that is missing, has changed since the run ended, or does not fit the others.
     """
     config, row = finished(path)
     for group in ("encoder", "attention", "decoder"):
         check_part(group, config.parts.get(group), part_of(group))
-    files = vouched(path, row, WEIGHTS, VOCABULARIES)
+    files = read_verified(path, row, WEIGHTS, VOCABULARIES)
     vocabularies = json.loads(files[VOCABULARIES])
     source, target = restored(vocabularies["source"]), restored(vocabularies["target"])
     model = build_model(config, len(source), len(target))
@@ -80,7 +80,7 @@ def load(path: Path) -> Trained:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
-            f"{path / WEIGHTS} has other weights than the model that this version builds of config.yaml; use the "
+            f"{path / WEIGHTS} does not fit the model that this version builds from config.yaml; use the "
             "version that result.json names under provenance"
         ) from error
     return Trained(path, config, model.eval(), source, target)

@@ -1,7 +1,7 @@
 """Write attention weights to a file, with the tokens of both sides and the weights of each head.
 
 FILE.npz     for sentence n the arrays source_n (S,) and target_n (T,) of text, weights_n (T, S) and, where the
-             attention has heads, heads_n (H, T, S), of which weights_n are the mean; float32; loads without pickle
+             attention has heads, heads_n (H, T, S), whose mean is weights_n; float32; loads without pickle
 FILE.jsonl   a line for each sentence: {"line": n, "source": [S], "target": [T], "weights": [T][S], "heads": [H][T][S]}
 
 Rows are target tokens, columns source tokens, the end of sentence among both. A sentence without tokens is left out.
@@ -29,8 +29,8 @@ from softlookup.system import atomic_files
 KINDS = (".npz", ".jsonl")
 
 
-class Looked(Protocol):
-    """Weights (T, S) with the tokens of both sides, and those of each head (H, T, S), None without heads."""
+class TokenWeights(Protocol):
+    """Describe weights (T, S) with the tokens of both sides, and those of each head (H, T, S), None without heads."""
 
     @property
     def weights(self) -> np.ndarray: ...
@@ -43,7 +43,7 @@ class Looked(Protocol):
 
 
 def check(path: Path) -> None:
-    """Raise UserError for a name that ends otherwise, and where there is no folder to write it to."""
+    """Raise UserError for a name with another suffix, and if its folder does not exist."""
     if path.suffix not in KINDS:
         raise UserError(f"weights={quote(path)}: expected a name that ends with {' or '.join(KINDS)}")
     if not path.absolute().parent.is_dir():
@@ -51,24 +51,24 @@ def check(path: Path) -> None:
 
 
 class File:
-    """A file that is written while it grows: sentences are not held."""
+    """Write sentences to a file one by one, without holding them in memory."""
 
-    def __init__(self, aside: Path, kind: str, opened: ExitStack) -> None:
+    def __init__(self, temporary: Path, kind: str, opened: ExitStack) -> None:
         self.count = 0
         if kind == ".npz":
             self._archive: zipfile.ZipFile | None = opened.enter_context(
-                zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED)
+                zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED)
             )
         else:
             self._archive = None
-            self._lines = opened.enter_context(aside.open("w", encoding="utf-8", newline="\n"))
+            self._lines = opened.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
 
-    def add(self, number: int, looked: Looked) -> None:
-        """One sentence, by its number, which comes once."""
+    def add(self, number: int, sentence: TokenWeights) -> None:
+        """Add one sentence, by its number, which must be unique."""
         self.count += 1
-        arrays = {"weights": looked.weights} | ({} if looked.heads is None else {"heads": looked.heads})
+        arrays = {"weights": sentence.weights} | ({} if sentence.heads is None else {"heads": sentence.heads})
         rounded = {name: np.asarray(values, dtype=np.float32) for name, values in arrays.items()}
-        sides = {"source": list(looked.source), "target": list(looked.target)}
+        sides = {"source": list(sentence.source), "target": list(sentence.target)}
         if self._archive is None:
             row = {"line": number, **sides, **{name: values.tolist() for name, values in rounded.items()}}
             self._lines.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -83,19 +83,18 @@ class File:
 
 @contextmanager
 def written(path: Path) -> Iterator[File]:
-    """Yield the file to add sentences to; it is there, whole, when the block has ended, and not at all where it raised.
+    """Yield the file to add sentences to; it appears complete when the block ends, and not at all if the block raises.
 
     Raises what `check` raises, and OSError with the path.
     """
     check(path)
-    with atomic_files.written(path) as aside, ExitStack() as opened:
-        yield File(aside, path.suffix, opened)
+    with atomic_files.written(path) as temporary, ExitStack() as opened:
+        yield File(temporary, path.suffix, opened)
 
 
 @torch.no_grad()
 def by_head(model: Seq2Seq, batch: Batch) -> Tensor | None:
-    """Return the weights (B, H, T, S) of each head under teacher forcing, whose mean over H the model returns as its
-    weights.
+    """Return the weights (B, H, T, S) of each head under teacher forcing; the model's weights are their mean over H.
 
     They are those of the decoder's last lookup: of a transformer, its last layer's. None without heads.
     """
@@ -104,16 +103,16 @@ def by_head(model: Seq2Seq, batch: Batch) -> Tensor | None:
 
 
 def of_heads(model: Seq2Seq, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[np.ndarray] | None:
-    """Return the weights (H, T, S) of each head for each pair of ids, both without EOS: T and S count it. None without
+    """Return the weights (H, T, S) of each head for each pair of ids without EOS; T and S include it. None without
     heads.
 
-    The batch is as it is given: whoever calls bounds its size.
+    All pairs form one batch: the caller limits its size.
     """
     device = model.output.weight.device
     read = by_head(model, collate([Example(tuple(source), tuple(target)) for source, target in pairs]).to(device))
     if read is None:
         return None
     return [
-        own[:, : len(target) + 1, : len(source) + 1].cpu().numpy()
-        for own, (source, target) in zip(read, pairs, strict=True)
+        heads[:, : len(target) + 1, : len(source) + 1].cpu().numpy()
+        for heads, (source, target) in zip(read, pairs, strict=True)
     ]

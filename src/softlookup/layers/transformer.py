@@ -1,4 +1,4 @@
-"""Define Transformer layers: self-attention, sublayers, feed-forward."""
+"""Define the modules of Transformer layers: sublayers, feed-forward, embedding."""
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ class FeedForward(nn.Sequential):
 def embedding(vocabulary: int, width: int, padding: int) -> nn.Embedding:
     """Make embeddings with standard deviation D^−½.
 
-    They are multiplied by √D where they are used (Vaswani et al. 2017, section 3.4), which gives unit variance, and are
+    Their users multiply them by √D (Vaswani et al. 2017, section 3.4), which gives unit variance; unscaled they are
     small enough to serve as output layer too.
     """
     vectors = nn.Embedding(vocabulary, width, padding_idx=padding)

@@ -1,1 +1,1 @@
-"""Mix the positions of one stream: self-attention, and what can stand in its place."""
+"""Mix the positions of one stream: self-attention and its alternatives."""

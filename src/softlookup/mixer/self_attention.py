@@ -1,4 +1,4 @@
-"""Self-attention with several heads, around any score and normalizer."""
+"""Mix with multi-head self-attention, around any score and normalizer."""
 
 from collections.abc import Callable
 from typing import cast
@@ -17,11 +17,11 @@ _PAST = "keys and values"
 class SelfAttention(SequenceMixer):
     """Concat(head_1, …, head_H) Wᴼ, head_i = normalize(score(Q, K)) V of one stream: Q, K, V = x W^Q, x W^K, x W^V.
 
-    Vaswani et al. 2017, section 3.2.2; no biases, as there. Every head has its own parameters, those of its score
-    included. The past holds keys and values side by side (B, t, 2, H, D/H), so that one copy makes it longer and one
-    index reorders it.
+    Vaswani et al. 2017, section 3.2.2; no biases, as there. Every head has its own parameters, including those of its
+    score. The past holds keys and values in one tensor (B, t, 2, H, D/H), so that one copy extends it and one index
+    reorders it.
 
-    Raises UserError when `heads` does not divide `width`, and for a score that hears the weights of earlier steps,
+    Raises UserError when `heads` does not divide `width`, and for a score that depends on the weights of earlier steps,
     since all steps of a stream are mixed at once.
     """
 
@@ -37,18 +37,18 @@ class SelfAttention(SequenceMixer):
         self.heads = heads
         self.projections = nn.Linear(width, 3 * width, bias=False)
         self.merge = nn.Linear(width, width, bias=False)
-        # One draw for each of the three matrices, not one for all of them as a single wide one.
+        # Xavier initialization of each matrix by itself: as one wide matrix, all would get a smaller variance.
         for matrix in self.projections.weight.chunk(3):
             nn.init.xavier_uniform_(matrix)
         nn.init.xavier_uniform_(self.merge.weight)
         self.scores = nn.ModuleList(score(each, each) for _ in range(heads))
         if self._score(0).stepwise:
             raise UserError(
-                "the score of a mixer cannot hear the weights of earlier steps, since all steps are mixed at once; "
-                "take another one, as in mixer=scaled_dot"
+                "the score of a mixer cannot use the weights of earlier steps, since all steps are mixed at once; "
+                "choose another one, as in mixer=scaled_dot"
             )
         self.normalizer = normalizer
-        # Without parameters all heads score alike, and one call scores them all.
+        # Scores without parameters are the same function, so one call computes all heads.
         self.alike = not list(self.scores.parameters())
         scale = self._score(0).dot_scale
         self.scale = scale if normalizer.is_softmax else None
@@ -82,13 +82,13 @@ class SelfAttention(SequenceMixer):
         return query, keys, values, past
 
     def _visible(self, query: Tensor, keys: Tensor, mask: Tensor, past: History | None) -> Tensor | None:
-        """Return what each query sees, broadcastable to (B, H, T, S); None where each sees everything."""
+        """Return the mask of the positions visible to each query, broadcastable to (B, H, T, S); None if all are."""
         if past is None:
             return self._score(0).reached(mask)[:, None, None, :]
         steps, known = query.size(2), keys.size(2)
         reach = self._score(0).reach
         if steps == 1 and (reach is None or known <= reach):
-            return None  # a single step sees all that there is
+            return None  # a single step sees every position
         visible = torch.ones(steps, known, dtype=torch.bool, device=query.device).tril(known - steps)
         return self._score(0).reached(visible)
 
@@ -98,7 +98,9 @@ class SelfAttention(SequenceMixer):
             scores, _ = self._score(0)(query, self._score(0).prepare(keys), {})
         else:
             heads = [self._score(h) for h in range(self.heads)]
-            scores = torch.stack([own(query[:, h], own.prepare(keys[:, h]), {})[0] for h, own in enumerate(heads)], 1)
+            scores = torch.stack(
+                [head(query[:, h], head.prepare(keys[:, h]), {})[0] for h, head in enumerate(heads)], 1
+            )
         if visible is None:
             visible = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
         return cast(Tensor, self.normalizer(scores, visible))

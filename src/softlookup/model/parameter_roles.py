@@ -9,10 +9,10 @@ from softlookup.model.seq2seq import Seq2Seq
 
 
 def weights(model: Seq2Seq) -> Iterator[tuple[str, Role, Tensor]]:
-    """Yield every weight once, with its name and role, and after all of them the recurrent blocks, which lie in some.
+    """Yield every weight once, with its name and role; then the recurrent blocks, which are views of some of them.
 
-    Left out are layer normalizations and single numbers, which start where they must, and weights of no elements.
-    A weight that two modules share has the role and the name that it has in the first.
+    Layer normalizations, scalars and empty weights are left out: they keep their defaults. A weight that two modules
+    share has the role and the name that it has in the first.
     """
     seen: set[Tensor] = set()
     for path, module in model.named_modules():

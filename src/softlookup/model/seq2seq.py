@@ -1,4 +1,4 @@
-"""Encoder, attention and decoder as one model."""
+"""Combine encoder, attention and decoder into one model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,7 @@ class Seq2Seq(nn.Module):
     """p(y_t | y_<t, x) = softmax(W readout_t + b), with the readout of a decoder that reads an encoded source.
 
     `encoder` is called with the source vocabulary's size, `decoder` with the target vocabulary's, the width of the
-    annotations and that of the final state: no width is stated twice.
+    annotations and that of the final state, so that no width is configured twice.
     """
 
     def __init__(
@@ -27,25 +27,25 @@ class Seq2Seq(nn.Module):
         super().__init__()
         self.encoder = encoder(source_vocabulary)
         self.decoder = decoder(target_vocabulary, self.encoder.width, self.encoder.final_width)
-        # That of the attention which the decoder reads the source with.
+        # The kind of the attention with which the decoder reads the source.
         self.kind: Kind = next(module.kind for module in self.decoder.modules() if isinstance(module, Attention))
         self.output = nn.Linear(self.decoder.width, target_vocabulary)
 
     def encode(self, source: Tensor, mask: Tensor) -> tuple[Memory, DecoderState]:
-        """source (B, S), mask (B, S) → what the decoder reads, and its first state."""
+        """source (B, S), mask (B, S) → the decoder's memory and initial state."""
         return self.decoder.prepare(self.encoder(source, mask))
 
     def step(self, inputs: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor, Tensor | None, DecoderState]:
-        """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. PAD and BOS are never written."""
+        """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. PAD and BOS are never generated."""
         decoded = self.decoder(inputs, memory, state)
         logits = self.output(decoded.readout[:, -1])
         logits[:, PAD] = logits[:, BOS] = -torch.inf
         return logits, self._aligned(decoded.weights), decoded.state
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """logits (N, V) of the N unpadded target positions in row-major order, and weights (B, T, S) or None.
+        """Return logits (N, V) of the N unpadded target positions in row-major order, and weights (B, T, S) or None.
 
-        The output layer is the widest of all: it runs once, and on no padding.
+        The output layer is the most expensive: it is computed once for all steps, and not on padding.
         """
         decoded = self.teach(batch)
         return self.output(decoded.readout[batch.target_mask]), decoded.weights
@@ -57,5 +57,5 @@ class Seq2Seq(nn.Module):
         return decoded if self.kind == "lookup" else replace(decoded, weights=None, lookups=())
 
     def _aligned(self, weights: Tensor | None) -> Tensor | None:
-        """Return weights only where they are over source positions."""
+        """Return weights only if they are over source positions."""
         return weights if self.kind == "lookup" else None

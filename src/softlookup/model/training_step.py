@@ -1,4 +1,4 @@
-"""Take one optimizer step: the step that training takes, and whose memory and time are measured."""
+"""Take one optimizer step, in training and in the measurements of its memory and time."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,15 +15,15 @@ from softlookup.system.ranks import ALONE, Processes
 
 @dataclass(frozen=True)
 class Recipe:
-    """Define how the loss is brought down: the optimizer, the schedule of its rate, how far the loss is smoothed, and
-    what it is the mean over.
+    """Define the training objective and its minimization: optimizer, learning rate schedule, label smoothing and loss
+    mean.
 
     `smoothing` ε mixes the target distribution with the uniform one over the vocabulary, (1 − ε) δ + ε/V (Szegedy et
-    al. 2016, section 7; Vaswani et al. 2017, section 5.4). Validation measures the plain loss.
+    al. 2016, section 7; Vaswani et al. 2017, section 5.4). Validation measures the unsmoothed loss.
 
-    Of a step's N sentences with T target tokens in all, `loss_mean` is 1/T Σ over tokens ("token"), or 1/N Σ over
-    sentences of the sum over their tokens ("sentence": Cho et al. 2014, eq. 4; Sutskever et al. 2014, section 3.4),
-    whose gradient is T/N times as large. A rate or a clipping threshold means something under one of them.
+    For a step with N sentences and T target tokens, `loss_mean` is 1/T Σ over tokens ("token"), or 1/N Σ over sentences
+    of the sum over their tokens ("sentence": Cho et al. 2014, eq. 4; Sutskever et al. 2014, section 3.4), whose
+    gradient is T/N times as large. Learning rates and clipping thresholds are meaningful only for one of them.
     """
 
     optimizer: Optimizer
@@ -34,15 +34,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Update:
-    """Hold what a step saw in all processes: the mean loss per target token, their number, and the places of
-    padding."""
+    """Hold the totals of a step over all processes: the mean loss per target token, the number of tokens, and of padded
+    positions."""
 
     loss: float
     tokens: int
     padding: int
 
 
-def _backward(loss: Tensor, last: bool) -> None:  # noqa: ARG001 - one process has nothing to send after the last
+def _backward(loss: Tensor, last: bool) -> None:  # noqa: ARG001 - a single process has no gradients to average
     loss.backward()
 
 
@@ -57,32 +57,32 @@ def update(
     processes: Processes = ALONE,
     backward: Callable[[Tensor, bool], None] = _backward,
 ) -> Update:
-    """Make one whole step: gradients to zero; forward, loss and backward of every batch; clipping; the optimizer's step
-    at the schedule's rate.
+    """Take one whole step: zero the gradients; forward, loss and backward of every batch; clip; optimizer step at the
+    schedule's rate.
 
     θ ← step(θ, g), g the gradient of the loss over all sentences of `batches`, whatever their number, clipped to the
-    norm `plan.optimizer.clip`. `seen` target tokens of `budget` and `step` steps lie before this one; the rate is that
-    of the share of the budget which is spent with it. `backward` gets the loss of each batch and whether it is the last
-    one; of several processes it must give the mean of their gradients behind the last. The model must be in training
-    mode. Raises FloatingPointError, before any weight moves, for a loss that is not finite.
+    norm `plan.optimizer.clip`. `seen` target tokens of `budget` and `step` steps precede this one; the rate is that of
+    the share of the budget spent after it. `backward` receives the loss of each batch and whether it is the last one;
+    with several processes it must average their gradients after the last. The model must be in training mode. Raises
+    FloatingPointError, before any weight changes, for a loss that is not finite.
     """
     optimizer.zero_grad()
-    # A process without a row of its own has a batch that is all padding, and no sentence.
-    own = (
+    # A rank without rows has a batch of padding only, with no sentence.
+    counts = (
         sum(int(batch.target_mask.sum()) for batch in batches),
         sum(int(batch.target_mask.any(1).sum()) for batch in batches),
         sum(batch.target.numel() for batch in batches),
     )
     device = batches[0].target.device
-    tokens, sentences, places = processes.total(*own, device=device)
+    tokens, sentences, places = processes.total(*counts, device=device)
     share = processes.count / (sentences if plan.loss_mean == "sentence" else tokens)
-    lost = 0.0
+    total_loss = 0.0
     for number, batch in enumerate(batches, 1):
         loss = _loss(model, batch, plan.smoothing)
-        lost += loss.item()
+        total_loss += loss.item()
         backward(loss * share, number == len(batches))
-    (lost,) = processes.total(lost, device=device)
-    mean = lost / tokens
+    (total_loss,) = processes.total(total_loss, device=device)
+    mean = total_loss / tokens
     if not math.isfinite(mean):
         raise FloatingPointError(f"the loss is {mean} at step {step}; a smaller optimizer.rate may help")
     if plan.optimizer.clip is not None:
@@ -95,7 +95,7 @@ def update(
 
 
 def _loss(model: Seq2Seq, batch: Batch, smoothing: float) -> Tensor:
-    """Return the sum over the unpadded target positions of a batch."""
+    """Return the sum of the loss over the unpadded target positions of a batch."""
     logits, _ = model(batch)
     target = batch.target[batch.target_mask]
     return F.cross_entropy(logits, target, reduction="sum", label_smoothing=smoothing)

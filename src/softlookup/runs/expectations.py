@@ -1,18 +1,18 @@
-"""Check values that were read from a file: raise `BrokenError` with the place and what was expected. No torch."""
+"""Validate values read from files: raise `BrokenError` with the place and the expected value. No torch."""
 
 from typing import Any
 
-# Beyond any measurement, and the sum of a thousand squares of it is still a number.
+# Larger than any measurement; the sum of a thousand squares is still finite.
 LARGEST = 1e100
-_MOST_VALUES = 10_000  # of a config; a few lines of YAML can stand for billions
+_MOST_VALUES = 10_000  # in a config; YAML aliases can make a few lines expand to billions
 
 
 class BrokenError(Exception):
-    """A file that is not what it should be: its name, the place in it, and what was expected there."""
+    """Report an invalid file: its name, the place in it, and what was expected there."""
 
 
 def bounded(value: Any) -> bool:
-    """Return whether nested dicts and lists hold so few values that all of them can be looked at."""
+    """Return whether nested dicts and lists hold few enough values to check all of them."""
     waiting, seen = [value], 0
     while waiting and seen <= _MOST_VALUES:
         inside = waiting.pop()
@@ -34,7 +34,7 @@ def expect(holds: bool, where: str, expected: str) -> None:
 
 
 def number(value: Any) -> bool:
-    """Neither NaN nor infinite nor a boolean; whole numbers may be of any size in JSON."""
+    """Return whether a value is a finite number and not a boolean; JSON integers may have any size."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 

@@ -1,4 +1,4 @@
-"""Write the plan of an experiment: the runs that its means are over. No torch."""
+"""Write the plan of an experiment: the runs that its means are computed over. No torch."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,12 @@ from softlookup.system import atomic_files
 
 
 def write_plan(configs: Sequence[RunConfig]) -> int:
-    """Write plan.json for the configs of one experiment; how many runs of the plan before are no longer in it.
+    """Write plan.json for the configs of one experiment; return the number of runs that the previous plan had and this
+    one has not.
 
-    The plan is what was last asked for under that name. It replaces the one before, since the two may differ in
-    anything (budget, lengths), and means over both would compare unequals. Runs that left the plan keep their
-    folders and stay visible; a sweep that asks for them again finds them finished.
+    The plan holds the runs of the last sweep with this experiment name. It replaces the previous plan: the two may
+    differ in any setting (budget, lengths), so a mean over both would mix different variants. Runs that leave the plan
+    keep their folders and stay visible; a sweep that includes them again finds them finished.
     """
     folder = RunFolder.of(configs[0]).path.parent
     planned = [

@@ -1,4 +1,4 @@
-"""Find a finished run by its path or its id, and check what it left against what its result says. No torch."""
+"""Find a finished run by path or id, and verify its files against its result. No torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from softlookup.config.run_config import RunConfig
-from softlookup.errors import UserError, quote, typed
+from softlookup.errors import UserError, quote, shell_quote
 from softlookup.runs.expectations import BrokenError
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import VERSION, run_id
@@ -24,10 +24,10 @@ STATE = "checkpoints/state.pt"
 
 
 def find(run: str, runs_dir: Path, key: str = "run") -> Path:
-    """Return the folder of a run, by its path (from the caller's folder, or below `runs_dir`) or by its id.
+    """Return the folder of a run, by its path (relative to the working directory or to `runs_dir`) or by its id.
 
-    Raises UserError, with the `key` that asked for it, where there is none, and where an id is that of several
-    experiments' runs.
+    Raises UserError, which names the command-line `key`, if there is no such run, and if several experiments have a run
+    with this id.
     """
     for place in (Path(run).expanduser(), runs_dir / run):
         if os.path.isdir(place):
@@ -36,7 +36,7 @@ def find(run: str, runs_dir: Path, key: str = "run") -> Path:
     found = [path for path in known if path.name == run]
     if len(found) > 1:
         raise UserError(
-            f"{key}={quote(run)} is in several experiments; give the path: {' or '.join(map(typed, found))}"
+            f"{key}={quote(run)} is in several experiments; give the path: {' or '.join(map(shell_quote, found))}"
         )
     if found:
         return found[0]
@@ -50,7 +50,7 @@ def _offered(known: list[Path], place: Path, key: str) -> str:
     if not finished:
         return "give the folder of a finished run; python src/train.py trains one and prints its folder"
     newest = max(finished, key=lambda path: (path / "state.json").stat().st_mtime)
-    return f"of {len(finished)} finished runs below {place} the newest is {key}={typed(newest)}"
+    return f"of {len(finished)} finished runs below {place} the newest is {key}={shell_quote(newest)}"
 
 
 def _run_at(place: Path, key: str) -> Path:
@@ -61,72 +61,75 @@ def _run_at(place: Path, key: str) -> Path:
 
 
 def finished(path: Path) -> tuple[RunConfig, dict[str, Any]]:
-    """Return config and result row of the finished run in a folder.
+    """Return the config and the result row of the finished run in a folder.
 
-    Raises UserError for a run that is not finished, one of another version of the code, and for files that are broken
-    or belong to another run.
+    Raises UserError for a run that is not finished, for one of another version of the code, and for files that are
+    broken or belong to another run.
     """
     folder = RunFolder(path)
     state, reason = folder.status()
     if state != "finished":
         why = f" ({reason})" if reason else ""
         raise UserError(
-            f"{path} is {state or 'without a state'}{why}: only a finished run can be used; the command that began it "
-            "goes on with it"
+            f"{path} is {state or 'without a state'}{why}: only a finished run can be used; the command that started "
+            "it continues it"
         )
     try:
         row = checked_result(folder.path / "result.json")
     except BrokenError as error:
         raise UserError(
-            f"{path}: {error}; to make it anew: rm -r {typed(path)}, and the command that began it"
+            f"{path}: {error}; to train it again: rm -r {shell_quote(path)}, and the command that started it"
         ) from error
     if row.get("version") != VERSION:
-        made = row.get("provenance", {}).get("commit") or "result.json names it under provenance"
+        commit = row.get("provenance", {}).get("commit") or "result.json names it under provenance"
         raise UserError(
-            f"{path} was made by other code, whose figures mean something else; use that version (commit {made}), or "
-            "train the run again"
+            f"{path} was made by another version of the code, so its figures cannot be compared; use that version "
+            f"(commit {commit}), or train the run again"
         )
     return _config(folder), row
 
 
 def _config(folder: RunFolder) -> RunConfig:
-    """Return the config of the run whose hash its name has."""
+    """Return the config of a run, whose hash must be the one in the folder's name."""
     path = folder.path / "config.yaml"
     try:
         checked_config(path)
         config = RunConfig.of(yaml.safe_load(path.read_bytes()))
-        known = run_id(config)
+        expected_id = run_id(config)
     except (BrokenError, UserError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is missing or broken ({error}); restore it, or train the run again") from error
-    if known != folder.id:
+    if expected_id != folder.id:
         raise UserError(
-            f"{path} is the config of {quote(known)}, and not of this folder; restore it, or the folder's name"
+            f"{path} is the config of {quote(expected_id)}, not of this folder; restore the file or the folder's name"
         )
     return config
 
 
-def vouched(path: Path, row: dict[str, Any], *names: str) -> dict[str, bytes]:
-    """Return the bytes of files of a finished run, each as its result says it was. Raises UserError."""
-    anew = f"restore it, or train the run again: rm -r {typed(path)}, and the command that began it"
+def read_verified(path: Path, row: dict[str, Any], *names: str) -> dict[str, bytes]:
+    """Return the bytes of files of a finished run, verified against the digests in its result. Raises UserError."""
+    remedy = f"restore it, or train the run again: rm -r {shell_quote(path)}, and the command that started it"
     rows = row.get("files")
     try:
         expected = {one["file"]: (one["bytes"], one["sha256"]) for one in rows or []}
     except (TypeError, KeyError) as error:
-        raise UserError(f"{path / 'result.json'}: files cannot be read; {anew}") from error
+        raise UserError(f"{path / 'result.json'}: files cannot be read; {remedy}") from error
     found = {}
     for name in names:
         if name not in expected:
             raise UserError(
-                f"{path} was made before runs kept what using them needs; train it again: rm -r {typed(path)}"
+                f"{path} has no verified {name}: it was made before runs kept that file; train it again: "
+                f"rm -r {shell_quote(path)}"
             )
         try:
             data = (path / name).read_bytes()
         except OSError as error:
-            raise UserError(f"{path / name} cannot be read ({error.strerror}); {anew}") from error
+            raise UserError(f"{path / name} cannot be read ({error.strerror}); {remedy}") from error
         size, digest = expected[name]
         if len(data) != size:
-            raise UserError(f"{path / name} is corrupt ({len(data)} of {size} bytes): not used; {anew}")
+            raise UserError(f"{path / name} is corrupt ({len(data)} of {size} bytes): not used; {remedy}")
         if hashlib.sha256(data).hexdigest() != digest:
-            raise UserError(f"{path / name} is corrupt (another SHA-256 than when the run ended): not used; {anew}")
+            raise UserError(
+                f"{path / name} is corrupt (its SHA-256 differs from the one at the end of the run): not used; {remedy}"
+            )
         found[name] = data
     return found

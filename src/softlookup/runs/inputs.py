@@ -1,4 +1,4 @@
-"""Complete a resolved config with what the run reads: digests of its data, and what it takes over from another run."""
+"""Complete a resolved config with the digests of its data and with what it inherits from another run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from softlookup.runs import lineage
 
 
 def with_inputs(config: RunConfig, typed: Iterable[str]) -> RunConfig:
-    """Add the SHA-256 of everything that the task of a resolved config reads, by name, and of the weights that it
-    starts from. Reads all of it. `init_from` and `continue_from` are settled here; `typed` are the keys of the command
-    line.
+    """Return a resolved config with the SHA-256 of all data that its task reads, by name, and of its initial weights.
 
-    Raises UserError for data that cannot be read, and for a run that nothing can be taken over from.
+    Reads all of the data, and resolves `init_from` and `continue_from`; `typed` are the keys of the command line.
+    Raises UserError for data that cannot be read, and for a run that cannot be started from or continued.
     """
     whole = lineage.inherited(config, typed)
     described = whole.parts["task"]
     task = located("task", described["_target_"], "task")
-    data = task.digests(described) | lineage.taken_over(whole)  # type: ignore[attr-defined]
+    data = task.digests(described) | lineage.initial_digests(whole)  # type: ignore[attr-defined]
     if whole.data and dict(whole.data) != data:
         changed = sorted(name for name in data.keys() | whole.data.keys() if data.get(name) != whole.data.get(name))
         raise UserError(

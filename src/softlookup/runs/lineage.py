@@ -1,4 +1,4 @@
-"""Resolve `init_from` and `continue_from`: what a run takes over from a finished one. No torch."""
+"""Resolve `init_from` and `continue_from`: what a run inherits from a finished one. No torch."""
 
 from __future__ import annotations
 
@@ -10,30 +10,28 @@ from typing import Any
 
 from softlookup.config.run_config import LOCATIONS, Continued, RunConfig
 from softlookup.config.settings import Identity, Settings, names
-from softlookup.errors import UserError
-from softlookup.errors import typed as quoted
+from softlookup.errors import UserError, shell_quote
 from softlookup.runs.finished_run import STATE, VOCABULARIES, WEIGHTS, find, finished
 from softlookup.runs.run_id import flat
 
-# What a continued run has of its own, besides where and how it runs.
+# Keys in which a continued run differs, besides where and how it runs.
 LONGER = frozenset({"budget", "validations", "continued"})
-# What says which weights a model has.
+# The groups that determine the weights of a model.
 _DRAWN = ("encoder", "attention", "decoder")
 
 
 def inherited(config: RunConfig, typed: Iterable[str]) -> RunConfig:
-    """Return a resolved config with what `init_from` or `continue_from` makes of it; `typed` are the keys of the
-    command line.
+    """Return a resolved config after applying `init_from` or `continue_from`; `typed` are the keys of the command line.
 
-    Both become absolute paths. A run that starts from another keeps its vocabularies, so it has no segmentation of its
-    own. A continued run has the config of the other one, with a larger budget; its `continued` holds the budget and the
-    validations of the other run, which is all that tells the two apart.
+    Both settings become absolute paths. A run with `init_from` uses the vocabularies of the other run and therefore has
+    no segmentation. A run with `continue_from` has the config of the other run with a larger budget; its `continued`
+    holds the budget and the validations of the other run, which distinguishes the two.
 
-    Raises UserError for a run that is not there, not finished or of other code, for keys that do nothing here, and for
-    one that cannot be continued.
+    Raises UserError for a run that does not exist, is not finished or is of another version, for keys without effect
+    here, and for a run that cannot be continued.
     """
     if config.settings.init_from is not None and config.settings.continue_from is not None:
-        raise UserError("init_from starts a new run and continue_from goes on with an old one; give one of them")
+        raise UserError("init_from starts a new run and continue_from continues an old one; give one of them")
     if config.settings.continue_from is not None:
         return _continued(config, config.settings.continue_from, set(typed))
     if config.settings.init_from is not None:
@@ -41,25 +39,25 @@ def inherited(config: RunConfig, typed: Iterable[str]) -> RunConfig:
     return config
 
 
-def taken_over(config: RunConfig) -> dict[str, str]:
-    """Return the digest of the weights and vocabularies that a config starts from, if any."""
+def initial_digests(config: RunConfig) -> dict[str, str]:
+    """Return the digest of the weights and vocabularies that `init_from` names, if it is set."""
     if config.settings.init_from is None:
         return {}
     return {"init_from": weights_digest(Path(config.settings.init_from))}
 
 
 def weights_digest(path: Path) -> str:
-    """Hash weights and vocabularies of a finished run, by the digests that its result has of them."""
+    """Hash the weights and vocabularies of a finished run, by the digests in its result."""
     _, row = finished(path)
     files = {one["file"]: one["sha256"] for one in row.get("files", [])}
     return hashlib.sha256(f"{files.get(WEIGHTS)} {files.get(VOCABULARIES)}".encode()).hexdigest()
 
 
 def same_cadence(config: RunConfig) -> bool:
-    """Say whether a continued run is validated where the other one was; so is a run that continues none."""
+    """Return whether the validations of a continued run lie at those of the other run; true if it continues none."""
     before = config.continued
-    own = config.settings
-    return before is None or before.validations * own.budget == own.validations * before.budget
+    now = config.settings
+    return before is None or before.validations * now.budget == now.validations * before.budget
 
 
 def _started(config: RunConfig, base_run: str, typed: Iterable[str]) -> RunConfig:
@@ -72,10 +70,12 @@ def _started(config: RunConfig, base_run: str, typed: Iterable[str]) -> RunConfi
     parts = {**config.parts, "task": task}
     same_weights = all(config.parts.get(group) == base.parts.get(group) for group in _DRAWN)
     if same_weights and config.settings.tying == base.settings.tying:
-        # Every weight is taken over, so none that is drawn is left.
+        # Every weight comes from the other run, so an initialization has no effect.
         for key in typed:
             if key.partition(".")[0] == "initialization":
-                raise UserError(f"{key}: init_from takes every weight from {path}, and none is drawn; leave it out")
+                raise UserError(
+                    f"{key}: init_from takes every weight from {path}, so none is initialized; leave it out"
+                )
         parts["initialization"] = base.parts["initialization"]
         choices["initialization"] = base.choices["initialization"]
     return replace(config, settings=replace(config.settings, init_from=str(path)), parts=parts, choices=choices)
@@ -87,22 +87,22 @@ def _continued(config: RunConfig, base_run: str, typed: set[str]) -> RunConfig:
     budget = config.settings.budget
     if "budget" not in typed or budget <= base.settings.budget:
         raise UserError(
-            f"budget={budget}: {path} was asked for {base.settings.budget} target tokens; continue_from needs a "
-            f"larger budget, as in budget={2 * base.settings.budget}"
+            f"budget={budget}: {path} has a budget of {base.settings.budget} target tokens; continue_from needs a "
+            f"larger one, as in budget={2 * base.settings.budget}"
         )
     _check_state(path, base, row)
     located = {key for key in typed if key.partition(".")[0] == "task" and key.partition(".")[2] in LOCATIONS}
     _refuse_other_settings(path, base, config, typed - located)
     validations = config.settings.validations if "validations" in typed else _scaled(base.settings, budget)
     local = {*typed, "runs_dir", "experiment_name"} & set(_local())
-    own = {key: value for key, value in config.settings.plain().items() if key in local}
+    changed = {key: value for key, value in config.settings.plain().items() if key in local}
     longer = {"budget": budget, "continue_from": str(path), "validations": validations}
-    # The same data may lie elsewhere now: its content is compared when it is read.
+    # The data may have moved; its content is compared when it is read.
     places = {key.partition(".")[2] for key in located} & config.parts["task"].keys()
     named = {"budget", "validations"} & (typed | base.choices.keys())
     return replace(
         base,
-        settings=Settings.of(base.settings.plain() | own | longer),
+        settings=Settings.of(base.settings.plain() | changed | longer),
         parts={**base.parts, "task": {**base.parts["task"], **{key: config.parts["task"][key] for key in places}}},
         tracking=config.tracking if any(key.partition(".")[0] == "tracking" for key in typed) else base.tracking,
         choices={**base.choices, **{key: longer[key] for key in named}},
@@ -111,39 +111,39 @@ def _continued(config: RunConfig, base_run: str, typed: set[str]) -> RunConfig:
 
 
 def _local() -> list[str]:
-    """Return the settings that say where and how a run is kept and computed: a continued run may have others."""
+    """Return the settings that only say where and how a run is stored and computed; a continued run may change them."""
     return [name for name in names(Identity.ARITHMETIC, Identity.NONE) if name != "init_from"]
 
 
 def _scaled(base: Settings, budget: int) -> int:
-    """Return the validations that lie where those of the other run did, or close to them."""
+    """Return the number of validations that keeps the spacing of the other run, as closely as possible."""
     return max(1, round(base.validations * budget / base.budget))
 
 
 def _check_state(path: Path, base: RunConfig, row: dict[str, Any]) -> None:
     if row.get("ended") == "patience":
         raise UserError(
-            f"{path} was ended by patience={base.settings.patience}, ahead of its budget: init_from starts anew"
+            f"{path} was ended by patience={base.settings.patience} before its budget: use init_from to start a new run"
         )
     if row.get("state") is None:
         raise UserError(
-            f"{path} has kept no {STATE}: only a run that was trained with keep_state=true can be gone on with (rm -r "
-            f"{quoted(path)}, and its command with keep_state=true); init_from={quoted(path)} starts a new one from "
-            "its weights"
+            f"{path} has no {STATE}: only a run that was trained with keep_state=true can be continued (rm -r "
+            f"{shell_quote(path)}, and its command with keep_state=true); init_from={shell_quote(path)} starts a "
+            "new one from its weights"
         )
 
 
 def _refuse_other_settings(path: Path, base: RunConfig, config: RunConfig, typed: set[str]) -> None:
-    """Raise UserError for keys of the command line whose value is not that of the continued run."""
-    own, others = ({**dict(flat(one.plain())), **one.choices} for one in (config, base))
+    """Raise UserError for command-line keys whose values differ from those of the continued run."""
+    now, before = ({**dict(flat(one.plain())), **one.choices} for one in (config, base))
     free = {*_local(), *LONGER, "tracking"}
     changed = [
-        f"{key}={own.get(key)} ({others.get(key, 'not typed')} there)"
+        f"{key}={now.get(key)} ({before.get(key, 'not set')} there)"
         for key in sorted(typed)
-        if key.partition(".")[0] not in free and own.get(key) != others.get(key)
+        if key.partition(".")[0] not in free and now.get(key) != before.get(key)
     ]
     if changed:
         raise UserError(
-            f"continue_from takes its settings from {path}, and these are others: {', '.join(changed)}; leave them "
+            f"continue_from takes its settings from {path}, and these differ: {', '.join(changed)}; leave them "
             "out, or start a new run with init_from"
         )

@@ -1,4 +1,4 @@
-"""Record provenance: versions, commit, machine, command."""
+"""Record where results come from: versions, commit, machine, command."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ _PACKAGES = (
 
 @cache
 def _git(*arguments: str) -> str | None:
-    """Git's answer about this source tree; None where it is not a checkout or there is no git."""
+    """Return the output of a git command in this source tree; None if it is no checkout, or if git is missing."""
     try:
         done = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), *arguments],
@@ -51,7 +51,7 @@ def code() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what tells machines apart by their speed."""
+    """Return the properties of the machine that affect its speed."""
     return {
         "system": platform.platform(),
         "processor": platform.machine(),
@@ -61,7 +61,7 @@ def machine() -> dict[str, Any]:
 
 
 def _model() -> str | None:
-    """Return the processor's name; None where nobody tells it."""
+    """Return the processor's name; None if it is unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -70,7 +70,7 @@ def _model() -> str | None:
 
 
 def collect() -> dict[str, Any]:
-    """Versions, code, machine, command and the time of day in UTC."""
+    """Return versions, code, machine, command and the time of day in UTC."""
     return {
         "softlookup": version("softlookup"),
         "python": platform.python_version(),

@@ -1,19 +1,19 @@
 """Manage the run folder: its files and the state of its run. No torch.
 
-    RUNS_DIR/EXPERIMENT/plan.json                 what the experiment's last sweep asked for
+    RUNS_DIR/EXPERIMENT/plan.json                 the runs of the experiment's last sweep
     RUNS_DIR/EXPERIMENT/ID/config.yaml            the resolved config
                           /state.json             state, reason, time
-                          /metrics.jsonl          one line per validation, appended: the truth about training
-                          /result.json            one row, there only when everything was measured
-                          /alignments.npz         a few lookups to draw; absent for a fixed context
-                          /vocabularies.json      both vocabularies: what using the run needs besides its weights
-                          /log.txt                stdout and stderr of a run of a sweep
-                          /checkpoints/           what a run that was stopped goes on from; in the end final.pt, and
-                                                  with keep_state=true state.pt
-                          /checkpoints.json       the checkpoints there must be, with their SHA-256
-                          /.lock                  held by the process that works here
+                          /metrics.jsonl          one line per validation, appended during training
+                          /result.json            one row, written when everything is measured
+                          /alignments.npz         weights of a few examples; absent for a fixed context
+                          /vocabularies.json      both vocabularies, which using the run needs besides its weights
+                          /log.txt                stdout and stderr, of a run of a sweep
+                          /checkpoints/           checkpoints of a run in progress; at its end final.pt, and state.pt
+                                                  with keep_state=true
+                          /checkpoints.json       the checkpoints that must exist, with their SHA-256
+                          /.lock                  held by the process that runs it
 
-Whole files are written aside and renamed: a file that has its name is complete.
+Files are written under a temporary name and renamed: a file with its final name is complete.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ import numpy as np
 import yaml
 
 from softlookup.config.run_config import RunConfig
-from softlookup.errors import Stopped, UserError, typed
+from softlookup.errors import Stopped, UserError, shell_quote
 from softlookup.runs.run_id import run_id
 from softlookup.system import atomic_files, lock, memory
 
 State = Literal["queued", "running", "finished", "failed", "diverged", "out_of_memory", "preempted"]
 
-# What torch says of memory that it did not get, on CUDA and on the CPU (there as a plain RuntimeError).
+# How torch reports failed allocations, on CUDA and on the CPU (there as a plain RuntimeError).
 _OUT_OF_MEMORY = ("OutOfMemoryError", "can't allocate memory", "not enough memory")
 
 
 def state_of(error: BaseException, limit: int | None = None) -> tuple[State, str]:
-    """Return the state in which an exception leaves a run, and the reason in one line; `limit` in MB is that of its
-    memory."""
+    """Return the state of a run that ended with an exception, and the reason in one line; `limit` is its memory limit
+    in MB."""
     message = " ".join(str(error).split())
-    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    described = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if isinstance(error, Stopped | KeyboardInterrupt):
         return "preempted", message or "stopped by Ctrl-C"
     if isinstance(error, FloatingPointError):
         return "diverged", message
     if isinstance(error, MemoryError) or any(word in f"{type(error).__name__} {message}" for word in _OUT_OF_MEMORY):
-        return "out_of_memory", f"{told}; {memory.told(limit)}"
+        return "out_of_memory", f"{described}; {memory.describe(limit)}"
     if isinstance(error, OSError) and error.filename is not None:
         return "failed", f"{error.filename}: {error.strerror}"
-    return "failed", message if isinstance(error, UserError) else told
+    return "failed", message if isinstance(error, UserError) else described
 
 
 class RunFolder:
-    """The files of one run. `id` is the name of the folder, which is made when something is first written."""
+    """Read and write the files of one run. `id` is the name of the folder, which is created at the first write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -75,48 +75,49 @@ class RunFolder:
         return cls(config.experiment / run_id(config))
 
     def begin(self, config: RunConfig) -> None:
-        """Make the folder ready for an attempt, and write its config: what a stopped attempt left to go on from is kept
-        (checkpoints and metrics), everything else is deleted. Whoever calls this is the only one to work here.
+        """Prepare the folder for an attempt and write its config. Checkpoints and metrics of a stopped attempt are
+        kept, everything else is deleted. The caller must hold the folder's lock.
 
-        Raises UserError where there are weights, and nothing that says what they are worth.
+        Raises UserError for checkpoints without the manifest that verifies them.
         """
         kept = {lock.NAME, "log.txt"}
         if self.manifest_path.exists():
             kept |= {self.manifest_path.name, self.checkpoints.name, self.metrics_path.name, "wandb"}
         elif any(self.checkpoints.glob("*.pt")):
             raise UserError(
-                f"{self.checkpoints} holds what an earlier attempt came to; {self.manifest_path.name} or result.json, "
-                f"which vouch for it, are gone or broken; restore them, or to start anew: rm -r {typed(self.path)}"
+                f"{self.checkpoints} holds checkpoints of an earlier attempt; {self.manifest_path.name} or "
+                f"result.json, which verify them, are gone or broken; restore them, or to start anew: "
+                f"rm -r {shell_quote(self.path)}"
             )
-        self._sweep_up()
+        self._delete_temporary()
         for path in self.path.iterdir() if self.path.exists() else ():
             if path.name not in kept:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.write_config(config)
 
-    def _sweep_up(self) -> None:
-        """Delete what saves that were killed have left aside."""
+    def _delete_temporary(self) -> None:
+        """Delete the temporary files of saves that were killed."""
         for aside in self.checkpoints.glob(".*"):
             aside.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Delete the folder, of a run that never began."""
+        """Delete the folder of a run that never started."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def state(self) -> State | None:
-        """Return the state last written; None where there is none that can be read."""
+        """Return the state last written; None if there is none that can be read."""
         found = object_at(self.path / "state.json").get("state")
         return found if found in get_args(State) else None
 
     def status(self) -> tuple[State | None, str | None]:
-        """State and reason as they are now: a run that says it is running, and whose process is gone, is preempted."""
+        """Return the current state and reason: a run in state running whose process has ended is preempted."""
         state, reason = self.state(), self.reason()
         if state == "running" and not lock.holder(self.path) and not lock.holder(self.path.parent):
-            return "preempted", "its process is gone without a word; the same command goes on with it"
+            return "preempted", "its process ended unexpectedly; the same command continues it"
         return state, reason
 
     def reason(self) -> str | None:
-        """Why the run is in its state, where that needs a reason."""
+        """Return why the run is in its state, for states that have a reason."""
         return object_at(self.path / "state.json").get("reason")
 
     def set_state(self, state: State, reason: str | None = None) -> None:
@@ -130,8 +131,8 @@ class RunFolder:
     def log(self, record: dict[str, Any]) -> None:
         """Append one flat record to metrics.jsonl, on disk when this returns.
 
-        JSON has no NaN and no infinity: they become null, and the reason of the state says what diverged.
-        Raises OSError or RuntimeError where the file is gone, or is not as this object left it.
+        JSON has no NaN and no infinity: they become null, and the reason of the state says what diverged. Raises
+        OSError or RuntimeError if the file is gone, or was changed since the last append.
         """
         plain = {key: None if _broken(value) else value for key, value in record.items()}
         if self._logged is None:
@@ -142,7 +143,7 @@ class RunFolder:
         self._logged = atomic_files.append(self.metrics_path, line, self._logged)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the whole records of metrics.jsonl; a line torn by a kill, or that is no record, ends them."""
+        """Return the complete records of metrics.jsonl, up to the first line that is torn by a kill or is no record."""
         found = []
         for line in self.metrics_path.read_bytes().split(b"\n")[:-1] if self.metrics_path.exists() else ():
             try:
@@ -155,52 +156,54 @@ class RunFolder:
         return found
 
     def rewind(self, count: int, digest: str | None = None) -> list[dict[str, Any]]:
-        """Cut metrics.jsonl back to its first `count` records, and return them: what came after a checkpoint comes
-        again. Raises UserError where there are fewer, or where they have not the SHA-256 that the checkpoint knows."""
+        """Truncate metrics.jsonl to its first `count` records and return them: records after a checkpoint are written
+        again.
+
+        Raises UserError if there are fewer, and if their SHA-256 is not `digest`.
+        """
         kept = self.records()[:count]
         if len(kept) < count:
             raise UserError(
                 f"{self.metrics_path} has {len(kept)} whole records, and the checkpoint was made after {count}: "
-                f"what was measured is lost; to start anew: rm -r {typed(self.path)}"
+                f"measurements are lost; to start anew: rm -r {shell_quote(self.path)}"
             )
         lines = self.metrics_path.read_bytes().split(b"\n")[:count] if count else []
         content = b"".join(line + b"\n" for line in lines)
         if digest is not None and hashlib.sha256(content).hexdigest() != digest:
             raise UserError(
-                f"{self.metrics_path} is not as it was when the checkpoint was made; restore it, or to start anew: "
-                f"rm -r {typed(self.path)}"
+                f"{self.metrics_path} was changed after the checkpoint was made; restore it, or to start anew: "
+                f"rm -r {shell_quote(self.path)}"
             )
         atomic_files.write(self.metrics_path, content)
         self._logged = len(content)
         return kept
 
     def last_record(self) -> dict[str, Any]:
-        """Return the last whole record of metrics.jsonl; empty where there is none."""
+        """Return the last complete record of metrics.jsonl; empty if there is none."""
         try:
             return (self.records() or [{}])[-1]
         except OSError:
             return {}
 
     def write_result(self, row: dict[str, Any]) -> None:
-        """Write the result row. What is absent is None; NaN or infinity raises FloatingPointError with its place."""
+        """Write the result row. Absent values are None; NaN or infinity raises FloatingPointError with its place."""
         broken = _first_broken(row, "")
         if broken:
             raise FloatingPointError(f"{broken} is not a finite number in the result")
         atomic_files.write(self.path / "result.json", json_of(row))
 
     def result(self) -> dict[str, Any] | None:
-        """Return the row of a finished run: its state says so, and its result can be read and is its own. Else None."""
+        """Return the row of a run that is in state finished and has a readable result of its own, else None."""
         return self._row() if self.state() == "finished" else None
 
     def done(self) -> bool:
-        """Return whether there is nothing left to do: a run whose result was written, and whose parent was killed
-        before it said so, is finished now."""
+        """Return whether the run is finished; sets that state for a run that was killed after it wrote its result."""
         return self.result() is not None or self.finish()
 
     def finish(self) -> bool:
-        """Set the state to finished where there is a result row of this run, and say whether there is.
+        """Set the state to finished if there is a result row of this run; return whether there is one.
 
-        The result is written last and whole: no checkpoint is needed any more.
+        The result is written last and atomically, so no checkpoint is needed any more.
         """
         complete = self._row() is not None
         if complete:
@@ -208,11 +211,11 @@ class RunFolder:
             self.manifest_path.unlink(missing_ok=True)
             for checkpoint in self.checkpoints.glob("step-*.pt"):
                 checkpoint.unlink(missing_ok=True)
-            self._sweep_up()
+            self._delete_temporary()
         return complete
 
     def write_alignments(self, arrays: dict[str, np.ndarray]) -> None:
-        """Write alignments.npz, which loads without pickle; no arrays, no file."""
+        """Write alignments.npz, which loads without pickle; without arrays no file is written."""
         if arrays:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -224,12 +227,12 @@ class RunFolder:
 
 
 def json_of(content: dict[str, Any]) -> bytes:
-    """Return the bytes of a JSON file, as all of the project's are written."""
+    """Return the bytes of a JSON file in the project's format."""
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def object_at(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds; nothing where it is gone, broken, or holds no object."""
+    """Return the object in a JSON file; empty if the file is missing, broken, or holds no object."""
     try:
         content = json.loads(atomic_files.content(path))
     except (OSError, ValueError, RecursionError):
@@ -242,7 +245,7 @@ def _broken(value: Any) -> bool:
 
 
 def _first_broken(value: Any, place: str) -> str | None:
-    """Return where in nested dicts and lists the first number stands that is not finite."""
+    """Return the place of the first number in nested dicts and lists that is not finite."""
     if _broken(value):
         return place
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

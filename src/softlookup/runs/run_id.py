@@ -10,10 +10,10 @@ from typing import Any
 
 from softlookup.config.run_config import RunConfig
 
-# Counts what a run's figures mean. Raise it with every change that moves them: runs of another version have other
-# names, are shown as older code, and are compared with nothing.
+# Version of the meaning of a run's figures. Raise it with every change that affects them: runs of another version have
+# other names, are shown as older code, and are never compared with new ones.
 VERSION = 4
-DIGITS = 12  # 48 bits: among 10,000 runs two share them once in six million sweeps
+DIGITS = 12  # 48 bits: among 10,000 runs, two share a name once in six million sweeps
 
 
 def run_id(config: RunConfig) -> str:
@@ -25,12 +25,12 @@ def run_id(config: RunConfig) -> str:
 
 
 def variant_name(config: RunConfig) -> str:
-    """Name what the seeds of one variant share, as in `additive-gru-reverse-5d1c0b7e2f9a`."""
+    """Name a variant, shared by all its seeds, as in `additive-gru-reverse-5d1c0b7e2f9a`."""
     return f"{_stem(config)}-{variant_key(config)}"
 
 
 def with_variant(config: RunConfig) -> dict[str, Any]:
-    """Return a plain config with the name of the variant, by which W&B can group the seeds of one."""
+    """Return a plain config with the name of its variant, by which W&B can group the seeds."""
     return config.plain() | {"variant": variant_name(config)}
 
 
@@ -40,22 +40,22 @@ def _stem(config: RunConfig) -> str:
 
 
 def variant_key(config: RunConfig) -> str:
-    """Hash what the seeds of one variant share: all of `config.identity()` but the seed."""
+    """Hash the identity of a variant: all of `config.identity()` except the seed."""
     return _digest({key: value for key, value in config.identity().items() if key != "seed"})
 
 
 def settings(config: RunConfig) -> dict[str, Any]:
-    """Return what `variant_key` hashes as dotted keys with plain values, as in `optimizer.rate`."""
+    """Return the values that `variant_key` hashes, by dotted key, as in `optimizer.rate`."""
     return {path: value for path, value in flat(config.identity()) if path != "seed"}
 
 
 def short(data: dict[str, str]) -> dict[str, str]:
-    """Shorten digests of data as people are shown them."""
+    """Shorten digests of data for display."""
     return {name: digest[:DIGITS] for name, digest in data.items()}
 
 
 def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value that is no mapping, with its dotted key."""
+    """Yield every value that is not a mapping, with its dotted key."""
     for key, value in node.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
@@ -64,7 +64,7 @@ def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def names_seed(name: str, seed: int) -> bool:
-    """Say whether the name of a run, as `run_id` makes it, holds that seed."""
+    """Return whether the name of a run, as made by `run_id`, contains that seed."""
     return f"-s{seed}-" in f"{name}-"
 
 

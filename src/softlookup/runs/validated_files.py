@@ -1,6 +1,6 @@
-"""Read a run's files with validation: raise `BrokenError` with the file's name.
+"""Read and validate the files of a run: raise `BrokenError` with the file's name.
 
-Any of them may be cut short, overwritten, of another shape, or gone from one moment to the next. No torch.
+Any of them may be truncated, overwritten, of another shape, or deleted at any moment. No torch.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from softlookup.system import atomic_files
 
 BOUNDS = ("low", "high", "count")
 WORDS = ("source", "target", "reference")
-KINDS = ("fixed", "lookup", "weightless")  # of attention, as `contract.Kind` has them
+KINDS = ("fixed", "lookup", "weightless")  # of attention, as in `contract.Kind`
 UNITS = ("tokens", "words", "characters")  # in which the lengths of by_length are counted
 _KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """One example's lookup: weights (T, S), gold (T, S) booleans, and the words of source, output and reference."""
+    """Hold one example's lookup: weights (T, S), gold (T, S) booleans, and the words of source, output and
+    reference."""
 
     weights: np.ndarray
     gold: np.ndarray
@@ -42,7 +43,7 @@ class Alignment:
 def plan(path: Path) -> list[dict[str, Any]] | None:
     """Read the cells of a plan.json, each with id (a plain name), choices, seed, variant_key, settings and tuned.
 
-    None for a plan of another version of the code, whose runs have other names: it plans nothing any more.
+    Returns None for a plan of another version of the code, whose runs have other names.
     """
     content = mapping(_json(path), f"{path.name} is")
     if "planned" in content and content.get("version") != VERSION:
@@ -61,9 +62,9 @@ def plan(path: Path) -> list[dict[str, Any]] | None:
 
 
 def result(path: Path) -> dict[str, Any]:
-    """Read the row of a result.json: its own (by the folder's name) and finished, with numbers where numbers belong.
+    """Read the row of a result.json: finished, with the id of its folder, and with numbers where numbers belong.
 
-    Of a row of another version of the code only id, choices and seed are what this one means by them.
+    In a row of another version of the code, only id, choices and seed are checked and comparable.
     """
     row = mapping(_json(path), f"{path.name} is")
     expect(row.get("status") == "finished", f"{path.name}: status", "finished")
@@ -100,24 +101,25 @@ def result(path: Path) -> dict[str, Any]:
 
 
 def _heads(heads: Any, where: str) -> None:
-    """Check the measures of each head: numbers by name, one head a row."""
+    """Check the rows of the heads: numbers by name, one row per head."""
     expect(isinstance(heads, list), where, "a list")
     for place, head in enumerate(heads):
-        own = mapping(head, f"{where}[{place}] is")
-        expect(all(number(own.get(key)) for key in ("layer", "head")), f"{where}[{place}]", "with layer and head")
-        wrong = next((name for name, value in own.items() if not number_or_none(value)), None)
+        row = mapping(head, f"{where}[{place}] is")
+        expect(all(number(row.get(key)) for key in ("layer", "head")), f"{where}[{place}]", "with layer and head")
+        wrong = next((name for name, value in row.items() if not number_or_none(value)), None)
         expect(wrong is None, f"{where}[{place}].{wrong}", "a number or null")
 
 
 def config(path: Path) -> dict[str, Any]:
-    """Read choices and seed of a config.yaml; where this code gives its folder that name, its variant too."""
+    """Read choices and seed of a config.yaml; the variant too, if this version of the code gives the folder its
+    name."""
     try:
         content = yaml.safe_load(atomic_files.content(path).decode())
-    except Exception as error:  # PyYAML's constructors raise whatever they stumble over
+    except Exception as error:  # PyYAML's constructors raise many types of errors
         raise BrokenError(f"{path.name} cannot be read") from error
     found = mapping(content, f"{path.name} is")
     _identity(found, path.name)
-    # A few lines of YAML can stand for billions of values: none but plain ones is looked at.
+    # YAML aliases can expand to billions of values: only plain ones are read.
     plain = all(value is None or isinstance(value, str | bool) or number(value) for value in found["choices"].values())
     expect(plain, f"{path.name}: choices", "plain values")
     known = {"choices": found["choices"], "seed": found["seed"]}
@@ -140,13 +142,13 @@ def config(path: Path) -> dict[str, Any]:
 
 
 def timing(path: Path) -> dict[str, Any]:
-    """Read a timing.json: under `steps` by variant_key seconds as median, q1 and q3; under `left_out` reasons."""
+    """Read a timing.json: `steps` has seconds as median, q1 and q3 by variant_key; `left_out` has reasons."""
     content = mapping(_json(path), f"{path.name} is")
     expect(content.get("version") == VERSION, f"{path.name}: version", "that of this code")
     steps = mapping(content.get("steps"), f"{path.name}: steps is")
     for key, step in steps.items():
-        told = [mapping(step, f"{path.name}: steps.{key} is").get(name) or 0 for name in ("q1", "median", "q3")]
-        good = all(map(number, told)) and told[0] > 0 and told == sorted(told)
+        quartiles = [mapping(step, f"{path.name}: steps.{key} is").get(name) or 0 for name in ("q1", "median", "q3")]
+        good = all(map(number, quartiles)) and quartiles[0] > 0 and quartiles == sorted(quartiles)
         expect(good, f"{path.name}: steps.{key}", "0 < q1 ≤ median ≤ q3")
     reasons = mapping(content.get("left_out", {}), f"{path.name}: left_out is").values()
     expect(all(isinstance(reason, str) for reason in reasons), f"{path.name}: left_out", "reasons")
@@ -154,9 +156,9 @@ def timing(path: Path) -> dict[str, Any]:
 
 
 def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
-    """Return the records of a metrics.jsonl up to the first that is broken, and what is wrong with it.
+    """Return the records of a metrics.jsonl up to the first broken one, and a description of what is wrong with it.
 
-    A last line without its end was torn by a kill, and nothing is wrong with that.
+    A last line without a newline was torn by a kill; it is ignored and is no error.
     """
     records: list[dict[str, Any]] = []
     try:
@@ -179,7 +181,7 @@ def validations(path: Path) -> tuple[list[dict[str, Any]], str]:
 def alignments(path: Path) -> list[Alignment]:
     """Return the examples of an alignments.npz."""
     try:
-        # Read here: of a file that is no archive, NumPy keeps what it opened.
+        # Read the bytes first: for a file that is no archive, NumPy leaves it open.
         with io.BytesIO(atomic_files.content(path)) as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         count = sum(name.startswith("weights_") for name in arrays)
@@ -187,7 +189,7 @@ def alignments(path: Path) -> list[Alignment]:
             Alignment(arrays[f"weights_{i}"], arrays[f"gold_{i}"], *(arrays[f"{name}_{i}"].tolist() for name in WORDS))
             for i in range(count)
         ]
-    except Exception as error:  # zipfile, zlib and NumPy have dozens of errors between them
+    except Exception as error:  # zipfile, zlib and NumPy raise many types of errors
         raise BrokenError(f"{path.name} cannot be read") from error
     for place, one in enumerate(found):
         where = f"{path.name}: example {place}"
@@ -209,7 +211,7 @@ def _json(path: Path) -> Any:
 def _decoded(content: bytes, where: str) -> Any:
     try:
         found = json.loads(content.decode())
-        if b"\\u" in content:  # half of a surrogate pair is JSON, and no text
+        if b"\\u" in content:  # half of a surrogate pair is valid JSON but not valid text
             json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BrokenError(f"{where} is no JSON") from error
@@ -217,7 +219,7 @@ def _decoded(content: bytes, where: str) -> Any:
 
 
 def _plain(name: str) -> bool:
-    """Return whether a folder can have the name; one with a slash would lie elsewhere."""
+    """Return whether a string can be the name of a folder; a slash would make it a path."""
     return name not in ("", ".", "..") and not set(name) & set("/\0") and len(name.encode()) < 256
 
 
@@ -232,15 +234,15 @@ def _variant(found: dict[str, Any], where: str) -> None:
     """Check the key, the settings and the tuned keys of a variant."""
     key = found.get("variant_key")
     expect(isinstance(key, str) and bool(_KEY.fullmatch(key)), f"{where}: variant_key", f"{DIGITS} hex digits")
-    own = mapping(found.get("settings"), f"{where}: settings is")
-    inside = (value for each in own.values() for value in (each if isinstance(each, list) else [each]))
+    values = mapping(found.get("settings"), f"{where}: settings is")
+    inside = (value for each in values.values() for value in (each if isinstance(each, list) else [each]))
     plain = all(value is None or isinstance(value, str | bool) or number(value) for value in inside)
-    expect(plain and all(isinstance(name, str) for name in own), f"{where}: settings", "plain values by name")
+    expect(plain and all(isinstance(name, str) for name in values), f"{where}: settings", "plain values by name")
     tuned = found.get("tuned")
     expect(isinstance(tuned, list) and all(isinstance(name, str) for name in tuned), f"{where}: tuned", "names")
 
 
 def _kept(kept: dict[Any, Any], where: str) -> None:
-    """Check which weights a run kept, as `outcome.kept` tells it."""
+    """Check which weights a run kept, in the form of `outcome.kept`."""
     numbers = {"best": ("value", "tokens"), "average": ("of",)}.get(str(kept.get("weights")), ())
     expect(all(number(kept.get(name)) for name in numbers), where, "with the numbers of its kind")

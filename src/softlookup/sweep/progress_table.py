@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from softlookup.config.run_config import RunConfig
-from softlookup.errors import typed
+from softlookup.errors import shell_quote
 from softlookup.runs.run_folder import RunFolder, State
 
 _LONGEST_REASON = 300
@@ -121,7 +121,7 @@ class Board:
         for ended in self.ended:
             if ended.state != "finished":
                 self._print(f"{ended.state}  {ended.folder.id}{_reason(ended)}")
-                self._print(f"  log  {typed(_shown(ended.folder.log_path))}")
+                self._print(f"  log  {shell_quote(_shown(ended.folder.log_path))}")
 
     def _table(self) -> Table:
         table = Table("running", "time", "budget", "loss", "validation", box=None, pad_edge=False)

@@ -131,7 +131,7 @@ class Worker:
         if code is None:
             return "preempted", "the server process that starts the runs was killed"
         if code == -signal.SIGKILL and memory.kernel_kills() > self._kills:
-            limit_and_peak = memory.told(self._limit, self.peak)
+            limit_and_peak = memory.describe(self._limit, self.peak)
             return "out_of_memory", f"killed by the kernel for lack of memory; {limit_and_peak}"
         if -code in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             return "preempted", str(Stopped(-code))

@@ -22,7 +22,7 @@ def limited(megabytes: int | None) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
-def told(megabytes: int | None, peak: int | None = None) -> str:
+def describe(megabytes: int | None, peak: int | None = None) -> str:
     """Format the limit and the peak; `peak` in bytes, None for that of this process."""
     if peak is None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,4 +1,4 @@
-"""Decide when the steps of an experiment are to be timed, and which. No torch."""
+"""Decide when the steps of an experiment are timed, and for which variants. No torch."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ JOB = "softlookup.timing.stopwatch:record"
 
 @dataclass(frozen=True)
 class Order:
-    """Steps to be timed: a config of each variant by its variant_key, the file that is written, and under `origin` what
-    the file says of the code and of where it was made."""
+    """Describe steps to be timed: a config of each variant by its variant_key, the file to write, and under `origin`
+    the code and the place of the measurement."""
 
     path: Path
     configs: dict[str, RunConfig]
@@ -44,19 +44,19 @@ class Order:
 
 
 def due(experiment: Path, configs: Sequence[RunConfig], machine: dict[str, Any] | None) -> Order | None:
-    """Return what is to be timed in the folder of an experiment after a sweep of `configs`, None where nothing is.
+    """Return what to time in the folder of an experiment after a sweep of `configs`; None if nothing is to be timed.
 
-    Timed is every variant with a finished run: of the plan, or of the whole folder where there is no plan. What was
-    timed holds as long as no variant is new, and neither the code nor the machine has changed; None stands for any
-    machine, where a cluster has many.
+    Every variant with a finished run is timed: those of the plan, or of the whole folder if there is no plan. Timings
+    stay valid as long as no variant is new and neither the code nor the machine has changed. With `machine` None, as on
+    a cluster, the machine is not compared.
     """
     swept = {variant_key(config): config for config in configs}
-    own = {"threads": configs[0].settings.threads, "device": configs[0].settings.device}
+    execution = {"threads": configs[0].settings.threads, "device": configs[0].settings.device}
     wanted = {
-        key: replace(config, settings=Settings.of(config.settings.plain() | own))
+        key: replace(config, settings=Settings.of(config.settings.plain() | execution))
         for key, config in _finished(experiment, swept).items()
     }
-    origin = {"version": VERSION, **provenance.code(), "torch": version("torch"), **own}
+    origin = {"version": VERSION, **provenance.code(), "torch": version("torch"), **execution}
     if machine is not None:
         origin["machine"] = machine
     path = experiment / NAME
@@ -83,7 +83,7 @@ def _finished(experiment: Path, swept: dict[str, RunConfig]) -> dict[str, RunCon
 
 
 def _config(path: Path) -> RunConfig | None:
-    """Return the config of a run, where it is the one that the run is named by."""
+    """Return the config of a run, if it is the one that the run is named by."""
     try:
         config = RunConfig.of(yaml.safe_load(atomic_files.content(path / "config.yaml")))
         return config if run_id(config) == path.name else None
@@ -92,9 +92,9 @@ def _config(path: Path) -> RunConfig | None:
 
 
 def here(order: Order) -> None:
-    """Time on this machine, in a process of its own, and tell how far it is.
+    """Time on this machine, in a separate process, and show the progress.
 
-    Raises UserError where that process fails, and Stopped after a signal; what was there before is left as it is.
+    Raises UserError if that process fails, and Stopped after a signal; an existing file then stays unchanged.
     """
     console = Console(highlight=False)
     began = time.monotonic()
@@ -111,7 +111,7 @@ def here(order: Order) -> None:
 
 
 def report(order: Order, seconds: float) -> None:
-    """Print what was timed, and what was not."""
+    """Print which variants were timed, and which were not."""
     console = Console(highlight=False)
     found = object_at(order.path)
     lines = [f"timed {order}: {found.get('rounds')} rounds ({duration(seconds)})"]
@@ -121,5 +121,5 @@ def report(order: Order, seconds: float) -> None:
 
 
 def now() -> str:
-    """Return the time of day in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

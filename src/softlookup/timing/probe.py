@@ -16,8 +16,8 @@ SENTENCES = 32
 
 @dataclass(frozen=True)
 class Probe:
-    """`step` makes one whole training step and returns when the device has made it; `tokens` are the target tokens
-    that it sees."""
+    """Hold one training step: `step` takes it and returns when the device has finished; `tokens` is the number of its
+    target tokens."""
 
     step: Callable[[], None]
     optimizer: torch.optim.Optimizer
@@ -25,21 +25,21 @@ class Probe:
 
 
 def fixed_batch(task: Task) -> Batch:
-    """Return the batch that variants are measured with: the 32 longest validation sources that training may show.
+    """Return the batch that variants are measured on: the 32 longest validation sources that training may show.
 
-    A longer one would measure a step that training never takes. Where training may show none of them it is the
-    shortest.
+    A longer source would measure a step that training never takes. If training may show none of them, the shortest are
+    used.
     """
     examples = sorted(task.validation(), key=lambda example: -len(example.source))
     return collate([example for example in examples if task.may_show(example)][:SENTENCES] or examples[-SENTENCES:])
 
 
 def probe(parts: RunParts, model: Seq2Seq) -> Probe:
-    """Return the training step of a run, with the fixed batch in place of each that makes a step.
+    """Return the training step of a run, with the fixed batch in place of each batch of a step.
 
-    Clipping, smoothing, mean of the loss and rate are those of its first step.
+    Clipping, smoothing, loss mean and learning rate are those of the first step.
 
-    Its calls change `model`, which is put into training mode: pass a copy of one that matters.
+    Each call changes `model`, which is put into training mode: pass a copy if it is still needed.
     """
     device = model.output.weight.device
     batch = fixed_batch(parts.task).to(device)

@@ -17,21 +17,22 @@ from softlookup.system import atomic_files
 from softlookup.timing.plan import Order, now
 from softlookup.timing.probe import SENTENCES, Probe, probe
 
-SECONDS = 10.0  # what the rounds of all variants may take together, where that leaves LEAST of them
-WARM_UP = 2  # first rounds, which allocate and fill caches, and are not counted
+SECONDS = 10.0  # for the rounds of all variants together, if that allows for at least LEAST rounds
+WARM_UP = 2  # first rounds, which allocate memory and fill caches; not counted
 LEAST, MOST = 5, 31
 
 
 def in_turn(
     steps: Mapping[str, Callable[[], None]],
     seconds: float = SECONDS,
-    tell: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Take one step after the other, round after round, and return the seconds of each step in every counted round.
+    """Take the steps in turn, round after round, and return the seconds of each step in every counted round.
 
-    What disturbs the machine for a while disturbs all of them alike. As many rounds are counted as fit into `seconds`,
-    at least 5 and at most 31. `tell` hears the share that is done. A step whose loss is not finite is left out.
+    A temporary disturbance of the machine thus affects all steps alike. As many rounds are counted as fit into
+    `seconds`, at least 5 and at most 31. `progress` receives the completed share. A step whose loss is not finite is
+    left out.
     """
     found: dict[str, list[float]] = {name: [] for name in steps}
     turn, rounds = 0, WARM_UP + MOST
@@ -48,22 +49,22 @@ def in_turn(
         turn += 1
         if turn == WARM_UP:
             rounds = WARM_UP + max(LEAST, min(MOST, int(seconds / max(clock() - began, 1e-9))))
-        if tell is not None:
-            tell(turn / rounds)
+        if progress is not None:
+            progress(turn / rounds)
     return {name: taken[WARM_UP:] for name, taken in found.items()}
 
 
 def summary(seconds: Sequence[float]) -> dict[str, float]:
-    """Return the median and both quartiles, as statistics.quantiles interpolates them between what was measured."""
+    """Return the median and both quartiles, interpolated as by statistics.quantiles (inclusive)."""
     q1, median, q3 = statistics.quantiles(seconds, n=4, method="inclusive")
     return {"median": median, "q1": q1, "q3": q3}
 
 
-def record(order: Order, tell: Callable[[float], None]) -> None:
-    """Time a step of each variant of an order and write its timing.json; `tell` hears the share that is done.
+def record(order: Order, progress: Callable[[float], None]) -> None:
+    """Time a step of each variant of an order and write its timing.json; `progress` receives the completed share.
 
-    Variants of one task take turns, so that their models alone are in memory together. A variant that cannot be built,
-    or whose step fails, is left out: the reason stands in the file.
+    Variants of one task are interleaved, so that only their models are in memory together. A variant that cannot be
+    built, or whose step fails, is left out with its reason in the file.
     """
     torch.set_num_threads(order.origin["threads"])
     tasks: dict[str, list[str]] = {}
@@ -73,10 +74,10 @@ def record(order: Order, tell: Callable[[float], None]) -> None:
     reasons: dict[str, str] = {}
     for keys in tasks.values():
         share, done = len(keys) / len(order.configs), (len(steps) + len(reasons)) / len(order.configs)
-        own = {key: order.configs[key] for key in keys}
-        timed, failed = _timed(own, SECONDS * share, lambda part: tell(done + share * part))  # noqa: B023 - used at once
+        configs = {key: order.configs[key] for key in keys}
+        timed, failed = _timed(configs, SECONDS * share, lambda part: progress(done + share * part))  # noqa: B023 - used at once
         steps |= timed
-        reasons |= {key: f"{run_id(own[key])}: {reason}" for key, reason in failed.items()}
+        reasons |= {key: f"{run_id(configs[key])}: {reason}" for key, reason in failed.items()}
     content = {
         **order.origin,
         "made": now(),
@@ -89,9 +90,9 @@ def record(order: Order, tell: Callable[[float], None]) -> None:
 
 
 def _timed(
-    configs: dict[str, RunConfig], seconds: float, tell: Callable[[float], None]
+    configs: dict[str, RunConfig], seconds: float, progress: Callable[[float], None]
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Return the steps of the variants of one task, and why some are left out."""
+    """Return the step times of the variants of one task, and the reasons of those left out."""
     probes: dict[str, Probe] = {}
     reasons: dict[str, str] = {}
     task: Task | None = None
@@ -102,7 +103,7 @@ def _timed(
             probes[key] = probe(parts, parts.model)
         except Exception as error:
             reasons[key] = str(state_of(error)[1])
-    found = in_turn({key: made.step for key, made in probes.items()}, seconds, tell) if probes else {}
+    found = in_turn({key: made.step for key, made in probes.items()}, seconds, progress) if probes else {}
     reasons |= dict.fromkeys(probes.keys() - found.keys(), "the loss of its step is not finite")
     return {
         key: {**summary(taken), "tokens": probes[key].tokens, "rounds": len(taken)} for key, taken in found.items()

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from softlookup.errors import typed
+from softlookup.errors import shell_quote
 
 _MARK = b":W&B\xe1\xbe\x00"
 _BLOCK = 32768
@@ -63,7 +63,7 @@ def remedy(folder: Path, mode: str) -> str:
     joined = shlex.join(words)
     if joined == " ".join(words):
         return f'make resync ARGS="{joined}"'
-    return f"make resync {typed('ARGS=' + joined.replace('$', '$$'))}"  # expanded by make, then by a shell
+    return f"make resync {shell_quote('ARGS=' + joined.replace('$', '$$'))}"  # expanded by make, then by a shell
 
 
 def _receipt(log: Path) -> Path:

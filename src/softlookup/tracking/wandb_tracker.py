@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from softlookup.errors import UserError, nearest, typed
+from softlookup.errors import UserError, nearest, shell_quote
 from softlookup.group import Group
 from softlookup.heatmaps.png import HeatMap, draw
 from softlookup.tracking import wandb_files
@@ -152,7 +152,7 @@ class Tracker:
         if reason and was_online:
             self._report(f"W&B is offline for this run ({reason})")
         elif reason:
-            command = f"wandb sync {typed(written)}"
+            command = f"wandb sync {shell_quote(written)}"
             self.messages.append(f"W&B is offline for this run ({reason}); upload it later with: {command}")
 
     def _go_online(self, arguments: dict[str, Any]) -> str:

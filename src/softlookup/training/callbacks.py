@@ -13,8 +13,8 @@ from softlookup.training.module import Training
 
 
 class Signals(pl.Callback):
-    """Takes the signals back from Lightning, which on SIGTERM would have all processes of a run talk to each other in
-    the middle of whatever they do, and wait for an answer that does not come."""
+    """Reinstall the project's signal handlers over Lightning's, whose SIGTERM handler would start a collective
+    operation between the processes of a run at an arbitrary moment, and hang."""
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
@@ -27,13 +27,14 @@ class Signals(pl.Callback):
 
 
 class Progress(pl.Callback):
-    """A bar with loss, length limit and time left on a terminal; a line per tenth of the budget elsewhere."""
+    """Show a bar with loss, length limit and time left on a terminal; print a line per tenth of the budget
+    elsewhere."""
 
     def __init__(self) -> None:
         self.bar: Bar | None = None
         self.tenths = 0
         self.began = time.perf_counter()
-        self.share = 0.0  # of the budget, at the start of this attempt
+        self.share = 0.0  # of the budget spent at the start of this attempt
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         assert isinstance(pl_module, Training)

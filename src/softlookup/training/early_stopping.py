@@ -1,18 +1,18 @@
-"""Track the best validation, and decide whether training goes on."""
+"""Track the best validation, and decide when to stop early."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
-LOWER = frozenset({"validation/loss"})  # of every other metric more is better
+LOWER = frozenset({"validation/loss"})  # for every other metric, higher is better
 
 
 class Watch:
-    """The best value so far of one validation metric, and the weights behind it where they are kept.
+    """Track the best value of one validation metric, and the weights of that validation if they are kept.
 
     `metric` is a key of a validation's values. With `keep` the weights of the first validation with the best value are
-    held; with `patience` = n a run is `over` when n validations in a row brought none better. `best` says when the best
-    was (value, step, tokens) and holds all values of that validation.
+    held; with `patience` = n a run is `over` after n validations in a row without improvement. `best` holds value, step
+    and tokens of the best validation, and all its values.
     """
 
     def __init__(self, metric: str = "validation/loss", keep: bool = False, patience: int | None = None) -> None:
@@ -25,11 +25,11 @@ class Watch:
 
     @property
     def over(self) -> bool:
-        """Return whether patience has come to its end."""
+        """Return whether patience has run out."""
         return self.patience is not None and self.waited >= self.patience
 
-    def hear(self, values: dict[str, float], step: int, tokens: int, model: nn.Module) -> None:
-        """Take a validation in, and the weights that it measured."""
+    def observe(self, values: dict[str, float], step: int, tokens: int, model: nn.Module) -> None:
+        """Observe the values of a validation, and the model that it measured."""
         value = values[self.metric]
         if self.best is not None and not self._better(value, self.best["value"]):
             self.waited += 1
@@ -39,8 +39,8 @@ class Watch:
         if self.keep:
             self._weights = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
 
-    def into(self, model: nn.Module) -> None:
-        """Give the model the best weights, where they are kept."""
+    def copy_to(self, model: nn.Module) -> None:
+        """Copy the best weights to the model, if they are kept."""
         if self._weights:
             model.load_state_dict(self._weights)
 

@@ -36,10 +36,10 @@ from softlookup.training.module import Training
 
 
 class Fit:
-    """One model trained on one task, to be told to stop at any time and to go on from there to the same bits.
+    """Train one model on one task. It can be stopped at any time, and continues bit-identically.
 
-    `records` are those of metrics.jsonl that a checkpoint counts on, `digest` is their SHA-256, and `seconds` the time
-    that led to it. `notes` are what a person should know of the plan before the first step.
+    `records` is the number of records in metrics.jsonl before the checkpoint, `digest` their SHA-256, and `seconds` the
+    training time up to it. `notes` are remarks on the plan to print before the first step.
     """
 
     def __init__(self, parts: RunParts, checkpoints: Checkpoints, stop: Stop, processes: Processes) -> None:
@@ -54,7 +54,7 @@ class Fit:
         batching = Batching(settings.batch_tokens, settings.batch_sentences, settings.pool)
         steps = max(1, int(budget // (batching.target_tokens(self.validation) * settings.accumulate)))
         data_seed = derived_seed(seed, "data")
-        # One epoch of Lightning's is what lies between two validations.
+        # An epoch of Lightning is the part between two validations.
         shares = settings.validations, processes, settings.accumulate
         self.stream = TrainingStream(task, parts.curriculum, data_seed, budget, batching, *shares)
         self.notes = parts.recipe.schedule.notes(budget, steps)
@@ -62,7 +62,7 @@ class Fit:
         measured = settings.validations, settings.average, self.watch, self._further()
         trained = self.model, parts.recipe, parts.curriculum, budget
         self.training = Training(*trained, self._emit, seed, processes, *measured)
-        self.training.quiet = self._quiet
+        self.training.on_safe_point = self._on_safe_point
         if settings.keep_state:
             continuation.check(parts.config, self.training, parts.curriculum)
         self.state = continuation.KeptState(checkpoints.run, settings.keep_state and processes.rank == 0)
@@ -74,32 +74,32 @@ class Fit:
         self._saved_at = self._began = time.perf_counter()
 
     def resume(self) -> bool:
-        """Take up the newest good checkpoint, or the state of the run that this one goes on with; say whether there was
+        """Load the newest valid checkpoint, or the state of the run that this one continues; return whether there was
         one.
 
-        Raises UserError for one that is lost, for one that another config made, with the difference, and where the
-        other run was another than this one from its first steps on.
+        Raises UserError for a checkpoint that is lost, for one of another config, with the difference, and for a run
+        that cannot be continued because it differs from this one from its first steps on.
         """
         content = self.checkpoints.load()
         if content is not None:
             _refuse_another(content["config"], self._config())
-            self._take(content)
+            self._restore(content)
             return True
         if self.settings.continue_from is None:
             return False
         base = Path(self.settings.continue_from)
-        content = continuation.taken_up(base)
+        content = continuation.load_state(base)
         if content is None:
             return False
         _refuse_another(content["config"], self._config(), but=LONGER)
-        self._take(content)
+        self._restore(content)
         if self.settings.average:
             continuation.reset_average(self.settings, self.training)
         if self.processes.rank == 0:
             atomic_files.write(self.checkpoints.run / "metrics.jsonl", continuation.records(base, content))
         return True
 
-    def _take(self, content: dict[str, Any]) -> None:
+    def _restore(self, content: dict[str, Any]) -> None:
         self.model.load_state_dict(content["model"])
         self.training.load_run_state(content["training"])
         self.stream.load_state_dict(content["stream"])
@@ -107,14 +107,14 @@ class Fit:
         self.state.hold(self.training.steps, content)
 
     def run(self, emit: Callable[[dict[str, Any]], None] | None = None) -> Training:
-        """Fit to the end of the budget; what was measured on the way stays on the returned module, and goes to `emit`.
-        Raises Stopped after a checkpoint was written, FloatingPointError when training diverges."""
+        """Train to the end of the budget; measurements are kept on the returned module, and passed to `emit`. Raises
+        Stopped after a checkpoint was written, FloatingPointError when training diverges."""
         self._emit_further = emit
         self._saved_at = time.perf_counter()
         data = Data(self.stream, self.validation)
         if len(self.validation) and not data.validation:
-            raise UserError(f"processes={self.processes.count}: more than there are batches of validation")
-        # Lightning tells of every device that is not there; what it warns of still comes through.
+            raise UserError(f"processes={self.processes.count}: more than the number of validation batches")
+        # Lightning logs every device that is absent; its warnings are still shown.
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         trainer, training = self._trainer(), self.training
         with warnings.catch_warnings(), self.stop.deferred():
@@ -124,21 +124,21 @@ class Fit:
                 ".*does not have many work.*",
             ):
                 warnings.filterwarnings("ignore", message=advice)
-            if training.due:  # the checkpoint lies between the last step of a share and its validation
+            if training.due:  # the checkpoint precedes the validation that its last step made due
                 trainer.validate(training, datamodule=data, verbose=False)
             if not training.over:
                 trainer.fit(training, datamodule=data)
-            if training.average.count:  # of its weights nothing was measured yet
-                training.average.into(training.model)
-                training.settled = True
+            if training.average.count:  # the averaged weights were not validated yet
+                training.average.copy_to(training.model)
+                training.validates_final = True
                 trainer.validate(training, datamodule=data, verbose=False)
         if self.watch.keep and self.watch.best:
-            self.watch.into(training.model)
+            self.watch.copy_to(training.model)
             training.last_validation = self.watch.best["values"]
         return training
 
     def _further(self) -> Callable[[Seq2Seq], dict[str, float]]:
-        """Return what a validation measures besides loss and token accuracy."""
+        """Return the function that measures more than loss and token accuracy at a validation."""
         if self.settings.watch != "bleu":
             return lambda _: {}
         greedy = Greedy(self.parts.search.longest_ratio, self.parts.search.longest_extra)
@@ -152,12 +152,12 @@ class Fit:
             accelerator="gpu" if self.parts.device.type == "cuda" else "cpu",
             devices=self.processes.count,
             strategy=strategy,
-            # Where a cluster runs this, its own signals and ranks are not Lightning's business.
+            # On a cluster, Lightning must not use the scheduler's signals and ranks.
             plugins=[LightningEnvironment()],
             max_epochs=-1,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            # A validation that comes before the first step must leave metrics that training can go on with.
+            # A validation before the first step must leave metrics that training can update.
             inference_mode=False,
             logger=False,
             enable_checkpointing=False,
@@ -171,13 +171,13 @@ class Fit:
             self._emit_further(record)
         self.records += 1
 
-    def _quiet(self, training: Training) -> None:
-        """A moment at which nothing is half done: save if it is time, stop if that was asked for."""
+    def _on_safe_point(self, training: Training) -> None:
+        """Handle a safe point, between two steps: save if it is time, and stop if requested."""
         late = time.perf_counter() - self._saved_at >= self.settings.checkpoint_seconds
         ended = training.over and training.validated_at == training.tokens
         training.trainer.should_stop = ended
         paused = training.validated_at == training.tokens
-        self.state.hear(training.steps, paused, self.stream.lasting, self._content)
+        self.state.observe(training.steps, paused, self.stream.lasting, self._content)
         stopping = self._all_stop()
         if self.processes.rank == 0 and (late or ended or stopping):
             self.save()
@@ -185,16 +185,16 @@ class Fit:
             raise Stopped(self.stop.number or signal.SIGTERM)
 
     def _all_stop(self) -> bool:
-        """Return whether to stop here. Several processes decide it together, by what each had heard when it was asked:
-        a signal to one stops all of them at the same step."""
-        heard = self.stop.number is not None
+        """Return whether to stop here. The ranks decide together, from the signals that each had received: a signal to
+        one rank stops all of them at the same step."""
+        signaled = self.stop.number is not None
         if self.processes.count == 1:
-            return heard
-        (wanted,) = self.processes.total(float(heard), device=self.training.device)
+            return signaled
+        (wanted,) = self.processes.total(float(signaled), device=self.training.device)
         return wanted > 0
 
     def save(self) -> None:
-        """Write a checkpoint of this moment."""
+        """Write a checkpoint of the current state."""
         self.checkpoints.save(self._content(), self.training.steps)
         self._saved_at = time.perf_counter()
 
@@ -219,13 +219,15 @@ class Fit:
 
 
 def _digest(examples: Sequence[Example]) -> str:
-    told = [(example.source, example.target, example.reference) for example in examples]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    content = [(example.source, example.target, example.reference) for example in examples]
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-def _refuse_another(made: dict[str, Any], asked: dict[str, Any], but: frozenset[str] = frozenset()) -> None:
-    before, now = (dict(flat({k: v for k, v in each.items() if k not in but})) for each in (made, asked))
+def _refuse_another(saved: dict[str, Any], current: dict[str, Any], but: frozenset[str] = frozenset()) -> None:
+    before, now = (dict(flat({k: v for k, v in each.items() if k not in but})) for each in (saved, current))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
-        told = ", ".join(f"{key}={before.get(key)} became {now.get(key)}" for key in changed)
-        raise UserError(f"the checkpoint is of another config: {told}; take that back, or delete the run's folder")
+        differences = ", ".join(f"{key}={before.get(key)} became {now.get(key)}" for key in changed)
+        raise UserError(
+            f"the checkpoint is of another config: {differences}; undo the change, or delete the run's folder"
+        )

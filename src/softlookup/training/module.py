@@ -25,26 +25,26 @@ from softlookup.training.weight_averaging import Average
 
 
 def _mean() -> MeanMetric:
-    """Return every process counts everything: nothing is left to add up when the mean is asked for."""
+    """Make a mean that is not synchronized: every process updates it with the values of all processes."""
     return MeanMetric(sync_on_compute=False)
 
 
-def nothing(training: "Training") -> None:
-    """Do nothing at a quiet moment."""
+def do_nothing(training: "Training") -> None:
+    """Do do_nothing at a safe point."""
 
 
 class Training(pl.LightningModule):
-    """Maximum likelihood under teacher forcing: loss = −Σ log p(y_t | y_<t, x) over unpadded target positions, divided
-    by their number or by that of sentences and smoothed, as the plan says. What is logged is the mean per token.
+    """Train by maximum likelihood under teacher forcing: loss = −Σ log p(y_t | y_<t, x) over unpadded target positions,
+    divided by the number of tokens or of sentences and smoothed, as `plan` says. The logged loss is the mean per token.
 
-    `budget` is the number of target tokens to see; learning rate and curriculum follow the share of it that is
-    spent. The random numbers of a step follow from `seed` and the number of
-    the step alone. `emit` receives one flat record (JSON scalars alone) per validation. `quiet` is called after every
-    step and after every validation, when nothing is half done: what `run_state` then gives is all that
-    training needs to go on from there. A loss that is not finite raises FloatingPointError with the step. `average`
-    is what the weights at the last of the `validations` equal shares of the budget are gathered in. Steps are
-    `update`'s; a batch of Lightning's is the group of batches of one. `watch` hears every validation, and may end the
-    run ahead of its budget; `further` measures more of a model than loss and accuracy, under `validation/…`.
+    `budget` is the number of target tokens to see; learning rate and curriculum follow the share of it that is spent.
+    The random numbers of a step depend only on `seed` and the number of the step. `emit` receives one flat record (JSON
+    scalars) per validation. `on_safe_point` is called after every step and after every validation: `run_state` then
+    returns everything that training needs to continue from there. A loss that is not finite raises FloatingPointError
+    with the step. `average` is the number of last validations whose weights are averaged; `validations` are at equal
+    shares of the budget. Steps are taken by `update`; a Lightning batch is the list of batches of one step. `watch`
+    observes every validation, and may end the run before its budget; `further` measures more of a model than loss and
+    accuracy, under `validation/…`.
     """
 
     def __init__(
@@ -62,20 +62,20 @@ class Training(pl.LightningModule):
         further: Callable[[Seq2Seq], dict[str, float]] = lambda _: {},
     ) -> None:
         super().__init__()
-        self.automatic_optimization = False  # a whole step is made by `update`, whoever takes it
+        self.automatic_optimization = False  # `update` takes whole steps, also outside Lightning
         self.model = model
         self.plan = plan
         self.cadence = Cadence(budget, validations)
         self.average = Average(average, validations)
         self.watch = watch or Watch()
         self.further = further
-        self.settled = False  # whether what is validated are the final weights, behind all steps
+        self.validates_final = False  # whether the final weights are being validated, after all steps
         self.curriculum = curriculum
         self.budget = budget
         self.emit = emit
         self.seed = seed
         self.processes = processes
-        self.quiet: Callable[[Training], None] = nothing
+        self.on_safe_point: Callable[[Training], None] = do_nothing
         self.steps = 0
         self.tokens = 0
         self.padding = 0
@@ -99,12 +99,12 @@ class Training(pl.LightningModule):
 
     @property
     def due(self) -> bool:
-        """Return whether a share of the budget has ended since the last validation."""
+        """Return whether a share of the budget was completed since the last validation."""
         return self.cadence.passed(self.tokens) > self.cadence.passed(self.validated_at)
 
     @property
     def over(self) -> bool:
-        """Return whether there is no step left: the budget is spent, or patience has ended."""
+        """Return whether training is complete: the budget is spent, or patience has run out."""
         return self.tokens >= self.budget or self.watch.over
 
     @property
@@ -120,24 +120,25 @@ class Training(pl.LightningModule):
 
     def on_train_batch_start(self, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
         self._started = time.perf_counter()
-        # Each process drops out units of its own rows.
+        # Dropout differs between the ranks, which have different rows.
         rank = f" of process {self.processes.rank}" if self.processes.rank else ""
         seed_everything(derived_seed(self.seed, f"step {self.steps}{rank}"))
 
     def training_step(self, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
         assert self._optimizer is not None
         before = self.tokens, self.steps
-        made = update(
+        result = update(
             self.model, self._optimizer, self.plan, batch, self.budget, *before, self.processes, self._backward
         )
-        self.tokens += made.tokens
-        self.padding += made.padding
-        self.step_tokens.append(made.tokens)
-        self.last_loss = made.loss
-        self.running_loss.update(made.loss, made.tokens)
+        self.tokens += result.tokens
+        self.padding += result.padding
+        self.step_tokens.append(result.tokens)
+        self.last_loss = result.loss
+        self.running_loss.update(result.loss, result.tokens)
 
     def _backward(self, loss: Tensor, last: bool) -> None:
-        """Lightning's DDP takes the mean of the gradients of all processes, once they are whole."""
+        """Run the backward pass; Lightning's DDP averages the gradients over all processes only after the last batch of
+        a step."""
         strategy = self.trainer.strategy
         waits = isinstance(strategy, ParallelStrategy) and not last
         with cast(ParallelStrategy, strategy).block_backward_sync() if waits else nullcontext():
@@ -147,7 +148,7 @@ class Training(pl.LightningModule):
         self.steps += 1
         self.step_seconds.append(time.perf_counter() - self._started)
         self._follow_curriculum()
-        self.quiet(self)
+        self.on_safe_point(self)
 
     def _follow_curriculum(self) -> None:
         limit = self.curriculum.length(self.progress_share)
@@ -164,27 +165,27 @@ class Training(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         logits, _ = self.model(batch)
         target = batch.target[batch.target_mask]
-        right = ((logits.argmax(-1) == target) & (target != UNK)).float().cpu()  # as metrics.sequence.right
+        right = ((logits.argmax(-1) == target) & (target != UNK)).float().cpu()  # as in metrics.sequence.right
         lengths = [len(example.source) for example in batch.examples]
         loss = F.cross_entropy(logits, target).item()
         self._measured.append((loss, lengths, list(right.split(batch.target_mask.sum(1).tolist()))))
 
     def on_validation_epoch_end(self) -> None:
-        # In the order of one process, whatever their number: sums of floats depend on it.
+        # In the order of a single process for any number of processes: sums of floats depend on it.
         for loss, lengths, right in self.processes.gathered(self._measured):
             self.validation["loss"].update(loss, sum(map(len, right)))
             self.validation["token_accuracy"].update(torch.cat(right).to(self.device))
-            for length, own in zip(lengths, right, strict=True):
-                self.by_length.setdefault(length, _mean()).update(own)
-        # Rounded, since a float32 mean of 0.9 is a hair below the threshold 0.9.
+            for length, correct in zip(lengths, right, strict=True):
+                self.by_length.setdefault(length, _mean()).update(correct)
+        # Rounded, since a float32 mean of 0.9 can be slightly below the threshold 0.9.
         accuracy = {length: round(metric.compute().item(), 6) for length, metric in sorted(self.by_length.items())}
         measured = {name: value.item() for name, value in self.validation.compute().items()} | self.further(self.model)
         values = {f"validation/{name}": value for name, value in measured.items()}
         self.last_validation = values
-        if self.settled:
+        if self.validates_final:
             return
         self.average.take(self.cadence.passed(self.validated_at), self.cadence.passed(self.tokens), self.model)
-        self.watch.hear(values, self.steps, self.tokens, self.model)
+        self.watch.observe(values, self.steps, self.tokens, self.model)
         self.validations += 1
         self.validated_at = self.tokens
         self.emit(
@@ -200,13 +201,13 @@ class Training(pl.LightningModule):
         self.running_loss.reset()
         self.curriculum.observe(self.progress_share, accuracy)
         self._follow_curriculum()
-        self.quiet(self)
+        self.on_safe_point(self)
 
     def run_state(self) -> dict[str, Any]:
-        """Return all that training goes on from, but for the model's weights and the stream's place: tensors and plain
-        values."""
+        """Return the state of training as tensors and plain values, without the model's weights and the data stream's
+        position."""
         optimizer = self._resumed if self._optimizer is None else self._optimizer.state_dict()
-        assert optimizer is not None, "there is nothing to go on from before the first step"
+        assert optimizer is not None, "there is no state before the first step"
         return {
             "optimizer": optimizer,
             "curriculum": self.curriculum.state_dict(),
@@ -220,13 +221,13 @@ class Training(pl.LightningModule):
         }
 
     def load_run_state(self, state: dict[str, Any]) -> None:
-        """Take up what `run_state` gave, before the fit."""
+        """Restore the state that `run_state` returned, before the fit."""
         self._resumed = state["optimizer"]
         self.curriculum.load_state_dict(state["curriculum"])
         self.running_loss.load_state_dict(state["running_loss"])
         self.average.load_state_dict(state["average"])
         self.watch.load_state_dict(state["watch"])
-        self.running_loss.update(0.0, 0.0)  # of no weight: torchmetrics warns of a mean that it has not seen updated
+        self.running_loss.update(0.0, 0.0)  # with weight zero: torchmetrics warns about a mean that was never updated
         self.step_seconds = state["step_seconds"].tolist()
         self.step_tokens = state["step_tokens"].tolist()
         self._began = time.perf_counter() - state["seconds"]
