@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from softlookup.analysis.inference import bootstrap_interval, holm, pairs_needed, sign_flip, t_interval
 from softlookup.analysis.load import CELL
-from softlookup.analysis.statistics import QUALITY, sign_flip
+from softlookup.analysis.statistics import QUALITY
 from softlookup.analysis.variant_labels import TARGET
 
 AXIS = "attention."  # settings of the attention axis; a normalizer and a window lie below it
@@ -40,10 +41,11 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
     there is no gain where patience ended one run of a pair earlier than the other. Of several such fixed contexts the
     baseline is the one with the lowest mean validation loss, so the choice does not depend on the test set.
 
-    Columns: experiment, task, variant, baseline, pairs, difference (mean), p and smallest_p of `sign_flip`, unpaired,
-    untuned (keys that the experiment tuned for the baseline, but not for the variant). p is not corrected for the
-    number of variants. Where there is no baseline or no pair, `unpaired` says why, and the difference is NaN. A task
-    without `metric` has no rows.
+    Columns: experiment, task, variant, baseline, pairs, difference (mean) with its 95 % intervals low to high (t) and
+    bootstrap_low to bootstrap_high (studentized), p and smallest_p of `sign_flip`, p_holm (corrected for all gains of
+    the experiment, over its tasks), pairs_needed (with fewer no such p_holm can reach 0.05), unpaired, untuned (keys
+    that the experiment tuned for the baseline, but not for the variant). Where there is no baseline or no pair,
+    `unpaired` says why, and the difference is NaN. A task without `metric` has no rows.
     """
     found = []
     counted = rows[rows["counted"] & rows[metric].notna()] if metric in rows else rows.iloc[:0]
@@ -61,13 +63,18 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
             if _unequal(cells[cells["seed"].isin(differences.index)], name, baseline):
                 why = f"other numbers of target tokens than {baseline}: patience ended runs early"
                 baseline, differences = "", pd.Series(dtype=float)
-            p, smallest = sign_flip(differences.to_list())
-            of_pairs = [len(differences), differences.mean(), p, smallest]
+            paired = [float(value) for value in differences]
+            intervals = [*t_interval(paired), *bootstrap_interval(paired)]
+            of_pairs = [len(paired), differences.mean(), *intervals, *sign_flip(paired)]
             untuned = sorted({*variants[baseline]["tuned"]} - {*variants[name]["tuned"]}) if baseline else []
             found.append([experiment, task, name, baseline, *of_pairs, why, ", ".join(untuned)])
-    return pd.DataFrame(
-        found, columns=[*CELL, "baseline", "pairs", "difference", "p", "smallest_p", "unpaired", "untuned"]
-    )
+    ends = ["low", "high", "bootstrap_low", "bootstrap_high"]
+    tests = ["p", "smallest_p", "unpaired", "untuned"]
+    gains = pd.DataFrame(found, columns=[*CELL, "baseline", "pairs", "difference", *ends, *tests])
+    families = gains.groupby("experiment")["p"]
+    gains["p_holm"] = families.transform(lambda ps: pd.Series(holm(ps.to_list()), index=ps.index))
+    gains["pairs_needed"] = families.transform(lambda ps: pairs_needed(max(1, int(ps.notna().sum()))))
+    return gains
 
 
 def _unequal(cells: pd.DataFrame, name: str, baseline: str) -> bool:

@@ -23,8 +23,6 @@ SUMMARY = (
 ALWAYS = ("finished", "failed", "diverged", "missing")
 SOMETIMES = ("out_of_memory", "preempted", "running", "queued")
 OTHERS = ("not counted", *FOREIGN)
-MOST_EXACT_PAIRS = 20  # 2^20 sign patterns take a second to sum; with more pairs they are sampled
-SAMPLED_PATTERNS = 100_000
 
 
 def counts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -100,31 +98,6 @@ def limits(cells: pd.DataFrame) -> list[tuple[float, str]]:
     if len(found) == 1:
         return [(found[0], "longest in training")]
     return [(longest, f"{'' if place else 'trained to '}{longest:g}") for place, longest in enumerate(found)]
-
-
-def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
-    """Compute the two-sided sign-flip test of paired differences: p, and the smallest p possible with n pairs, 2 / 2^n.
-
-    p is the share of the 2^n sign patterns whose |sum| is at least the observed one (Fisher's randomization test).
-    Above 20 pairs, 100,000 patterns are sampled, and p = (hits + 1) / 100,001.
-
-    >>> sign_flip([1.0, 2.0, 3.0])
-    (0.25, 0.25)
-    """
-    values = np.asarray(differences, dtype=float)
-    if len(values) == 0:
-        return float("nan"), 1.0
-    reach = abs(values.sum()) - 1e-9 * np.abs(values).sum()  # tolerance for rounding of equal sums
-    if len(values) > MOST_EXACT_PAIRS:
-        generator, total = np.random.default_rng(0), np.zeros(SAMPLED_PATTERNS)
-        for value in values:
-            total += value * (2 * generator.integers(0, 2, SAMPLED_PATTERNS, dtype=np.int8) - 1)
-        hits = int((np.abs(total) >= reach).sum())
-        return (hits + 1) / (SAMPLED_PATTERNS + 1), 1 / (SAMPLED_PATTERNS + 1)
-    sums = np.zeros(1)
-    for value in values:
-        sums = np.concatenate([sums + value, sums - value])
-    return float((np.abs(sums) >= reach).mean()), min(1.0, 2.0 / len(sums))
 
 
 def front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:

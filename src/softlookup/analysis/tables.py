@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,8 @@ def shown(metric: str, value: float, spread: float = math.nan) -> str:
 
 def summary_table(rows: pd.DataFrame, metric: str = QUALITY) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows of text by task and variant: seeds, mean ± standard deviation of each metric, and the
-    gain in `metric` over an otherwise equal fixed context (named; or why there is none), with its sign-flip p and the
-    smallest possible p.
+    gain in `metric` over an otherwise equal fixed context (named; or why there is none), with its 95 % interval and its
+    sign-flip p, corrected by Holm for all gains of the experiment.
 
     Step times are of steps timed alone (median, quartiles, ratio to the cheapest fixed context); wall times of runs
     that may have shared a machine are shown only where no step was timed.
@@ -65,13 +65,13 @@ def summary_table(rows: pd.DataFrame, metric: str = QUALITY) -> tuple[list[str],
     if MEDIAN in metrics:
         metrics.remove(WALL)
     columns = ["task", "variant", "seeds", *(heading(name) for name in metrics)]
-    columns += [f"{title(metric)} gain", "p", "smallest p"] if len(gains) else []
+    columns += [f"{title(metric)} gain [95 %]", "p (Holm)"] if len(gains) else []
     lines = []
     for row in table.to_dict("records"):
         seeds = f"{row['n']}" if row["n"] == row["planned"] else f"{row['n']} of {row['planned']}"
         values = [_mean(name, row) if row["n"] else "–" for name in metrics]
         place = (row["experiment"], row["task"], row["variant"])
-        gain = _gain(gains.loc[[place]].iloc[0], metric) if place in gains.index else [""] * 3
+        gain = _gain(gains.loc[[place]].iloc[0], metric) if place in gains.index else [""] * 2
         lines.append([row["task"], row["variant"], seeds, *values, *(gain if len(gains) else [])])
     return columns, lines
 
@@ -87,10 +87,35 @@ def _mean(name: str, row: dict[Any, Any]) -> str:
 
 def _gain(row: pd.Series, metric: str) -> list[str]:
     if row["unpaired"]:
-        return [row["unpaired"], "", ""]
-    difference = f"{100 * row['difference']:+.1f} points" if percent(metric) else f"{row['difference']:+.2f}"
+        return [row["unpaired"], ""]
     untuned = "; untuned" if row["untuned"] else ""
-    return [f"{difference} ({row['baseline']}{untuned})", f"{row['p']:.2g}", f"{row['smallest_p']:.2g}"]
+    p = f"{row['p_holm']:.2g}"
+    if row["pairs"] < row["pairs_needed"]:
+        p += f"; {row['pairs_needed']} seeds could decide it"
+    return [f"{gain_text(row, metric)} ({row['baseline']}{untuned})", p]
+
+
+def gain_text(row: Mapping[Any, Any] | pd.Series, metric: str) -> str:
+    """Return a gain with its 95 % interval, in points for shares; both intervals where they differ by a tenth or more.
+
+    >>> row = {"difference": 0.52, "low": 0.481, "high": 0.558, "bootstrap_low": 0.48, "bootstrap_high": 0.559}
+    >>> gain_text(row, "test/token_accuracy")
+    '+52.0 points [48.1, 55.8]'
+    """
+    scale, digits, unit = (100, 1, " points") if percent(metric) else (1, 2, "")
+    t, bootstrap = ([row[f"{kind}{end}"] * scale for end in ("low", "high")] for kind in ("", "bootstrap_"))
+    text = f"{row['difference'] * scale:+.{digits}f}{unit}"
+    if math.isnan(t[0]):
+        return text
+    text += f" {_span(t, digits)}"
+    if math.isnan(bootstrap[0]) or _span(bootstrap, digits) == _span(t, digits):
+        return text
+    apart = max(abs(one - other) for one, other in zip(t, bootstrap, strict=True))
+    return f"{text}, bootstrap {_span(bootstrap, digits)}" if apart > 0.1 * (t[1] - t[0]) else text
+
+
+def _span(ends: Sequence[float], digits: int) -> str:
+    return f"[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
 
 
 def data_lines(rows: pd.DataFrame) -> list[str]:

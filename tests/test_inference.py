@@ -1,0 +1,115 @@
+"""Intervals and tests of paired differences: by hand, against scipy and statsmodels, and by how often they cover."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from softlookup.analysis import inference
+from softlookup.analysis.inference import (
+    bootstrap_interval,
+    holm,
+    interquartile_mean,
+    pairs_needed,
+    probability_of_improvement,
+    profile,
+    sign_flip,
+    t_interval,
+)
+
+DIFFERENCES = [0.31, 0.47, 0.22, 0.55, 0.4, 0.38]
+
+
+def test_the_t_interval_is_that_of_scipys_one_sample_test() -> None:
+    expected = stats.ttest_1samp(DIFFERENCES, 0.0).confidence_interval(0.95)
+    assert t_interval(DIFFERENCES) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_the_t_interval_by_hand() -> None:
+    """Differences 1 and 3: mean 2, standard error 1, and tan(0.475 π) = 12.7062 for one degree of freedom."""
+    quantile = math.tan(0.475 * math.pi)
+    assert t_interval([1.0, 3.0]) == pytest.approx((2 - quantile, 2 + quantile), abs=1e-9)
+
+
+@pytest.mark.parametrize("interval", [t_interval, bootstrap_interval])
+def test_an_interval_moves_and_scales_with_its_values(interval: Callable[[list[float]], tuple[float, float]]) -> None:
+    low, high = interval(DIFFERENCES)
+    assert low < np.mean(DIFFERENCES) < high
+    assert interval([7 + 3 * value for value in DIFFERENCES]) == pytest.approx((7 + 3 * low, 7 + 3 * high), abs=1e-9)
+    assert interval([-value for value in DIFFERENCES])[0] == pytest.approx(-high, abs=0.05)
+
+
+@pytest.mark.parametrize("interval", [t_interval, bootstrap_interval])
+def test_too_few_pairs_have_no_interval(interval: Callable[[list[float]], tuple[float, float]]) -> None:
+    assert all(map(math.isnan, interval([])))
+    assert all(map(math.isnan, interval([1.0])))
+
+
+def test_equal_differences_have_an_interval_without_width() -> None:
+    for values in ([0.5] * 7, [0.1 + 0.2, 0.3, 0.3, 0.3, 0.3]):
+        assert bootstrap_interval(values) == pytest.approx((values[1], values[1]), abs=1e-12)
+        assert t_interval(values) == pytest.approx((values[1], values[1]), abs=1e-12)
+
+
+def test_three_pairs_have_no_bootstrap_interval_and_four_have_one_with_bounds() -> None:
+    assert all(map(math.isnan, bootstrap_interval([1.0, 2.0, 4.0])))
+    assert all(map(math.isfinite, bootstrap_interval([1.0, 2.0, 4.0, 7.0])))
+
+
+# Draws of n differences and their mean; skewed ones are as skewed as accuracies near their limits are.
+SYMMETRIC = {
+    "normal": (lambda g, n: g.normal(0.3, 1, n), 0.3),
+    "in steps of an eighth": (lambda g, n: g.binomial(8, 0.5, n) / 8, 0.5),
+}
+SKEWED = {
+    "gamma of shape 4": (lambda g, n: g.gamma(4, 1, n), 4.0),
+    "in steps, skewed": (lambda g, n: g.binomial(8, 0.3, n) / 8, 0.3),
+}
+CASES = [(t_interval, name, n) for name in SYMMETRIC for n in (6, 8)]
+CASES += [(bootstrap_interval, name, n) for name in (*SYMMETRIC, *SKEWED) for n in (8,)]
+
+
+@pytest.mark.parametrize(("interval", "name", "n"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_an_interval_of_95_percent_covers_in_93_to_97_percent(
+    interval: Callable[[np.ndarray], tuple[float, float]], name: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "RESAMPLES", 999)
+    draw, mean = (SYMMETRIC | SKEWED)[name]
+    generator, cases = np.random.default_rng(7), 2000
+    covered = 0
+    for _ in range(cases):
+        low, high = interval(draw(generator, n))
+        covered += low <= mean <= high
+    assert 0.93 <= covered / cases <= 0.97
+
+
+def test_holm_by_hand_with_a_value_that_is_missing() -> None:
+    """0.01 · 3, then the larger of that and 0.02 · 2, then of that and 0.04 · 1."""
+    assert holm([0.04, math.nan, 0.01, 0.02])[0] == pytest.approx(0.04)
+    assert math.isnan(holm([0.04, math.nan, 0.01, 0.02])[1])
+    assert holm([0.04, math.nan, 0.01, 0.02])[2:] == pytest.approx([0.03, 0.04])
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("comparisons", [1, 2, 3, 6, 25])
+def test_as_many_pairs_as_are_needed_can_decide_and_one_less_cannot(comparisons: int) -> None:
+    n = pairs_needed(comparisons)
+    assert sign_flip([1.0] * n)[1] * comparisons <= 0.05 < sign_flip([1.0] * (n - 1))[1] * comparisons
+
+
+def test_the_probability_of_improvement_counts_pairs_and_half_of_ties() -> None:
+    ours, theirs = [0.2, 0.5, 0.5, 0.9], [0.1, 0.5, 0.7]
+    wins = sum((x > y) + 0.5 * (x == y) for x in ours for y in theirs)
+    assert probability_of_improvement(ours, theirs) == pytest.approx(wins / 12)
+    assert math.isnan(probability_of_improvement([], theirs))
+
+
+def test_the_interquartile_mean_drops_a_quarter_at_either_end() -> None:
+    assert interquartile_mean([9.0, 1.0, 3.0, 2.0, 100.0, 0.0, 4.0, -50.0]) == pytest.approx((1 + 2 + 3 + 4) / 4)
+    assert math.isnan(interquartile_mean([]))
+
+
+def test_a_profile_falls_from_all_to_none() -> None:
+    assert profile([0.25, 0.5, 0.75], [0.0, 0.25, 0.6, 0.75]) == pytest.approx([1, 2 / 3, 1 / 3, 0])
