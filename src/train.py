@@ -42,7 +42,7 @@ from softlookup.config.resolve import explain, resolve, typed_keys
 from softlookup.config.settings import explanations
 from softlookup.errors import Stopped
 from softlookup.runs.inputs import with_inputs
-from softlookup.runs.run_folder import state_of
+from softlookup.runs.run_state import state_of
 
 # Errors of runs inside Hydra, which would print its own message for any error that passed through it.
 raised: list[Exception] = []

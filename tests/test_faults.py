@@ -218,7 +218,7 @@ def test_a_failed_allocation_in_torch_is_out_of_memory() -> None:
     code = """
 import sys, torch
 from softlookup.system.memory import limited
-from softlookup.runs.run_folder import state_of
+from softlookup.runs.run_state import state_of
 try:
     with limited(700):
         torch.ones(10**9)

@@ -16,8 +16,9 @@ from configs import CHOICES, changed, of_parts
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
 from softlookup.runs.experiment_plan import write_plan
-from softlookup.runs.run_folder import RunFolder, state_of
+from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import VERSION, run_id
+from softlookup.runs.run_state import state_of
 from softlookup.system import lock
 
 

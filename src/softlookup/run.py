@@ -19,8 +19,9 @@ from softlookup.evaluation.evaluate import Evaluation, evaluate
 from softlookup.heatmaps import png
 from softlookup.inference import initial_weights, trained_run
 from softlookup.runs import provenance
-from softlookup.runs.run_folder import RunFolder, state_of
+from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import VERSION, settings, short, variant_key, with_variant
+from softlookup.runs.run_state import state_of
 from softlookup.system import lock
 from softlookup.system.memory import limited
 from softlookup.system.rank_processes import joined

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
-from softlookup.runs.run_folder import RunFolder, State
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_state import State
 from softlookup.sweep.progress_table import Board, Ended
 
 _TICK = 5.0  # seconds between two queries of Slurm, each for all jobs

@@ -246,7 +246,5 @@ def _require_reverse(forward: Trained, backward: Trained) -> None:
     """Raise UserError if both runs have languages, and one is not the reverse of the other."""
     ways = [tuple(run.config.parts["task"].get(side) for side in ("source", "target")) for run in (forward, backward)]
     if None not in (*ways[0], *ways[1]) and ways[0] != ways[1][::-1]:
-        directions = [f"{way[0]} to {way[1]}" for way in ways]
-        raise UserError(
-            f"reverse={backward.path} translates {directions[1]}, not the reverse of {forward.path}, {directions[0]}"
-        )
+        there, back = (f"{way[0]} to {way[1]}" for way in ways)
+        raise UserError(f"reverse={backward.path} translates {back}, not the reverse of {forward.path}, {there}")

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import shell_quote
-from softlookup.runs.run_folder import RunFolder, State
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_state import State
 
 _LONGEST_REASON = 300
 

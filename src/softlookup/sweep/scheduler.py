@@ -13,7 +13,8 @@ from typing import Any
 
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
-from softlookup.runs.run_folder import RunFolder, state_of
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_state import state_of
 from softlookup.sweep.progress_table import Board, Ended
 from softlookup.sweep.worker import Worker, start_server
 from softlookup.system import lock

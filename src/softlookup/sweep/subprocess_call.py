@@ -11,7 +11,7 @@ from multiprocessing import connection
 from typing import Any
 
 from softlookup.errors import UserError
-from softlookup.runs.run_folder import state_of
+from softlookup.runs.run_state import state_of
 from softlookup.sweep.worker import CONTEXT, TICK, leave, started
 
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
-from softlookup.runs.run_folder import RunFolder, State, state_of
+from softlookup.runs.run_folder import RunFolder
+from softlookup.runs.run_state import State, state_of
 from softlookup.system import lock, memory
 from softlookup.system.entry_point import keep_talking
 from softlookup.system.signals import Stop

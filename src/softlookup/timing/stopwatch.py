@@ -11,8 +11,9 @@ from softlookup.config.build import build_run
 from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
 from softlookup.inference.initial_weights import origin_of, task_of
-from softlookup.runs.run_folder import json_of, state_of
+from softlookup.runs.run_folder import json_of
 from softlookup.runs.run_id import run_id
+from softlookup.runs.run_state import state_of
 from softlookup.system import atomic_files
 from softlookup.timing.plan import Order, now
 from softlookup.timing.probe import SENTENCES, Probe, probe
