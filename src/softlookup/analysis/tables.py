@@ -51,16 +51,19 @@ def shown(metric: str, value: float, spread: float = math.nan) -> str:
     return f"{value / scale:,.1f}{plus_minus}{unit}"
 
 
-def summary_table(rows: pd.DataFrame, metric: str = QUALITY) -> tuple[list[str], list[list[str]]]:
+def summary_table(
+    rows: pd.DataFrame, metric: str = QUALITY, family: pd.DataFrame | None = None
+) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows of text by task and variant: seeds, mean ± standard deviation of each metric, and the
     gain in `metric` over an otherwise equal fixed context (named; or why there is none), with its 95 % interval and its
-    sign-flip p, corrected by Holm for all gains of the experiment.
+    sign-flip p, corrected by Holm for all gains of the experiment: `family` has all of its rows where `rows` are those
+    of one task.
 
     Step times are of steps timed alone (median, quartiles, ratio to the cheapest fixed context); wall times of runs
     that may have shared a machine are shown only where no step was timed.
     """
     table = summary(rows, (*SUMMARY, *TIMED))
-    gains = against_fixed(rows, metric).set_index(["experiment", "task", "variant"])
+    gains = against_fixed(rows if family is None else family, metric).set_index(["experiment", "task", "variant"])
     metrics = [name for name in SUMMARY if name in table and table[name].notna().any()]
     if MEDIAN in metrics:
         metrics.remove(WALL)

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
+from softlookup.analysis.headline import headlines
 from softlookup.analysis.measures import UP_TO
 from softlookup.analysis.tables import SHARED, data_lines, data_text, kept_text, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
@@ -91,6 +92,8 @@ def text_heat_map(weights: np.ndarray, source: list[str], target: list[str]) -> 
 def compare(rows: pd.DataFrame) -> None:
     """Print every variant's mean ± standard deviation over seeds and its gain over an otherwise equal fixed context;
     then the data, and the number of runs of other code."""
+    for sentence in headlines(rows):
+        Console(highlight=False).print(Text(sentence))
     columns, lines = summary_table(rows)
     # Fold long names instead of cutting them: cut names of different variants could be equal.
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)

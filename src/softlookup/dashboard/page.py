@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from softlookup.analysis.headline import headlines
 from softlookup.analysis.load import alignments, by_length, curves, read
 from softlookup.analysis.measures import UP_TO, title
 from softlookup.analysis.statistics import band_note, counts, summary
@@ -86,15 +87,17 @@ def payload(rows: pd.DataFrame) -> dict[str, Any]:
         tasks = []
         for task, mine in cells.groupby("task", sort=False):  # in the order of the plan
             here = [frame[(frame["experiment"] == name) & (frame["task"] == task)] for frame in (buckets, points)]
-            tasks.append(_task(str(task), mine, looks[str(name)], *here))
+            tasks.append(_task(str(task), mine, cells, looks[str(name)], *here))
         columns, lines = runs_table(cells)
         experiments.append({"name": name, "tasks": tasks, "runs": {"columns": columns, "rows": lines}})
     table = {"columns": ["experiment", *numbers], "rows": numbers.reset_index().astype(str).to_numpy().tolist()}
-    return {"counts": table, "notes": other_code(rows), "experiments": experiments}
+    return {"counts": table, "notes": [*headlines(rows), *other_code(rows)], "experiments": experiments}
 
 
-def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, points: pd.DataFrame) -> dict[str, Any]:
-    columns, lines = summary_table(rows)
+def _task(
+    name: str, rows: pd.DataFrame, family: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, points: pd.DataFrame
+) -> dict[str, Any]:
+    columns, lines = summary_table(rows, family=family)
     measured = sorted(buckets["measure"].unique(), key=lambda m: (m not in FIRST, FIRST.index(m) if m in FIRST else m))
     qualities = [q for q in QUALITIES if q in rows and rows[q].notna().any()]
     prefixes = [p for p in DECODINGS if f"{p}alignment_accuracy" in rows and rows[f"{p}token_accuracy"].notna().any()]
