@@ -163,6 +163,7 @@ function chooseExperiment() {
 }
 
 plainTable($("counts"), DATA.counts.columns, DATA.counts.rows);
+$("answers").replaceChildren(...DATA.answers.map((line) => element("p", line)));
 $("notes").replaceChildren(...DATA.notes.map((line) => element("p", line, { className: "note" })));
 options($("experiment"), DATA.experiments.map(({ name }) => name));
 $("experiment").addEventListener("change", chooseExperiment);

@@ -91,7 +91,12 @@ def payload(rows: pd.DataFrame) -> dict[str, Any]:
         columns, lines = runs_table(cells)
         experiments.append({"name": name, "tasks": tasks, "runs": {"columns": columns, "rows": lines}})
     table = {"columns": ["experiment", *numbers], "rows": numbers.reset_index().astype(str).to_numpy().tolist()}
-    return {"counts": table, "notes": [*headlines(rows), *other_code(rows)], "experiments": experiments}
+    return {
+        "answers": headlines(rows),
+        "counts": table,
+        "notes": other_code(rows),
+        "experiments": experiments,
+    }
 
 
 def _task(
