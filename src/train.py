@@ -38,7 +38,7 @@ import hydra
 from omegaconf import DictConfig
 
 from softlookup.config.command_line import check_overrides, split
-from softlookup.config.resolve import explain, resolve, typed_keys
+from softlookup.config.resolve import composed, explain, resolve, typed_keys
 from softlookup.config.settings import explanations
 from softlookup.errors import Stopped
 from softlookup.runs.inputs import with_inputs
@@ -92,6 +92,11 @@ def main() -> int:
         if "--help" in flags:
             print(__doc__)
             print(_settings())
+        if "job" in flags and "--package" not in flags:
+            import yaml
+
+            print(yaml.safe_dump(composed(overrides).plain(), sort_keys=False, allow_unicode=True), end="")
+            return 0
         # Hydra validates our config of that name against the plugin's, as intended, and warns of it.
         warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/submitit_slurm' is validated")
         sys.argv[1:] = [*flags, *overrides]  # Hydra reads sys.argv, with all flags before the overrides

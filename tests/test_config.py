@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from choices import OFFERED
 from hydra.core.hydra_config import HydraConfig
 
+import softlookup.attention
 from softlookup.config.build import build
 from softlookup.config.catalog import CONF, hosts, presets, tables
 from softlookup.config.command_line import check_overrides
@@ -89,12 +91,12 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("++atention=additive", "did you mean attention"),
         ("sed=3", "did you mean seed?"),
         ("+budgett=3", "did you mean budget?"),
-        ("attention.heds=2", "attention.heds: no such key; did you mean heads?"),
-        ("+attention.heds=2", "did you mean heads?"),
-        ("++attention.heds=2", "did you mean heads?"),
-        ("attention.score.wdth=3", "did you mean score.width"),
-        ("+attention.score.wdth=3", "did you mean score.width"),
-        ("++decoder.inputfeeding=true", "did you mean input_feeding?"),
+        ("attention.heds=2", "attention.heds: no such key; did you mean attention.heads?"),
+        ("+attention.heds=2", "did you mean attention.heads?"),
+        ("++attention.heds=2", "did you mean attention.heads?"),
+        ("attention.score.wdth=3", "did you mean attention.score.width"),
+        ("+attention.score.wdth=3", "did you mean attention.score.width"),
+        ("++decoder.inputfeeding=true", "did you mean decoder.input_feeding?"),
         # Keys of another choice: who has them.
         ("decoder.input_feeding=true", "the chosen decoder has no such key; luong, luong2015 do"),
         ("++encoder.feed_forward=3", "the chosen encoder has no such key; transformer, vaswani2017 do"),
@@ -125,7 +127,7 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("optimizer.clip=inf", "expected a number or null, got float inf"),
         ("optimizer.rate=-inf", "expected a number"),
         ("encoder.dropout=nan", "expected a number"),
-        ("optimizer.rate=true", "expected a number, got bool True"),
+        ("optimizer.rate=true", "optimizer.rate=true: expected a number"),
         ("encoder.width=1e12", "expected at most 65,536"),
         ("encoder.width=1000000000000", "encoder.width=1000000000000: expected at most 65,536"),
         ("encoder.layers=100000", "expected at most 256"),
@@ -148,14 +150,14 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("keep=best validations=1", "with validations=1 the best weights are the last ones"),
         ("watch=token_accuracy", "watch=token_accuracy: no setting uses it; set keep=best or patience=N"),
         ("watch_sentences=7", "watch_sentences=7: only watch=bleu decodes sentences"),
-        ("processes=null", "expected a whole number, got NoneType None"),
+        ("processes=null", "processes=null: expected a whole number"),
         ("confirm=1", "confirm=1: expected true or false"),
         # Lists, dicts and nothing where a value belongs, a value where a part belongs.
         ("seed=[1,2]", "seed=[1, 2]: expected a whole number, got list"),
         ("encoder.width=[64]", "expected a whole number, got list"),
-        ("encoder.width=null", "expected a whole number, got NoneType None"),
+        ("encoder.width=null", "encoder.width=null: expected a whole number"),
         ("seed={a:1}", "seed={'a': 1}: expected a whole number, got dict"),
-        ("runs_dir=null", "expected text, got NoneType None"),
+        ("runs_dir=null", "runs_dir=null: expected text"),
         ("runs_dir=''", "runs_dir=: expected a folder"),
         ("runs_dir='a\nb'", "expected text of one line, without control characters"),
         ("attention.score=null", "expected a choice"),
@@ -295,6 +297,7 @@ def test_what_a_constructor_refuses_is_told_in_its_words(group: str, typed: list
         ),
         (["encoder=bag", "encoder.layers=2"], "error: encoder.layers: the chosen encoder has no such key; gru, lstm"),
         (["-m", "attention=dot", "seed=abc"], "error: seed=abc: expected a whole number"),
+        (["--cfg", "job", "seed=-3"], "error: seed=-3: expected at least 0"),
     ],
 )
 def test_the_command_line_ends_with_exit_code_2_and_no_traceback(tmp_path: Path, typed: list[str], said: str) -> None:
@@ -335,3 +338,37 @@ def test_a_number_out_of_its_range_is_refused_by_its_name() -> None:
     for value in (1.0, -0.1, float("nan")):
         with pytest.raises(UserError, match="expected a number from 0 to below 1"):
             check_range("encoder.dropout", value, Range(0, 1, below=True))
+
+
+def test_a_module_that_cannot_be_imported_is_reported_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(softlookup.attention, "__path__", [*softlookup.attention.__path__, str(tmp_path)])
+    (tmp_path / "misspelled.py").write_text("from softlookup.ranges import Rang\n")
+    with pytest.raises(UserError, match=r"softlookup\.attention\.misspelled cannot be imported: .*Rang"):
+        located("attention", "softlookup.attention.misspelled.X", "attention")
+    with pytest.raises(UserError, match="there is no such class"):
+        located("attention", "softlookup.attention.nowhere.X", "attention")
+
+
+def test_a_key_of_a_file_that_its_constructor_does_not_take_is_reported_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    for module in ("catalog", "resolve"):
+        monkeypatch.setattr(f"softlookup.config.{module}.CONF", tmp_path / "conf")
+    for name, line in (("additive", "  widht: 7\n"), ("general", "  power: 7\n")):
+        file = tmp_path / "conf" / "attention" / f"{name}.yaml"
+        file.write_text(file.read_text().replace("  _partial_: true\n", f"  _partial_: true\n{line}", 1))
+        key = line.strip().partition(":")[0]
+        said = rf"conf/attention/{name}\.yaml: attention\.score\.{key}: .* has no argument {key}"
+        with pytest.raises(UserError, match=said):
+            composed([f"attention={name}"])
+
+
+def test_an_error_in_a_part_of_several_parts_names_the_key_as_it_is_typed() -> None:
+    typed = ["encoder=transformer", "decoder=transformer", "mixer=additive"]
+    with pytest.raises(UserError, match=r"^mixer\.score\.width=0: expected at least 1"):
+        composed([*typed, "mixer.score.width=0"])
+    with pytest.raises(UserError, match=r"^mixer\.heads=null: expected a whole number"):
+        composed([*typed, "mixer.heads=null"])

@@ -124,5 +124,5 @@ def test_a_key_that_no_choice_of_the_group_has_is_refused_in_a_preset(
         monkeypatch.setattr(f"softlookup.config.{module}.CONF", tmp_path / "conf")
     planted = tmp_path / "conf" / "experiment" / "planted.yaml"
     planted.write_text("# @package _global_\nencoder: {widht: 7}\n")
-    with pytest.raises(UserError, match=r"encoder.widht: no such key; did you mean width\?"):
+    with pytest.raises(UserError, match=r"encoder.widht: no such key; did you mean encoder.width\?"):
         composed(["experiment=planted"])

@@ -46,7 +46,7 @@ def shell_quote(path: object) -> str:
     return shlex.quote(str(path))
 
 
-def nearest(given: str, valid: Iterable[str]) -> str:
+def nearest(given: str, valid: Iterable[str], prefix: str = "") -> str:
     """Suggest the valid words nearest to `given`, or list all of them if none is near.
 
     >>> nearest("addditive", ["additive", "dot"])
@@ -56,7 +56,8 @@ def nearest(given: str, valid: Iterable[str]) -> str:
     """
     words = sorted(valid)
     close = get_close_matches(given, words, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}?" if close else f"valid: {', '.join(words)}"
+    named = [prefix + word for word in close or words]
+    return f"did you mean {' or '.join(named)}?" if close else f"valid: {', '.join(named)}"
 
 
 def key_values(arguments: Iterable[str], keys: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""Infer from paired differences how large a gain is and how sure: intervals, exact tests, corrections. No torch."""
+"""Infer from paired differences how large a gain is and how sure: intervals, exact tests, corrections. No torch.
+
+scipy and statsmodels are imported where they are used: importing them takes seconds, and every program that shows a
+result imports this module.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
@@ -24,6 +26,8 @@ def t_interval(differences: Sequence[float]) -> Interval:
 
     NaN below two pairs. Exact for normal differences; with few skewed ones it covers less.
     """
+    from scipy import stats
+
     values = np.asarray(differences, dtype=float)
     if len(values) < 2:
         return NONE
@@ -35,9 +39,9 @@ def bootstrap_interval(differences: Sequence[float]) -> Interval:
     """Return the 95 % interval of the mean of paired differences, by the studentized bootstrap (bootstrap-t).
 
     t* = (mean* − mean) / error* over 9,999 resamples of the pairs, with a fixed seed; the interval is
-    mean − q(t*) · error at both ends (Efron & Tibshirani 1993, chapter 12.5). A resample of equal differences has no
-    error, and a t* beyond all others on the side of its mean. NaN below four pairs: of three, one resample in nine is
-    such, and the interval would have no bounds.
+    mean − q(t*) · error at both ends (Efron & Tibshirani 1993, chapter 12.5). A resample of equal differences has
+    error* = 0, so its t* is infinite, with the sign of mean* − mean. NaN below four pairs: with three, one resample
+    in nine has equal differences, and the interval would be unbounded.
     """
     values = np.asarray(differences, dtype=float)
     if len(values) < 4:
@@ -91,6 +95,8 @@ def holm(ps: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
+    from statsmodels.stats.multitest import multipletests
+
     values = np.asarray(ps, dtype=float)
     known = ~np.isnan(values)
     corrected = np.full(len(values), np.nan)
@@ -116,6 +122,8 @@ def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -
     >>> probability_of_improvement([3.0, 2.0], [1.0, 2.0])
     0.875
     """
+    from scipy import stats
+
     if not len(ours) or not len(theirs):
         return math.nan
     u = stats.mannwhitneyu(ours, theirs).statistic
@@ -128,6 +136,8 @@ def interquartile_mean(values: Sequence[float]) -> float:
     >>> interquartile_mean([0.0, 4.0, 5.0, 100.0])
     4.5
     """
+    from scipy import stats
+
     return float(stats.trim_mean(values, 0.25)) if len(values) else math.nan
 
 

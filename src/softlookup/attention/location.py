@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import History, Score
-from softlookup.errors import UserError
+from softlookup.ranges import Size
 
 
 class Location(Score):
@@ -13,16 +13,12 @@ class Location(Score):
     W has a row for each of the first `longest` positions. A shorter source uses the first rows; in a longer source,
     positions after the first `longest` are masked (footnote 6). The keys are empty: the score does not depend on the
     annotations.
-
-    Raises UserError when `longest` is not positive.
     """
 
     position_dependent = True
 
-    def __init__(self, query_width: int, key_width: int, longest: int) -> None:
+    def __init__(self, query_width: int, key_width: int, longest: Size) -> None:
         super().__init__(query_width, key_width)
-        if longest < 1:
-            raise UserError(f"attention.score.longest={longest}: expected at least 1 position")
         self.reach = longest
         self.places = nn.Linear(query_width, longest, bias=False)
 

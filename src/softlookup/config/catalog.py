@@ -109,7 +109,8 @@ def no_such_key(path: str) -> UserError:
             f"as in {group}={others[0]}"
         )
     keys = set().union(*has.values())
-    return UserError(f"{quote(path)}: no such key; {nearest(key, keys) if keys else f'{quote(group)} takes no keys'}")
+    offer = nearest(key, keys, f"{group}.") if keys else f"{quote(group)} takes no keys"
+    return UserError(f"{quote(path)}: no such key; {offer}")
 
 
 def keys_of(group: str, choice: str = "*") -> set[str]:
@@ -127,9 +128,15 @@ def _keys_of_file(file: Path, changed: int, size: int) -> list[str]:  # noqa: AR
     return list(_keys(yaml.load(file.read_bytes(), _LOADER) or {}))
 
 
+def contents(group: str, choice: str) -> dict[str, Any]:
+    """Return what the file of a choice holds."""
+    found = yaml.load((CONF / group / f"{choice}.yaml").read_bytes(), _LOADER)
+    return found if isinstance(found, dict) else {}
+
+
 def default(group: str, choice: str, key: str) -> Any:
-    """Return the value of a key in the file of a choice, as in rate; None if it has none."""
-    value = yaml.load((CONF / group / f"{choice}.yaml").read_bytes(), _LOADER)
+    """Return the value of a key in the file of a choice, as of `rate`; None if the file does not set it."""
+    value: Any = contents(group, choice)
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from softlookup.config.catalog import groups, no_such_key, presets
+from softlookup.config.catalog import contents, default, groups, no_such_key, presets
 from softlookup.config.values import Argument, argument, check, coerced
 from softlookup.errors import UserError, nearest, quote
 
@@ -62,12 +62,24 @@ def check_part(path: str, node: Any, expected: Any) -> None:
         if key in ("_target_", "_partial_"):
             continue
         if key not in takes:
-            raise no_such_key(f"{path}.{key}")
+            raise _no_argument(f"{path}.{key}", node["_target_"])
         node[key] = coerced(value, takes[key].expected)
         _check_argument(f"{path}.{key}", node[key], takes[key])
     for key, parameter in takes.items():
         if parameter.required and key not in node:
             raise UserError(f"{path}.{key}: {path}._target_={node['_target_']} needs a value for it")
+
+
+def _no_argument(path: str, target: str) -> UserError:
+    """Return the error for a key that the constructor does not take; it names the file of conf/ that sets the key."""
+    holder, _, key = path.rpartition(".")
+    group, _, inside = holder.partition(".")
+    for choice in groups().get(group, []):
+        if default(group, choice, f"{inside}._target_".lstrip(".")) == target:
+            written = default(group, choice, inside) if inside else contents(group, choice)
+            if isinstance(written, dict) and key in written:
+                return UserError(f"conf/{group}/{choice}.yaml: {path}: {target} has no argument {key}")
+    return no_such_key(path)
 
 
 def _check_argument(path: str, value: Any, expected: Argument) -> None:
@@ -99,6 +111,8 @@ def located(path: str, target: Any, *packages: str) -> Callable[..., Any]:
     try:
         found = vars(importlib.import_module(module))[name]
     except (ImportError, KeyError) as error:
+        if isinstance(error, ImportError) and not (isinstance(error, ModuleNotFoundError) and error.name == module):
+            raise UserError(f"{path}._target_={quote(target)}: {module} cannot be imported: {error}") from error
         raise UserError(f"{path}._target_={quote(target)}: there is no such class") from error
     if not (inspect.isclass(found) or inspect.isfunction(found)) or found.__module__ != module:
         raise UserError(f"{path}._target_={quote(target)}: there is no such class")

@@ -70,13 +70,15 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> Run
         raise UserError(
             f"choices={quote(plain['choices'])}: only records what was chosen; choose as in attention=additive"
         )
-    for group in parts:
+    inside = hosts()
+    # Parts of other parts first: an error then names the key as it is typed, as in mixer.heads.
+    for group in sorted(parts, key=lambda group: group not in inside):
         check_part(group, plain.get(group), part_of(group))
     if chosen.get("paper") is not None:
         choices |= {"paper": chosen["paper"], "size": settings.size}
     elif settings.size != "small":
         raise UserError(f"size={settings.size}: sizes are those of a paper; choose one, as in paper=bahdanau2014")
-    raw, inside = _unresolved(config), hosts()
+    raw = _unresolved(config)
     references = References(raw, choices)
     given = {key: choices.get(key) if key in inside else _at(plain, key) for key in typed}
     unused = {key: references.refusal(key, value) for key, value in given.items() if not references.uses(key)}

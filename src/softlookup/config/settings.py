@@ -40,14 +40,14 @@ _NAME = Form(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", "a plain folder name")
 class Settings:
     """Hold the checked settings of a run. The rest of a run's config are the choices of its parts."""
 
-    seed: Annotated[int, Range(0, 2**32 - 1)] = _key(1, "of every random number", Identity.REPEAT)
+    seed: Annotated[int, Range(0, 2**32 - 1)] = _key(1, "seed of all random numbers", Identity.REPEAT)
     budget: Annotated[int, Range(1, 10**12)] = _key(400_000, "target tokens seen in training, whatever the curriculum")
     batch_tokens: Annotated[int | None, Range(1, 10**7)] = _key(
         1024, "target tokens in a batch; null if batch_sentences is set"
     )
     batch_sentences: Annotated[int | None, Range(1, 10**6)] = _key(None, "sentences in a batch")
     accumulate: Annotated[int, Range(1, 10**4)] = _key(
-        1, "batches whose gradients are summed for one step, as of one batch that many times as large"
+        1, "batches per step: their gradients are combined as those of one large batch"
     )
     pool: Annotated[int, Range(1, 10**4)] = _key(16, "batches that are drawn together and sorted by length")
     validations: Annotated[int, Range(1, 10**5)] = _key(12, "validations, at equal shares of the budget")
@@ -55,7 +55,7 @@ class Settings:
         0.0, "share of the target distribution that is spread over the vocabulary"
     )
     loss_mean: Literal["token", "sentence"] = _key(
-        "token", "token or sentence: what a batch's gradient is divided by the number of, before it is clipped"
+        "token", "token or sentence: the gradient of a batch is divided by the number of these, then clipped"
     )
     tying: Literal["none", "target", "all"] = _key(
         "none", "target: the output layer shares the target embedding; all: the source embedding shares it too"
@@ -111,7 +111,9 @@ class Settings:
     device: Literal["auto", "cpu", "cuda"] = _key("auto", "auto, cpu or cuda", Identity.ARITHMETIC)
     debug: bool = _key(False, "show tracebacks", Identity.NONE)
     confirm: bool = _key(False, "run a sweep of more than 1,000 runs", Identity.NONE)
-    size: Literal["small", "paper"] = _key("small", "of a paper's preset: small, or as published", Identity.NONE)
+    size: Literal["small", "paper"] = _key(
+        "small", "sizes of a paper's preset: small, or paper (as published)", Identity.NONE
+    )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:

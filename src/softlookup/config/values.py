@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import types
@@ -56,6 +57,8 @@ def check_value(path: str, value: Any, expected: Any) -> None:
     if not _conforms(value, expected):
         if get_origin(expected) is Literal and isinstance(value, str):
             raise UserError(f"{path}={quote(value)}: expected {_described(expected)}")
+        if value is None or isinstance(value, bool):
+            raise UserError(f"{path}={json.dumps(value)}: expected {_described(expected)}")
         raise UserError(
             f"{path}={quote(value)}: expected {_described(expected)}, got {type(value).__name__} {quote(repr(value))}"
         )

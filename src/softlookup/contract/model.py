@@ -113,9 +113,11 @@ class SequenceMixer(nn.Module, ABC):
     Built with the width of the stream. Without a past, every position may read every real one, as in an encoder. With a
     past, it reads the past and the stream up to itself, as in a decoder: one call for all steps equals one call per
     step.
+    `position_dependent` declares that permuting the positions does more than permute the result.
     """
 
     group: ClassVar[Group] = Group("mixer", ("width",))
+    position_dependent: bool = False
 
     @abstractmethod
     def begin(self, stream: Tensor) -> History:

@@ -48,6 +48,7 @@ class SelfAttention(SequenceMixer):
                 "choose another one, as in mixer=scaled_dot"
             )
         self.normalizer = normalizer
+        self.position_dependent = self._score(0).position_dependent
         # Scores without parameters are the same function, so one call computes all heads.
         self.alike = not list(self.scores.parameters())
         scale = self._score(0).dot_scale
