@@ -1,30 +1,31 @@
-"""Intervals and tests of paired differences: by hand, against scipy and statsmodels, and by how often they cover."""
+"""Intervals and tests of paired differences: by hand, against tables, and by how often they cover."""
 
 import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from softlookup.analysis import inference
 from softlookup.analysis.inference import (
     bootstrap_interval,
     holm,
-    interquartile_mean,
     pairs_needed,
     probability_of_improvement,
     profile,
     sign_flip,
     t_interval,
+    t_quantile,
 )
 
 DIFFERENCES = [0.31, 0.47, 0.22, 0.55, 0.4, 0.38]
 
 
-def test_the_t_interval_is_that_of_scipys_one_sample_test() -> None:
-    expected = stats.ttest_1samp(DIFFERENCES, 0.0).confidence_interval(0.95)
-    assert t_interval(DIFFERENCES) == pytest.approx((expected.low, expected.high), abs=1e-12)
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(1, 12.706205), (2, 4.302653), (5, 2.570582), (7, 2.364624), (30, 2.042272)]
+)
+def test_quantiles_of_t_are_those_of_the_tables(freedom: int, quantile: float) -> None:
+    assert t_quantile(freedom) == pytest.approx(quantile, abs=1e-6)
 
 
 def test_the_t_interval_by_hand() -> None:
@@ -104,11 +105,6 @@ def test_the_probability_of_improvement_counts_pairs_and_half_of_ties() -> None:
     wins = sum((x > y) + 0.5 * (x == y) for x in ours for y in theirs)
     assert probability_of_improvement(ours, theirs) == pytest.approx(wins / 12)
     assert math.isnan(probability_of_improvement([], theirs))
-
-
-def test_the_interquartile_mean_drops_a_quarter_at_either_end() -> None:
-    assert interquartile_mean([9.0, 1.0, 3.0, 2.0, 100.0, 0.0, 4.0, -50.0]) == pytest.approx((1 + 2 + 3 + 4) / 4)
-    assert math.isnan(interquartile_mean([]))
 
 
 def test_a_profile_falls_from_all_to_none() -> None:
