@@ -86,8 +86,10 @@ def test_a_full_disk_is_reported_and_the_same_call_finishes_the_run(
                         file.write(bytes(1000))
 
         with monkeypatch.context() as patched:
-            ordinary, count = Fit._quiet, iter(range(1000))
-            patched.setattr(Fit, "_quiet", lambda self, training: (fill(self, next(count)), ordinary(self, training)))
+            ordinary, count = Fit._on_safe_point, iter(range(1000))
+            patched.setattr(
+                Fit, "_on_safe_point", lambda self, training: (fill(self, next(count)), ordinary(self, training))
+            )
             with pytest.raises(OSError, match="No space left on device") as caught:
                 run.supervise(resolved, RunFolder.of(resolved))
         folder = RunFolder.of(resolved)

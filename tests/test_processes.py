@@ -100,7 +100,7 @@ def test_two_processes_give_the_gradients_of_one(
         assert measured[1] <= measured[0]
 
 
-def _measure(config: dict[str, Any], path: Path, processes: Processes) -> None:
+def _measure(config: RunConfig, path: Path, processes: Processes) -> None:
     """Evaluate the untrained model of a config in several processes; each writes its metrics and sources."""
     if not dist.is_initialized():
         dist.init_process_group("gloo", rank=processes.rank, world_size=processes.count)

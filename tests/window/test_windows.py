@@ -11,6 +11,7 @@ from torch import Tensor
 from softlookup.attention.location import Location
 from softlookup.attention.soft import SoftAttention
 from softlookup.config.build import build
+from softlookup.config.resolve import composed
 from softlookup.contract import Annotations, View, Widths, Window
 from softlookup.errors import UserError
 from softlookup.normalizer.sigmoid import Sigmoid
@@ -113,4 +114,4 @@ def test_a_location_score_masks_positions_past_its_reach() -> None:
 
 def test_a_location_score_without_positions_is_rejected() -> None:
     with pytest.raises(UserError, match=r"attention\.score\.longest=0: expected at least 1"):
-        Location(Q, K, 0)
+        composed(["attention=location", "attention.score.longest=0"])
