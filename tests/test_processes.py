@@ -21,6 +21,7 @@ from test_resume import outcome
 from softlookup import run
 from softlookup.config.build import build, build_model, build_run
 from softlookup.config.resolve import composed
+from softlookup.config.run_config import RunConfig
 from softlookup.data.collate import evaluation_batches
 from softlookup.errors import Stopped, UserError
 from softlookup.evaluation.evaluate import evaluate

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from softlookup.config.resolve import composed
+from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
 from softlookup.runs import provenance, validated_files
 from softlookup.runs.run_folder import RunFolder
@@ -99,7 +100,7 @@ def config(runs_dir: Path, *changes: str) -> dict:
     return composed([*SMALL, f"runs_dir={runs_dir}", "experiment_name=tried", *changes])
 
 
-def finished(config: dict, **changes: object) -> RunFolder:
+def finished(config: RunConfig, **changes: object) -> RunFolder:
     """Write the files of a finished run that timing reads."""
     folder = RunFolder.of(config)
     folder.begin(config)
