@@ -11,8 +11,6 @@ from softlookup.analysis.inference import (
     bootstrap_interval,
     holm,
     pairs_needed,
-    probability_of_improvement,
-    profile,
     sign_flip,
     t_interval,
     t_quantile,
@@ -98,14 +96,3 @@ def test_holm_by_hand_with_a_value_that_is_missing() -> None:
 def test_as_many_pairs_as_are_needed_can_decide_and_one_less_cannot(comparisons: int) -> None:
     n = pairs_needed(comparisons)
     assert sign_flip([1.0] * n)[1] * comparisons <= 0.05 < sign_flip([1.0] * (n - 1))[1] * comparisons
-
-
-def test_the_probability_of_improvement_counts_pairs_and_half_of_ties() -> None:
-    ours, theirs = [0.2, 0.5, 0.5, 0.9], [0.1, 0.5, 0.7]
-    wins = sum((x > y) + 0.5 * (x == y) for x in ours for y in theirs)
-    assert probability_of_improvement(ours, theirs) == pytest.approx(wins / 12)
-    assert math.isnan(probability_of_improvement([], theirs))
-
-
-def test_a_profile_falls_from_all_to_none() -> None:
-    assert profile([0.25, 0.5, 0.75], [0.0, 0.25, 0.6, 0.75]) == pytest.approx([1, 2 / 3, 1 / 3, 0])

@@ -124,25 +124,3 @@ def pairs_needed(comparisons: int) -> int:
     [6, 7, 7, 8, 10]
     """
     return math.ceil(math.log2(2 * comparisons / ALPHA) - 1e-9)
-
-
-def probability_of_improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return P(X > Y) + P(X = Y) / 2 over all pairs of a run of ours and one of theirs (Agarwal et al. 2021).
-
-    >>> probability_of_improvement([3.0, 2.0], [1.0, 2.0])
-    0.875
-    """
-    if not len(ours) or not len(theirs):
-        return math.nan
-    higher = np.subtract.outer(np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float))
-    return float(np.mean((higher > 0) + 0.5 * (higher == 0)))
-
-
-def profile(values: Sequence[float], thresholds: Sequence[float]) -> list[float]:
-    """Return the share of runs that exceed each threshold, their performance profile (Agarwal et al. 2021).
-
-    >>> profile([0.2, 0.4, 0.4, 0.9], [0.1, 0.4, 0.5])
-    [1.0, 0.25, 0.25]
-    """
-    found = np.asarray(values, dtype=float)
-    return [float((found > threshold).mean()) for threshold in thresholds]
