@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from softlookup.config.catalog import CONF
+
 # The tests flush or truncate ten thousand small files: on a disk a third of the time is spent waiting.
 _MEMORY = Path("/dev/shm")
 _ROOM = 10**9
@@ -51,3 +53,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     import used_runs
 
     return used_runs.make(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy conf/, so that files can be added and changed."""
+    copy = tmp_path / "conf"
+    shutil.copytree(CONF, copy)
+    for module in ("softlookup.config.catalog", "softlookup.config.resolve", "menu"):
+        monkeypatch.setattr(f"{module}.CONF", copy)
+    return copy

@@ -9,6 +9,7 @@ import pytest
 
 from softlookup.analysis.inference import sign_flip
 from softlookup.analysis.load import alignments, by_length, curves, read
+from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import counts, front, summary
 from softlookup.analysis.tables import runs_table, shown, summary_table
 from softlookup.errors import UserError
@@ -143,7 +144,7 @@ def test_front_by_hand():
 
 
 def test_tables_show_absent_measures_missing_runs_and_seed_counts(rows):
-    columns, lines = summary_table(rows)
+    columns, lines = summary_table(rows, against_fixed(rows))
     by_variant = {line[1]: dict(zip(columns, line, strict=True)) for line in lines if line[0] == "reverse"}
     assert by_variant["fixed_mean"]["alignment accuracy (teacher forcing)"] == "absent"
     assert by_variant[fake_runs.SCRIPT]["seeds"] == "2 of 3"

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -351,14 +350,9 @@ def test_a_module_that_cannot_be_imported_is_reported_with_its_cause(
         located("attention", "softlookup.attention.nowhere.X", "attention")
 
 
-def test_a_key_of_a_file_that_its_constructor_does_not_take_is_reported_with_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(CONF, tmp_path / "conf")
-    for module in ("catalog", "resolve"):
-        monkeypatch.setattr(f"softlookup.config.{module}.CONF", tmp_path / "conf")
+def test_a_key_of_a_file_that_its_constructor_does_not_take_is_reported_with_the_file(conf: Path) -> None:
     for name, line in (("additive", "  widht: 7\n"), ("general", "  power: 7\n")):
-        file = tmp_path / "conf" / "attention" / f"{name}.yaml"
+        file = conf / "attention" / f"{name}.yaml"
         file.write_text(file.read_text().replace("  _partial_: true\n", f"  _partial_: true\n{line}", 1))
         key = line.strip().partition(":")[0]
         said = rf"conf/attention/{name}\.yaml: attention\.score\.{key}: .* has no argument {key}"

@@ -1,6 +1,5 @@
 """The list of choices: it has the files of conf/, and `make check` compares conf/README.md with it."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,16 +8,6 @@ import menu
 from softlookup.config import catalog
 from softlookup.config.components import part_of
 from softlookup.errors import UserError
-
-
-@pytest.fixture
-def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy conf/, so that files can be added."""
-    copy = tmp_path / "conf"
-    shutil.copytree(catalog.CONF, copy)
-    for module in (catalog, menu):
-        monkeypatch.setattr(module, "CONF", copy)
-    return copy
 
 
 def test_a_new_file_is_offered_at_once(conf: Path) -> None:

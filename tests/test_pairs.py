@@ -32,7 +32,7 @@ def _rows(runs_dir: Path, *variants: dict[str, Any]) -> pd.DataFrame:
 
 
 def _gains(rows: pd.DataFrame) -> dict[str, str]:
-    columns, lines = summary_table(rows)
+    columns, lines = summary_table(rows, against_fixed(rows))
     return {line[1]: line[columns.index("token accuracy gain [95 %]")] for line in lines}
 
 

@@ -1,12 +1,10 @@
 """A key that nothing uses is refused, or leaves no trace; a value of an experiment's table is told as tuned."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
 
-from softlookup.config.catalog import CONF
 from softlookup.config.resolve import composed
 from softlookup.config.unused_keys import References
 from softlookup.errors import UserError
@@ -116,13 +114,8 @@ def test_a_key_of_a_preset_applies_to_the_choices_that_have_it() -> None:
 RATES = {"vaswani2017": 0.005, "adam": 0.003, "adadelta": 1.0}
 
 
-def test_a_key_that_no_choice_of_the_group_has_is_refused_in_a_preset(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(CONF, tmp_path / "conf")
-    for module in ("catalog", "resolve"):
-        monkeypatch.setattr(f"softlookup.config.{module}.CONF", tmp_path / "conf")
-    planted = tmp_path / "conf" / "experiment" / "planted.yaml"
+def test_a_key_that_no_choice_of_the_group_has_is_refused_in_a_preset(conf: Path) -> None:
+    planted = conf / "experiment" / "planted.yaml"
     planted.write_text("# @package _global_\nencoder: {widht: 7}\n")
     with pytest.raises(UserError, match=r"encoder.widht: no such key; did you mean encoder.width\?"):
         composed(["experiment=planted"])

@@ -9,9 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from softlookup.analysis.load import FOREIGN
+from softlookup.analysis.load import CELL, FOREIGN
 from softlookup.analysis.measures import percent, title
-from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import QUALITY, SUMMARY, summary
 from softlookup.analysis.step_timing import COLUMNS, MEDIAN, RATIO
 from softlookup.errors import shell_quote
@@ -51,30 +50,28 @@ def shown(metric: str, value: float, spread: float = math.nan) -> str:
     return f"{value / scale:,.1f}{plus_minus}{unit}"
 
 
-def summary_table(
-    rows: pd.DataFrame, metric: str = QUALITY, family: pd.DataFrame | None = None
-) -> tuple[list[str], list[list[str]]]:
+def summary_table(rows: pd.DataFrame, gains: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows of text by task and variant: seeds, mean ± standard deviation of each metric, and the
-    gain in `metric` over an otherwise equal fixed context (named; or why there is none), with its 95 % interval and its
-    sign-flip p, corrected by Holm for all gains of the experiment: `family` has all of its rows where `rows` are those
-    of one task.
+    gain in token accuracy over an otherwise equal fixed context (named; or why there is none), with its 95 % interval
+    and its sign-flip p, corrected by Holm for all gains of the experiment: `gains`, from `against_fixed`, are those of
+    all its tasks.
 
     Step times are of steps timed alone (median, quartiles, ratio to the cheapest fixed context); wall times of runs
     that may have shared a machine are shown only where no step was timed.
     """
     table = summary(rows, (*SUMMARY, *TIMED))
-    gains = against_fixed(rows if family is None else family, metric).set_index(["experiment", "task", "variant"])
+    gains = gains.set_index(CELL)
     metrics = [name for name in SUMMARY if name in table and table[name].notna().any()]
     if MEDIAN in metrics:
         metrics.remove(WALL)
     columns = ["task", "variant", "seeds", *(heading(name) for name in metrics)]
-    columns += [f"{title(metric)} gain [95 %]", "p (Holm)"] if len(gains) else []
+    columns += [f"{title(QUALITY)} gain [95 %]", "p (Holm)"] if len(gains) else []
     lines = []
     for row in table.to_dict("records"):
         seeds = f"{row['n']}" if row["n"] == row["planned"] else f"{row['n']} of {row['planned']}"
         values = [_mean(name, row) if row["n"] else "–" for name in metrics]
         place = (row["experiment"], row["task"], row["variant"])
-        gain = _gain(gains.loc[[place]].iloc[0], metric) if place in gains.index else [""] * 2
+        gain = _gain(gains.loc[[place]].iloc[0]) if place in gains.index else [""] * 2
         lines.append([row["task"], row["variant"], seeds, *values, *(gain if len(gains) else [])])
     return columns, lines
 
@@ -88,14 +85,14 @@ def _mean(name: str, row: dict[Any, Any]) -> str:
     return f"{row[MEDIAN] / scale:,.1f} {unit} ({low:,.1f} to {high:,.1f}){ratio}"
 
 
-def _gain(row: pd.Series, metric: str) -> list[str]:
+def _gain(row: pd.Series) -> list[str]:
     if row["unpaired"]:
         return [row["unpaired"], ""]
     untuned = "; untuned" if row["untuned"] else ""
     p = f"{row['p_holm']:.2g}"
     if row["pairs"] < row["pairs_needed"]:
         p += f"; {row['pairs_needed']} seeds could decide it"
-    return [f"{gain_text(row, metric)} ({row['baseline']}{untuned})", p]
+    return [f"{gain_text(row, QUALITY)} ({row['baseline']}{untuned})", p]
 
 
 def gain_text(row: Mapping[Any, Any] | pd.Series, metric: str) -> str:

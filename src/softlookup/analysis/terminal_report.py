@@ -12,6 +12,7 @@ from rich.text import Text
 
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.measures import UP_TO
+from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.tables import SHARED, data_lines, data_text, kept_text, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
 from softlookup.errors import shell_quote
@@ -94,7 +95,7 @@ def compare(rows: pd.DataFrame) -> None:
     then the data, and the number of runs of other code."""
     for sentence in headlines(rows):
         Console(highlight=False).print(Text(sentence))
-    columns, lines = summary_table(rows)
+    columns, lines = summary_table(rows, against_fixed(rows))
     # Fold long names instead of cutting them: cut names of different variants could be equal.
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
     for line in lines:

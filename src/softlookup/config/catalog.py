@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -56,15 +56,28 @@ def _listed(folder: Path, changed: int) -> tuple[list[str], list[str]]:  # noqa:
     return [file.stem for file in files], marked
 
 
+class _Read(NamedTuple):
+    """Hold what a file of conf/ says: its text, and its keys and values. Shared by all readers: not to be changed."""
+
+    text: str
+    content: Any
+
+
+def _read(file: Path) -> _Read:
+    """Read a file of conf/ once for as long as it stays as it is."""
+    status = file.stat()
+    return _read_once(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _read_once(file: Path, changed: int, size: int) -> _Read:  # noqa: ARG001 - part of the cache key
+    text = file.read_text(encoding="utf-8")
+    return _Read(text, yaml.load(text, _LOADER))
+
+
 def tables() -> list[str]:
     """Return the keys of conf/train.yaml that hold tables of values for other keys to refer to, as in `tuned`."""
-    file = CONF / "train.yaml"
-    return list(_tables(file, file.stat().st_mtime_ns, file.stat().st_size))
-
-
-@lru_cache(maxsize=16)
-def _tables(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - part of the cache key
-    content = yaml.load(file.read_bytes(), _LOADER)
+    content = _read(CONF / "train.yaml").content
     return [key for key, value in content.items() if isinstance(value, dict) and key != "hydra"]
 
 
@@ -75,21 +88,10 @@ def hosts() -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
     for host, choices in offered.items():
         for choice in choices:
-            for inside in _referred(CONF / host / f"{choice}.yaml"):
+            for inside in _WHOLE.findall(_read(CONF / host / f"{choice}.yaml").text):
                 if inside in offered:
                     found.setdefault(inside, {}).setdefault(host, []).append(choice)
     return found
-
-
-def _referred(file: Path) -> list[str]:
-    """Return the keys that a file refers to as a whole, as in ${normalizer}."""
-    status = file.stat()
-    return _references(file, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=1024)
-def _references(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - part of the cache key
-    return _WHOLE.findall(file.read_text(encoding="utf-8"))
 
 
 def launchers() -> list[str]:
@@ -100,8 +102,7 @@ def launchers() -> list[str]:
 def no_such_key(path: str) -> UserError:
     """Return the error for an unknown key; it names the choices of the group that have the key, or the nearest keys."""
     group, _, key = path.partition(".")
-    files = (CONF / group).glob("*.yaml")
-    has = {file.stem: set(_keys(yaml.load(file.read_bytes(), _LOADER) or {})) for file in files}
+    has = {file.stem: set(_keys(contents(group, file.stem))) for file in (CONF / group).glob("*.yaml")}
     others = sorted(choice for choice, keys in has.items() if key in keys)
     if others:
         return UserError(
@@ -115,22 +116,12 @@ def no_such_key(path: str) -> UserError:
 
 def keys_of(group: str, choice: str = "*") -> set[str]:
     """Return every key of a choice of a group, as in score.width, or of all its choices; empty for an unknown group."""
-    return {key for file in (CONF / group).glob(f"{choice}.yaml") for key in _keys_in(file)}
-
-
-def _keys_in(file: Path) -> list[str]:
-    status = file.stat()
-    return _keys_of_file(file, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=1024)
-def _keys_of_file(file: Path, changed: int, size: int) -> list[str]:  # noqa: ARG001 - part of the cache key
-    return list(_keys(yaml.load(file.read_bytes(), _LOADER) or {}))
+    return {key for file in (CONF / group).glob(f"{choice}.yaml") for key in _keys(contents(group, file.stem))}
 
 
 def contents(group: str, choice: str) -> dict[str, Any]:
-    """Return what the file of a choice holds."""
-    found = yaml.load((CONF / group / f"{choice}.yaml").read_bytes(), _LOADER)
+    """Return what the file of a choice holds, not to be changed."""
+    found = _read(CONF / group / f"{choice}.yaml").content
     return found if isinstance(found, dict) else {}
 
 
@@ -168,8 +159,7 @@ def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - 
     place = file.relative_to(CONF)
     name = f"conf/{place.as_posix()}"
     try:
-        text = file.read_text(encoding="utf-8")
-        content = yaml.load(text, _LOADER)
+        text, content = _read(file)
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         raise UserError(f"{name}: {quote(' '.join(str(error).split()))}") from error
     preset = place.parts[0] in presets()
@@ -181,8 +171,8 @@ def _check_file(file: Path, changed: int, size: int) -> None:  # noqa: ARG001 - 
         return
     if not isinstance(content, dict):
         raise UserError(f"{name}: expected keys with values, got {type(content).__name__}")
-    _check_defaults(name, content.pop("defaults", []))
-    for path, value in leaves(content, group):
+    _check_defaults(name, content.get("defaults", []))
+    for path, value in leaves({key: below for key, below in content.items() if key != "defaults"}, group):
         check_leaf(f"{name}: {quote(path)}={quote(value)}", path, value)
 
 

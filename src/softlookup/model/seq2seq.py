@@ -37,10 +37,10 @@ class Seq2Seq(nn.Module):
 
     def step(self, inputs: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor, Tensor | None, DecoderState]:
         """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. PAD and BOS are never generated."""
-        decoded = self.decoder(inputs, memory, state)
+        decoded = self._decode(inputs, memory, state)
         logits = self.output(decoded.readout[:, -1])
         logits[:, PAD] = logits[:, BOS] = -torch.inf
-        return logits, self._aligned(decoded.weights), decoded.state
+        return logits, decoded.weights, decoded.state
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Return logits (N, V) of the N unpadded target positions in row-major order, and weights (B, T, S) or None.
@@ -52,10 +52,9 @@ class Seq2Seq(nn.Module):
 
     def teach(self, batch: Batch) -> Decoded:
         """Decode the targets of a batch under teacher forcing. Weights are over source positions, or absent."""
-        memory, state = self.encode(batch.source, batch.source_mask)
-        decoded = self.decoder(batch.inputs, memory, state)
-        return decoded if self.kind == "lookup" else replace(decoded, weights=None, lookups=())
+        return self._decode(batch.inputs, *self.encode(batch.source, batch.source_mask))
 
-    def _aligned(self, weights: Tensor | None) -> Tensor | None:
-        """Return weights only if they are over source positions."""
-        return weights if self.kind == "lookup" else None
+    def _decode(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+        """Decode, and drop weights that are over something else than source positions."""
+        decoded = self.decoder(inputs, memory, state)
+        return decoded if self.kind == "lookup" else replace(decoded, weights=None, lookups=())
