@@ -7,20 +7,22 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from softlookup.analysis.load import by_length
+from softlookup.analysis.load import CELL, by_length
 from softlookup.analysis.measures import title
 from softlookup.analysis.pairs import VALIDATION, against_fixed
 from softlookup.analysis.step_timing import MEDIAN
 from softlookup.analysis.tables import gain_text
 
 DECIDED = 0.05
+TRAINED = ["experiment", "task", "longest"]
 COSTS = {MEDIAN: "time", "cost/peak_bytes": "memory"}
 # The measure of a task with text, and of one without.
 TEXT, TOKENS = "bleu_lowercased", "token_accuracy"
 
 
 def headlines(rows: pd.DataFrame) -> list[str]:
-    """Return a sentence for each task of each experiment in which an attention is compared with a fixed context.
+    """Return a sentence for each task and training length of an experiment in which an attention is compared with a
+    fixed context.
 
     It is about the attention with the lowest validation loss and the source length nearest to twice the longest of
     training, so nothing in it is chosen on the test set. Its p is corrected for all gains of the experiment at these
@@ -30,22 +32,23 @@ def headlines(rows: pd.DataFrame) -> list[str]:
     if "beyond" not in measured:
         return []
     gains = against_fixed(measured, "beyond")
+    about = measured.reindex(columns=[*CELL, "longest", VALIDATION]).groupby(CELL).mean()
+    gains = gains.join(about, on=CELL)
     found = []
-    for place, cells in gains[gains["pairs"] > 0].groupby(["experiment", "task"], sort=False):
-        mine = measured[(measured["experiment"] == place[0]) & (measured["task"] == place[1])]
-        losses = mine.reindex(columns=["variant", VALIDATION]).groupby("variant")[VALIDATION].mean()
-        best = cells.assign(loss=cells["variant"].map(losses)).sort_values("loss").iloc[0]
-        family = int(gains.loc[gains["experiment"] == place[0], "p"].notna().sum())
-        found.append(f"{place[1]}: {_sentence(best, mine, family)}")
+    for (experiment, task, longest), cells in gains[gains["pairs"] > 0].groupby(TRAINED, sort=False):
+        mine = measured[(measured[TRAINED] == (experiment, task, longest)).all(axis=1)]
+        best = cells.sort_values(VALIDATION).iloc[0]
+        family = int(gains.loc[gains["experiment"] == experiment, "p"].notna().sum())
+        found.append(f"{task}: {_sentence(best, mine, family)}")
     return found
 
 
 def _measured(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the counted runs of each task with their value at the chosen length as `beyond`, and as `where` what that
-    is."""
+    """Yield the counted runs of each task and training length with their value at the chosen length as `beyond`, and as
+    `where` what that is."""
     buckets = by_length(rows)
-    for (experiment, task), cells in rows[rows["counted"]].groupby(["experiment", "task"], sort=False):
-        own = buckets[(buckets["experiment"] == experiment) & (buckets["task"] == task)]
+    for place, cells in rows[rows["counted"]].groupby(TRAINED, sort=False):
+        own = buckets[(buckets[TRAINED] == place).all(axis=1)]
         own = own[own["measure"] == (TEXT if (own["measure"] == TEXT).any() else TOKENS)]
         later = own[own["low"] > own["longest"]]
         if later.empty:
