@@ -12,7 +12,7 @@ from toy import Toy
 
 from softlookup.contract import Example, Segmentation, Task
 from softlookup.data.collate import evaluation_batches
-from softlookup.evaluation.evaluate import _row
+from softlookup.evaluation.evaluate import _row, measured
 from softlookup.evaluation.heat_maps import _heat_map
 from softlookup.evaluation.outputs import Output, run_batch
 from softlookup.search.greedy import Greedy
@@ -123,3 +123,20 @@ def test_a_different_segmentation_of_the_same_text_is_an_exact_match(tmp_path: P
     found = _row(outputs(task, [*one_by_one, EOS], [*short, short[-1], EOS]), task)
     assert found["exact_match"] == 0.5
     assert found["bleu_lowercased"] < 100
+
+
+def test_trained_and_untrained_lengths_are_measured_apart_as_corpora(tmp_path: Path) -> None:
+    """Sources of 2, 3 and 7 words, trained to 3: the longer one alone is beyond, and its BLEU is its own."""
+    lines = ["a b", "a b a", "a b a b a b a"]
+    task = text(tmp_path, ["a b", "b a"], lines, Word(2, True))
+    written = outputs(task)
+    written[2] = outputs(task, *[[EOS]] * 3)[2]
+    trained, beyond = measured(written, task, longest=3).ranges
+    assert {k: trained[k] for k in ("range", "low", "high", "count", "token_accuracy")} == {
+        "range": "trained", "low": 2, "high": 3, "count": 2, "token_accuracy": 1.0,
+    }  # fmt: skip
+    assert (beyond["range"], beyond["low"], beyond["high"], beyond["count"]) == ("beyond", 7, 7, 1)
+    assert beyond["token_accuracy"] == 0  # seven words and the end
+    assert beyond["bleu"] == 0
+    assert measured(written, task).ranges == []
+    assert [row["range"] for row in measured(written, task, longest=7).ranges] == ["trained"]

@@ -182,6 +182,7 @@ def _row(folder: RunFolder, parts: RunParts, fit: Fit, measured: Evaluation) -> 
         "state": fit.state.row(fit.stream.lasting),
         **_continued(config),
         "by_length": measured.by_length,
+        "ranges": measured.ranges,
         **({"heads": measured.heads} if measured.heads else {}),
         "signatures": measured.signatures,
         "longest": task.trained,

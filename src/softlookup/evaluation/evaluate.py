@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from softlookup.contract import Exam
+from softlookup.contract import Exam, Task
 from softlookup.evaluation.heat_maps import HeatMap, heat_maps
 from softlookup.evaluation.metrics import alignment, bootstrap, links, sequence, translation
 from softlookup.evaluation.outputs import Output, run_test
@@ -20,6 +20,7 @@ from softlookup.text.vocabulary import UNK
 class Evaluation:
     """Metrics of the test set, its rows by source length, and a few heat maps.
 
+    `ranges` has the metrics of the sources up to the longest of training and of those beyond, where both are known;
     `heads` has the forced alignment measures of each head, by `layer` and `head` from 1 on; empty without heads.
     """
 
@@ -28,6 +29,7 @@ class Evaluation:
     signatures: dict[str, str]
     heat_maps: list[HeatMap] = field(default_factory=list)
     heads: list[dict[str, Any]] = field(default_factory=list)
+    ranges: list[dict[str, Any]] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the heat maps as arrays that load without pickle: weights_0, gold_0, source_0, target_0,
@@ -41,19 +43,20 @@ class Evaluation:
 
 
 def evaluate(
-    model: Seq2Seq, task: Exam, device: torch.device, search: Search, processes: Processes = ALONE
+    model: Seq2Seq, task: Task, device: torch.device, search: Search, processes: Processes = ALONE
 ) -> Evaluation:
     """Return all test metrics of a trained model. Alignment is None for a fixed context, BLEU for tasks without text.
 
     Each rank decodes whole batches, and every rank measures the gathered outputs of all: the same numbers, in the same
     order, as with one process.
     """
-    return measured(run_test(model, task, device, search, processes), task, model)
+    return measured(run_test(model, task, device, search, processes), task, model, task.trained)
 
 
-def measured(outputs: list[Output], task: Exam, model: Seq2Seq | None = None) -> Evaluation:
+def measured(outputs: list[Output], task: Exam, model: Seq2Seq | None = None, longest: int | None = None) -> Evaluation:
     """Measure what `run_test` returned: all metrics of the set, its rows by source length, each head, and a few heat
-    maps, with the weights of all layers where the `model` is given."""
+    maps, with the weights of all layers where the `model` is given; and the metrics up to the `longest` source length
+    of training and beyond it, where that is given."""
     lengths = [output.example.length for output in outputs]
     by_length = sequence.by_length(lengths, task.buckets, lambda members: _bucket([outputs[i] for i in members], task))
     metrics = {f"test/{name}": value for name, value in _row(outputs, task).items()}
@@ -62,7 +65,23 @@ def measured(outputs: list[Output], task: Exam, model: Seq2Seq | None = None) ->
     references = 1 + max((len(output.example.further) for output in outputs), default=0)
     signatures = translation.signatures(task.splitting, references)
     drawn = heat_maps(outputs, task, model)
-    return Evaluation(metrics, by_length, signatures, drawn, _heads(outputs))
+    ranges = [] if longest is None else _ranges(outputs, task, longest)
+    return Evaluation(metrics, by_length, signatures, drawn, _heads(outputs), ranges)
+
+
+def _ranges(outputs: list[Output], task: Exam, longest: int) -> list[dict[str, Any]]:
+    """Return the metrics of the sources up to `longest` as `trained`, and of the longer ones as `beyond`.
+
+    Corpus BLEU and shares of positions are not the means of those of the buckets.
+    """
+    rows = []
+    for name in ("trained", "beyond"):
+        members = [output for output in outputs if (output.example.length > longest) == (name == "beyond")]
+        if members:
+            lengths = [output.example.length for output in members]
+            place = {"range": name, "low": min(lengths), "high": max(lengths), "count": len(members)}
+            rows.append({**place, **_row(members, task)})
+    return rows
 
 
 def _heads(outputs: list[Output]) -> list[dict[str, Any]]:

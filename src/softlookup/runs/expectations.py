@@ -1,5 +1,6 @@
 """Validate values read from files: raise `BrokenError` with the place and the expected value. No torch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 # Larger than any measurement; the sum of a thousand squares is still finite.
@@ -40,3 +41,17 @@ def number(value: Any) -> bool:
 
 def number_or_none(value: Any) -> bool:
     return value is None or number(value)
+
+
+def measures(rows: Any, where: str, keys: Sequence[str], unique: Sequence[str]) -> None:
+    """Check a list of measures by name: numbers or null, with numbers under `keys`, and one row for each value of
+    `unique`."""
+    expect(isinstance(rows, list), where, "a list")
+    for place, row in enumerate(rows):
+        here = f"{where}[{place}]"
+        expect(all(number(mapping(row, f"{here} is").get(key)) for key in keys), here, f"with {', '.join(keys)}")
+        expect(all(isinstance(row.get(key), str | int | float) for key in unique), here, f"with {', '.join(unique)}")
+        wrong = next((name for name, value in row.items() if name not in unique and not number_or_none(value)), None)
+        expect(wrong is None, f"{here}.{wrong}", "a number or null")
+    different = {tuple(row[key] for key in unique) for row in rows}
+    expect(len(different) == len(rows), where, f"of different {', '.join(unique)}")

@@ -17,11 +17,12 @@ import yaml
 
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
-from softlookup.runs.expectations import BrokenError, bounded, expect, mapping, number, number_or_none
+from softlookup.runs.expectations import BrokenError, bounded, expect, mapping, measures, number, number_or_none
 from softlookup.runs.run_id import DIGITS, VERSION, names_seed, run_id, settings, variant_key
 from softlookup.system import atomic_files
 
 BOUNDS = ("low", "high", "count")
+RANGES = ("trained", "beyond")  # source lengths up to the longest of training, and longer ones
 WORDS = ("source", "target", "reference")
 KINDS = ("fixed", "lookup", "weightless")  # of attention, as in `contract.Kind`
 UNITS = ("tokens", "words", "characters")  # in which the lengths of by_length are counted
@@ -87,27 +88,15 @@ def result(path: Path) -> dict[str, Any]:
         expect(isinstance(run, str), f"{path.name}: {name}.run", "the id of a run")
     _kept(mapping(row.get("kept") or {}, f"{path.name}: kept is"), f"{path.name}: kept")
     expect(number_or_none(row.get("longest")), f"{path.name}: longest", "a number or null")
-    buckets = row.get("by_length", [])
-    expect(isinstance(buckets, list), f"{path.name}: by_length", "a list")
-    for place, bucket in enumerate(buckets):
-        where = f"{path.name}: by_length[{place}]"
-        expect(all(number(mapping(bucket, f"{where} is").get(key)) for key in BOUNDS), where, "low, high and count")
-        wrong = next((name for name, value in bucket.items() if not number_or_none(value)), None)
-        expect(wrong is None, f"{where}.{wrong}", "a number or null")
-    different = {(bucket["low"], bucket["high"]) for bucket in buckets}
-    expect(len(different) == len(buckets), f"{path.name}: by_length", "of different lengths")
-    _heads(row.get("heads", []), f"{path.name}: heads")
+    for name, keys, unique in (
+        ("by_length", BOUNDS, ("low", "high")),
+        ("ranges", BOUNDS, ("range",)),
+        ("heads", ("layer", "head"), ("layer", "head")),
+    ):
+        measures(row.get(name, []), f"{path.name}: {name}", keys, unique)
+    named = all(part["range"] in RANGES for part in row.get("ranges", []))
+    expect(named, f"{path.name}: ranges", f"of {' and '.join(RANGES)}")
     return row
-
-
-def _heads(heads: Any, where: str) -> None:
-    """Check the rows of the heads: numbers by name, one row per head."""
-    expect(isinstance(heads, list), where, "a list")
-    for place, head in enumerate(heads):
-        row = mapping(head, f"{where}[{place}] is")
-        expect(all(number(row.get(key)) for key in ("layer", "head")), f"{where}[{place}]", "with layer and head")
-        wrong = next((name for name, value in row.items() if not number_or_none(value)), None)
-        expect(wrong is None, f"{where}[{place}].{wrong}", "a number or null")
 
 
 def config(path: Path) -> dict[str, Any]:
