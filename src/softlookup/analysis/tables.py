@@ -10,28 +10,20 @@ from typing import Any
 import pandas as pd
 
 from softlookup.analysis.load import CELL, FOREIGN
-from softlookup.analysis.measures import percent, title
+from softlookup.analysis.measures import measure, percent, title
 from softlookup.analysis.statistics import QUALITY, SUMMARY, summary
 from softlookup.analysis.step_timing import COLUMNS, MEDIAN, RATIO
 from softlookup.errors import shell_quote
 
 WALL = "cost/seconds_per_step"
-SHARED = "wall time, shared machine"
 TIMED = (*COLUMNS.values(), RATIO)
 MOST_FOLDERS = 4
-COSTS = {
-    "cost/peak_bytes": ("peak memory", 1e6, "MB"),
-    MEDIAN: ("step, timed alone (quartiles; × cheapest fixed context)", 1e-3, "ms"),
-    WALL: (f"step ({SHARED})", 1e-3, "ms"),
-    "cost/seconds": (f"whole run ({SHARED})", 1.0, "s"),
-    "cost/parameters": ("parameters", 1e3, "k"),
-}
 RUN_METRICS = (*(name for name in SUMMARY if name != MEDIAN), "cost/seconds", "cost/parameters")
 
 
 def heading(metric: str) -> str:
     """Return the column heading of a metric."""
-    return COSTS[metric][0] if metric in COSTS else title(metric)
+    return f"{title(metric)} (quartiles; × cheapest fixed context)" if metric == MEDIAN else title(metric)
 
 
 def shown(metric: str, value: float, spread: float = math.nan) -> str:
@@ -42,12 +34,10 @@ def shown(metric: str, value: float, spread: float = math.nan) -> str:
     """
     if math.isnan(value):
         return "absent"
-    scale, unit = (0.01, " %") if percent(metric) else (1.0, "")
-    if metric in COSTS:
-        _, scale, name = COSTS[metric]
-        unit = f" {name}"
-    plus_minus = "" if math.isnan(spread) else f" ± {spread / scale:,.1f}"
-    return f"{value / scale:,.1f}{plus_minus}{unit}"
+    known = measure(metric)
+    unit = f" {known.unit}" if known.unit and known.unit not in known.title else ""
+    plus_minus = "" if math.isnan(spread) else f" ± {spread / known.scale:,.1f}"
+    return f"{value / known.scale:,.1f}{plus_minus}{unit}"
 
 
 def summary_table(rows: pd.DataFrame, gains: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -79,10 +69,10 @@ def summary_table(rows: pd.DataFrame, gains: pd.DataFrame) -> tuple[list[str], l
 def _mean(name: str, row: dict[Any, Any]) -> str:
     if name != MEDIAN or math.isnan(row[MEDIAN]):
         return shown(name, row[name], row[f"{name}/std"])
-    _, scale, unit = COSTS[MEDIAN]
-    low, high = (row[COLUMNS[end]] / scale for end in ("q1", "q3"))
+    known = measure(MEDIAN)
+    low, high = (row[COLUMNS[end]] / known.scale for end in ("q1", "q3"))
     ratio = "" if math.isnan(row.get(RATIO, math.nan)) else f", × {row[RATIO]:.2f}"
-    return f"{row[MEDIAN] / scale:,.1f} {unit} ({low:,.1f} to {high:,.1f}){ratio}"
+    return f"{row[MEDIAN] / known.scale:,.1f} {known.unit} ({low:,.1f} to {high:,.1f}){ratio}"
 
 
 def _gain(row: pd.Series) -> list[str]:

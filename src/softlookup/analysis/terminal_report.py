@@ -11,9 +11,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from softlookup.analysis.headline import headlines
-from softlookup.analysis.measures import UP_TO
+from softlookup.analysis.measures import SHARED, UP_TO
 from softlookup.analysis.pairs import against_fixed
-from softlookup.analysis.tables import SHARED, data_lines, data_text, kept_text, other_code, summary_table
+from softlookup.analysis.tables import data_lines, data_text, kept_text, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
 from softlookup.errors import shell_quote
 
