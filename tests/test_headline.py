@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from softlookup.analysis.effects import exploratory, primary
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.inference import t_interval
 from softlookup.analysis.load import read
+from softlookup.analysis.spans import order, span_text, spans
 
 LONGEST = 10
 # Validation loss, gain on the test set, peak memory.
@@ -49,12 +51,14 @@ def test_it_is_about_the_attention_of_the_lowest_validation_loss_at_about_twice_
         "of token accuracy at 21 tokens (trained to 10) over fixed_mean, for 1.50 × the memory of a training"
         in sentence
     )
-    assert sentence.endswith("; 7 pairs of seeds, p = 0.031 by Holm over 2")
+    assert sentence.endswith("; 7 seeds of 400,000 target tokens, Holm p = 0.031 of 2")
 
 
 def test_where_too_few_seeds_could_decide_it_says_how_many_could(tmp_path: Path) -> None:
     (sentence,) = headlines(written(tmp_path, 5))
-    assert sentence.endswith("5 pairs of seeds, p = 0.12 by Holm over 2: not decided (7 seeds could decide it)")
+    assert sentence.endswith(
+        "5 seeds of 400,000 target tokens, Holm p = 0.12 of 2: not decided (7 seeds could decide it)"
+    )
 
 
 @pytest.mark.parametrize("longest", [40, 64])
@@ -76,4 +80,47 @@ def test_each_training_length_has_its_own_sentence(tmp_path: Path) -> None:
     assert len(found) == 2
     for longest, sentence in zip((10, 15), found, strict=True):
         assert f"at 21 tokens (trained to {longest})" in sentence
-    assert all(sentence.endswith("by Holm over 4: not decided (8 seeds could decide it)") for sentence in found)
+    assert all(sentence.endswith(" of 4: not decided (8 seeds could decide it)") for sentence in found)
+
+
+def test_every_pair_at_the_primary_length_is_compared_and_the_better_attention_comes_first(tmp_path: Path) -> None:
+    """`dot` is 20 points better than `general`; two fixed contexts are not compared."""
+    rows = written(tmp_path, 7)
+    found = exploratory(rows).set_index(["variant", "reference"])["difference"]
+    gain = np.mean([seed**2 / 1000 for seed in range(1, 8)])
+    assert found.to_dict() == pytest.approx(
+        {("dot", "fixed_mean"): 0.5 + gain, ("general", "fixed_mean"): 0.3 + gain, ("dot", "general"): 0.2}
+    )
+    assert set(exploratory(rows)["improvement"]) == {1.0}
+
+
+def test_planned_runs_that_did_not_finish_are_counted_beside_the_figures_that_lack_them(tmp_path: Path) -> None:
+    folder = tmp_path / "single"
+    made = cells(folder, 7, LONGEST)
+    never = {name: fake_runs.planned(f"{name}-s8", made[-1]["choices"] | {"attention": name}, 8) for name in VARIANTS}
+    failed = folder / never["dot"]["id"]
+    failed.mkdir()
+    (failed / "state.json").write_text('{"state": "diverged", "reason": "the loss is nan"}')
+    fake_runs.write_plan(folder, [*made, *never.values()])
+    rows = read(tmp_path)
+    missing = primary(rows).set_index("variant")["missing"]
+    assert missing.to_dict() == {"general": "2 missing", "dot": "1 diverged, 1 missing"}
+    assert headlines(rows)[0].endswith("of 2; without 2 missing")
+
+
+def test_spans_hold_every_measured_value_and_only_those(tmp_path: Path) -> None:
+    """The whole test set, the lengths up to training and beyond, and each bucket; a bucket may have bounds."""
+    folder = tmp_path / "single"
+    cell = fake_runs.planned("dot-s1", {"task": "copy", "attention": "dot"}, 1)
+    ranges = [{"range": "beyond", "low": 11, "high": 23, "count": 5, "bleu": 3.0, "exact_match": None}]
+    bucket = {"low": 11, "high": 13, "count": 2, "bleu": 5.0, "bleu_low": 4.0, "bleu_high": 7.0}
+    fake_runs.finish(folder, cell, {"test/bleu": 9.0, "validation/loss": 1.0}, ranges=ranges, by_length=[bucket])
+    fake_runs.write_plan(folder, [cell])
+    table = spans(read(tmp_path))
+    assert table.set_index("span")["value"].to_dict() == {"all": 9.0, "beyond": 3.0, "11–13": 5.0}
+    assert table["measure"].unique().tolist() == ["bleu"]
+    assert table.iloc[2][["low", "high", "band_low", "band_high"]].tolist() == [11, 13, 4, 7]
+    assert order(table) == ["all", "beyond", "11–13"]
+    assert [span_text(span, table) for span in order(table)] == [
+        "all tokens", "11–23 tokens, beyond", "11–13 tokens",
+    ]  # fmt: skip

@@ -36,10 +36,11 @@ def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
 
     Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings), data
     (digests by name), fixed, seed, status, reason, planned, counted, early (ended by patience), kept (which weights),
-    init_from and continue_from (ids of runs), longest (source length of training), unit (of lengths), by_length and
-    validations (lists of dicts), untimed (why its step was not timed), folder, and one column for each metric, cost and
-    timing, NaN where absent. A run with an invalid file keeps its row, and the reason names the file; a run with an
-    invalid result has status missing. Raises UserError where there is no run at all, or a plan that cannot be read.
+    init_from and continue_from (ids of runs), longest (source length of training), unit (of lengths), by_length,
+    ranges and validations (lists of dicts), untimed (why its step was not timed), folder, and one column for each
+    metric, cost and timing, NaN where absent. A run with an invalid file keeps its row, and the reason names the file;
+    a run with an invalid result has status missing. Raises UserError where there is no run at all, or a plan that
+    cannot be read.
     """
     chosen = [folder for folder in _folders(runs_dir) if experiment in (None, folder.name)]
     cells = [cell for folder in chosen for cell in _experiment(folder)]
@@ -138,6 +139,7 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
         "longest": result.get("longest") or np.nan,
         "unit": result.get("length_unit", "tokens"),
         "by_length": result.get("by_length", []),
+        "ranges": result.get("ranges", []),
         "validations": validations,
         "folder": folder,
         "values": {name: value for name, value in values.items() if not isinstance(value, str)},

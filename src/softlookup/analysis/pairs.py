@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import pandas as pd
 
-from softlookup.analysis.inference import bootstrap_interval, holm, pairs_needed, sign_flip, t_interval
+from softlookup.analysis.inference import (
+    bootstrap_interval,
+    holm,
+    pairs_needed,
+    probability_of_improvement,
+    sign_flip,
+    t_interval,
+)
 from softlookup.analysis.load import CELL
 from softlookup.analysis.statistics import QUALITY
 from softlookup.analysis.variant_labels import TARGET
@@ -34,6 +44,18 @@ def differing(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
     ]
 
 
+def comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """List every attention of a task with every other variant: experiment, task, variant, reference, and why the two
+    may not be compared, "" where they may."""
+    found = []
+    for place, cells in rows[rows["counted"]].groupby(["experiment", "task"]):
+        task = _Task.of(cells, QUALITY)
+        for name, other in product(task.attentions, task.variants):
+            if name != other:
+                found.append([*place, name, other, task.prevented(name, other)])
+    return pd.DataFrame(found, columns=[*CELL, "reference", "why"])
+
+
 def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
     """Compare each variant with attention to a fixed context of its task, paired by seed.
 
@@ -42,46 +64,129 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
     baseline is the one with the lowest mean validation loss, so the choice does not depend on the test set.
 
     Columns: experiment, task, variant, baseline, pairs, difference (mean) with its 95 % intervals low to high (t) and
-    bootstrap_low to bootstrap_high (studentized), p and smallest_p of `sign_flip`, p_holm (corrected for all gains of
-    the experiment, over its tasks), pairs_needed (with fewer no such p_holm can reach 0.05), unpaired, untuned (keys
-    that the experiment tuned for the baseline, but not for the variant). Where there is no baseline or no pair,
-    `unpaired` says why, and the difference is NaN. A task without `metric` has no rows.
+    bootstrap_low to bootstrap_high (studentized), p and smallest_p of `sign_flip`, improvement (the probability of),
+    missing (planned runs of either variant that did not finish, by state), p_holm (corrected for all gains of the
+    experiment, over its tasks), pairs_needed (with fewer no such p_holm can reach 0.05), unpaired, untuned (keys that
+    the experiment tuned for the baseline, but not for the variant). Where there is no baseline or no pair, `unpaired`
+    says why, and the difference is NaN. A task without `metric` has no rows.
     """
     found = []
-    counted = rows[rows["counted"] & rows[metric].notna()] if metric in rows else rows.iloc[:0]
-    for (experiment, task), cells in counted.groupby(["experiment", "task"]):
-        table = cells.groupby("variant")[["fixed", "settings", "tuned"]].first()
-        variants = {str(name): one for name, one in zip(table.index, table.to_dict("records"), strict=True)}
-        losses = cells.reindex(columns=["variant", VALIDATION]).groupby("variant")[VALIDATION].mean()
-        values = cells.pivot_table(index="seed", columns="variant", values=metric)
-        fixed = [name for name, one in variants.items() if one["fixed"]]
-        for name in (name for name in variants if name not in fixed):
-            baseline, why = _baseline({other: differing(variants[name], variants[other]) for other in fixed}, losses)
-            differences = (values[name] - values[baseline]).dropna() if baseline else pd.Series(dtype=float)
-            if baseline and differences.empty:
-                why = f"no seed in common with {baseline}"
-            if _unequal(cells[cells["seed"].isin(differences.index)], name, baseline):
-                why = f"other numbers of target tokens than {baseline}: patience ended runs early"
-                baseline, differences = "", pd.Series(dtype=float)
-            paired = [float(value) for value in differences]
-            intervals = [*t_interval(paired), *bootstrap_interval(paired)]
-            of_pairs = [len(paired), differences.mean(), *intervals, *sign_flip(paired)]
-            untuned = sorted({*variants[baseline]["tuned"]} - {*variants[name]["tuned"]}) if baseline else []
-            found.append([experiment, task, name, baseline, *of_pairs, why, ", ".join(untuned)])
-    ends = ["low", "high", "bootstrap_low", "bootstrap_high"]
-    tests = ["p", "smallest_p", "unpaired", "untuned"]
-    gains = pd.DataFrame(found, columns=[*CELL, "baseline", "pairs", "difference", *ends, *tests])
+    for place, task in _tasks(rows, metric):
+        for name in task.attentions:
+            baseline, why = _baseline({other: task.differing(name, other) for other in task.fixed}, task.losses)
+            if baseline and task.unequal(name, baseline):
+                baseline, why = "", task.prevented(name, baseline)
+            found.append([*place, name, baseline, *task.effect(name, baseline, why)])
+    gains = pd.DataFrame(found, columns=[*CELL, "baseline", *_EFFECT])
     families = gains.groupby("experiment")["p"]
     gains["p_holm"] = families.transform(lambda ps: pd.Series(holm(ps.to_list()), index=ps.index))
     gains["pairs_needed"] = families.transform(lambda ps: pairs_needed(max(1, int(ps.notna().sum()))))
     return gains
 
 
-def _unequal(cells: pd.DataFrame, name: str, baseline: str) -> bool:
-    """Return whether paired runs ended early after different numbers of tokens."""
-    both = cells[cells["variant"].isin([name, baseline])].reindex(columns=["seed", "early", "train/tokens"])
-    early = both[both["seed"].isin(both.loc[both["early"], "seed"])]
-    return bool(len(early)) and bool((early.groupby("seed")["train/tokens"].nunique(dropna=False) > 1).any())
+def against_each(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
+    """Compare each attention with every fixed context and every other attention with which it may be compared.
+
+    Columns as those of `against_fixed`, with `reference` in place of the baseline and without corrected p values: these
+    comparisons are exploratory. Of two attentions the one with the higher mean comes first.
+    """
+    found = []
+    for place, task in _tasks(rows, metric):
+        means = task.values.mean()
+        for name, other in product(task.attentions, task.variants):
+            behind = other in task.attentions and (means[name], other) < (means[other], name)
+            if name != other and not behind and not task.prevented(name, other):
+                found.append([*place, name, other, *task.effect(name, other, "")])
+    return pd.DataFrame(found, columns=[*CELL, "reference", *_EFFECT])
+
+
+def _tasks(rows: pd.DataFrame, metric: str) -> Iterator[tuple[tuple[str, str], _Task]]:
+    """Yield the tasks of each experiment that measured a metric."""
+    measured = rows[rows["counted"] & rows[metric].notna()] if metric in rows else rows.iloc[:0]
+    for (experiment, name), cells in rows.groupby(["experiment", "task"]):
+        if cells.index.isin(measured.index).any():
+            yield (str(experiment), str(name)), _Task.of(cells, metric)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Hold the runs of one task of an experiment, to be compared by one metric.
+
+    `cells` are the counted runs with the metric, `lacking` the planned ones that did not finish.
+    """
+
+    cells: pd.DataFrame
+    lacking: pd.DataFrame
+    variants: dict[str, dict[Any, Any]]
+    losses: pd.Series
+    values: pd.DataFrame
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, metric: str) -> _Task:
+        cells = rows[rows["counted"] & rows[metric].notna()]
+        table = cells.groupby("variant")[["fixed", "settings", "tuned"]].first()
+        return cls(
+            cells,
+            rows[rows["planned"] & ~rows["counted"]],
+            {str(name): one for name, one in zip(table.index, table.to_dict("records"), strict=True)},
+            cells.reindex(columns=["variant", VALIDATION]).groupby("variant")[VALIDATION].mean(),
+            cells.pivot_table(index="seed", columns="variant", values=metric),
+        )
+
+    @property
+    def fixed(self) -> list[str]:
+        return [name for name, one in self.variants.items() if one["fixed"]]
+
+    @property
+    def attentions(self) -> list[str]:
+        return [name for name, one in self.variants.items() if not one["fixed"]]
+
+    def differing(self, name: str, other: str) -> list[str]:
+        return differing(self.variants[name], self.variants[other])
+
+    def unequal(self, name: str, other: str) -> bool:
+        """Return whether paired runs ended early after different numbers of tokens."""
+        cells = self.cells[self.cells["seed"].isin(self._differences(name, other).index)]
+        both = cells[cells["variant"].isin([name, other])].reindex(columns=["seed", "early", "train/tokens"])
+        early = both[both["seed"].isin(both.loc[both["early"], "seed"])]
+        return bool(len(early)) and bool((early.groupby("seed")["train/tokens"].nunique(dropna=False) > 1).any())
+
+    def prevented(self, name: str, other: str) -> str:
+        """Return why two variants may not be compared, "" if they may."""
+        differs = self.differing(name, other)
+        if differs:
+            return f"{other} differs in {_named(differs)}"
+        if self._differences(name, other).empty:
+            return f"no seed in common with {other}"
+        return (
+            f"other numbers of target tokens than {other}: patience ended runs early"
+            if self.unequal(name, other)
+            else ""
+        )
+
+    def _differences(self, name: str, other: str) -> pd.Series:
+        return (self.values[name] - self.values[other]).dropna()
+
+    def effect(self, name: str, other: str, why: str) -> list[Any]:
+        """Return the values of the columns `_EFFECT`; without `other` there are no differences, and `why` says so."""
+        differences = self._differences(name, other) if other else pd.Series(dtype=float)
+        if other and differences.empty:
+            why = f"no seed in common with {other}"
+        both = self.values.loc[differences.index]
+        chance = (
+            probability_of_improvement(both[name].to_list(), both[other].to_list()) if len(differences) else math.nan
+        )
+        paired = [float(value) for value in differences]
+        untuned = sorted({*self.variants[other]["tuned"]} - {*self.variants[name]["tuned"]}) if other else []
+        missing = self.lacking.loc[self.lacking["variant"].isin([name, other]), "status"].value_counts(sort=False)
+        counted = ", ".join(f"{count} {str(status).replace('_', ' ')}" for status, count in sorted(missing.items()))
+        intervals = [*t_interval(paired), *bootstrap_interval(paired)]
+        found = [len(paired), differences.mean(), *intervals, *sign_flip(paired), chance]
+        return [*found, counted, why, ", ".join(untuned)]
+
+
+_ENDS = ("low", "high", "bootstrap_low", "bootstrap_high")
+_EFFECT = ("pairs", "difference", *_ENDS, "p", "smallest_p", "improvement", "missing", "unpaired", "untuned")
 
 
 def _baseline(differences: Mapping[str, Sequence[str]], losses: pd.Series) -> tuple[str, str]:
@@ -97,6 +202,9 @@ def _baseline(differences: Mapping[str, Sequence[str]], losses: pd.Series) -> tu
     if partners:
         return "", f"no validation loss to choose among {', '.join(partners)}"
     nearest = min(differences, key=lambda name: len(differences[name]))
-    names = [name.removesuffix(TARGET) for name in differences[nearest]]
-    names = [*names[:_MOST_NAMED], *(["…"] if names[_MOST_NAMED:] else [])]
-    return "", f"no fixed context with the same settings ({nearest} differs in {', '.join(names)})"
+    return "", f"no fixed context with the same settings ({nearest} differs in {_named(differences[nearest])})"
+
+
+def _named(keys: Sequence[str]) -> str:
+    names = [name.removesuffix(TARGET) for name in keys]
+    return ", ".join([*names[:_MOST_NAMED], *(["…"] if names[_MOST_NAMED:] else [])])
