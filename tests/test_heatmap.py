@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from softlookup.heatmaps import html
 from softlookup.heatmaps.png import draw, small_multiples
 
 SOURCE = ["ich", "habe", "das", "Buch", "gelesen"]
@@ -66,3 +67,14 @@ def test_a_long_pair_gives_a_picture_of_bounded_size():
 def test_tokens_must_fit_the_weights():
     with pytest.raises(ValueError, match=r"weights \(5, 3\) and gold \(5, 3\) for 3 target and 5 source"):
         small_multiples([("", lookup(np.zeros((5, 3)), SOURCE, TARGET))])
+    with pytest.raises(ValueError, match=r"weights \(5, 3\) and gold \(5, 3\) for 3 target and 5 source"):
+        html.render([("", lookup(np.zeros((5, 3)), SOURCE, TARGET))])
+
+
+def test_a_page_holds_weights_in_thousandths_and_no_end_of_its_data():
+    weights = np.array([[0.1234, 1.0, np.nan], [1.7, -0.2, 0.0005001]])
+    one = lookup(weights, ["</script>", "b", "c"], ["x", "y"], np.array([[0, 0, 1], [0, 0, 0]], dtype=bool))
+    assert html.payload(one)["weights"] == [[123, 1000, None], [1000, 0, 1]]
+    assert html.payload(one)["gold"] == [[0, 0, 1], [0, 0, 0]]
+    assert html.payload(lookup(weights, ["a", "b", "c"], ["x", "y"]))["gold"] is None
+    assert html.render([("", one)]).count("</script>") == 2  # those of the page

@@ -4,7 +4,6 @@ import io
 import os
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from PIL import Image
 import translate as verb
 from softlookup.config.build import build
 from softlookup.errors import UserError
-from softlookup.heatmaps import html, png
+from softlookup.heatmaps import png
 from softlookup.inference import translate_command
 from softlookup.inference.search_overrides import search_of
 from softlookup.inference.trained_run import load
@@ -295,36 +294,6 @@ def lookup() -> Lookup:
     return Lookup(weights, gold, ["ich", "habe", "<b>es</b>", "ge&sehen", "</s>"], ["I", "saw", "</s>"])
 
 
-class Table(HTMLParser):
-    """Parse the cells of a page, row by row, as (tag, text, style)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[list[list[str]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            given = dict(attrs)
-            self.rows[-1].append([tag, "", f"{given.get('style')} {given.get('class')}"])
-
-    def handle_data(self, data: str) -> None:
-        if self.rows and self.rows[-1] and data.strip():
-            self.rows[-1][-1][1] += data
-
-
-def test_the_page_has_target_rows_and_source_columns() -> None:
-    table = Table()
-    table.feed(html.render([("line 1", lookup())]))
-    head, *rows = table.rows
-    assert [cell[1] for cell in head[1:]] == lookup().source
-    assert [row[0][1] for row in rows] == lookup().target
-    dark = [(r, c) for r, row in enumerate(rows) for c, cell in enumerate(row[1:]) if "rgb(8,48,107)" in cell[2]]
-    outlined = [(r, c) for r, row in enumerate(rows) for c, cell in enumerate(row[1:]) if "gold" in cell[2]]
-    assert (dark, outlined) == ([(2, 0)], [(1, 4)])
-
-
 def test_small_multiples_have_the_axes_of_each_sentence() -> None:
     other = Lookup(np.eye(2, 7), np.zeros((2, 7), dtype=bool), list("abcdefg"), ["x", "y"])
     figure = png.small_multiples([("line 1", lookup()), ("line 4", other)] * 2)
@@ -351,7 +320,7 @@ def test_a_picture_has_only_the_lines_with_words(runs: dict[str, Path], tmp_path
         with Image.open(tmp_path / name) as image:
             assert image.format == "PNG"
     else:
-        assert (tmp_path / name).read_text().count("<table>") == translate_command.DRAWN
+        assert (tmp_path / name).read_text().count('"title":"line ') == translate_command.DRAWN
     with pytest.raises(UserError, match="nothing to draw"):
         call(b"\n", f"run={runs['additive']}", f"plot={tmp_path / 'none.png'}")
     assert not (tmp_path / "none.png").exists()

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import matplotlib as mpl
 import numpy as np
@@ -15,26 +15,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from softlookup.heatmaps.heat_map import HeatMap, shape_of
+
 CELL = 0.3  # inches; smaller where a side would exceed LONGEST
 LONGEST = 12.0
 WIDEST, HIGHEST = 20.0, 40.0  # inches of all cells of a figure with several heat maps
 GOLD = "#D55E00"
-
-
-class HeatMap(Protocol):
-    """A heat map to draw: weights (T, S), gold (T, S) booleans, S source and T target tokens."""
-
-    @property
-    def weights(self) -> np.ndarray: ...
-
-    @property
-    def gold(self) -> np.ndarray: ...
-
-    @property
-    def source(self) -> Sequence[str]: ...
-
-    @property
-    def target(self) -> Sequence[str]: ...
 
 
 def small_multiples(heat_maps: Sequence[tuple[str, HeatMap]]) -> Figure:
@@ -64,13 +50,8 @@ def small_multiples(heat_maps: Sequence[tuple[str, HeatMap]]) -> Figure:
 
 
 def _shape(heat_map: HeatMap) -> tuple[int, int]:
-    shape = (len(heat_map.target), len(heat_map.source))
-    if not heat_map.weights.shape == heat_map.gold.shape == shape:
-        raise ValueError(
-            f"got weights {heat_map.weights.shape} and gold {heat_map.gold.shape} for {shape[0]} target and {shape[1]} "
-            "source tokens"
-        )
-    return max(shape[0], 1), max(shape[1], 1)
+    rows, columns = shape_of(heat_map)
+    return max(rows, 1), max(columns, 1)
 
 
 def _panel(axes: Axes, heat_map: HeatMap, cell: float) -> None:

@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 from softlookup.errors import UserError, nearest, shell_quote
 from softlookup.group import Group
-from softlookup.heatmaps.png import HeatMap, draw
+from softlookup.heatmaps.heat_map import HeatMap
+from softlookup.heatmaps.png import draw
 from softlookup.tracking import wandb_files
 
 MODES = ("offline", "online", "disabled")

@@ -1,0 +1,79 @@
+"""Pages with heat maps in a browser: one start of Chromium for all tests of this file."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from softlookup.heatmaps import html
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+SCRIPT = "<script>window.hacked=1</script>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@contextmanager
+def opened(browser: Any, path: Path, **options: Any) -> Iterator[Any]:
+    """Open a page; fail on a console message, an error, a request, or a script of its data that ran."""
+    seen: list[str] = []
+    context = browser.new_context(**{"viewport": {"width": 390, "height": 844}, **options})
+    shown = context.new_page()
+    shown.on("console", lambda message: seen.append(message.text))
+    shown.on("pageerror", lambda error: seen.append(str(error)))
+    context.on("request", lambda request: seen.append(request.url))
+    shown.goto(path.as_uri())
+    yield shown
+    assert shown.evaluate("window.hacked") is None
+    context.close()
+    assert seen == [path.as_uri()]
+
+
+def test_a_heat_map_has_target_rows_source_columns_and_text_for_each_cell(browser: Any, tmp_path: Path) -> None:
+    weights, gold = np.zeros((3, 5)), np.zeros((3, 5), dtype=bool)
+    weights[1, 2], weights[2, 0], weights[0, 3], gold[1, 4] = 0.1234, 1.0, np.nan, True
+    drawn = SimpleNamespace(
+        weights=weights, gold=gold, source=["ich", "habe", "<b>es</b>", SCRIPT, "</s>"], target=["I", "saw", "</s>"]
+    )
+    wide = SimpleNamespace(
+        weights=np.full((2, 90), 0.5), gold=np.zeros((2, 90), dtype=bool), source=["w"] * 90, target=["a", "b"]
+    )
+    path = tmp_path / "map.html"
+    path.write_text(html.render([(SCRIPT, drawn), ("line 2", wide)]))
+    color = "(cell) => getComputedStyle(cell).backgroundColor"
+    backgrounds = {}
+    for scheme in ("light", "dark"):
+        with opened(browser, path, color_scheme=scheme) as page:
+            assert page.locator("h2").all_inner_texts() == [SCRIPT, "line 2"]
+            assert page.locator("b, td script").count() == 0
+            table = page.locator("table").first
+            heads = [table.locator(f"th[scope={scope}]").all_text_contents() for scope in ("col", "row")]
+            assert heads == [drawn.source, drawn.target]
+            cells = table.locator("tbody td")
+            titles = [cells.nth(i).get_attribute("title") for i in range(15)]
+            assert titles[7] == "saw ← <b>es</b>: 12.3 %"
+            assert titles[9] == "saw ← </s>: 0.0 %, gold"
+            assert titles[3] == f"I ← {SCRIPT}: absent"
+            assert [i for i in range(15) if "gold" in (cells.nth(i).get_attribute("class") or "")] == [9]
+            shades = [cells.nth(i).evaluate(color) for i in (0, 7, 10)]
+            assert len(set(shades)) == 3
+            backgrounds[scheme] = shades
+            assert page.evaluate("document.documentElement.scrollWidth") == 390  # the wide map scrolls inside
+            region = page.get_by_role("region").last
+            assert region.evaluate("(r) => r.scrollWidth > r.clientWidth && r.tabIndex === 0")
+    assert not set(backgrounds["light"]) & set(backgrounds["dark"])
