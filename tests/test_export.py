@@ -20,7 +20,17 @@ from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import summary
 from softlookup.errors import UserError
 
-TABLES = {"runs.csv", "by_length.csv", "curves.csv", "summary.csv", "counts.csv", "times.csv"}
+TABLES = {
+    "effects.csv",
+    "pairs.csv",
+    "profiles.csv",
+    "runs.csv",
+    "by_length.csv",
+    "curves.csv",
+    "summary.csv",
+    "counts.csv",
+    "times.csv",
+}
 SCRIPT = Path(__file__).parents[1] / "src" / "export.py"
 
 

@@ -1,5 +1,6 @@
 """The sentence of each task: which attention, which length, which gain, which price, and how sure."""
 
+from itertools import product
 from pathlib import Path
 
 import fake_runs
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from softlookup.analysis.effects import exploratory, primary
+from softlookup.analysis.effects import exploratory, primary, profiles
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.inference import t_interval
 from softlookup.analysis.load import read
@@ -62,8 +63,9 @@ def test_where_too_few_seeds_could_decide_it_says_how_many_could(tmp_path: Path)
 
 
 @pytest.mark.parametrize("longest", [40, 64])
-def test_without_a_length_beyond_training_there_is_no_sentence(tmp_path: Path, longest: int) -> None:
-    assert headlines(written(tmp_path, 2, longest)) == []
+def test_without_a_length_beyond_training_it_is_about_the_whole_test_set(tmp_path: Path, longest: int) -> None:
+    (sentence,) = headlines(written(tmp_path, 2, longest))
+    assert f"+30.0 points [30.0, 30.0] of token accuracy on the whole test set (trained to {longest})" in sentence
 
 
 def test_without_a_fixed_context_there_is_no_sentence(tmp_path: Path) -> None:
@@ -124,3 +126,37 @@ def test_spans_hold_every_measured_value_and_only_those(tmp_path: Path) -> None:
     assert [span_text(span, table) for span in order(table)] == [
         "all tokens", "11–23 tokens, beyond", "11–13 tokens",
     ]  # fmt: skip
+
+
+def test_larger_budgets_are_told_in_the_sentence_of_the_smallest(tmp_path: Path) -> None:
+    """At three times the budget the gain is 0.1 smaller, and the loss of the fixed context half as large."""
+    folder, made = tmp_path / "single", []
+    for budget, gain, loss in ((1000, 0.5, 0.8), (3000, 0.4, 0.4)):
+        for attention, seed in product(("fixed_mean", "dot"), (1, 2, 3)):
+            choices = {"task": "reverse", "encoder": "gru", "attention": attention, "budget": budget}
+            cell = fake_runs.planned(f"{attention}-{budget}-s{seed}", choices, seed)
+            value = 0.2 + (gain if attention == "dot" else 0.0)
+            bucket = {"low": 20, "high": 20, "count": 7, "token_accuracy": value}
+            metrics = {"test/token_accuracy": value, "validation/loss": loss if attention == "fixed_mean" else 0.1}
+            fake_runs.finish(folder, cell, metrics, by_length=[bucket], longest=10)
+            made.append(cell)
+    fake_runs.write_plan(folder, made)
+    (sentence,) = headlines(read(tmp_path))
+    assert sentence.startswith(
+        "reverse: dot · budget=1000 buys +50.0 points [50.0, 50.0] of token accuracy at 20 tokens"
+    )
+    assert sentence.endswith(
+        ". With 3 × the budget +40.0 points [40.0, 40.0] over fixed_mean · budget=3000 (3 seeds); its validation loss "
+        "there is 0.50 × that before"
+    )
+
+
+def test_profiles_count_the_runs_above_each_threshold(tmp_path: Path) -> None:
+    """`general` has 0.401 to 0.449 at 21 tokens: every run is above 0.40, and none above 0.45."""
+    table = profiles(written(tmp_path, 7))
+    mine = table[table["variant"] == "general"].set_index("threshold")["share"]
+    assert mine[0.4] == 1
+    assert mine[0.45] == 0
+    assert mine[0.41] == 4 / 7  # 0.4 + s² / 1000: seeds 4 to 7
+    values = [0.4 + seed**2 / 1000 for seed in range(1, 8)]
+    assert table[table["variant"] == "general"]["iqm"].iloc[0] == pytest.approx(np.mean(values[1:6]))

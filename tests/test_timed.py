@@ -11,7 +11,6 @@ import pytest
 
 from softlookup.analysis import csv_export
 from softlookup.analysis.load import read
-from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.step_timing import MEDIAN, RATIO
 from softlookup.analysis.tables import runs_table, summary_table
 from softlookup.dashboard import charts, page
@@ -31,7 +30,7 @@ def _timed(runs_dir: Path, names: tuple[str, ...] = VARIANTS) -> pd.DataFrame:
 
 
 def _cells(rows: pd.DataFrame) -> tuple[list[str], dict[str, dict[str, str]]]:
-    columns, lines = summary_table(rows, against_fixed(rows))
+    columns, lines = summary_table(rows)
     return columns, {line[1]: dict(zip(columns, line, strict=True)) for line in lines}
 
 

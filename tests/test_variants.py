@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from softlookup.analysis import csv_export
 from softlookup.analysis.load import by_length, read
-from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import summary
 from softlookup.analysis.tables import data_lines, runs_table, summary_table
 from softlookup.analysis.variant_labels import Variant, labels
@@ -44,7 +43,7 @@ def test_two_data_sets_with_two_seeds_each_are_two_variants(tmp_path: Path, plan
     assert table[["n", "planned"]].to_numpy().tolist() == [[2, 2]] * 2
     assert sorted(table["test/token_accuracy"]) == pytest.approx([0.3, 0.7])
     # In every output: the printed table, the buckets of charts, the exported tables and the page.
-    assert [line[2] for line in summary_table(rows, against_fixed(rows))[1]] == ["2", "2"]
+    assert [line[2] for line in summary_table(rows)[1]] == ["2", "2"]
     assert by_length(rows).groupby("variant").size().tolist() == [2, 2]
     assert csv_export.tables(rows)["summary.csv"]["n"].tolist() == [2, 2]
     assert page.render(rows).count('"n":2,"planned":2') == 2

@@ -5,6 +5,10 @@
     curves.csv      their validations and the length of the curriculum, long format, by step and target tokens
     summary.csv     by task and variant: seeds, means, standard deviations, and the gain over a fixed context that
                     differs only in the attention axis, or why there is none
+    effects.csv     the primary effect of each attention: its gain over the best fixed context at one length, with
+                    intervals, p and what decides it
+    pairs.csv       every other pair that may be compared, at the same length (exploratory)
+    profiles.csv    the interquartile mean of each variant there, and the share of its runs above each threshold
     counts.csv      cells by experiment and status
     times.csv       a row for each cell: what a clock or an allocator measured (`cost/`: the wall time of a run that may
                     have shared its machine; `timing/`: a step of its variant, timed alone)
@@ -26,6 +30,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from softlookup.analysis.effects import exploratory, primary, profiles
 from softlookup.analysis.load import CELL, by_length, curves, read
 from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import counts, summary
@@ -71,6 +76,9 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "by_length.csv": by_length(rows).sort_values([*place, "low", "high", "measure"], kind="stable"),
         "curves.csv": curves(rows).sort_values([*place, "measure", "step"], kind="stable"),
         "summary.csv": summary(rows, reproducible).merge(against_fixed(rows), how="left", on=CELL),
+        "effects.csv": primary(rows),
+        "pairs.csv": exploratory(rows),
+        "profiles.csv": profiles(rows),
         "counts.csv": counts(rows).reset_index(),
         "times.csv": rows[[*cell, *times]],
     }

@@ -1,7 +1,8 @@
 """Compute the primary effects of an experiment: each attention against the best fixed context, at one length. No torch.
 
 The measure is BLEU where a task has text, otherwise token accuracy; the length is the bucket beyond training that is
-nearest to twice the longest source of training. Neither depends on a result. All other comparisons are exploratory.
+nearest to twice the longest source of training, or the whole test set where nothing is longer. Neither depends on a
+result. All other comparisons are exploratory.
 """
 
 from __future__ import annotations
@@ -10,21 +11,26 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
+from softlookup.analysis.inference import interquartile_mean, performance_profile
 from softlookup.analysis.load import CELL
+from softlookup.analysis.measures import percent
 from softlookup.analysis.pairs import VALIDATION, against_each, against_fixed
-from softlookup.analysis.spans import spans
+from softlookup.analysis.spans import ALL, spans
 
 ALPHA = 0.05
 TRAINED = ["experiment", "task", "longest", "budget"]
 PLACE = ["longest", "budget", "measure", "span", "unit"]
 TEXT, TOKENS = "bleu_lowercased", "token_accuracy"
-_VALUE = "primary"
+NORMAL = 1.96  # half the width of a 95 % interval in standard deviations
+_VALUE, _WIDTH = "primary", "primary/width"
 
 
 def primary(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the primary effects, the largest gain of each task first: the columns of `against_fixed`, with
     `reference` in place of its baseline; longest and budget of the runs; measure, span and unit of the place; the mean
-    validation loss; and `decided`, whether p_holm ≤ 0.05."""
+    validation loss; `seed_deviation`, the standard deviation over seeds of the attention's value, and beside it
+    `sentence_deviation`, that over resamples of the test sentences of one run (the mean width of its 95 %
+    bounds / 3.92, NaN without); and `decided`, whether p_holm ≤ 0.05."""
     found = _compared(rows, against_fixed).rename(columns={"baseline": "reference"})
     found["decided"] = found["p_holm"] <= ALPHA
     return _sorted(found)
@@ -35,10 +41,31 @@ def exploratory(rows: pd.DataFrame) -> pd.DataFrame:
     return _sorted(_compared(rows, against_each))
 
 
+def profiles(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the performance profile of each variant at the primary place, in long format: the cell, `PLACE`, iqm (the
+    interquartile mean over seeds), threshold, and the share of runs whose value exceeds it.
+
+    Thresholds are the hundredths of the largest possible value: 1 for shares, 100 for BLEU.
+    """
+    found = []
+    measured = pd.concat([*_measured(rows), rows.iloc[:0]])
+    for cell, cells in measured[measured["counted"]].groupby([*CELL, *PLACE], dropna=False):
+        values = cells[_VALUE].dropna().to_list()
+        scale = 1.0 if percent(str(cells["measure"].iloc[0])) else 100.0
+        thresholds = [scale * step / 100 for step in range(100)]
+        shares = performance_profile(values, thresholds)
+        pairs = zip(thresholds, shares, strict=True)
+        found += [[*cell, interquartile_mean(values), *pair] for pair in pairs if values]
+    return pd.DataFrame(found, columns=[*CELL, *PLACE, "iqm", "threshold", "share"])
+
+
 def _compared(rows: pd.DataFrame, compare: Callable[[pd.DataFrame, str], pd.DataFrame]) -> pd.DataFrame:
-    measured = pd.concat([*_measured(rows), rows.iloc[:0].assign(**dict.fromkeys((_VALUE, *PLACE), 0.0))])
+    measured = pd.concat([*_measured(rows), rows.iloc[:0].assign(**dict.fromkeys((_VALUE, _WIDTH, *PLACE), 0.0))])
     about = measured.groupby(CELL)[PLACE].first()
-    about[VALIDATION] = measured.reindex(columns=[*CELL, VALIDATION]).groupby(CELL)[VALIDATION].mean()
+    cells = measured.reindex(columns=[*measured, VALIDATION]) if VALIDATION not in measured else measured
+    about[VALIDATION] = cells.groupby(CELL)[VALIDATION].mean()
+    about["seed_deviation"] = cells.groupby(CELL)[_VALUE].std()
+    about["sentence_deviation"] = cells.groupby(CELL)[_WIDTH].mean() / (2 * NORMAL)
     return compare(measured, _VALUE).join(about, on=CELL)
 
 
@@ -52,18 +79,22 @@ def _measured(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     that is. A run that did not finish has no value."""
     values = spans(rows)
     rows = rows.assign(budget=[settings.get("budget") for settings in rows["settings"]])
-    for place, cells in rows[rows["counted"]].groupby(TRAINED, sort=False):
+    for place, cells in rows[rows["counted"]].groupby(TRAINED, sort=False, dropna=False):
         mine = values.merge(cells[[*CELL, "seed"]], on=[*CELL, "seed"])
         mine = mine[mine["measure"] == (TEXT if (mine["measure"] == TEXT).any() else TOKENS)]
         later = mine[(mine["low"] > mine["longest"]) & (mine["span"] != "beyond")]
-        if later.empty:
+        if mine.empty:
             continue
         middle = (later["low"] + later["high"]) / 2
-        chosen = later.loc[(middle - 2 * later["longest"]).abs().sort_values(kind="stable").index[0]]
-        there = later[later["span"] == chosen["span"]].set_index(["variant", "seed"])["value"]
+        nearest = (middle - 2 * later["longest"]).abs().sort_values(kind="stable").index
+        later = mine[mine["span"] == ALL] if later.empty else later
+        chosen = later.loc[nearest[0]] if len(nearest) else later.iloc[0]
+        there = later[later["span"] == chosen["span"]].set_index(["variant", "seed"])
         unfinished = rows[rows["planned"] & ~rows["counted"] & rows["variant"].isin(cells["variant"])]
         unfinished = unfinished[(unfinished[TRAINED[:2]] == place[:2]).all(axis=1)]
         both = pd.concat([cells, unfinished])
         index = pd.MultiIndex.from_frame(both[["variant", "seed"]])
         what = {"longest": place[2], "budget": place[3], **{name: chosen[name] for name in ("measure", "span", "unit")}}
-        yield both.assign(**{_VALUE: there.reindex(index).to_numpy()}, **what)
+        there = there.reindex(index)
+        width = (there["band_high"] - there["band_low"]).to_numpy()
+        yield both.assign(**{_VALUE: there["value"].to_numpy(), _WIDTH: width}, **what)

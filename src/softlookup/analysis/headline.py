@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
 from softlookup.analysis.effects import TRAINED, primary
-from softlookup.analysis.measures import title
+from softlookup.analysis.load import CELL
+from softlookup.analysis.measures import percent, title
 from softlookup.analysis.pairs import VALIDATION
+from softlookup.analysis.spans import ALL
 from softlookup.analysis.step_timing import MEDIAN
 from softlookup.analysis.tables import gain_text
 
@@ -20,23 +23,58 @@ def headlines(rows: pd.DataFrame) -> list[str]:
     """Return a sentence for each task, training length and budget of an experiment in which an attention is compared
     with a fixed context.
 
-    It is about the attention with the lowest validation loss and the source length nearest to twice the longest of
-    training, so nothing in it is chosen on the test set. Its p is corrected for all primary effects of the experiment.
+    It is about the attention with the lowest validation loss, at the primary place (`analysis.effects`), so nothing in
+    it is chosen on the test set. Its p is corrected for all primary effects of the experiment.
     """
     effects = primary(rows)
     families = effects.groupby("experiment")["p"].count()
+    variants = {tuple(cell): settings for *cell, settings in rows[[*CELL, "settings"]].itertuples(index=False)}
+    effects["identity"] = [_but_budget(variants[tuple(cell)]) for cell in effects[CELL].itertuples(index=False)]
+    effects = effects[effects["pairs"] > 0]
     found = []
-    for (experiment, *_), gains in effects[effects["pairs"] > 0].groupby(TRAINED, sort=False):
+    for (experiment, *_), gains in effects.groupby(TRAINED, sort=False, dropna=False):
         best = gains.sort_values(VALIDATION).iloc[0]
-        found.append(f"{best['task']}: {_sentence(best, rows, int(families[str(experiment)]))}")
+        same = effects[(effects["identity"] == best["identity"])]
+        if not ((same["budget"] < best["budget"]) & (same["experiment"] == experiment)).any():
+            sentence = _sentence(best, rows, int(families[str(experiment)]))
+            longer = same[same["budget"] > best["budget"]].sort_values("budget").drop_duplicates("budget")
+            found.append(f"{best['task']}: {sentence}{_longer(best, longer, rows)}")
     return found
 
 
+def _but_budget(settings: Mapping[str, Any]) -> str:
+    """Return a text that variants share which differ in the budget alone."""
+    return repr(sorted((name, value) for name, value in settings.items() if name != "budget"))
+
+
+def _longer(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """Return what the same attention buys at larger budgets, and whether the fixed context there goes on learning."""
+    if longer.empty:
+        return ""
+    parts = [
+        f"{one['budget'] / gain['budget']:g} × the budget {gain_text(one, one['measure'])} over {one['reference']}"
+        for one in longer.to_dict("records")
+    ]
+    seeds = " to ".join(str(count) for count in sorted({longer["pairs"].min(), longer["pairs"].max()}))
+    return f". With {'; with '.join(parts)} ({seeds} seeds){_still_falls(gain, longer, rows)}"
+
+
+def _still_falls(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """Return the ratio of the fixed contexts' validation losses at the two largest budgets, "" if unknown."""
+    losses = rows[rows["counted"]].groupby(CELL)[VALIDATION].mean() if VALIDATION in rows else pd.Series(dtype=float)
+    both = pd.concat([gain.to_frame().T, longer])[["experiment", "task", "reference"]]
+    cells = list(both.itertuples(index=False, name=None))
+    before, after = (losses.get(cell, math.nan) for cell in cells[-2:])
+    return "" if math.isnan(after / before) else f"; its validation loss there is {after / before:.2f} × that before"
+
+
 def _sentence(gain: pd.Series, rows: pd.DataFrame, family: int) -> str:
-    bought = f"{gain_text(gain, gain['measure'])} of {title(gain['measure'])}"
+    bought = gain_text(gain, gain["measure"])
+    bought += f" of {title(gain['measure'])}" if percent(gain["measure"]) else ""
     twice = gain["span"] == f"{2 * gain['longest']:g}"
-    where = ", twice the training length," if twice else f" (trained to {gain['longest']:g})"
-    length = f"at {gain['span']} {gain['unit']}{where}"
+    trained = "" if math.isnan(gain["longest"]) else f" (trained to {gain['longest']:g})"
+    length = f"at {gain['span']} {gain['unit']}{', twice the training length,' if twice else trained}"
+    length = f"on the whole test set{trained}" if gain["span"] == ALL else length
     ratios = [f"{ratio:.2f} × the {name}" for name, ratio in _ratios(gain, rows)]
     price = f", for {' and '.join(ratios)} of a training step" if ratios else ""
     seeds = f"{gain['pairs']} seeds of {gain['budget']:,.0f} target tokens"

@@ -9,15 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from softlookup.analysis.load import CELL, FOREIGN
+from softlookup.analysis.load import FOREIGN
 from softlookup.analysis.measures import measure, percent, title
-from softlookup.analysis.statistics import QUALITY, SUMMARY, summary
+from softlookup.analysis.statistics import SUMMARY, summary
 from softlookup.analysis.step_timing import COLUMNS, MEDIAN, RATIO
 from softlookup.errors import shell_quote
 
 WALL = "cost/seconds_per_step"
 TIMED = (*COLUMNS.values(), RATIO)
 MOST_FOLDERS = 4
+HUNDREDS = ("points", "BLEU", "chrF")  # units of measures from 0 to 100
 RUN_METRICS = (*(name for name in SUMMARY if name != MEDIAN), "cost/seconds", "cost/parameters")
 
 
@@ -40,29 +41,22 @@ def shown(metric: str, value: float, spread: float = math.nan) -> str:
     return f"{value / known.scale:,.1f}{plus_minus}{unit}"
 
 
-def summary_table(rows: pd.DataFrame, gains: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows of text by task and variant: seeds, mean ± standard deviation of each metric, and the
-    gain in token accuracy over an otherwise equal fixed context (named; or why there is none), with its 95 % interval
-    and its sign-flip p, corrected by Holm for all gains of the experiment: `gains`, from `against_fixed`, are those of
-    all its tasks.
+def summary_table(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows of text by task and variant: seeds, mean ± standard deviation of each metric.
 
     Step times are of steps timed alone (median, quartiles, ratio to the cheapest fixed context); wall times of runs
     that may have shared a machine are shown only where no step was timed.
     """
     table = summary(rows, (*SUMMARY, *TIMED))
-    gains = gains.set_index(CELL)
     metrics = [name for name in SUMMARY if name in table and table[name].notna().any()]
     if MEDIAN in metrics:
         metrics.remove(WALL)
     columns = ["task", "variant", "seeds", *(heading(name) for name in metrics)]
-    columns += [f"{title(QUALITY)} gain [95 %]", "p (Holm)"] if len(gains) else []
     lines = []
     for row in table.to_dict("records"):
         seeds = f"{row['n']}" if row["n"] == row["planned"] else f"{row['n']} of {row['planned']}"
         values = [_mean(name, row) if row["n"] else "–" for name in metrics]
-        place = (row["experiment"], row["task"], row["variant"])
-        gain = _gain(gains.loc[[place]].iloc[0]) if place in gains.index else [""] * 2
-        lines.append([row["task"], row["variant"], seeds, *values, *(gain if len(gains) else [])])
+        lines.append([row["task"], row["variant"], seeds, *values])
     return columns, lines
 
 
@@ -75,26 +69,18 @@ def _mean(name: str, row: dict[Any, Any]) -> str:
     return f"{row[MEDIAN] / known.scale:,.1f} {known.unit} ({low:,.1f} to {high:,.1f}){ratio}"
 
 
-def _gain(row: pd.Series) -> list[str]:
-    if row["unpaired"]:
-        return [row["unpaired"], ""]
-    untuned = "; untuned" if row["untuned"] else ""
-    p = f"{row['p_holm']:.2g}"
-    if row["pairs"] < row["pairs_needed"]:
-        p += f"; {row['pairs_needed']} seeds could decide it"
-    return [f"{gain_text(row, QUALITY)} ({row['baseline']}{untuned})", p]
-
-
 def gain_text(row: Mapping[Any, Any] | pd.Series, metric: str) -> str:
-    """Return a gain with its 95 % interval, in points for shares; both intervals where they differ by a tenth or more.
+    """Return a gain with its unit, points for shares, and its 95 % interval; both intervals where they differ by a
+    tenth or more.
 
     >>> row = {"difference": 0.52, "low": 0.481, "high": 0.558, "bootstrap_low": 0.48, "bootstrap_high": 0.559}
     >>> gain_text(row, "test/token_accuracy")
     '+52.0 points [48.1, 55.8]'
     """
-    scale, digits, unit = (100, 1, " points") if percent(metric) else (1, 2, "")
+    unit = "points" if percent(metric) else measure(metric).unit
+    scale, digits = (100 if percent(metric) else 1), (1 if unit in HUNDREDS else 2)
     t, bootstrap = ([row[f"{kind}{end}"] * scale for end in ("low", "high")] for kind in ("", "bootstrap_"))
-    text = f"{row['difference'] * scale:+.{digits}f}{unit}"
+    text = f"{row['difference'] * scale:+.{digits}f} {unit}".rstrip()
     if math.isnan(t[0]):
         return text
     text += f" {_span(t, digits)}"

@@ -10,13 +10,14 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
+from softlookup.analysis.effect_table import EffectTable, effect_tables
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.measures import SHARED, UP_TO
-from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.tables import data_lines, data_text, kept_text, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
 from softlookup.errors import shell_quote
 
+WIDTH = 100  # columns of the comparison of a sweep
 _SHADES = " ░▒▓█"
 
 
@@ -91,20 +92,31 @@ def text_heat_map(weights: np.ndarray, source: list[str], target: list[str]) -> 
 
 
 def compare(rows: pd.DataFrame) -> None:
-    """Print every variant's mean ± standard deviation over seeds and its gain over an otherwise equal fixed context;
-    then the data, and the number of runs of other code."""
+    """Print the sentence of each task, its effects (the largest gain first) and all other pairs; every variant's mean ±
+    standard deviation over seeds; then the data, and the number of runs of other code. At most 100 columns."""
+    console = Console(width=WIDTH, highlight=False)
     for sentence in headlines(rows):
-        Console(highlight=False).print(Text(sentence))
-    columns, lines = summary_table(rows, against_fixed(rows))
-    # Fold long names instead of cutting them: cut names of different variants could be equal.
-    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
-    for line in lines:
-        table.add_row(*(cell.replace(" ± ", "±") for cell in line))
-    # At least 150 columns, even on a narrower terminal: the terminal's wrapping is more readable than narrow cells.
-    console = Console(width=max(150, Console().width), highlight=False, soft_wrap=True)
-    console.print(table)
+        console.print(Text(sentence), soft_wrap=False)
+    columns, lines = summary_table(rows)
+    # A task has its own table of means, since a table of all would be too wide.
+    means = {line[0]: [other[1:] for other in lines if other[0] == line[0]] for line in lines}
+    tables = effect_tables(rows)
+    tables += [EffectTable(f"{task}: means over seeds", columns[1:], cells, []) for task, cells in means.items()]
+    for table in tables:
+        console.print(Text(f"\n{table.title}", style="bold"))
+        console.print(_fitted(table))
+        for note in table.notes:
+            console.print(Text(note, style="dim"))
     for note in [*(f"data  {line}" for line in data_lines(rows)), *other_code(rows)]:
-        console.print(Text(note))
+        Console(highlight=False, soft_wrap=True).print(Text(note))  # never wrapped: it holds commands to copy
+
+
+def _fitted(table: EffectTable) -> Table:
+    # Fold long names instead of cutting them: cut names of different variants could be equal.
+    drawn = Table(*(Column(name, overflow="fold") for name in table.columns), box=None, pad_edge=False)
+    for line in table.lines:
+        drawn.add_row(*(Text(cell.replace(" ± ", "±")) for cell in line))
+    return drawn
 
 
 def show(row: dict[str, Any], folder: Path, shown: Path) -> None:

@@ -21,7 +21,6 @@ from plotly.offline import get_plotlyjs
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.load import alignments, by_length, curves, read
 from softlookup.analysis.measures import UP_TO, title
-from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import band_note, counts, summary
 from softlookup.analysis.tables import data_lines, other_code, runs_table, summary_table
 from softlookup.dashboard import charts, heatmap_figure
@@ -85,10 +84,10 @@ def payload(rows: pd.DataFrame) -> dict[str, Any]:
     looks, buckets, points = styles(rows), by_length(rows), curves(rows)
     experiments = []
     for name, cells in rows.groupby("experiment"):
-        tasks, gains = [], against_fixed(cells)
+        tasks = []
         for task, mine in cells.groupby("task", sort=False):  # in the order of the plan
             here = [frame[(frame["experiment"] == name) & (frame["task"] == task)] for frame in (buckets, points)]
-            tasks.append(_task(str(task), mine, gains, looks[str(name)], *here))
+            tasks.append(_task(str(task), mine, looks[str(name)], *here))
         columns, lines = runs_table(cells)
         experiments.append({"name": name, "tasks": tasks, "runs": {"columns": columns, "rows": lines}})
     table = {"columns": ["experiment", *numbers], "rows": numbers.reset_index().astype(str).to_numpy().tolist()}
@@ -100,10 +99,8 @@ def payload(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _task(
-    name: str, rows: pd.DataFrame, gains: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, points: pd.DataFrame
-) -> dict[str, Any]:
-    columns, lines = summary_table(rows, gains)
+def _task(name: str, rows: pd.DataFrame, looks: Styles, buckets: pd.DataFrame, points: pd.DataFrame) -> dict[str, Any]:
+    columns, lines = summary_table(rows)
     measured = sorted(buckets["measure"].unique(), key=lambda m: (m not in FIRST, FIRST.index(m) if m in FIRST else m))
     qualities = [q for q in QUALITIES if q in rows and rows[q].notna().any()]
     prefixes = [p for p in DECODINGS if f"{p}alignment_accuracy" in rows and rows[f"{p}token_accuracy"].notna().any()]
