@@ -12,6 +12,7 @@ from softlookup.analysis.effects import exploratory, primary, profiles
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.inference import t_interval
 from softlookup.analysis.load import read
+from softlookup.analysis.progress import decided
 from softlookup.analysis.spans import order, span_text, spans
 
 LONGEST = 10
@@ -160,3 +161,20 @@ def test_profiles_count_the_runs_above_each_threshold(tmp_path: Path) -> None:
     assert mine[0.41] == 4 / 7  # 0.4 + s² / 1000: seeds 4 to 7
     values = [0.4 + seed**2 / 1000 for seed in range(1, 8)]
     assert table[table["variant"] == "general"]["iqm"].iloc[0] == pytest.approx(np.mean(values[1:6]))
+
+
+def test_a_comparison_without_a_result_counts_in_what_is_decided(tmp_path: Path) -> None:
+    """The smallest p of seven seeds is 2/2⁷: times three comparisons 0.047, times four 0.063."""
+    folder = tmp_path / "single"
+    made = cells(folder, 7, LONGEST)
+    never = [fake_runs.planned(f"{name}-s1", made[-1]["choices"] | {"attention": name}, 1) for name in ("new", "newer")]
+    fake_runs.write_plan(folder, [*made, *never[:1]])
+    assert decided(tmp_path, "single") == "2 of 3 comparisons are decided; the others need at least 7 seeds"
+    fake_runs.write_plan(folder, [*made, *never])
+    assert decided(tmp_path, "single") == (
+        "0 of 4 comparisons are decided; the others need at least 8 seeds (planned are 7): dot on reverse has 7, "
+        "general on reverse has 7"
+    )
+    fake_runs.write_plan(folder, made)
+    assert decided(tmp_path, "single") == "2 of 2 comparisons are decided"
+    assert decided(tmp_path, "absent") == ""

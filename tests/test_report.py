@@ -32,6 +32,10 @@ def test_a_run_shows_forced_alignment_its_unit_its_data_and_the_source_of_times(
     assert "accuracy, forced 32.0%" in words
     assert "… free, up to the first difference absent" in words
     assert "12.5%" in output
+    # The buckets of training, up to 10, stand above the line, the longer ones below it.
+    lengths = [line.strip("│ ").split()[0] for line in output.split("source length")[1].splitlines()[1:8]]
+    assert lengths == ["5", "10", "─", "15", "20", "30", "40"]
+    assert "─ trained to 10 ─" in output
     assert "data train 1f9c2a0b57de" in words
     assert "tokens/s *" in words
     assert "* wall time, shared machine: not comparable" in words

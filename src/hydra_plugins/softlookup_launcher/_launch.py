@@ -143,6 +143,19 @@ def _time(
     return None
 
 
+def decisions(configs: Sequence[RunConfig]) -> Callable[[], str]:
+    """Return a function that says which comparisons of a sweep are decided; of a sweep of several experiments, those
+    of the last."""
+    last = configs[-1].settings
+
+    def line() -> str:
+        from softlookup.analysis.progress import decided
+
+        return decided(Path(last.runs_dir), last.experiment_name)
+
+    return line
+
+
 def _report(experiments: set[tuple[str, str]]) -> None:
     """Print the results of each experiment, and write the dashboard of its folder of runs.
 

@@ -30,7 +30,7 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
         """Execute the jobs. Raises UserError for a mistake in the config of any job, before the first one starts."""
-        from hydra_plugins.softlookup_launcher._launch import launch
+        from hydra_plugins.softlookup_launcher._launch import decisions, launch
         from softlookup.runs import provenance
         from softlookup.sweep.scheduler import Sweep, cores
         from softlookup.timing import plan
@@ -41,7 +41,7 @@ class LocalLauncher(Launcher):
             self.config,
             job_overrides,
             workers,
-            lambda configs: Sweep(configs, configs[0].settings.workers).run(),
+            lambda configs: Sweep(configs, configs[0].settings.workers, decided=decisions(configs)).run(),
             plan.here,
             provenance.machine(),
         )

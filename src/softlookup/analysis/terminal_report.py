@@ -25,11 +25,15 @@ def _figure(value: float | None, form: str) -> str:
     return "absent" if value is None else format(value, form)
 
 
-def _by_length(rows: list[dict[str, Any]], unit: str) -> Table:
+def _by_length(rows: list[dict[str, Any]], unit: str, longest: float | None) -> Table:
+    """Return quality by source length, with a line where the lengths of training end."""
     names = ("token_accuracy", "exact_match", "forced/alignment_accuracy")
     columns = (f"source length ({unit})", "token accuracy", "exact match", "alignment, forced", "BLEU lowercased")
     table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
+    rows = sorted(rows, key=lambda row: (row["low"], row["high"]))
+    for place, row in enumerate(rows):
+        if longest is not None and row["low"] > longest and (place == 0 or rows[place - 1]["low"] <= longest):
+            table.add_row(f"[dim]─ trained to {longest:g} ─")
         span = str(row["low"]) if row["low"] == row["high"] else f"{row['low']}–{row['high']}"
         cells = [_figure(row[name], ".1%") for name in names]
         table.add_row(span, *cells, _figure(row["bleu_lowercased"], ".1f"))
@@ -123,7 +127,7 @@ def show(row: dict[str, Any], folder: Path, shown: Path) -> None:
     """Print the result row of one run; `shown` is its folder as typed on the command line."""
     console = Console()
     parts: list[Any] = [_summary(row), Text(f"* {SHARED}: not comparable", style="dim"), Text()]
-    parts.append(_by_length(row["by_length"], row.get("length_unit", "tokens")))
+    parts.append(_by_length(row["by_length"], row.get("length_unit", "tokens"), row.get("longest")))
     if row.get("heads"):
         parts += [Text(), _by_head(row["heads"], row["metrics"]["test/forced/alignment_accuracy"])]
     if row.get("kept", {}).get("weights", "last") != "last":

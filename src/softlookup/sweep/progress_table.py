@@ -54,6 +54,7 @@ class Board:
         self.total, self.before, self.workers = total, before, workers
         self.running: dict[str, _Running] = {}
         self.ended: list[Ended] = []
+        self.decided = ""
         self.console = console or Console(highlight=False)
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
 
@@ -79,9 +80,16 @@ class Board:
             line = f"[{done}/{self.total}] {ended.state:8} {ended.folder.id} ({duration(ended.seconds)})"
             self._print(f"{line}{_reason(ended)}; {self.counts()}")
 
+    def set_decided(self, line: str) -> None:
+        """Show which comparisons are decided; without a terminal, print the line when it has changed."""
+        if line and line != self.decided and not self.console.is_terminal:
+            self._print(line)
+        self.decided = line
+
     def refresh(self) -> None:
         if self._live.is_started:
-            self._live.update(Group(Text(self.counts()), self._table()), refresh=True)
+            lines = [Text(line) for line in (self.counts(), self.decided) if line]
+            self._live.update(Group(*lines, self._table()), refresh=True)
 
     def counts(self) -> str:
         """Return the number of runs by state, and the estimated time left."""

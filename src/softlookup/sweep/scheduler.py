@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
@@ -21,6 +21,7 @@ from softlookup.system import lock
 
 JOB = "softlookup.run:execute"
 _TICK = 0.5  # seconds between polls of the runs; bounds the response time to Ctrl-C
+_JUDGE = 60.0  # seconds between two readings of all results, which take up to a second
 _GRACE = 10.0  # seconds between SIGTERM, after which a run writes a checkpoint, and SIGKILL
 
 
@@ -34,10 +35,17 @@ class Sweep:
     """Run all unfinished runs among `configs`; equal configs are one run.
 
     `job` names a function of a config, a RunFolder and a Stop that writes the result row of the run to the folder.
-    `workers` is the number of concurrent runs; None: one per core.
+    `workers` is the number of concurrent runs; None: one per core. `decided` returns which comparisons are decided; it
+    reads all results, and is called at most once a minute.
     """
 
-    def __init__(self, configs: Sequence[RunConfig], workers: int | None, job: str = JOB) -> None:
+    def __init__(
+        self,
+        configs: Sequence[RunConfig],
+        workers: int | None,
+        job: str = JOB,
+        decided: Callable[[], str] = lambda: "",
+    ) -> None:
         jobs = {folder.path: (folder, config) for config in configs for folder in [RunFolder.of(config)]}
         unfinished = [folder for folder, _ in jobs.values() if folder.state() != "finished"]
         self.job = job
@@ -46,6 +54,8 @@ class Sweep:
         self.board = Board(len(jobs), len(jobs) - len(self.queue), self.workers)
         self.running: dict[int, Worker] = {}
         self.stopped: int | None = None
+        self.decided = decided
+        self._judged = time.monotonic()
         # Runs that were killed after the result was written, but before W&B had it.
         self.recovered = sum(folder.state() == "finished" for folder in unfinished)
 
@@ -84,6 +94,9 @@ class Sweep:
                 self._collect(sentinel)
             for worker in self.running.values():
                 worker.watch()
+            if time.monotonic() - self._judged >= _JUDGE:
+                self.board.set_decided(self.decided())
+                self._judged = time.monotonic()
             self.board.refresh()
 
     def _start(self, folder: RunFolder, config: RunConfig) -> None:
