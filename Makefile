@@ -9,6 +9,7 @@ READY := .venv/.ready
 
 PEERS := .peers
 TOOLS := .tools
+WHEELS := .gpu-wheels
 
 # Every package has to be one of the files that a lock names by SHA-256. pip asks that of all or of none, so torch comes
 # after: its builds for CPUs and for CUDA are other files under one version. Whatever else a build of it needs has the
@@ -21,7 +22,7 @@ TORCH := --constraint requirements-torch.lock torch
 # be compiled anew by every process, which is three times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock audit train sweep dashboard export resync test test-slurm torture check bench bench-peers menu clean
+.PHONY: help setup lock audit train sweep dashboard export resync test test-slurm torture check bench bench-peers gpu gpu-wheels menu clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -119,8 +120,26 @@ $(PEERS)/%/.ready: src/peers/%.lock requirements-torch.lock
 bench-peers: setup $(PEERS)/joeynmt/.ready $(PEERS)/opennmt-py/.ready  ## decoding beside JoeyNMT and OpenNMT-py, in turn: make bench-peers ARGS="rounds=9"
 	@$(PY) src/bench_peers.py $(ARGS)
 
+# For a machine with a GPU, a Python with torch of its own, and no network: what is missing there, unpacked into a folder
+# that is carried along with the sources. Another Python reads it, so nothing in it may be compiled.
+CARRIED := hydra-core omegaconf antlr4-python3-runtime entmax sacremoses joblib plotly narwhals
+$(WHEELS)/.ready: requirements.lock $(READY)
+	rm -rf $(WHEELS)
+	$(PY) $(HASHED) --no-compile --no-build-isolation --target $(WHEELS) --requirement \
+	  <(for name in $(CARRIED); do sed -n "/^$$name==/,/[^\\]$$/p" requirements.lock; done)
+	rm -rf $(WHEELS)/plotly/labextension $(WHEELS)/bin $(WHEELS)/share $(WHEELS)/etc
+	find $(WHEELS) -name __pycache__ -prune -exec rm -rf {} +
+	@compiled=$$(find $(WHEELS) -name '*.so' -o -name '*.pyd'); [ -z "$$compiled" ] || { echo "compiled: $$compiled"; exit 1; }
+	@touch $@
+
+gpu-wheels: $(WHEELS)/.ready  ## collect in .gpu-wheels what a machine with a GPU needs besides its own packages
+	@du -sh $(WHEELS)
+
+gpu:  ## test and time on this machine's GPU, in at most 8 min, with this machine's Python: make gpu ARGS="minutes=8"
+	@PYTHONPATH=src:$(WHEELS) $(PYTHON) src/gpu.py $(ARGS)
+
 menu: setup  ## list every choice, and put the list into conf/README.md
 	@$(PY) src/menu.py write=conf/README.md && $(PY) src/menu.py
 
 clean:  ## remove the environments and caches; runs stay
-	rm -rf .venv .peers .tools .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .peers .tools .gpu-wheels .mypy_cache .ruff_cache .pytest_cache

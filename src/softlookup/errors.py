@@ -2,7 +2,8 @@
 
 import shlex
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 _LONGEST = 200  # characters of a value in a message
@@ -24,6 +25,27 @@ class Stopped(BaseException):
 
     def __str__(self) -> str:
         return f"stopped by {signal.Signals(self.number).name}"
+
+
+@contextmanager
+def needed_by(given: str) -> Iterator[None]:
+    """Report an import within the block that fails because a package is not installed, as a UserError that names it and
+    what needs it.
+
+    >>> with needed_by("sparsemax"):
+    ...     raise ModuleNotFoundError(name="entmax.losses")
+    Traceback (most recent call last):
+    softlookup.errors.UserError: sparsemax needs the package entmax, which is not installed; pip install entmax
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "softlookup"):
+            raise
+        raise UserError(
+            f"{given} needs the package {package}, which is not installed; pip install {package}"
+        ) from error
 
 
 def quote(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from softlookup.analysis import terminal_report
-from softlookup.config.build import RunParts
+from softlookup.config.build import RunParts, device_of
 from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
 from softlookup.errors import UserError, shell_quote
@@ -43,8 +43,19 @@ def execute(config: RunConfig, folder: RunFolder, stop: Stop) -> dict[str, Any]:
     for lost checkpoints, FloatingPointError when training diverges, Stopped after a signal.
     """
     settings = config.settings
+    _require_devices(config)
     with limited(settings.memory), joined(settings.processes, partial(follow, config, folder.path)) as processes:
         return _lead(config, folder, stop, processes)
+
+
+def _require_devices(config: RunConfig) -> None:
+    """Raise UserError for more processes than CUDA devices: each process of a run has a device to itself."""
+    count = config.settings.processes
+    if count > 1 and device_of(config.settings.device).type == "cuda" and count > torch.cuda.device_count():
+        raise UserError(
+            f"processes={count}: each process needs a CUDA device, and there are {torch.cuda.device_count()}; set "
+            f"processes={torch.cuda.device_count()}, or device=cpu"
+        )
 
 
 def follow(config: RunConfig, path: Path, processes: Processes) -> None:
@@ -140,7 +151,8 @@ def _cost(parts: RunParts, training: Training, seconds: float) -> dict[str, Any]
     It is measured on a copy: the run's weights and random numbers stay unchanged. Seconds include all attempts that led
     to the result, without the work that a kill destroyed.
     """
-    twin = copy.deepcopy(parts.model)
+    # A copy of a recurrent layer has its weights in pieces; moving it, even to the same device, joins them for cuDNN.
+    twin = copy.deepcopy(parts.model).to(parts.device)
     measured = probe(parts, twin)
     peak = cost.peak_bytes(measured.step, twin, measured.optimizer, parts.device)
     memory = cost.memory_bytes(twin, fixed_batch(parts.task).to(parts.device))

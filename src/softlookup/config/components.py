@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from softlookup.config.catalog import contents, default, groups, no_such_key, presets
 from softlookup.config.values import Argument, argument, check, coerced
-from softlookup.errors import UserError, nearest, quote
+from softlookup.errors import UserError, nearest, needed_by, quote
 
 _TARGET = re.compile(r"softlookup\.(\w+)(\.\w+)*\.\w+")
 
@@ -109,7 +109,8 @@ def located(path: str, target: Any, *packages: str) -> Callable[..., Any]:
         raise UserError(f"{path}._target_={quote(target)}: only code of {homes} can be built here")
     module, _, name = target.rpartition(".")
     try:
-        found = vars(importlib.import_module(module))[name]
+        with needed_by(f"{path}._target_={target}"):
+            found = vars(importlib.import_module(module))[name]
     except (ImportError, KeyError) as error:
         if isinstance(error, ImportError) and not (isinstance(error, ModuleNotFoundError) and error.name == module):
             raise UserError(f"{path}._target_={quote(target)}: {module} cannot be imported: {error}") from error

@@ -51,7 +51,7 @@ def keep(folder: Path, model: Seq2Seq, task: Task) -> list[dict[str, Any]]:
     """Write the files that `load` needs, and return their rows for the result: file, bytes, sha256."""
     vocabularies = {"source": task.source_vocabulary.state(), "target": task.target_vocabulary.state()}
     contents = {
-        WEIGHTS: serialized(model.state_dict()),
+        WEIGHTS: serialized({name: weight.cpu() for name, weight in model.state_dict().items()}),
         VOCABULARIES: json.dumps(vocabularies, ensure_ascii=False).encode() + b"\n",
     }
     for name, data in contents.items():

@@ -1,5 +1,8 @@
 """Mask scores for sparse normalizers, so that masked positions cannot be chosen."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -16,3 +19,17 @@ def mask_out(scores: Tensor, mask: Tensor) -> Tensor:
     largest = scores.masked_fill(~mask, -torch.inf).amax(-1, keepdim=True).detach()
     shifted = scores - torch.where(largest.isfinite(), largest, 0.0)
     return shifted.masked_fill(~mask, _NEVER_CHOSEN)
+
+
+@contextmanager
+def cumulative_sums() -> Iterator[None]:
+    """Allow torch.cumsum on CUDA within the block, where torch's deterministic mode refuses it.
+
+    The order of summation varies only within one long row. Of several rows, as here, each is summed in a fixed order.
+    """
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)

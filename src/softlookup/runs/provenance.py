@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,21 @@ def _model() -> str | None:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
 
 
+def installed(package: str) -> str | None:
+    """Return the version of an installed package; None if it is not installed, as softlookup when it runs from src/."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def collect() -> dict[str, Any]:
-    """Return versions, code, machine, command and the time of day in UTC."""
+    """Return versions, code, machine, command and the time of day in UTC; packages that are not installed are left
+    out."""
     return {
-        "softlookup": version("softlookup"),
+        "softlookup": installed("softlookup"),
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": {package: found for package in _PACKAGES if (found := installed(package)) is not None},
         **code(),
         "machine": machine(),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),

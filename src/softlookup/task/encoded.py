@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from softlookup.contract import Example
+from softlookup.errors import needed_by
 
 ROWS = 8192  # examples in a record batch
 Ids = tuple[int, ...]
@@ -16,7 +17,8 @@ Ids = tuple[int, ...]
 
 def write(path: Path, examples: Iterable[tuple[Ids, Ids]]) -> None:
     """Write sources and targets as an Arrow file, with one batch of them in memory at a time."""
-    import pyarrow as pa
+    with needed_by("a task of text"):
+        import pyarrow as pa
 
     ids = pa.list_(pa.int32())
     schema = pa.schema([("source", ids), ("target", ids)])

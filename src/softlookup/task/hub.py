@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from softlookup.errors import UserError
+from softlookup.errors import UserError, needed_by
 from softlookup.task.records import columns_of, line_of
 from softlookup.task.split import STEMS, TRANSLATION, Pair, Split, examined
 
@@ -72,7 +72,8 @@ def _load(dataset: str, source: str, target: str) -> DatasetDict:
     By default it tries six times with growing pauses: half a minute without a name server, minutes behind a firewall
     that drops packets. Here one request decides whether it may use the network; offline it still reads its cache.
     """
-    import datasets
+    with needed_by(f"{dataset} of the Hugging Face hub"):
+        import datasets
 
     unreachable = hub_unreachable()
     before = datasets.config.HF_HUB_OFFLINE

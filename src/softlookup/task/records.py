@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from softlookup.errors import UserError, nearest, quote
+from softlookup.errors import UserError, nearest, needed_by, quote
 from softlookup.task.lines import read_lines
 from softlookup.task.split import TRANSLATION, Pair
 
@@ -63,8 +63,9 @@ def parquet(path: Path, languages: tuple[str, str]) -> Iterator[Pair]:
     Raises UserError, with the file, where it cannot be read, lacks a column or has both layouts, and for a row whose
     value is not text.
     """
-    from pyarrow import ArrowException, types
-    from pyarrow.parquet import ParquetFile
+    with needed_by(str(path)):
+        from pyarrow import ArrowException, types
+        from pyarrow.parquet import ParquetFile
 
     number = 0
     try:

@@ -24,25 +24,25 @@ class Probe:
     tokens: int
 
 
-def fixed_batch(task: Task) -> Batch:
-    """Return the batch that variants are measured on: the 32 longest validation sources that training may show.
+def fixed_batch(task: Task, sentences: int = SENTENCES) -> Batch:
+    """Return the batch that variants are measured on: the longest validation sources that training may show.
 
     A longer source would measure a step that training never takes. If training may show none of them, the shortest are
     used.
     """
     examples = sorted(task.validation(), key=lambda example: -len(example.source))
-    return collate([example for example in examples if task.may_show(example)][:SENTENCES] or examples[-SENTENCES:])
+    return collate([example for example in examples if task.may_show(example)][:sentences] or examples[-sentences:])
 
 
-def probe(parts: RunParts, model: Seq2Seq) -> Probe:
-    """Return the training step of a run, with the fixed batch in place of each batch of a step.
+def probe(parts: RunParts, model: Seq2Seq, sentences: int = SENTENCES) -> Probe:
+    """Return the training step of a run, with the fixed batch of so many sentences in place of each batch of a step.
 
     Clipping, smoothing, loss mean and learning rate are those of the first step.
 
     Each call changes `model`, which is put into training mode: pass a copy if it is still needed.
     """
     device = model.output.weight.device
-    batch = fixed_batch(parts.task).to(device)
+    batch = fixed_batch(parts.task, sentences).to(device)
     recipe, settings = parts.recipe, parts.config.settings
     optimizer = recipe.optimizer.build(model.parameters())
     model.train()

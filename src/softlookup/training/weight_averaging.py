@@ -28,7 +28,8 @@ class Average:
         self.different += 1
         for name, value in model.state_dict().items():
             weighted = value.detach().to(torch.float64) * times
-            self._sum[name] = self._sum[name] + weighted if name in self._sum else weighted
+            # A sum from a checkpoint is on the CPU.
+            self._sum[name] = self._sum[name].to(value.device) + weighted if name in self._sum else weighted
 
     def copy_to(self, model: nn.Module) -> None:
         """Copy the averaged weights to the model; without any it keeps its weights."""

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from sacrebleu.metrics import BLEU, CHRF
 
+from softlookup.errors import needed_by
 from softlookup.text.languages import Splitting
 
 MOSES = "bleu4_tokenized_lowercased"
@@ -83,7 +84,8 @@ def _moses(language: str | None) -> Callable[[str], str]:
     """Return the Moses tokenizer as a function of a line; it splits languages that it does not know as English."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from sacremoses import MosesTokenizer
+        with needed_by(MOSES):
+            from sacremoses import MosesTokenizer
 
     tokenizer = MosesTokenizer(language)
 
