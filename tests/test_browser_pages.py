@@ -7,14 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fake_runs
 import numpy as np
 import pytest
 
+from softlookup.analysis.load import read
+from softlookup.dashboard import run_page
 from softlookup.heatmaps import html
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-SCRIPT = "<script>window.hacked=1</script>"
+SCRIPT = fake_runs.SCRIPT
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[Any]:
     yield shown
     assert shown.evaluate("window.hacked") is None
     context.close()
-    assert seen == [path.as_uri()]
+    assert {address.partition("#")[0] for address in seen} == {path.as_uri()}
 
 
 def test_a_heat_map_has_target_rows_source_columns_and_text_for_each_cell(browser: Any, tmp_path: Path) -> None:
@@ -77,3 +80,48 @@ def test_a_heat_map_has_target_rows_source_columns_and_text_for_each_cell(browse
             region = page.get_by_role("region").last
             assert region.evaluate("(r) => r.scrollWidth > r.clientWidth && r.tabIndex === 0")
     assert not set(backgrounds["light"]) & set(backgrounds["dark"])
+
+
+def test_the_page_of_a_run_in_a_browser(browser: Any, tmp_path: Path) -> None:
+    folder = fake_runs.make(tmp_path, tasks=("reverse",)) / "bottleneck"
+    run = folder / f"{SCRIPT}-reverse-s2".replace("/", "_")
+    words, heads = np.array(["a", SCRIPT, "c"]), np.zeros((2, 4, 3, 3), dtype=np.float32)
+    arrays = {f"{name}_{i}": words for name in ("source", "target", "reference") for i in range(2)}
+    arrays |= {f"weights_{i}": np.eye(3) for i in range(2)} | {f"gold_{i}": np.eye(3, dtype=bool) for i in range(2)}
+    heads[1, 3, 2] = 0.25
+    np.savez_compressed(run / "alignments.npz", **arrays, lookups_1=heads, encoder_1=heads)
+    (run / "a b%.txt").write_text("")
+    (run / "log.txt").write_text(f"{SCRIPT}\n")
+    run_page.write_missing(read(tmp_path))
+    with opened(browser, run / "run.html") as page:
+        assert page.inner_text("h1") == run.name
+        assert SCRIPT in page.inner_text("#sentence")
+        assert page.inner_text("#log pre") == SCRIPT
+        labels = [one.get_attribute("aria-label") for one in page.locator("svg").all()]
+        assert [label.split(":")[0] for label in labels[:2]] == [
+            "validation loss (nats) by target tokens",
+            "validation loss (nats) by seconds",
+        ]
+        assert page.locator("svg").first.locator("circle").count() == 11  # validations of the fake run
+        assert "10" in page.inner_text("tr:has(td:text-is('trained')) th >> nth=-1")
+        page.select_option("#example", index=1)
+        offered = page.locator("#weights option").all_inner_texts()
+        assert offered[1:] == [
+            f"{what}, layer {layer}"
+            for what in ("output reads the source", "the encoder reads its own positions")
+            for layer in (1, 2)
+        ]
+        page.select_option("#weights", label=offered[4])
+        page.reload()  # the address holds what was chosen
+        assert page.locator("caption").all_inner_texts() == [f"layer 2, head {head}" for head in (1, 2, 3, 4)]
+        assert page.locator("table:has-text('head 4') td").last.get_attribute("title") == "c ← c: 25.0 %"
+        page.check("#differing")
+        assert page.locator("#settings tbody tr:not(.differs)").count() == 0
+        hrefs = [link.get_attribute("href") for link in page.locator("#files a").all()]
+        assert "./a%20b%25.txt" in hrefs
+        assert page.get_attribute("header a", "href") == "../../dashboard.html"
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+    failed = folder / f"{SCRIPT}-reverse-s1".replace("/", "_") / "run.html"
+    with opened(browser, failed) as page:
+        assert page.inner_text("#reason") == f"ValueError: {SCRIPT}"
+        assert [page.locator(part).is_visible() for part in ("#curves", "#alignments", "#origin")] == [False] * 3

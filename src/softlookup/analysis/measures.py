@@ -7,6 +7,7 @@ All that shows a measure (terminal, page, pictures) takes these from here. A row
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 UP_TO = "up to the first difference"
 GOLD = ("alignment_accuracy", "gold_mass", "aer", "best_offset_accuracy")  # measures that compare weights with gold
@@ -96,6 +97,7 @@ MEASURES = {
 }
 
 
+@cache
 def measure(name: str) -> Measure:
     """Return the measure of a result row's column, or of a key of `by_length`; a derived one if it is not listed.
 

@@ -23,7 +23,7 @@ from softlookup.analysis.load import alignments, by_length, curves, read
 from softlookup.analysis.measures import UP_TO, title
 from softlookup.analysis.statistics import band_note, counts, summary
 from softlookup.analysis.tables import data_lines, other_code, runs_table, summary_table
-from softlookup.dashboard import charts, heatmap_figure
+from softlookup.dashboard import charts, heatmap_figure, run_page
 from softlookup.dashboard.style import GLYPHS, Styles, styles
 from softlookup.errors import UserError
 from softlookup.system import atomic_files
@@ -42,11 +42,13 @@ MAPPED_SEEDS = 3  # seeds of a variant whose heat maps are shown: they take as m
 
 
 def write(runs_dir: Path, path: Path) -> Path:
-    """Write the dashboard of `runs_dir` to `path` atomically, and return `path`.
+    """Write the pages of runs that have none, then the dashboard of `runs_dir` to `path` atomically; return `path`.
 
     Raises UserError without runs, and OSError with the path that cannot be written.
     """
-    atomic_files.write(path, render(read(runs_dir)).encode())
+    rows = read(runs_dir)
+    run_page.write_missing(rows)
+    atomic_files.write(path, render(rows).encode())
     return path
 
 

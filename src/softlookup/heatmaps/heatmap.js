@@ -47,6 +47,7 @@ function heatMap(weights, gold, source, target, caption = gold ? `${WHAT}; gold 
   const table = make("table", {}, make("caption", {}, make("span", { textContent: caption })), make("thead", {}, head),
     make("tbody", {}, ...rows));
   const region = make("div", { className: "heat-map", tabIndex: 0 }, table);
+  region.style.setProperty("--columns", source.length); // for a page that places several side by side
   region.setAttribute("role", "region"); // with a name and a tab stop, so that the keyboard can scroll it
   region.setAttribute("aria-label", caption);
   return region;

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from softlookup.system import atomic_files
 BOUNDS = ("low", "high", "count")
 RANGES = ("trained", "beyond")  # source lengths up to the longest of training, and longer ones
 WORDS = ("source", "target", "reference")
+LAYERS = {"lookups": ("target", "source"), "encoder": ("source", "source"), "decoder": ("target", "target")}
 KINDS = ("fixed", "lookup", "weightless")  # of attention, as in `contract.Kind`
 UNITS = ("tokens", "words", "characters")  # in which the lengths of by_length are counted
 _KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
@@ -31,14 +32,16 @@ _KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 @dataclass(frozen=True)
 class Alignment:
-    """Hold one example's lookup: weights (T, S), gold (T, S) booleans, and the words of source, output and
-    reference."""
+    """Hold one example's lookup: weights (T, S), gold (T, S) booleans, the words of source, output and reference, and
+    the weights of layers and heads that the run kept: `lookups` (layers, H, T, S), `encoder` (layers, H, S, S) and
+    `decoder` (layers, H, T, T)."""
 
     weights: np.ndarray
     gold: np.ndarray
     source: list[str]
     target: list[str]
     reference: list[str]
+    layers: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def plan(path: Path) -> list[dict[str, Any]] | None:
@@ -175,7 +178,12 @@ def alignments(path: Path) -> list[Alignment]:
             arrays = {name: stored[name] for name in stored.files}
         count = sum(name.startswith("weights_") for name in arrays)
         found = [
-            Alignment(arrays[f"weights_{i}"], arrays[f"gold_{i}"], *(arrays[f"{name}_{i}"].tolist() for name in WORDS))
+            Alignment(
+                arrays[f"weights_{i}"],
+                arrays[f"gold_{i}"],
+                **{name: arrays[f"{name}_{i}"].tolist() for name in WORDS},
+                layers={name: arrays[f"{name}_{i}"] for name in LAYERS if f"{name}_{i}" in arrays},
+            )
             for i in range(count)
         ]
     except Exception as error:  # zipfile, zlib and NumPy raise many types of errors
@@ -187,6 +195,10 @@ def alignments(path: Path) -> list[Alignment]:
         expect(one.weights.dtype.kind == "f" and one.gold.dtype.kind == "b", where, "weights and gold")
         shape = (len(one.target), len(one.source))
         expect(one.weights.shape == one.gold.shape == shape, where, f"of shape {shape}, as its words are")
+        for name, weights in one.layers.items():
+            sides = tuple(len(getattr(one, side)) for side in LAYERS[name])
+            fits = weights.dtype.kind == "f" and weights.ndim == 4 and weights.shape[2:] == sides
+            expect(fits, f"{where}: {name}", f"weights of shape (layers, heads, {sides[0]}, {sides[1]})")
     return found
 
 

@@ -25,20 +25,21 @@ def write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def written(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path for a file that is too large for memory; at the end of the block, flush and rename it to
-    `path` as `write` does. Raises as `write` does; if the block raises, the temporary file is deleted."""
+    `path` as `write` does. Raises as `write` does; if the block raises, the temporary file is deleted.
+
+    Without `flush`, which takes milliseconds, a power cut may leave an empty file: for what can be written again.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield aside
-        descriptor = os.open(aside, os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if flush:
+            _sync_file(aside)
         os.replace(aside, path)
-        _sync_folder(path.parent)
+        if flush:
+            _sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
@@ -70,6 +71,15 @@ def append(path: Path, content: bytes, size: int) -> int:
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
     return size + len(content)
+
+
+def _sync_file(path: Path) -> None:
+    """Flush the content of a file to disk."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
