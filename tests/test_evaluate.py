@@ -28,12 +28,13 @@ TINY += ["batch_tokens=200", "validations=1", "tracking=disabled", "device=cpu"]
 
 @pytest.fixture(scope="module")
 def text_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Train two runs on a folder of text: one with heads and joins, one with plain pairs and gold."""
+    """Train three runs on a folder of text: one with heads and joins, two with plain pairs and gold."""
     place = tmp_path_factory.mktemp("text")
     found = {"text": used_runs.corpus(place / "text")}
     arguments = {
         "heads": ["attention=multi_head", "attention.heads=2", "task.concatenate=2"],
         "plain": ["attention=additive", f"task.alignment={found['text'] / 'links'}"],
+        "dot": ["attention=dot", f"task.alignment={found['text'] / 'links'}"],
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
@@ -163,7 +164,9 @@ def test_lengths_beyond_training_are_evaluated(runs: dict[str, Path]) -> None:
     assert all(0 <= r["token_accuracy"] <= 1 for r in row["by_length"])
 
 
-def test_two_runs_are_compared_with_paired_tests(text_runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_are_compared_with_paired_tests(
+    text_runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(significance, "TESTS", {"bootstrap": ("bs", 53), "randomization": ("ar", 59)})
     text = text_runs["text"]
     given = [f"source={text / 'test.src'}", f"target={text / 'test.tgt'}"]
@@ -177,6 +180,22 @@ def test_two_runs_are_compared_with_paired_tests(text_runs: dict[str, Path], mon
         assert test["baseline"] == back["metrics"][f"test/{name}"]
         assert test["differing"] == other["differing"] > 0
         assert test["randomization"]["p"] == pytest.approx(other["randomization"]["p"])
+    assert "seeds" not in forward["against"]  # the test set of `heads` has joins
+    copies = tmp_path / "runs" / "single"
+    for name, other in (("plain", 4.0), ("dot", 1.5)):
+        for path in (text_runs[name], text_runs[name].with_name(f"{text_runs[name].name}-again")):
+            shutil.copytree(text_runs[name], copies / path.name)
+        result = json.loads((copies / path.name / "result.json").read_text())
+        result |= {"id": path.name, "seed": result["seed"] + 1}
+        result["metrics"]["test/bleu"] += other
+        (copies / path.name / "result.json").write_text(json.dumps(result))
+    pair = [copies / text_runs[name].name for name in ("plain", "dot")]
+    compared = evaluated(f"run={pair[0]}", *given, f"against={pair[1]}")["against"]
+    assert evaluated(f"run={pair[0]}", f"against={pair[1]}")["against"]["seeds"] == compared["seeds"]
+    seeds, value = compared["seeds"], compared["tests"]["bleu"]["difference"]["value"]
+    assert (seeds["bleu"]["pairs"], seeds["chrf"]["deviation"]) == (2, 0)
+    assert seeds["bleu"]["mean"] == pytest.approx(value + 1.25)  # the second seed differs by 2.5 more
+    assert seeds["bleu"]["deviation"] == pytest.approx(2.5 / 2**0.5)
     same = evaluated(f"run={text_runs['plain']}", *given, f"against={text_runs['plain']}")
     assert {test[kind]["p"] for test in same["against"]["tests"].values() for kind in significance.TESTS} == {1.0}
 

@@ -35,6 +35,9 @@ def test_figures_equal_those_of_sacrebleu_with_several_references() -> None:
             first, second = next(rows for key, rows in expected.items() if key != "System")
             assert found[name][test] == {"p": second.p_value, "samples": samples, "seed": 12345}
             assert (found[name]["baseline"], found[name]["system"]) == (first.score, second.score)
+        difference = found[name]["difference"]
+        assert difference["value"] == second.score - first.score
+        assert difference["low"] < difference["value"] < difference["high"]
         assert found[name]["system"] == metric.corpus_score(system, references).score
         assert 30 < found[name]["differing"] <= 59
     assert found["bleu"]["randomization"]["p"] < 0.1
@@ -78,3 +81,15 @@ def test_figures_do_not_depend_on_environment_variables(monkeypatch: pytest.Monk
 def test_unequal_numbers_of_lines_are_rejected() -> None:
     with pytest.raises(ValueError, match="lines"):
         paired(["a"], ["a"], [["a", "b"]], METRICS)
+
+
+def test_the_deviation_of_a_difference_is_that_of_paired_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """chrF of one-word sentences that are right or wrong is nearly their share: with k of n sentences better in one
+    system, the difference has the variance k/n · (1 − k/n) / n."""
+    monkeypatch.setattr(significance, "TESTS", {"bootstrap": ("bs", 2003), "randomization": ("ar", 7)})
+    reference = ["abcdef"] * 101
+    baseline = ["uvwxyz"] * 31 + reference[31:]
+    (row,) = paired(baseline, reference, [reference], {"chrf": METRICS["chrf"]}).values()
+    share = 31 / 101
+    assert row["difference"]["value"] == pytest.approx(100 * share)
+    assert row["difference"]["deviation"] == pytest.approx(100 * (share * (1 - share) / 101) ** 0.5, rel=0.06)

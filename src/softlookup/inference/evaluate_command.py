@@ -19,6 +19,7 @@ from softlookup.evaluation.evaluate import measured, texts
 from softlookup.evaluation.metrics import significance, translation
 from softlookup.evaluation.outputs import Output, run_test
 from softlookup.inference import test_sets, weights_file
+from softlookup.inference.over_seeds import over_seeds, test_set
 from softlookup.inference.search_overrides import chosen
 from softlookup.inference.trained_run import Trained, load
 from softlookup.runs import provenance
@@ -114,6 +115,9 @@ def evaluate(request: Request) -> Evaluated:
     }
     if other is not None and other_exam is not None:
         row["against"] = _compared(exam, outputs, other, other_exam, request)
+        own = material.kind == "own" and request.split in (None, "test")
+        if (own or "test" in row["same_as"]) and test_set(trained) == test_set(other):
+            row["against"]["seeds"] = over_seeds(trained, other, row["against"]["tests"])
     row["provenance"] = provenance.collect()
     _warn(row)
     if request.weights:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from sacrebleu.metrics.base import Metric
-from sacrebleu.significance import PairedTest, Result
+from sacrebleu.significance import PairedTest, Result, _bootstrap_resample
 
-from softlookup.evaluation.metrics.bootstrap import SEED, seeded
+from softlookup.evaluation.metrics.bootstrap import SEED, SHARE, seeded
 
 TESTS = {"bootstrap": ("bs", 1_000), "randomization": ("ar", 10_000)}
 
@@ -20,8 +21,9 @@ def paired(
 
     `references` are streams, each with a line for every hypothesis. A row has both scores, and the p-values of paired
     bootstrap resampling (Koehn 2004; 1,000 resamples) and of paired approximate randomization (Riezler and Maxwell
-    2005; 10,000 trials), both two-sided and with a fixed seed. They account for the choice of sentences, not for
-    training seeds.
+    2005; 10,000 trials), both two-sided and with a fixed seed. `difference` is system − baseline, with the central 95 %
+    and the standard deviation over the same resamples of both. All of them account for the choice of sentences, not
+    for training seeds.
 
     `differing` is the number of sentences whose statistics differ. With d of them there are 2^d ways to exchange
     outputs, two of which have the observed difference: randomization cannot give a p below 2^(1 − d). sacrebleu counts
@@ -41,8 +43,20 @@ def paired(
             row |= {"baseline": first.score, "system": second.score}
             assert second.p_value is not None
             row[test] = {"p": max(second.p_value, bounds[test]), "samples": samples, "seed": SEED}
+        row["difference"] = _difference(sides, metric, row["system"] - row["baseline"])
         rows[name] = row
     return rows
+
+
+def _difference(sides: Sequence[list[Any]], metric: Metric, value: float) -> dict[str, float]:
+    """Return a difference with its bounds and its standard deviation over resamples of the sentences."""
+    with seeded():  # the same seed and number of sentences: both sides are resampled alike
+        baseline, system = (
+            [one.score for one in _bootstrap_resample(side, metric, TESTS["bootstrap"][1])[1]] for side in sides
+        )
+    differences = np.subtract(system, baseline)
+    low, high = np.quantile(differences, [(1 - SHARE) / 2, (1 + SHARE) / 2])
+    return {"value": value, "low": float(low), "high": float(high), "deviation": float(differences.std(ddof=1))}
 
 
 def _results(
