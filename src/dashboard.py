@@ -1,10 +1,13 @@
-"""Write the dashboard of a folder of runs, or a single chart of it.
+"""Write the dashboard of a folder of runs and the page of each run, serve them, or write a single chart.
 
 python src/dashboard.py [runs_dir=runs] [output=RUNS_DIR/dashboard.html]
+python src/dashboard.py serve=true [port=8000] [runs_dir=runs]
 python src/dashboard.py picture=FILE.png experiment=NAME [measure=token_accuracy] [runs_dir=runs]
 
 runs_dir=DIR        folder of the runs
 output=FILE         the dashboard, an HTML page
+serve=true          serve it to browsers of this machine (127.0.0.1) until Ctrl-C; it is drawn again when results change
+port=8000           port of the server
 picture=FILE.png    instead of the page, a chart of one measure of one experiment by source length
 experiment=NAME     folder in runs_dir
 measure=NAME        a column of by_length in result.json
@@ -12,16 +15,16 @@ measure=NAME        a column of by_length in result.json
 
 from pathlib import Path
 
-from softlookup.errors import key_values
+from softlookup.config.command_line import truth, whole
+from softlookup.errors import UserError, key_values
 from softlookup.system import entry_point
 
-KEYS = ("runs_dir", "output", "picture", "experiment", "measure")
+KEYS = ("runs_dir", "output", "serve", "port", "picture", "experiment", "measure")
 
 
-def made(arguments: list[str]) -> Path:
-    """Write the file, and return its path. Raises UserError for an argument that is not KEY=VALUE with a known key."""
-    given = key_values(arguments, KEYS)
-    runs_dir = Path(given.get("runs_dir", "runs")).expanduser()
+def made(given: dict[str, str]) -> Path:
+    """Write the file, and return its path."""
+    runs_dir = _runs_dir(given)
     if "picture" in given:
         from softlookup.analysis.load import read
         from softlookup.dashboard.static_figure import readme_picture
@@ -30,12 +33,31 @@ def made(arguments: list[str]) -> Path:
         return readme_picture(read(runs_dir), given.get("experiment", ""), Path(given["picture"]).expanduser(), measure)
     from softlookup.dashboard.page import write
 
-    return write(runs_dir, Path(given.get("output", runs_dir / "dashboard.html")).expanduser())
+    return write(runs_dir, _page(given))
+
+
+def _runs_dir(given: dict[str, str]) -> Path:
+    return Path(given.get("runs_dir", "runs")).expanduser()
+
+
+def _page(given: dict[str, str]) -> Path:
+    return Path(given.get("output", _runs_dir(given) / "dashboard.html")).expanduser()
 
 
 def main(arguments: list[str]) -> None:
-    """Write the page or the chart, and print its path."""
-    print(made(arguments))
+    """Write the page or the chart and print its path, or serve the page. Raises UserError for an argument that is not
+    KEY=VALUE with a known key, and for keys that have no effect together."""
+    given = key_values(arguments, KEYS)
+    if not truth("serve", given.get("serve", "false")):
+        if "port" in given:
+            raise UserError(f"port={given['port']} has no effect without serve=true")
+        print(made(given))
+        return
+    if "picture" in given:
+        raise UserError("serve=true serves the page; leave picture out")
+    from softlookup.dashboard.serve import serve
+
+    serve(_runs_dir(given), _page(given), whole("port", given.get("port", "8000"), 1, 65_535))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Pages with heat maps in a browser: one start of Chromium for all tests of this file."""
 
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from softlookup.analysis.load import read
-from softlookup.dashboard import run_page
+from softlookup.dashboard import run_page, serve
 from softlookup.heatmaps import html
 
 CHROMIUM = shutil.which("chromium")
@@ -32,19 +33,20 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, path: Path, **options: Any) -> Iterator[Any]:
-    """Open a page; fail on a console message, an error, a request, or a script of its data that ran."""
+def opened(browser: Any, address: str, *allowed: str, **options: Any) -> Iterator[Any]:
+    """Open a page; fail on a console message, an error, a request that is not allowed, or a script of its data that
+    ran."""
     seen: list[str] = []
     context = browser.new_context(**{"viewport": {"width": 390, "height": 844}, **options})
     shown = context.new_page()
     shown.on("console", lambda message: seen.append(message.text))
     shown.on("pageerror", lambda error: seen.append(str(error)))
     context.on("request", lambda request: seen.append(request.url))
-    shown.goto(path.as_uri())
+    shown.goto(address)
     yield shown
     assert shown.evaluate("window.hacked") is None
     context.close()
-    assert {address.partition("#")[0] for address in seen} == {path.as_uri()}
+    assert {one.partition("#")[0] for one in seen} == {address.partition("#")[0], *allowed}
 
 
 def test_a_heat_map_has_target_rows_source_columns_and_text_for_each_cell(browser: Any, tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_a_heat_map_has_target_rows_source_columns_and_text_for_each_cell(browse
     color = "(cell) => getComputedStyle(cell).backgroundColor"
     backgrounds = {}
     for scheme in ("light", "dark"):
-        with opened(browser, path, color_scheme=scheme) as page:
+        with opened(browser, path.as_uri(), color_scheme=scheme) as page:
             assert page.locator("h2").all_inner_texts() == [SCRIPT, "line 2"]
             assert page.locator("b, td script").count() == 0
             table = page.locator("table").first
@@ -93,7 +95,7 @@ def test_the_page_of_a_run_in_a_browser(browser: Any, tmp_path: Path) -> None:
     (run / "a b%.txt").write_text("")
     (run / "log.txt").write_text(f"{SCRIPT}\n")
     run_page.write_missing(read(tmp_path))
-    with opened(browser, run / "run.html") as page:
+    with opened(browser, (run / "run.html").as_uri()) as page:
         assert page.inner_text("h1") == run.name
         assert SCRIPT in page.inner_text("#sentence")
         assert page.inner_text("#log pre") == SCRIPT
@@ -122,6 +124,32 @@ def test_the_page_of_a_run_in_a_browser(browser: Any, tmp_path: Path) -> None:
         assert page.get_attribute("header a", "href") == "../../dashboard.html"
         assert page.evaluate("document.documentElement.scrollWidth") == 390
     failed = folder / f"{SCRIPT}-reverse-s1".replace("/", "_") / "run.html"
-    with opened(browser, failed) as page:
+    with opened(browser, failed.as_uri()) as page:
         assert page.inner_text("#reason") == f"ValueError: {SCRIPT}"
         assert [page.locator(part).is_visible() for part in ("#curves", "#alignments", "#origin")] == [False] * 3
+
+
+def test_a_served_page_reloads_itself_and_keeps_its_address(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "bottleneck" / "run" / "state.json"
+
+    def write(_: Path, path: Path) -> None:
+        path.write_text(html.document("t", "<main></main>", [state.read_text()], "document.body.append(...DATA);"))
+
+    monkeypatch.setattr(serve.page, "write", write)
+    state.parent.mkdir(parents=True)
+    state.write_text("running")
+    with serve.Server(serve.Dashboard(tmp_path, tmp_path / "dashboard.html", rest=0), 0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_address[1]}/"
+            with opened(browser, f"{address}#task=copy", f"{address}version") as page:
+                with page.expect_event("load"):
+                    state.write_text("finished")
+                assert page.url == f"{address}#task=copy"
+                assert page.inner_text("body").endswith("finished")
+        finally:
+            server.shutdown()
+            thread.join()
