@@ -32,11 +32,11 @@ from softlookup.timing.gpu.sections import Job, Section, run_all, write
 
 _PACKAGE = "softlookup.timing.gpu"
 SECTIONS = (
-    Section("machine", f"{_PACKAGE}.machine:measure", 20),
-    Section("tests", f"{_PACKAGE}.correctness:measure", 150),
-    Section("throughput", f"{_PACKAGE}.throughput:measure", 140),
-    Section("memory", f"{_PACKAGE}.memory:measure", 40),
-    Section("sweep", f"{_PACKAGE}.sweep:measure", 120),
+    Section("machine", f"{_PACKAGE}.machine:measure", 30),
+    Section("tests", f"{_PACKAGE}.correctness:measure", 140),
+    Section("throughput", f"{_PACKAGE}.throughput:measure", 130),
+    Section("memory", f"{_PACKAGE}.memory:measure", 30),
+    Section("sweep", f"{_PACKAGE}.sweep:measure", 140),
     Section("kernel", f"{_PACKAGE}.kernel:measure", 10),
 )
 _MINUTES = "8"

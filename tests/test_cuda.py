@@ -248,13 +248,20 @@ RESUMED = {
 }  # fmt: skip
 
 
+def written(folder: RunFolder) -> dict[str, Any]:
+    """Return what a run writes, without the peak of the allocator, which counts what other tests left on the device."""
+    found = outcome(folder)
+    found["cost"].pop("cost/cuda_max_memory_allocated", None)
+    return found
+
+
 @pytest.mark.parametrize("changes", RESUMED)
 def test_a_resumed_run_gives_the_same_bits(changes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = [*TINY, f"device={DEVICE.type}", *RESUMED[changes], "checkpoint_seconds=1000"]
     if changes == "transformer":
         typed = [each for each in typed if not each.startswith(("attention.score", "encoder.width=7"))]
     last = {each.partition("=")[0]: each for each in typed}
-    undisturbed = outcome(attempt(composed([*last.values(), f"runs_dir={tmp_path / 'whole'}"]), monkeypatch))
+    undisturbed = written(attempt(composed([*last.values(), f"runs_dir={tmp_path / 'whole'}"]), monkeypatch))
     resolved = composed([*last.values(), f"runs_dir={tmp_path / 'stopped'}"])
 
     def stop(fit: Fit, number: int) -> None:
@@ -269,7 +276,7 @@ def test_a_resumed_run_gives_the_same_bits(changes: str, tmp_path: Path, monkeyp
         except Stopped:
             stops += 1
     assert stops >= 2
-    assert outcome(folder) == undisturbed
+    assert written(folder) == undisturbed
 
 
 @pytest.mark.skipif(DEVICE == CPU, reason="needs a CUDA device")

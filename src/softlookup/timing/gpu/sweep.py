@@ -15,7 +15,7 @@ from softlookup.timing.gpu.sections import Job, python
 ROOT = Path(__file__).parents[4]
 RUNS = 8
 _CHOICES = ("attention=additive,general,fixed_final,fixed_mean", "seed=1,2")
-_TINY = ("task=reverse", "task.longest=6", "budget=30000", "validations=2", "tracking=disabled")
+_TINY = ("task=reverse", "task.longest=6", "budget=10000", "validations=2", "tracking=disabled")
 _COMPARED = ("metrics", "by_length")
 
 

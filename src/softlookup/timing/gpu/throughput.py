@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from softlookup.evaluation import cost
-from softlookup.system.environment import variable
 from softlookup.timing.gpu import profiled
 from softlookup.timing.gpu.models import BF16, FLOAT32, KINDS, MODELS, all_threads, arithmetic, built
 from softlookup.timing.gpu.sections import Job
@@ -30,6 +29,7 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
         parts, probes[name] = built(name, job.device, job.small)
         size = {"tokens": probes[name].tokens, "parameters": cost.parameters(parts.model)}
         found["models"][name] = {**size, "seconds": {}}
+        yield found
     steps: dict[tuple[str, str], Step] = {
         (name, kind): partial(_step, made, kind, job.device)
         for name, made in probes.items()
@@ -76,8 +76,7 @@ def _timed(found: dict[str, Any], steps: dict[tuple[str, str], Step], seconds: f
 def _asked(step: Step, row: dict[str, Any]) -> dict[str, Any]:
     """Return kernels, launches and synchronizations of a step, and the share of its time in which the device works."""
     asked: dict[str, Any] = {"synchronizations": profiled.synchronizations(step)}
-    with variable("TEARDOWN_CUPTI", "0"):
-        asked |= profiled.work(step)
+    asked |= profiled.work(step)
     median = row["seconds"].get(FLOAT32, {}).get("median")
     if median and "busy_seconds" in asked:
         asked["busy_share"] = asked["busy_seconds"] / median
