@@ -2,15 +2,13 @@
 
 import fake_runs
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from sacrebleu.metrics import BLEU
 
 from softlookup.analysis.load import by_length, read
 from softlookup.analysis.statistics import band_note, spread
-from softlookup.dashboard import charts, static_figure
-from softlookup.dashboard.page import render
-from softlookup.dashboard.style import styles
+from softlookup.dashboard import static_figure
+from softlookup.dashboard.page_data import payload
 from softlookup.evaluation.metrics.bootstrap import bleu_band
 
 VARIANTS = [f"{paper} · task.longest={n}" for paper in ("bahdanau2014", "cho2014") for n in (15, 30)]
@@ -103,28 +101,19 @@ def test_one_seed_has_a_bootstrap_band_and_several_have_their_range(tmp_path):
     assert band_note(one.assign(band_low=np.nan, band_high=np.nan)) == "one seed: no bands"
 
 
-def test_the_chart_draws_and_labels_four_bands(tmp_path):
+def test_the_page_has_the_bounds_of_variants_with_one_seed(tmp_path):
     rows, bleu = chosen(fake_runs.papers(tmp_path))
-    style_by_variant = styles(rows)["bleu_by_length"]
-    assert [name for name, style in style_by_variant.items() if style.fixed] == VARIANTS[2:]
-    figure = go.Figure(charts.quality_by_length(bleu, "bleu", style_by_variant))
-    bands = {trace.meta["variant"]: trace for trace in figure.data if trace.meta["kind"] == "band"}
-    means = {trace.meta["variant"]: trace for trace in figure.data if trace.meta["kind"] == "mean"}
-    assert sorted(bands) == sorted(means) == VARIANTS
-    for name, trace in bands.items():
+    (task,) = payload(rows)["experiments"][0]["tasks"]
+    assert task["longest"] == [15, 30]
+    place = [task["variants"][variant]["name"] for variant in task["variant"]]
+    for name in VARIANTS:
         cells = bleu[bleu["variant"] == name]
-        assert trace.y.tolist() == pytest.approx([*cells["band_high"], *cells["band_low"][::-1]])
-        assert "95 % of resamples" in means[name].hovertemplate
-    assert "bootstrap resamples of the test sentences (one seed)" in render(rows)
-
-
-def test_each_training_length_is_marked_as_a_plain_number(tmp_path):
-    """If every run is finished, the lengths are NumPy integers, which plotly would encode as arrays."""
-    rows, bleu = chosen(fake_runs.papers(tmp_path))
-    layout = charts.quality_by_length(bleu, "bleu", styles(rows)["bleu_by_length"])["layout"]
-    assert [(type(shape["x0"]), shape["x0"]) for shape in layout["shapes"]] == [(float, 15), (float, 30)]
-    assert [note["text"] for note in layout["annotations"]] == ["trained to 15", "30"]
-    assert '"dtype":"i' not in render(rows)
+        for end in ("low", "high"):
+            spans = [f"{low}–{high}" for low, high in zip(cells["low"], cells["high"], strict=True)]
+            found = [task["bands"][end]["bleu"][span][place.index(name)] for span in spans]
+            assert found == pytest.approx(cells[f"band_{end}"].to_list())
+    (several,) = payload(read(fake_runs.papers(tmp_path / "two", seeds=2)))["experiments"][0]["tasks"]
+    assert several["bands"] == {"low": {}, "high": {}}
 
 
 def test_the_picture_labels_its_bands(tmp_path, monkeypatch):

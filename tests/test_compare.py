@@ -9,8 +9,8 @@ import pytest
 
 from softlookup.analysis.inference import sign_flip
 from softlookup.analysis.load import alignments, by_length, curves, read
-from softlookup.analysis.statistics import counts, front, summary
-from softlookup.analysis.tables import runs_table, shown, summary_table
+from softlookup.analysis.statistics import counts, summary
+from softlookup.analysis.tables import shown, summary_table
 from softlookup.errors import UserError
 
 
@@ -136,20 +136,11 @@ def test_sign_flip_equals_full_enumeration():
     assert sign_flip(differences)[0] == np.mean(np.array(sums) >= abs(differences.sum()) - 1e-12)
 
 
-def test_front_by_hand():
-    cost = [1.0, 2.0, 2.0, 3.0, 4.0, math.nan]
-    quality = [0.5, 0.7, 0.6, 0.7, 0.9, 1.0]
-    assert front(cost, quality) == [0, 1, 4]
-
-
 def test_tables_show_absent_measures_missing_runs_and_seed_counts(rows):
     columns, lines = summary_table(rows)
     by_variant = {line[1]: dict(zip(columns, line, strict=True)) for line in lines if line[0] == "reverse"}
     assert by_variant["fixed_mean"]["alignment accuracy (teacher forcing)"] == "absent"
     assert by_variant[fake_runs.SCRIPT]["seeds"] == "2 of 3"
-    columns, lines = runs_table(rows)
-    assert [line[0][0] for line in lines[:3]] == ["failed", "missing", "finished"]
-    assert lines[0][columns.index("token accuracy")] == ("–", None)
     assert shown("cost/peak_bytes", 2_500_000) == "2.5 MB"
 
 

@@ -18,7 +18,7 @@ from softlookup.analysis import csv_export, load
 from softlookup.analysis.statistics import counts, summary
 from softlookup.analysis.tables import other_code
 from softlookup.contract import Kind
-from softlookup.dashboard import page
+from softlookup.dashboard import page, page_data
 from softlookup.errors import UserError
 from softlookup.runs import validated_files
 from softlookup.runs.run_id import VERSION, run_id, settings, variant_key
@@ -163,9 +163,10 @@ def test_broken_alignments_are_reported(tmp_path: Path, content: bytes) -> None:
 
 def test_broken_alignments_are_reported_on_the_page_next_to_intact_ones(tmp_path: Path) -> None:
     (_folder(tmp_path) / "alignments.npz").write_bytes(b"garbage")
-    written = page.render(load.read(tmp_path))
-    assert "additive-reverse-s2: alignments.npz cannot be read" in written
-    assert [written.count(f'"additive, seed {seed}"') for seed in (1, 2, 3)] == [2, 1, 2]  # of two tasks
+    (experiment,) = page_data.payload(load.read(tmp_path))["experiments"]
+    heat = experiment["tasks"][0]["heat"]
+    assert "additive-reverse-s2: alignments.npz cannot be read" in heat["note"]
+    assert [f"additive-reverse-s{seed}" in heat["runs"] for seed in (1, 2, 3)] == [True, False, True]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Separately timed steps: used by the table, the page and the front; wall times are never used for ranking."""
+"""Separately timed steps: used by the table, and the page; wall times are never used for ranking."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,13 @@ from pathlib import Path
 import fake_runs
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 
 from softlookup.analysis import csv_export
 from softlookup.analysis.load import read
 from softlookup.analysis.step_timing import MEDIAN, RATIO
-from softlookup.analysis.tables import runs_table, summary_table
-from softlookup.dashboard import charts, page
-from softlookup.dashboard.style import styles
+from softlookup.analysis.tables import summary_table
+from softlookup.dashboard.page_data import payload
 from softlookup.runs.run_id import VERSION
 
 VARIANTS = ("fixed_mean", "fixed_max", "additive", "dot")
@@ -53,26 +51,19 @@ def test_without_a_timing_the_wall_time_is_labelled_and_not_used_for_ranking(tmp
     columns, _ = _cells(rows)
     (column,) = (name for name in columns if name.startswith("step"))
     assert column == "step (wall time, shared machine)"
-    assert [name for name in runs_table(rows)[0] if "wall time, shared machine" in name] == [
-        "step (wall time, shared machine)", "whole run (wall time, shared machine)",
-    ]  # fmt: skip
-    assert "cost/seconds_per_step" not in charts.UNITS
-    (payload,) = page.payload(rows)["experiments"]
-    for task in payload["tasks"]:
-        assert [cost["figures"][1] for cost in task["cost"]] == [None] * len(task["cost"])
+    (experiment,) = payload(rows)["experiments"]
+    for task in experiment["tasks"]:
+        assert MEDIAN not in task["values"]
         assert task["untimed"].startswith("Not timed (a sweep times a step of each variant at its end, and")
 
 
-def test_the_front_over_time_uses_the_timed_steps(tmp_path: Path) -> None:
+def test_the_page_has_the_timed_steps_and_says_which_variant_has_none(tmp_path: Path) -> None:
     rows = _timed(tmp_path, VARIANTS[1:])
-    figure = go.Figure(charts.quality_by_cost(rows, styles(rows)["bottleneck"], MEDIAN))
-    (line,) = (trace for trace in figure.data if trace.meta == {"kind": "front"})
-    # Accuracy rises with the rank: 0.61 for fixed_max, 0.70 for additive, 0.795 for dot (its seed 1 failed).
-    means = rows[rows["counted"]].groupby("variant")["test/token_accuracy"].mean()
-    assert list(line.x) == pytest.approx([10, 13, 25])
-    assert list(line.y) == pytest.approx([means["fixed_max"], means["dot"], means["dot"]])
-    (payload,) = page.payload(rows)["experiments"]
-    assert payload["tasks"][0]["untimed"].startswith("Not timed: fixed_mean (timing.json has no step of it; the")
+    (task,) = payload(rows)["experiments"][0]["tasks"]
+    names = [task["variants"][variant]["name"] for variant in task["variant"]]
+    expected = {**MEDIANS, "fixed_mean": np.nan}
+    assert task["values"][MEDIAN]["all"] == pytest.approx([expected[name] for name in names], nan_ok=True)
+    assert task["untimed"].startswith("Not timed: fixed_mean (timing.json has no step of it; the")
 
 
 def test_without_a_timed_fixed_context_the_table_has_no_ratio(tmp_path: Path) -> None:

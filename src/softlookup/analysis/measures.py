@@ -106,7 +106,7 @@ def measure(name: str) -> Measure:
     >>> measure("test/forced/aer").title, measure("test/shiny_new").title, measure("validation/bleu").title
     ('AER (teacher forcing)', 'shiny new', 'validation BLEU')
     """
-    if name in MEASURES:
+    if "/" in name and name in MEASURES:
         return MEASURES[name]
     validation = name.startswith(VALIDATION)
     plain = name.removeprefix("test/").removeprefix(VALIDATION)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import pandas as pd
@@ -45,14 +45,13 @@ def differing(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
 
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
-    """List every attention of a task with every other variant: experiment, task, variant, reference, and why the two
-    may not be compared, "" where they may."""
+    """List every variant of a task with every other: experiment, task, variant, reference, and why the two may not be
+    compared, "" where they may."""
     found = []
     for place, cells in rows[rows["counted"]].groupby(["experiment", "task"]):
         task = _Task.of(cells, QUALITY)
-        for name, other in product(task.attentions, task.variants):
-            if name != other:
-                found.append([*place, name, other, task.prevented(name, other)])
+        for name, other in permutations(task.variants, 2):
+            found.append([*place, name, other, task.prevented(name, other)])
     return pd.DataFrame(found, columns=[*CELL, "reference", "why"])
 
 
@@ -146,6 +145,8 @@ class _Task:
 
     def unequal(self, name: str, other: str) -> bool:
         """Return whether paired runs ended early after different numbers of tokens."""
+        if not self.cells["early"].any():
+            return False
         cells = self.cells[self.cells["seed"].isin(self._differences(name, other).index)]
         both = cells[cells["variant"].isin([name, other])].reindex(columns=["seed", "early", "train/tokens"])
         early = both[both["seed"].isin(both.loc[both["early"], "seed"])]

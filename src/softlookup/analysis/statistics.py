@@ -1,10 +1,9 @@
-"""Compute statistics of result tables: counts, means over seeds, paired tests, the Pareto front. No torch."""
+"""Compute statistics of result tables: counts, means over seeds, bands. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from softlookup.analysis.load import CELL, FOREIGN
@@ -98,18 +97,3 @@ def limits(cells: pd.DataFrame) -> list[tuple[float, str]]:
     if len(found) == 1:
         return [(found[0], "longest in training")]
     return [(longest, f"{'' if place else 'trained to '}{longest:g}") for place, longest in enumerate(found)]
-
-
-def front(cost: Sequence[float], quality: Sequence[float]) -> list[int]:
-    """Return the indices of the Pareto front, cheapest first: no other point has better quality at the same or lower
-    cost, or the same quality at lower cost. Points with NaN are excluded.
-
-    >>> front([3.0, 1.0, 2.0], [0.9, 0.5, 0.4])
-    [1, 0]
-    """
-    places = [i for i in range(len(cost)) if not np.isnan(cost[i]) and not np.isnan(quality[i])]
-    found: list[int] = []
-    for i in sorted(places, key=lambda i: (cost[i], -quality[i])):
-        if not found or quality[i] > quality[found[-1]]:
-            found.append(i)
-    return found

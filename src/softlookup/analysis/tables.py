@@ -19,7 +19,6 @@ WALL = "cost/seconds_per_step"
 TIMED = (*COLUMNS.values(), RATIO)
 MOST_FOLDERS = 4
 HUNDREDS = ("points", "BLEU", "chrF")  # units of measures from 0 to 100
-RUN_METRICS = (*(name for name in SUMMARY if name != MEDIAN), "cost/seconds", "cost/parameters")
 
 
 def heading(metric: str) -> str:
@@ -152,22 +151,3 @@ def _folders_of(cells: pd.DataFrame, rows: pd.DataFrame) -> str:
         found += [shell_quote(path) for path in ([folders[0].parent] if whole else folders)]
     more = f" (and {len(found) - MOST_FOLDERS} more, with that status in the table of runs)"
     return " ".join(found[:MOST_FOLDERS]) + (more if found[MOST_FOLDERS:] else "")
-
-
-def runs_table(rows: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, object]]]]:
-    """Return columns and rows of (text, value to sort by): all cells with status, reason and data, uncounted ones
-    first."""
-    metrics = [name for name in RUN_METRICS if name in rows and rows[name].notna().any()]
-    words = ["status", *(["reason"] if rows["reason"].any() else []), "task", "variant"]
-    known = rows["data"].map(bool).any()
-    columns = [*words, "seed", *(heading(name) for name in metrics), *(["data"] if known else []), "run"]
-    lines = []
-    for row in rows.sort_values("counted", kind="stable").to_dict("records"):
-        cells: list[tuple[str, object]] = [(str(row[key]), str(row[key])) for key in words]
-        cells.append((str(row["seed"]), int(row["seed"])) if row["seed"] >= 0 else ("unknown", None))
-        for name in metrics:
-            text = shown(name, row[name]) if row["status"] == "finished" else "–"
-            cells.append((text, None if math.isnan(row[name]) else row[name]))
-        data = data_text(row["data"])
-        lines.append([*cells, *([(data, data)] if known else []), (row["id"], row["id"])])
-    return columns, lines

@@ -1,4 +1,4 @@
-"""Assign colours, markers and dashes to variants, and escape names. No torch.
+"""Assign colours, markers and dashes to variants. No torch.
 
 Attention is drawn with solid lines and filled markers, a fixed context with dashed lines and open markers.
 """
@@ -6,13 +6,13 @@ Attention is drawn with solid lines and filled markers, a fixed context with das
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 import pandas as pd
 
 # Okabe & Ito 2008, distinguishable with colour blindness; without their yellow, which is too faint on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# The same hues on a dark page.
+DARK = ("#58B4F0", "#FF9A4D", "#35C99B", "#E8A5CB", "#F0B840", "#8FD0F5", "#F2F2F2")
 GLYPHS = {"circle": "●○", "square": "■□", "diamond": "◆◇", "triangle-up": "▲△"}  # filled and open
 
 
@@ -25,17 +25,14 @@ class Style:
     fixed: bool
 
     @property
-    def line(self) -> dict[str, Any]:
-        return {"color": self.color, "dash": "dash" if self.fixed else "solid", "width": 2.5}
+    def dark(self) -> str:
+        """Return the colour on a dark page."""
+        return DARK[COLORS.index(self.color)]
 
     @property
-    def marker(self) -> dict[str, Any]:
-        symbol = f"{self.symbol}-open" if self.fixed else self.symbol
-        return {"color": self.color, "symbol": symbol, "size": 8, "line": {"width": 2, "color": self.color}}
-
-    def faint(self, opacity: float) -> str:
-        red, green, blue = (int(self.color[i : i + 2], 16) for i in (1, 3, 5))
-        return f"rgba({red},{green},{blue},{opacity})"
+    def mark(self) -> str:
+        """Return plotly's name of the marker."""
+        return f"{self.symbol}-open" if self.fixed else self.symbol
 
 
 Styles = dict[str, Style]
@@ -61,10 +58,3 @@ def styles(rows: pd.DataFrame) -> dict[str, Styles]:
         order.sort(key=lambda name: (not fixed[name], name))
         found[str(experiment)] = {name: Style(chosen[name][0], chosen[name][1], bool(fixed[name])) for name in order}
     return found
-
-
-def literal(text: object, limit: int = 40) -> str:
-    """Escape text for plotly: no markup, no `%{…}` templates, at most `limit` characters."""
-    words = " ".join(str(text).split())
-    words = words if len(words) <= limit else words[: limit - 1] + "…"
-    return escape(words, quote=False).replace("{", "&#123;")
