@@ -22,7 +22,7 @@ TORCH := --constraint requirements-torch.lock torch
 # be compiled anew by every process, which is three times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock audit train sweep dashboard export resync test test-slurm torture check bench bench-peers gpu gpu-wheels menu clean
+.PHONY: help setup lock audit train sweep dashboard export findings resync test test-slurm torture check bench bench-peers gpu gpu-wheels menu clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ dashboard: setup  ## draw runs/dashboard.html from all runs
 
 export: setup  ## write all results as CSV files, into runs/tables: make export ARGS="experiment=scores"
 	@$(PY) src/export.py $(ARGS)
+
+findings: setup  ## write the finding of an experiment into experiments/README.md: make findings EXPERIMENT=scores
+	@$(PY) src/findings.py experiment=$(EXPERIMENT) $(ARGS)
 
 resync: setup  ## make lost W&B files of finished runs again: make resync ARGS="experiment=scores mode=online"
 	@$(PY) src/resync.py $(ARGS)

@@ -24,15 +24,19 @@ from softlookup.system import entry_point
 HOUSE = Path(__file__).parents[1]
 PROGRAMS = HOUSE / "src" / "README.md"
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "conf/README.md", "experiments/README.md", "src/README.md")
+NOTES = tuple(f"experiments/notes/{name}.md" for name in ("bleu_by_length", "multi30k", "recurrent_and_transformer"))
+FOLDERS = ("conf", "experiments", "src", "tests")
 SMALL = ["encoder.width=7", "decoder.width=14", "batch_tokens=200", "tracking=disabled", "device=cpu"]
 TEXT = ["task=multi30k", "task.path=text", "task.source=src", "task.target=tgt", "budget=500", "validations=1", *SMALL]
 COPY = ["task=copy", "task.longest=3", "budget=600", "validations=6", *SMALL, "batch_tokens=50"]
 
 
 def indented(document: str) -> list[str]:
-    """Return the code lines of a document, without comments, with its shell variables substituted."""
+    """Return the code lines of a document, and code in its tables, without comments, with its shell variables
+    substituted."""
     text = (HOUSE / document).read_text(encoding="utf-8")
     lines = [line.split("   #")[0].strip() for line in text.splitlines() if line.startswith("    ")]
+    lines += [code for line in text.splitlines() if line.startswith("|") for code in re.findall("`([^`]+)`", line)]
     names: dict[str, str] = {}
     for line in lines:
         if re.match(r"[A-Z_0-9]+=", line):
@@ -52,7 +56,7 @@ def composed_by(line: str) -> list[str] | None:
     return [f"experiment={given.get('EXPERIMENT', 'bottleneck')}", *shlex.split(given.get("ARGS", ""))]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", [*DOCUMENTS, *NOTES])
 def test_every_command_that_trains_is_composed(document: str) -> None:
     """Sweeps are composed with their first values; names that a reader must supply are replaced by existing ones."""
     found = [words for line in indented(document) if (words := composed_by(line)) is not None]
@@ -63,6 +67,27 @@ def test_every_command_that_trains_is_composed(document: str) -> None:
             word.replace("=distance", "=dot").replace("=N", "=7") for word in first if not word.startswith("hydra")
         ]
         composed(words)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub names them."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*HOUSE.glob("*.md"), *(path for folder in FOLDERS for path in (HOUSE / folder).rglob("*.md"))],
+    ids=lambda path: str(path.relative_to(HOUSE)),
+)
+def test_every_relative_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    text = re.sub(r"`[^`\n]*`", "", path.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(([^()\s]+)\)", text):
+        if "://" not in link:
+            name, _, anchor = link.partition("#")
+            file = (path.parent / name).resolve() if name else path
+            assert file.exists(), link
+            assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), link
 
 
 def commands(program: str) -> list[str]:

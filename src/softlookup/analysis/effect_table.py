@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from softlookup.analysis.effects import TRAINED, exploratory, primary
+from softlookup.analysis.effects import TRAINED, alternatives, exploratory, primary
+from softlookup.analysis.inference import t_interval
 from softlookup.analysis.measures import measure, percent, title
 from softlookup.analysis.spans import ALL, span_text, spans
 from softlookup.analysis.step_timing import MEDIAN
 from softlookup.analysis.tables import gain_text, shown
 
 MOST_PAIRS = 12
+ALIGNMENT = "forced/alignment_accuracy"
 RATIOS = {MEDIAN: "time ×", "cost/peak_bytes": "memory ×"}
 
 
@@ -29,19 +31,95 @@ class EffectTable:
 
 
 def effect_tables(rows: pd.DataFrame) -> list[EffectTable]:
-    """Return two tables for each task, training length and budget: quality up to the training length and beyond, gain
-    over the best fixed context and cost as a ratio to the cheapest one, the largest gain first; and all other pairs.
+    """Return the tables of each task, training length and budget: the main one (`main_tables`), and that of all other
+    pairs where there is a fixed context."""
+    return [table for tables in _tables(rows) for table in tables]
+
+
+def main_tables(rows: pd.DataFrame) -> list[EffectTable]:
+    """Return a table for each task, training length and budget: quality up to the training length and beyond, gain over
+    the best fixed context and cost as a ratio to the cheapest one, the largest gain first. A task without a fixed
+    context has a table of its variants against the one that the plan lists first.
     """
-    gains, pairs, values = primary(rows), exploratory(rows), spans(rows)
-    found = []
+    return [table for table, *_ in _tables(rows)]
+
+
+def _tables(rows: pd.DataFrame) -> Iterator[list[EffectTable]]:
+    gains, pairs, values, others = primary(rows), exploratory(rows), spans(rows), alternatives(rows)
     for place, mine in gains.groupby(TRAINED, sort=False, dropna=False):
-        others, cells, here = (
-            table[(table["experiment"] == place[0]) & (table["task"] == place[1])] for table in (pairs, rows, values)
+        near, cells, here, compared = (
+            table[(table["experiment"] == place[0]) & (table["task"] == place[1])]
+            for table in (pairs, rows, values, others)
         )
-        others = others[others["variant"].isin(mine["variant"])]
-        found.append(_gains(mine, cells, here, gains))
-        found += [_pairs(mine, others)] if len(others) > len(mine) else []
-    return found
+        near, compared = (table[table["variant"].isin(mine["variant"])] for table in (near, compared))
+        if cells["fixed"].any():
+            more = [_pairs(mine, near)] if len(near) > len(mine) else []
+            yield [_gains(mine, cells, here, gains), *more]
+        else:
+            yield [_alternatives(mine, cells, here, gains, compared.set_index("variant"))]
+
+
+def _alternatives(
+    mine: pd.DataFrame, rows: pd.DataFrame, values: pd.DataFrame, gains: pd.DataFrame, compared: pd.DataFrame
+) -> EffectTable:
+    """Return the variants in the order of the plan, each against the first, with the accuracy of their alignments."""
+    place = mine.iloc[0]
+    ranges = [span for span in ("trained", "beyond") if (values["span"] == span).any()] or [ALL]
+    measures = {place["measure"]: "", **({ALIGNMENT: "alignment "} if (values["measure"] == ALIGNMENT).any() else {})}
+    quality = [(name, span, f"{word}{_span(span, values)}") for name, word in measures.items() for span in ranges]
+    columns = ["variant", "seeds", *(words for *_, words in quality)]
+    columns += [f"difference at {_span(place['span'], values)} [95 %]", "p"] if len(compared) else []
+    lines = []
+    for name in [name for name in rows["variant"].unique() if name in {*mine["variant"]}]:
+        cells = [_mean_interval(values, name, measure, span) for measure, span, _ in quality]
+        lines.append([name, _seeds(rows, name), *cells])
+        if len(compared):
+            lines[-1] += _difference(compared.loc[name]) if name in compared.index else ["–", ""]
+    unit = "points" if percent(place["measure"]) else measure(place["measure"]).unit
+    explained = f"; alignment: {title(ALIGNMENT)}" if len(measures) > 1 else ""
+    notes = [f"mean over seeds [95 % t interval]{explained}"]
+    notes += [
+        f"difference in {unit} to {name}, the first variant of the plan, paired by seed, t interval; exploratory: p of "
+        "the sign-flip test is not corrected"
+        for name in compared["reference"].unique()
+        if name
+    ]
+    return EffectTable(f"{_heading(place, gains)}: {title(place['measure'])}", columns, lines, notes)
+
+
+def _span(span: str, values: pd.DataFrame) -> str:
+    return "all lengths" if span == ALL else span_text(span, values)
+
+
+def _seeds(rows: pd.DataFrame, name: str) -> str:
+    """Return the number of seeds of a variant, with that of planned ones where some are missing."""
+    cells = rows[rows["planned"] & (rows["variant"] == name)]
+    counted = int(cells["counted"].sum())
+    return f"{counted}" if counted == len(cells) else f"{counted} of {len(cells)}"
+
+
+def _mean_interval(values: pd.DataFrame, name: str, of: str, span: str) -> str:
+    cells = values[(values["variant"] == name) & (values["measure"] == of) & (values["span"] == span)]["value"]
+    if cells.empty:
+        return "absent"
+    scale = measure(of).scale
+    low, high = (end / scale for end in t_interval(cells.to_list()))
+    return f"{cells.mean() / scale:.1f}" + ("" if math.isnan(low) else f" [{low:.1f}, {high:.1f}]")
+
+
+def _difference(pair: pd.Series) -> list[str]:
+    if pair["unpaired"]:
+        return [pair["unpaired"], ""]
+    return [_without_unit(pair, pair["measure"]) + _without(pair), f"{pair['p']:.2g}"]
+
+
+def _without(pair: pd.Series) -> str:
+    return f" (without {pair['missing']})" if pair["missing"] else ""
+
+
+def _without_unit(gain: pd.Series, of: str) -> str:
+    """Return a gain whose unit is in the note under the table."""
+    return gain_text(gain, of).replace(" points", "").replace(f" {measure(of).unit}", "")
 
 
 def _heading(gain: pd.Series, gains: pd.DataFrame) -> str:
@@ -53,7 +131,7 @@ def _heading(gain: pd.Series, gains: pd.DataFrame) -> str:
 
 def _gains(mine: pd.DataFrame, rows: pd.DataFrame, values: pd.DataFrame, gains: pd.DataFrame) -> EffectTable:
     place = mine.iloc[0]
-    where = span_text(place["span"], values) if place["span"] != ALL else "all lengths"
+    where = _span(place["span"], values)
     ranges = [span for span in ("trained", "beyond") if (values["span"] == span).any()]
     columns = ["variant", "seeds", *(span_text(span, values) for span in ranges), f"gain at {where} [95 %]", "p (Holm)"]
     columns += [name for column, name in RATIOS.items() if column in rows and rows[column].notna().any()]
@@ -61,12 +139,10 @@ def _gains(mine: pd.DataFrame, rows: pd.DataFrame, values: pd.DataFrame, gains: 
     of_variant, several = mine.set_index("variant"), mine.loc[mine["reference"] != "", "reference"].nunique() > 1
     lines = []
     for name in names:
-        cells = rows[rows["planned"] & (rows["variant"] == name)]
-        counted = cells[cells["counted"]]
-        seeds = f"{len(counted)}" if len(counted) == len(cells) else f"{len(counted)} of {len(cells)}"
+        counted = rows[rows["counted"] & (rows["variant"] == name)]
         gain = _gain(of_variant.loc[name], several) if name in of_variant.index else ["–", ""]
         quality = [_quality(values, name, place["measure"], span) for span in ranges]
-        lines.append([name, seeds, *quality, *gain, *_ratios(counted, rows)])
+        lines.append([name, _seeds(rows, name), *quality, *gain, *_ratios(counted, rows)])
     return EffectTable(f"{_heading(place, gains)}: {title(place['measure'])}", columns, lines, _notes(mine, gains))
 
 
@@ -97,8 +173,7 @@ def _gain(gain: pd.Series, several: bool) -> list[str]:
         *(["untuned"] if gain["untuned"] else []),
         *([f"without {gain['missing']}"] if gain["missing"] else []),
     ]
-    # The unit is in the note under the table.
-    text = gain_text(gain, gain["measure"]).replace(" points", "").replace(f" {measure(gain['measure']).unit}", "")
+    text = _without_unit(gain, gain["measure"])
     return [text + (f" ({'; '.join(remarks)})" if remarks else ""), f"{gain['p_holm']:.2g}"]
 
 

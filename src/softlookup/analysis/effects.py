@@ -8,13 +8,14 @@ result. All other comparisons are exploratory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pandas as pd
 
 from softlookup.analysis.inference import interquartile_mean, performance_profile
 from softlookup.analysis.load import CELL
 from softlookup.analysis.measures import percent
-from softlookup.analysis.pairs import VALIDATION, against_each, against_fixed
+from softlookup.analysis.pairs import VALIDATION, against_each, against_first, against_fixed
 from softlookup.analysis.spans import ALL, spans
 
 ALPHA = 0.05
@@ -22,6 +23,7 @@ TRAINED = ["experiment", "task", "longest", "budget"]
 PLACE = ["longest", "budget", "measure", "span", "unit"]
 TEXT, TOKENS = "bleu_lowercased", "token_accuracy"
 NORMAL = 1.96  # half the width of a 95 % interval in standard deviations
+_TASK = ["experiment", "task"]
 _VALUE, _WIDTH = "primary", "primary/width"
 
 
@@ -39,6 +41,16 @@ def primary(rows: pd.DataFrame) -> pd.DataFrame:
 def exploratory(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the effects of all comparable pairs at the same places (`against_each`), the largest gain first."""
     return _sorted(_compared(rows, against_each))
+
+
+def alternatives(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the effects of all variants over the one that the plan lists first (`against_first`), at the same places,
+    for tasks without a fixed context: which score, which curriculum. They are exploratory."""
+    fixed = set(rows.loc[rows["fixed"], _TASK].itertuples(index=False, name=None))
+    rows = rows[[place not in fixed for place in rows[_TASK].itertuples(index=False, name=None)]]
+    firsts = rows[rows["planned"]].drop_duplicates(_TASK)[CELL].itertuples(index=False, name=None)
+    first = {(experiment, task): variant for experiment, task, variant in firsts}
+    return _sorted(_compared(rows, partial(against_first, first=first)))
 
 
 def profiles(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -19,9 +20,41 @@ from softlookup.analysis.tables import gain_text
 COSTS = {MEDIAN: "time", "cost/peak_bytes": "memory"}
 
 
+@dataclass(frozen=True)
+class Headline:
+    """Hold the parts of a sentence: who gains how much (`gain`, with interval) over whom, of which quality at which
+    length (`where`), at which price, over how many seeds, how sure, and what changes with a larger budget."""
+
+    experiment: str
+    task: str
+    variant: str
+    reference: str
+    gain: str
+    quality: str
+    where: str
+    price: str
+    seeds: str
+    p: str
+    longer: str
+
+    def __str__(self) -> str:
+        bought = f"{self.gain} of {self.quality}" if self.quality else self.gain
+        price = f", for {self.price}" if self.price else ""
+        longer = f". With {self.longer}" if self.longer else ""
+        return (
+            f"{self.task}: {self.variant} buys {bought} {self.where} over {self.reference}{price}; {self.seeds}, "
+            f"Holm p = {self.p}{longer}"
+        )
+
+
 def headlines(rows: pd.DataFrame) -> list[str]:
-    """Return a sentence for each task, training length and budget of an experiment in which an attention is compared
-    with a fixed context.
+    """Return the sentence of each task, training length and budget (`findings`)."""
+    return [str(one) for one in findings(rows)]
+
+
+def findings(rows: pd.DataFrame) -> list[Headline]:
+    """Return a sentence in parts for each task, training length and budget of an experiment in which an attention is
+    compared with a fixed context.
 
     It is about the attention with the lowest validation loss, at the primary place (`analysis.effects`), so nothing in
     it is chosen on the test set. Its p is corrected for all primary effects of the experiment.
@@ -36,9 +69,8 @@ def headlines(rows: pd.DataFrame) -> list[str]:
         best = gains.sort_values(VALIDATION).iloc[0]
         same = effects[(effects["identity"] == best["identity"])]
         if not ((same["budget"] < best["budget"]) & (same["experiment"] == experiment)).any():
-            sentence = _sentence(best, rows, int(families[str(experiment)]))
             longer = same[same["budget"] > best["budget"]].sort_values("budget").drop_duplicates("budget")
-            found.append(f"{best['task']}: {sentence}{_longer(best, longer, rows)}")
+            found.append(_finding(best, longer, rows, int(families[str(experiment)])))
     return found
 
 
@@ -56,7 +88,7 @@ def _longer(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> str:
         for one in longer.to_dict("records")
     ]
     seeds = " to ".join(str(count) for count in sorted({longer["pairs"].min(), longer["pairs"].max()}))
-    return f". With {'; with '.join(parts)} ({seeds} seeds){_still_falls(gain, longer, rows)}"
+    return f"{'; with '.join(parts)} ({seeds} seeds){_still_falls(gain, longer, rows)}"
 
 
 def _still_falls(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> str:
@@ -68,22 +100,35 @@ def _still_falls(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> s
     return "" if math.isnan(after / before) else f"; its validation loss there is {after / before:.2f} × that before"
 
 
-def _sentence(gain: pd.Series, rows: pd.DataFrame, family: int) -> str:
-    bought = gain_text(gain, gain["measure"])
-    bought += f" of {title(gain['measure'])}" if percent(gain["measure"]) else ""
+def _finding(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame, family: int) -> Headline:
+    ratios = [f"{ratio:.2f} × the {name}" for name, ratio in _ratios(gain, rows)]
+    return Headline(
+        experiment=gain["experiment"],
+        task=gain["task"],
+        variant=gain["variant"],
+        reference=gain["reference"],
+        gain=gain_text(gain, gain["measure"]),
+        quality=title(gain["measure"]) if percent(gain["measure"]) else "",
+        where=length_text(gain),
+        price=f"{' and '.join(ratios)} of a training step" if ratios else "",
+        seeds=f"{gain['pairs']} seeds of {gain['budget']:,.0f} target tokens",
+        p=_sure(gain, family),
+        longer=_longer(gain, longer, rows),
+    )
+
+
+def length_text(gain: pd.Series) -> str:
+    """Return the length that an effect of `analysis.effects` was measured at, and the training length."""
     twice = gain["span"] == f"{2 * gain['longest']:g}"
     trained = "" if math.isnan(gain["longest"]) else f" (trained to {gain['longest']:g})"
-    length = f"at {gain['span']} {gain['unit']}{', twice the training length,' if twice else trained}"
-    length = f"on the whole test set{trained}" if gain["span"] == ALL else length
-    ratios = [f"{ratio:.2f} × the {name}" for name, ratio in _ratios(gain, rows)]
-    price = f", for {' and '.join(ratios)} of a training step" if ratios else ""
-    seeds = f"{gain['pairs']} seeds of {gain['budget']:,.0f} target tokens"
-    return f"{gain['variant']} buys {bought} {length} over {gain['reference']}{price}; {seeds}, {_sure(gain, family)}"
+    if gain["span"] == ALL:
+        return f"on the whole test set{trained}"
+    return f"at {gain['span']} {gain['unit']}{', twice the training length,' if twice else trained}"
 
 
 def _sure(gain: pd.Series, family: int) -> str:
     """Return the corrected p, what is missing to decide, and which planned runs the figure lacks."""
-    words = f"Holm p = {gain['p_holm']:.2g} of {family}"
+    words = f"{gain['p_holm']:.2g} of {family}"
     if not gain["decided"]:
         few = gain["pairs"] < gain["pairs_needed"]
         words += f": not decided ({gain['pairs_needed']} seeds could decide it)" if few else ": not decided"

@@ -24,6 +24,8 @@ from softlookup.analysis.variant_labels import TARGET
 
 AXIS = "attention."  # settings of the attention axis; a normalizer and a window lie below it
 VALIDATION = "validation/loss"
+EQUAL = {"task", "data", "budget"}  # parts that are equal wherever two variants are compared
+EARLY = "other numbers of target tokens than {}: patience ended runs early"
 _ABSENT = object()
 _MOST_NAMED = 3
 
@@ -33,15 +35,14 @@ def differing(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
 
     Each variant has `settings` (dotted key to value) and `tuned` (the keys that the experiment tuned per variant).
     """
+    return [name for name in _unequal(one, other) if not name.startswith(AXIS)]
+
+
+def _unequal(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
+    """List all settings in which two variants differ, except the keys tuned for either of them."""
     tuned = {*one["tuned"], *other["tuned"]}
-    names = sorted({*one["settings"], *other["settings"]})
-    return [
-        name
-        for name in names
-        if not name.startswith(AXIS)
-        and name not in tuned
-        and one["settings"].get(name, _ABSENT) != other["settings"].get(name, _ABSENT)
-    ]
+    names = sorted({*one["settings"], *other["settings"]} - tuned)
+    return [name for name in names if one["settings"].get(name, _ABSENT) != other["settings"].get(name, _ABSENT)]
 
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
@@ -96,6 +97,24 @@ def against_each(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
             behind = other in task.attentions and (means[name], other) < (means[other], name)
             if name != other and not behind and not task.prevented(name, other):
                 found.append([*place, name, other, *task.effect(name, other, "")])
+    return pd.DataFrame(found, columns=[*CELL, "reference", *_EFFECT])
+
+
+def against_first(rows: pd.DataFrame, metric: str, first: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """Compare each variant with the one named first for its experiment and task, whichever one part they differ in.
+
+    Columns as those of `against_each`, and exploratory as they are. There is no difference between variants that differ
+    in more than one part (in encoder and curriculum), in data or in budget; `unpaired` names the settings.
+    """
+    found = []
+    for place, task in _tasks(rows, metric):
+        reference = first.get(place, "")
+        for name in (name for name in task.variants if reference in task.variants and name != reference):
+            differs = _unequal(task.variants[name], task.variants[reference])
+            parts = {key.split(".")[0] for key in differs}
+            why = f"{reference} differs in {_named(differs)}" if len(parts) > 1 or parts & EQUAL else ""
+            why = why or (EARLY.format(reference) if task.unequal(name, reference) else "")
+            found.append([*place, name, "" if why else reference, *task.effect(name, "" if why else reference, why)])
     return pd.DataFrame(found, columns=[*CELL, "reference", *_EFFECT])
 
 
@@ -159,11 +178,7 @@ class _Task:
             return f"{other} differs in {_named(differs)}"
         if self._differences(name, other).empty:
             return f"no seed in common with {other}"
-        return (
-            f"other numbers of target tokens than {other}: patience ended runs early"
-            if self.unequal(name, other)
-            else ""
-        )
+        return EARLY.format(other) if self.unequal(name, other) else ""
 
     def _differences(self, name: str, other: str) -> pd.Series:
         return (self.values[name] - self.values[other]).dropna()

@@ -1,15 +1,18 @@
 """Record where results come from: versions, commit, machine, command."""
 
 import hashlib
+import io
 import os
 import platform
 import shlex
 import subprocess
 import sys
+import tarfile
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from softlookup.runs.run_id import DIGITS
@@ -20,34 +23,46 @@ _PACKAGES = (
 )
 
 
+_PACKAGE = Path(__file__).parents[1]
+
+
 @cache
-def _git(*arguments: str) -> str | None:
+def _git(*arguments: str) -> bytes | None:
     """Return the output of a git command in this source tree; None if it is no checkout, or if git is missing."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
+        done = subprocess.run(["git", "-C", str(_PACKAGE), *arguments], capture_output=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout
 
 
 def code() -> dict[str, Any]:
     """Return the commit (None outside a checkout), whether files differ from it, and a digest of this package."""
-    changes = _git("status", "--porcelain")
-    package = Path(__file__).parents[1]
-    content = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        content.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+    files = ((path.relative_to(_PACKAGE), path.read_bytes()) for path in _PACKAGE.rglob("*.py"))
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if changes is None else bool(changes),
-        "source": content.hexdigest()[:DIGITS],
+        "commit": None if commit is None else commit.decode().strip(),
+        "dirty": None if changes is None else bool(changes.strip()),
+        "source": _digest((PurePosixPath(path), content) for path, content in files),
     }
+
+
+def source_at(commit: str) -> str | None:
+    """Return the digest of this package in a commit; None if the commit is not in this checkout."""
+    packed = _git("archive", "--format=tar", commit, ".")  # the folder of the package, where git is called
+    if packed is None:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        members = [member for member in archive.getmembers() if member.isfile() and member.name.endswith(".py")]
+        read = [(PurePosixPath(one.name), archive.extractfile(one)) for one in members]
+        return _digest((path, file.read()) for path, file in read if file is not None)
+
+
+def _digest(files: Iterable[tuple[PurePosixPath, bytes]]) -> str:
+    content = hashlib.sha256()
+    for path, text in sorted(files):
+        content.update(str(path).encode() + b"\0" + text + b"\0")
+    return content.hexdigest()[:DIGITS]
 
 
 def machine() -> dict[str, Any]:
