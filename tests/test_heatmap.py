@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image
 
-from softlookup.heatmaps import html
+from softlookup.heatmaps import glyphs, html
 from softlookup.heatmaps.png import draw, small_multiples
 
 SOURCE = ["ich", "habe", "das", "Buch", "gelesen"]
@@ -50,11 +52,56 @@ def test_the_pixels_have_the_same_orientation():
     assert dark[0] - orange[0] == pytest.approx(cell, rel=0.1)
 
 
-def test_tokens_are_not_markup_and_any_script_is_drawn(tmp_path):
-    odd = lookup(np.full((1, 3), 1 / 3), ["$x^2$", "$", "<unk>"], ["語"])
-    draw(odd, tmp_path / "odd.png")
+def test_tokens_are_not_markup(tmp_path):
+    assert draw(lookup(np.full((1, 3), 1 / 3), ["$x^2$", "$", "<unk>"], ["é"]), tmp_path / "odd.png") == ""
     with Image.open(tmp_path / "odd.png") as image:
         assert image.format == "PNG"
+
+
+def square_font(path, characters):
+    """Write a font whose only glyphs are full squares of one em."""
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "square"])
+    builder.setupCharacterMap({ord(character): "square" for character in characters})
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for corner in ((0, 1000), (1000, 1000), (1000, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "square": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (1000, 0), "square": (1000, 0)})
+    builder.setupHorizontalHeader(ascent=1000, descent=0)
+    builder.setupNameTable({"familyName": "Squares of a test", "styleName": "Regular"})
+    builder.setupOS2(sTypoAscender=1000, usWinAscent=1000, usWinDescent=0)
+    builder.setupPost()
+    builder.save(path)
+
+
+def test_a_character_without_a_font_is_named_and_a_font_that_has_it_is_used(tmp_path, monkeypatch):
+    one = lookup(np.zeros((1, 1)), ["a"], ["語"])
+    black = []
+    for fonts in ([], [str(tmp_path / "squares.ttf")]):
+        glyphs._found.cache_clear()
+        square_font(tmp_path / "squares.ttf", "語ก")
+        monkeypatch.setattr(glyphs.font_manager, "findSystemFonts", lambda fonts=fonts: fonts)
+        buffer = io.BytesIO()
+        note = draw(one, buffer)
+        wanted = "no installed font has 語 (CJK): drawn as boxes; install one, as in: apt install fonts-noto-cjk"
+        assert note == ("" if fonts else wanted)
+        pixels = np.asarray(Image.open(buffer).convert("L"))
+        black.append(int((pixels < 60).sum()))
+    # 28 · 0.3 points at 120 dots an inch are 14 pixels: a full square has 14² of them, a hollow box only its outline.
+    assert black[1] - black[0] == pytest.approx(14**2, rel=0.4)
+    mixed = lookup(np.zeros((1, 3)), ["ก", "☃\ufe0e", "\U0001f600"], ["अ語"])
+    assert draw(mixed, io.BytesIO()) == (
+        "no installed font has अ (Devanagari): drawn as boxes; install one, as in: apt install fonts-noto-core"
+    )
+    glyphs._found.cache_clear()
+
+
+def test_installed_fonts_are_read_only_for_a_character_that_is_missing(monkeypatch):
+    monkeypatch.setattr(glyphs.font_manager, "findSystemFonts", lambda: pytest.fail("read"))
+    assert glyphs.fallback(["ich", "ξένος", "слово", "</s>", "\u200b\t", ""]) == ([], "")
 
 
 def test_a_long_pair_gives_a_picture_of_bounded_size():

@@ -132,7 +132,9 @@ def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes
         row["files"] = [*trained_run.keep(folder.path, parts.model, parts.task), *fit.state.files()]
         folder.write_alignments(measured.arrays())
         if measured.heat_maps:
-            png.draw(measured.heat_maps[0], folder.path / "alignment.png")
+            note = png.draw(measured.heat_maps[0], folder.path / "alignment.png")
+            if note:
+                print(f"alignment.png: {note}")
         folder.write_result(row)
         tracker.finish(row, measured.heat_maps)
     except BaseException as error:

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from softlookup.heatmaps import glyphs
 from softlookup.heatmaps.heat_map import HeatMap, shape_of
 
 CELL = 0.3  # inches; smaller where a side would exceed LONGEST
@@ -36,7 +37,9 @@ def small_multiples(heat_maps: Sequence[tuple[str, HeatMap]]) -> Figure:
     widths = [max(columns for _, columns in shapes[c::across]) for c in range(across)]
     cell = min(CELL, LONGEST / longest, WIDEST / sum(widths), HIGHEST / sum(heights))
     size = (sum(widths) * cell + 1.6 * across, sum(heights) * cell + 1.2 * down)
-    with mpl.rc_context({"text.parse_math": False, "font.size": max(3.0, 28 * cell)}):
+    fonts = [*mpl.rcParams["font.family"], *_fonts(heat_maps)[0]]
+    size_of_text = max(3.0, 28 * cell)
+    with mpl.rc_context({"text.parse_math": False, "font.family": fonts, "font.size": size_of_text}):
         drawn = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(drawn)
         ratios = {"width_ratios": widths, "height_ratios": heights}
@@ -66,14 +69,21 @@ def _panel(axes: Axes, heat_map: HeatMap, cell: float) -> None:
         axes.add_patch(Rectangle((s - 0.45, t - 0.45), 0.9, 0.9, fill=False, edgecolor=GOLD, linewidth=5 * cell))
 
 
-def draw(heat_map: HeatMap, out: Path | BinaryIO) -> None:
-    """Write a heat map to a file or a buffer as PNG."""
-    draw_several([("", heat_map)], out)
+def _fonts(heat_maps: Sequence[tuple[str, HeatMap]]) -> tuple[list[str], str]:
+    return glyphs.fallback(text for title, one in heat_maps for text in (title, *one.source, *one.target))
 
 
-def draw_several(heat_maps: Sequence[tuple[str, HeatMap]], out: Path | BinaryIO) -> None:
-    """Write several titled heat maps to a file or a buffer as one PNG."""
+def draw(heat_map: HeatMap, out: Path | BinaryIO) -> str:
+    """Write a heat map to a file or a buffer as PNG; return as `draw_several` does."""
+    return draw_several([("", heat_map)], out)
+
+
+def draw_several(heat_maps: Sequence[tuple[str, HeatMap]], out: Path | BinaryIO) -> str:
+    """Write several titled heat maps to a file or a buffer as one PNG.
+
+    Returns one line about characters that no installed font has, which are drawn as boxes; "" if there are none.
+    """
     with warnings.catch_warnings(), mpl.rc_context({"text.parse_math": False}):
-        # Tokens in a script that the font lacks are drawn as boxes; a warning on the terminal would not help.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a line for each; ours is one
         small_multiples(heat_maps).savefig(out, format="png", dpi=120)
+    return _fonts(heat_maps)[1]

@@ -223,8 +223,10 @@ class Command:
             atomic_files.write(path, html.render(self.lookups).encode())
         else:
             drawn = io.BytesIO()
-            png.draw_several(self.lookups, drawn)
+            note = png.draw_several(self.lookups, drawn)
             atomic_files.write(path, drawn.getvalue())
+            if note:
+                print(f"warning: {note}; or give plot=FILE.html", file=sys.stderr)
         more = f" (the first {DRAWN} sentences)" if self.count > len(self.lookups) == DRAWN else ""
         print(f"drawn: {path}{more}", file=sys.stderr)
 
