@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
 from softlookup.analysis.effects import TRAINED, alternatives, exploratory, primary
 from softlookup.analysis.inference import t_interval
 from softlookup.analysis.measures import measure, percent, title
+from softlookup.analysis.pairs_table import pairs_table
 from softlookup.analysis.spans import ALL, span_text, spans
 from softlookup.analysis.step_timing import MEDIAN
-from softlookup.analysis.tables import gain_text, shown
+from softlookup.analysis.tables import EffectTable, gain_parts, gain_text, shown
 
-MOST_PAIRS = 12
 ALIGNMENT = "forced/alignment_accuracy"
 RATIOS = {MEDIAN: "time ×", "cost/peak_bytes": "memory ×"}
-
-
-@dataclass(frozen=True)
-class EffectTable:
-    """Hold a table as text: its title, columns, rows, and the notes that belong under it."""
-
-    title: str
-    columns: list[str]
-    lines: list[list[str]]
-    notes: list[str]
 
 
 def effect_tables(rows: pd.DataFrame) -> list[EffectTable]:
@@ -53,7 +43,7 @@ def _tables(rows: pd.DataFrame) -> Iterator[list[EffectTable]]:
         )
         near, compared = (table[table["variant"].isin(mine["variant"])] for table in (near, compared))
         if cells["fixed"].any():
-            more = [_pairs(mine, near)] if len(near) > len(mine) else []
+            more = [pairs_table(mine, near)] if len(near) > len(mine) else []
             yield [_gains(mine, cells, here, gains), *more]
         else:
             yield [_alternatives(mine, cells, here, gains, compared.set_index("variant"))]
@@ -133,14 +123,14 @@ def _gains(mine: pd.DataFrame, rows: pd.DataFrame, values: pd.DataFrame, gains: 
     place = mine.iloc[0]
     where = _span(place["span"], values)
     ranges = [span for span in ("trained", "beyond") if (values["span"] == span).any()]
-    columns = ["variant", "seeds", *(span_text(span, values) for span in ranges), f"gain at {where} [95 %]", "p (Holm)"]
+    columns = ["variant", "seeds", *(span_text(span, values) for span in ranges), f"gain at {where}", "95 %", "Holm p"]
     columns += [name for column, name in RATIOS.items() if column in rows and rows[column].notna().any()]
     names = [*mine["variant"], *_references(mine, rows)]
     of_variant, several = mine.set_index("variant"), mine.loc[mine["reference"] != "", "reference"].nunique() > 1
     lines = []
     for name in names:
         counted = rows[rows["counted"] & (rows["variant"] == name)]
-        gain = _gain(of_variant.loc[name], several) if name in of_variant.index else ["–", ""]
+        gain = _gain(of_variant.loc[name], several) if name in of_variant.index else ["–", "", ""]
         quality = [_quality(values, name, place["measure"], span) for span in ranges]
         lines.append([name, _seeds(rows, name), *quality, *gain, *_ratios(counted, rows)])
     return EffectTable(f"{_heading(place, gains)}: {title(place['measure'])}", columns, lines, _notes(mine, gains))
@@ -165,16 +155,12 @@ def _quality(values: pd.DataFrame, name: str, measure: str, span: str) -> str:
 
 
 def _gain(gain: pd.Series, several: bool) -> list[str]:
-    """Return gain and p, with the reference where a table has several."""
+    """Return gain, intervals and p, with the reference where a table has several."""
     if gain["unpaired"]:
-        return [gain["unpaired"], ""]
-    remarks = [
-        *([gain["reference"]] if several else []),
-        *(["untuned"] if gain["untuned"] else []),
-        *([f"without {gain['missing']}"] if gain["missing"] else []),
-    ]
-    text = _without_unit(gain, gain["measure"])
-    return [text + (f" ({'; '.join(remarks)})" if remarks else ""), f"{gain['p_holm']:.2g}"]
+        return [gain["unpaired"], "", ""]
+    text, interval, _ = gain_parts(gain, gain["measure"])
+    amount = text.split()[0]  # the unit is in the note under the table
+    return [f"{amount} ({gain['reference']})" if several else amount, interval, f"{gain['p_holm']:.2g}"]
 
 
 def _ratios(cells: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
@@ -195,12 +181,31 @@ def _notes(mine: pd.DataFrame, gains: pd.DataFrame) -> list[str]:
     unit = "points" if percent(mine.iloc[0]["measure"]) else measure(mine.iloc[0]["measure"]).unit
     least = len(family) * family["smallest_p"].min()
     return [
-        f"gain in {unit} over {over}, the fixed context with the lowest validation loss, paired by seed; t interval",
+        f"gain in {unit} over {over}, the fixed context with the lowest validation loss, paired by seed; t intervals",
         f"p: exact sign-flip test, corrected by Holm for the {len(family)} primary gains of the experiment; with "
         f"{int(family['pairs'].max())} seeds it can reach {min(1.0, least):.2g}, and {family['pairs_needed'].iloc[0]} "
         "seeds can reach 0.05",
+        *_bootstraps(mine),
         *_deviations(mine),
+        *(f"{gain['variant']}: {remark}" for gain in mine.to_dict("records") for remark in _remarks(gain)),
     ]
+
+
+def _bootstraps(mine: pd.DataFrame) -> list[str]:
+    """Return the bootstrap intervals that differ from the t intervals."""
+    found = [
+        f"{gain['variant']} {gain_parts(gain, gain['measure'])[2]}"
+        for gain in mine.to_dict("records")
+        if gain_parts(gain, gain["measure"])[2]
+    ]
+    return [f"intervals of the studentized bootstrap, where they differ: {', '.join(found)}"] if found else []
+
+
+def _remarks(gain: Mapping[Any, Any]) -> Iterator[str]:
+    if gain["untuned"]:
+        yield f"untuned ({gain['untuned']} was searched for {gain['reference']} only)"
+    if gain["missing"]:
+        yield f"its runs and those of {gain['reference']} lack {gain['missing']}"
 
 
 def _deviations(mine: pd.DataFrame) -> list[str]:
@@ -212,26 +217,3 @@ def _deviations(mine: pd.DataFrame) -> list[str]:
         f"{best['variant']} at {best['span']} {best['unit']}: standard deviation {best['seed_deviation']:.2f} over "
         f"seeds, and {best['sentence_deviation']:.2f} over resamples of the test sentences of one run"
     ]
-
-
-def _pairs(mine: pd.DataFrame, others: pd.DataFrame) -> EffectTable:
-    """Return the pairs that are not primary, attention against attention first."""
-    known = set(zip(mine["variant"], mine["reference"], strict=True))
-    rest = others[[pair not in known for pair in zip(others["variant"], others["reference"], strict=True)]]
-    rest = rest.assign(fixed=~rest["reference"].isin(others["variant"]) & ~rest["reference"].isin(mine["variant"]))
-    rest = rest.sort_values(["fixed", "difference"], ascending=[True, False])
-    lines = [
-        [
-            f"{pair['variant']} − {pair['reference']}",
-            gain_text(pair, pair["measure"]),
-            f"{pair['p']:.2g}",
-            f"{pair['improvement']:.0%}",
-        ]
-        for pair in rest.head(MOST_PAIRS).to_dict("records")
-    ]
-    more = len(rest) - MOST_PAIRS
-    notes = [f"{more} more pairs: make export writes pairs.csv"] if more > 0 else []
-    notes.append("P(better): the probability that a run of the first is better than a run of the second")
-    place = mine.iloc[0]
-    name = f"other pairs at {place['span']} {place['unit']}, exploratory: p is not corrected"
-    return EffectTable(name, ["pair", "difference [95 %]", "p", "P(better)"], lines, notes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from softlookup.analysis.effect_table import ALIGNMENT, EffectTable, main_tables
+from softlookup.analysis.effect_table import ALIGNMENT, main_tables
 from softlookup.analysis.effects import TRAINED, alternatives
 from softlookup.analysis.headline import findings, headlines, length_text
 from softlookup.analysis.load import CELL
@@ -16,7 +16,7 @@ from softlookup.analysis.measures import percent, title
 from softlookup.analysis.pairs import AXIS, VALIDATION
 from softlookup.analysis.spans import ALL, span_text, spans
 from softlookup.analysis.statistics import counts
-from softlookup.analysis.tables import gain_text, shown
+from softlookup.analysis.tables import EffectTable, gain_text, shown
 
 COLUMNS = ("question", "answer", "effect [95 %]", "seeds", "p", "command", "date", "commit")
 WIDTH = 120

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,16 @@ WALL = "cost/seconds_per_step"
 TIMED = (*COLUMNS.values(), RATIO)
 MOST_FOLDERS = 4
 HUNDREDS = ("points", "BLEU", "chrF")  # units of measures from 0 to 100
+
+
+@dataclass(frozen=True)
+class EffectTable:
+    """Hold a table as text: its title, columns, rows, and the notes that belong under it."""
+
+    title: str
+    columns: list[str]
+    lines: list[list[str]]
+    notes: list[str]
 
 
 def heading(metric: str) -> str:
@@ -68,25 +79,29 @@ def _mean(name: str, row: dict[Any, Any]) -> str:
     return f"{row[MEDIAN] / known.scale:,.1f} {known.unit} ({low:,.1f} to {high:,.1f}){ratio}"
 
 
-def gain_text(row: Mapping[Any, Any] | pd.Series, metric: str) -> str:
-    """Return a gain with its unit, points for shares, and its 95 % interval; both intervals where they differ by a
-    tenth or more.
+def gain_parts(row: Mapping[Any, Any] | pd.Series, metric: str) -> tuple[str, str, str]:
+    """Return a gain with its unit, points for shares, its 95 % t interval, and the interval of the bootstrap where the
+    two differ by a tenth or more; "" for an interval that there is not.
 
     >>> row = {"difference": 0.52, "low": 0.481, "high": 0.558, "bootstrap_low": 0.48, "bootstrap_high": 0.559}
-    >>> gain_text(row, "test/token_accuracy")
-    '+52.0 points [48.1, 55.8]'
+    >>> gain_parts(row, "test/token_accuracy")
+    ('+52.0 points', '[48.1, 55.8]', '')
     """
     unit = "points" if percent(metric) else measure(metric).unit
     scale, digits = (100 if percent(metric) else 1), (1 if unit in HUNDREDS else 2)
     t, bootstrap = ([row[f"{kind}{end}"] * scale for end in ("low", "high")] for kind in ("", "bootstrap_"))
     text = f"{row['difference'] * scale:+.{digits}f} {unit}".rstrip()
     if math.isnan(t[0]):
-        return text
-    text += f" {_span(t, digits)}"
-    if math.isnan(bootstrap[0]) or _span(bootstrap, digits) == _span(t, digits):
-        return text
+        return text, "", ""
+    first, second = _span(t, digits), "" if math.isnan(bootstrap[0]) else _span(bootstrap, digits)
     apart = max(abs(one - other) for one, other in zip(t, bootstrap, strict=True))
-    return f"{text}, bootstrap {_span(bootstrap, digits)}" if apart > 0.1 * (t[1] - t[0]) else text
+    return text, first, second if second != first and apart > 0.1 * (t[1] - t[0]) else ""
+
+
+def gain_text(row: Mapping[Any, Any] | pd.Series, metric: str) -> str:
+    """Return the parts of a gain as one text: `+1.5 BLEU [0.9, 2.1], bootstrap [0.7, 2.0]`."""
+    text, interval, bootstrap = gain_parts(row, metric)
+    return f"{text} {interval}".rstrip() + (f", bootstrap {bootstrap}" if bootstrap else "")
 
 
 def _span(ends: Sequence[float], digits: int) -> str:

@@ -10,14 +10,15 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
-from softlookup.analysis.effect_table import EffectTable, effect_tables
+from softlookup.analysis.effect_table import effect_tables
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.measures import SHARED, UP_TO
-from softlookup.analysis.tables import data_lines, data_text, kept_text, other_code, summary_table
+from softlookup.analysis.tables import EffectTable, data_lines, data_text, kept_text, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
 from softlookup.errors import shell_quote
 
 WIDTH = 100  # columns of the comparison of a sweep
+_FIGURE = 16  # columns that a figure may take; longer text is folded
 _SHADES = " ░▒▓█"
 
 
@@ -116,10 +117,13 @@ def compare(rows: pd.DataFrame) -> None:
 
 
 def _fitted(table: EffectTable) -> Table:
-    # Fold long names instead of cutting them: cut names of different variants could be equal.
-    drawn = Table(*(Column(name, overflow="fold") for name in table.columns), box=None, pad_edge=False)
-    for line in table.lines:
-        drawn.add_row(*(Text(cell.replace(" ± ", "±")) for cell in line))
+    lines = [[cell.replace(" ± ", "±") for cell in line] for line in table.lines]
+    # Fold long names instead of cutting them: cut names of different variants could be equal. Figures are not folded.
+    widths = [min(_FIGURE, max(len(line[i]) for line in lines)) if i else None for i in range(len(table.columns))]
+    columns = (Column(name, overflow="fold", min_width=w) for name, w in zip(table.columns, widths, strict=True))
+    drawn = Table(*columns, box=None, pad_edge=False)
+    for line in lines:
+        drawn.add_row(*map(Text, line))
     return drawn
 
 
