@@ -18,6 +18,7 @@ from softlookup.timing.gpu.correctness import summary
 from softlookup.timing.gpu.profiled import covered
 from softlookup.timing.gpu.report import table
 from softlookup.timing.gpu.sections import Job, Section, run, shares, write
+from softlookup.timing.gpu.throughput import few
 
 STEP = {"median": 0.02, "q1": 0.01, "q3": 0.03, "rounds": 7}
 # As a run with a GPU would record it, with one section of each ending.
@@ -96,6 +97,11 @@ def test_a_report_of_pytest_is_summed_up(tmp_path: Path) -> None:
         "passed": 1, "failed": 1, "skipped": 1, "combinations": 7, "worst logits": 3e-6, "slowest_seconds": 2.5,
         "failures": {"b": "too far"},
     }  # fmt: skip
+
+
+def test_slow_steps_on_the_processor_are_few() -> None:
+    assert len(few(lambda: None, 0.0)) == 2
+    assert len(few(lambda: None, 20.0)) == 7
 
 
 def test_overlapping_kernels_are_busy_time_once() -> None:

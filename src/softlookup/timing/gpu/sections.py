@@ -22,15 +22,14 @@ _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 @dataclass(frozen=True)
 class Job:
-    """Hold what a section is told: the device it measures, the seconds it may take, and whether it rehearses with small
-    sizes, without measuring anything that matters."""
+    """Hold the device that a section measures, and the seconds that it may take."""
 
     device: str
     seconds: float
 
     @property
     def small(self) -> bool:
-        """Return whether sizes are small: on a CPU the sections are only rehearsed."""
+        """Return whether sizes are small: on a CPU, the sections are only rehearsed."""
         return self.device == "cpu"
 
 
