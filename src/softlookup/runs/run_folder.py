@@ -8,6 +8,7 @@
                           /alignments.npz         weights of a few examples; absent for a fixed context
                           /vocabularies.json      both vocabularies, which using the run needs besides its weights
                           /log.txt                stdout and stderr, of a run of a sweep
+                          /run.html               the page of the run, drawn by the dashboard from the other files
                           /checkpoints/           checkpoints of a run in progress; at its end final.pt, and state.pt
                                                   with keep_state=true
                           /checkpoints.json       the checkpoints that must exist, with their SHA-256
