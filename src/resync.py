@@ -1,6 +1,7 @@
 """Rewrite the W&B files of finished runs from the runs' own files, or upload the runs.
 
-python src/resync.py [experiment=NAME] [runs_dir=runs]   write files where they are missing or incomplete
+python src/resync.py [experiment=NAME] [runs_dir=runs]   write files where they are missing or incomplete, and for runs
+                                                         that had tracking=disabled
 python src/resync.py mode=online                         upload the runs that the server does not have completely
 python src/resync.py all=true                            include runs that are complete
 
@@ -21,7 +22,7 @@ from softlookup.config.command_line import truth
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError, key_values, nearest, shell_quote
 from softlookup.runs.run_folder import RunFolder
-from softlookup.runs.run_id import with_variant
+from softlookup.runs.tracked import tracked
 from softlookup.system import entry_point
 from softlookup.tracking import wandb_files
 from softlookup.tracking.wandb_tracker import Tracker
@@ -66,9 +67,7 @@ def rebuild(folder: RunFolder, row: dict[str, Any], mode: str) -> list[str]:
     """Write one run to W&B again from its own files; return error messages."""
     config = RunConfig.of(yaml.safe_load((folder.path / "config.yaml").read_text(encoding="utf-8")))
     tracker = Tracker(mode, config.tracking["project"])
-    tags = [f"{group}={choice}" for group, choice in config.choices.items()]
-    name = config.settings.experiment_name
-    tracker.start(folder.path, folder.id, name, tags, with_variant(config), folder.records())
+    tracker.start(folder.path, **tracked(config, folder, row.get("provenance", {})), history=folder.records())
     tracker.finish(row, alignments(folder.path))
     return tracker.messages
 

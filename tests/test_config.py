@@ -174,7 +174,7 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("attention._target_=softlookup.normalizer.softmax.Softmax", "only code of softlookup.attention"),
         ("normalizer._target_=softlookup.task.copy.Copy", "only code of softlookup.normalizer"),
         ("tracking._target_=softlookup.runs.run_folder.RunFolder", "only code of softlookup.tracking can"),
-        ("tracking._target_=softlookup.tracking.wandb_tracker.flatten", "expected code that makes a Tracker"),
+        ("tracking._target_=softlookup.tracking.wandb_values.summary", "expected code that makes a Tracker"),
         ("attention.score._target_=softlookup.attention.dot.Dott", "there is no such class"),
         ("attention.score._target_=softlookup.attention.dot.Score", "there is no such class"),  # defined elsewhere
         ("attention.score._target_=softlookup.attention.additive.torch", "there is no such class"),

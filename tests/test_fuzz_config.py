@@ -49,7 +49,7 @@ TARGETS = st.sampled_from([
     "os.system", "pathlib.Path.write_text", "torch.load", "antigravity.x", "subprocess.getoutput", "softlookup",
     "softlookup.config.resolve.build", "softlookup.attention.dot.Dot", "softlookup.attention.dot.os",
     "softlookup.attention.multi_head.attention", "softlookup.task.copy.Copy",
-    "softlookup.tracking.wandb_tracker.flatten",
+    "softlookup.tracking.wandb_values.summary",
     "softlookup.encoder.gru.Gru", "softlookup.normalizer.softmax.Softmax",
 ])  # fmt: skip
 WORDS = st.sampled_from([

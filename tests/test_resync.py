@@ -23,7 +23,7 @@ import json, sys
 from pathlib import Path
 import yaml
 from softlookup.config.run_config import RunConfig
-from softlookup.runs.run_id import with_variant
+from softlookup.runs.tracked import tracked
 from softlookup.runs.run_folder import RunFolder
 from softlookup.analysis.load import alignments
 from softlookup.tracking.wandb_tracker import Tracker
@@ -31,8 +31,7 @@ for path in sys.argv[1:]:
     folder = RunFolder(Path(path))
     config = RunConfig.of(yaml.safe_load((folder.path / "config.yaml").read_text()))
     tracker = Tracker("offline", "lookups")
-    tags = ["task=reverse", "attention=additive"]
-    tracker.start(folder.path, folder.id, "tried", tags, with_variant(config))
+    tracker.start(folder.path, **tracked(config, folder, folder.result()["provenance"]))
     for record in folder.records():
         tracker.log({k: v for k, v in record.items() if k != "step"}, record["step"])
     tracker.finish(folder.result(), alignments(folder.path))
@@ -40,16 +39,20 @@ assert tracker.messages == []
 """
 
 
-def finished_run(runs_dir: Path, seed: int) -> RunFolder:
+CODE = {"commit": "1f9c2a0b57de", "dirty": True}
+
+
+def finished_run(runs_dir: Path, seed: int, mode: str = "offline") -> RunFolder:
     folder = RunFolder(runs_dir / "tried" / f"additive-s{seed}")
     choices = {"task": "reverse", "attention": "additive", "encoder": "gru"}
-    tracking = {"_target_": "softlookup.tracking.wandb_tracker.Tracker", "mode": "offline", "project": "lookups"}
+    tracking = {"_target_": "softlookup.tracking.wandb_tracker.Tracker", "mode": mode, "project": "lookups"}
     config = replace(of_parts({}, seed=seed, experiment_name="tried"), choices=choices, tracking=tracking)
     folder.write_config(config)
     for step in STEPS:
         folder.log({"step": step, "validation/loss": step / seed, "validation/bleu": None})
     metrics = {"test/token_accuracy": 0.25 * seed, "test/bleu": None}
-    folder.write_result({"id": folder.id, "status": "finished", "metrics": metrics, "by_length": [], "seed": seed})
+    row = {"id": folder.id, "status": "finished", "metrics": metrics, "by_length": [], "seed": seed}
+    folder.write_result(row | {"provenance": CODE})
     words = np.array(["a", "b", "c"])
     arrays = {"source_0": words, "target_0": words, "reference_0": words}
     folder.write_alignments({"weights_0": np.eye(3), "gold_0": np.eye(3, dtype=bool), **arrays})
@@ -90,7 +93,13 @@ def test_lost_mirrors_are_rebuilt_equal_to_undisturbed_ones(tmp_path: Path) -> N
         assert [point["_step"] for point in points_of(again)] == STEPS
         assert summary_of(again) == summary_of(logged)
         assert summary_of(again)["test/token_accuracy"] == run.result()["metrics"]["test/token_accuracy"]  # type: ignore[index]
-        assert of_kind(again, "run")[0]["project"] == "lookups"
+        (started,) = of_kind(again, "run")
+        assert (started["project"], started["run_group"], started["tags"]) == (
+            "lookups",
+            "tried",
+            ["task=reverse", "attention=additive", "encoder=gru"],
+        )
+        assert started["config"]["update"].items() >= {"folder": str(run.path), **CODE}.items()
         assert len(list(run.path.glob("wandb/**/alignments/*.png"))) == 1
     assert "0 of 3 finished runs written again; 3 were complete" in resync(tmp_path / "runs")[1]
     assert "3 of 3 finished runs written again" in resync(tmp_path / "runs", "all=true")[1]
@@ -130,6 +139,15 @@ def test_online_without_a_server_stops_at_the_first_run_and_leaves_it_offline(tm
     assert "wandb login" in output
     assert "0 of 2 finished runs sent to W&B" in output
     assert [len(wandb_files.logs(run.path)) for run in runs] == [1, 0]
+
+
+def test_a_run_that_had_tracking_disabled_gets_its_first_mirror(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "runs", 1, mode="disabled")
+    assert wandb_files.logs(run.path) == []
+    code, output = resync(tmp_path / "runs")
+    assert (code, "1 of 1 finished runs written again" in output) == (0, True)
+    assert [point["_step"] for point in points_of(inspected(run.path))] == STEPS
+    assert "tracking=disabled" in resync(tmp_path, "--help")[1]
 
 
 def test_unfinished_runs_are_skipped_and_an_unreadable_one_is_reported(tmp_path: Path) -> None:

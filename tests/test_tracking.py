@@ -21,7 +21,8 @@ from wandb_server import clean_environment, inspected, of_kind, points_of, servi
 
 from softlookup.errors import UserError
 from softlookup.tracking import wandb_files
-from softlookup.tracking.wandb_tracker import UPLOAD, Tracker, flatten
+from softlookup.tracking.wandb_tracker import UPLOAD, Tracker
+from softlookup.tracking.wandb_values import summary
 
 SCRIPT = """
 import json, os, resource, shutil, sys, time
@@ -47,8 +48,15 @@ print(repr((message, tracker.messages, seconds)))
 """
 FINISH = """
 picture = SimpleNamespace(weights=np.eye(3), gold=np.eye(3, dtype=bool), source=["a", "b", "c"], target=["d", "e", "f"])
-tracker.finish({"metrics": {"test/token_accuracy": 0.75}, "cost": {"cost/peak_bytes": 1009}}, [picture])
+lengths = [{"low": 2, "high": 3, "count": 5, "token_accuracy": 0.75, "bleu_lowercased": None},
+           {"low": 4, "high": 7, "count": 7, "token_accuracy": 0.5, "aer": 0.25}]
+row = {"metrics": {"test/token_accuracy": 0.75}, "cost": {"cost/peak_bytes": 1009}, "by_length": lengths}
+tracker.finish(row, [picture])
 """
+TABLE = {
+    "columns": ["low", "high", "length", "count", "token_accuracy", "bleu_lowercased", "aer"],
+    "data": [[2, 3, 2.5, 5, 0.75, None, None], [4, 7, 5.5, 7, 0.5, None, 0.25]],
+}
 # As in run.py: first the run folder, then the mirror; MANY points make the mirror larger than its size limit.
 MANY = 400
 LONG = f"""
@@ -121,6 +129,36 @@ def test_offline_writes_the_whole_run_and_nothing_to_the_terminal(tmp_path):
     assert (summary["test/token_accuracy"], summary["cost/peak_bytes"]) == (0.75, 1009)
     assert [last["exit_code"] for last in of_kind(logged, "exit")] == [0]
     assert len(list(folder.glob("wandb/**/alignments/*.png"))) == 1
+    assert run["job_type"] == "train"
+    assert of_kind(logged, "stats") == []
+
+
+def test_system_metrics_are_sampled_where_they_are_switched_on(tmp_path):
+    folder = tmp_path / "run"
+    on = "from functools import partial; Tracker = partial(Tracker, system_metrics=True)"
+    assert end(start(folder, before=on))[:2] == (None, [])
+    logged = inspected(folder)
+    assert all("proc.memory.rssMB" in stats["item"] for stats in of_kind(logged, "stats"))
+    assert of_kind(logged, "stats")
+    assert [point["_step"] for point in points_of(logged)] == [7]
+
+
+def test_quality_by_length_is_one_table_with_line_plots_and_curves_run_over_target_tokens(tmp_path):
+    folder = tmp_path / "run"
+    end(start(folder, action="tracker.log({'tokens': 1009, 'train/loss': 0.25}, 8)\n" + FINISH))
+    logged = inspected(folder)
+    (path,) = folder.glob("wandb/offline-run-*/files/media/table/by_length_*.json")
+    table = json.loads(path.read_text())
+    assert {key: table[key] for key in TABLE} == TABLE
+    assert not [name for name in summary_of(logged) if name.startswith("by_length/2-3")]
+    charts = {name: config for update in of_kind(logged, "config") for name, config in update["update"].items()}
+    (plot,) = (name for name in charts if "visualize" in name)  # no plot of a measure that is absent
+    assert plot.endswith("by_length/token_accuracy")
+    fields = charts[plot]["panel_config"]["fieldSettings"]
+    assert (fields["x"], fields["y"]) == ("length", "token_accuracy")
+    steps = {metric.get("glob_name"): metric.get("step_metric") for metric in of_kind(logged, "metric")}
+    assert steps["*"] == "tokens"
+    assert not [path for path in (folder.parent / "home of run").rglob("*") if path.name == "artifacts"]
 
 
 def test_a_failed_run_is_marked_failed_with_its_reason(tmp_path):
@@ -229,6 +267,8 @@ def test_an_offline_run_is_uploaded_once_and_completely(tmp_path):
         assert server.lines == 3
         assert run.summary.items() >= {"test/token_accuracy": 0.75, "cost/peak_bytes": 1009}.items()
         assert any(name.startswith("media/images/alignments/0") for name in run.uploads)
+        (table,) = (json.loads(file) for name, file in run.uploads.items() if name.startswith("media/table/by_length"))
+        assert (table["columns"], table["data"]) == (TABLE["columns"], TABLE["data"])
         assert (run.about["groupName"], run.exit_code) == ("bottleneck", 0)
 
 
@@ -403,23 +443,26 @@ def test_each_choice_builds_a_tracker(mode):
     assert Tracker(**content).mode == mode
 
 
-def test_the_row_is_flattened():
+def test_the_summary_has_what_is_compared_and_no_figure_by_length():
     row = {
         "id": "x",
+        "status": "finished",
+        "seed": 3,
         "choices": {"task": "copy"},
         "metrics": {"test/token_accuracy": 0.5, "test/bleu": None},
         "by_length": [{"low": 1, "high": 3, "count": 2, "bleu": None}, {"low": 4, "high": 7, "count": 5}],
+        "ranges": [{"range": "beyond", "low": 4, "high": 7, "count": 5, "token_accuracy": 0.25, "aer": 0.5}],
         "cost": {"cost/peak_bytes": 7},
+        "settings": {"optimizer.rate": 0.1},
         "provenance": {"versions": {"torch": "2"}},
         "lengths": [{"length": 3, "step": 0}],
     }
-    assert flatten(row) == {
+    assert summary(row) == {
         "id": "x",
+        "status": "finished",
+        "seed": 3,
         "choices/task": "copy",
         "test/token_accuracy": 0.5,
-        "by_length/1-3/count": 2,
-        "by_length/4-7/count": 5,
+        "test/beyond/token_accuracy": 0.25,
         "cost/peak_bytes": 7,
-        "provenance/versions/torch": "2",
-        "lengths": [{"length": 3, "step": 0}],
     }

@@ -32,6 +32,10 @@ class Run:
         return [json.loads(lines[offset]) for offset in sorted(lines)]
 
     @property
+    def config(self) -> dict:
+        return {key: entry["value"] for key, entry in json.loads(self.about.get("config", "{}")).items()}
+
+    @property
     def summary(self) -> dict:
         return json.loads(self.files.get("wandb-summary.json", {}).get(0, "{}"))
 
@@ -77,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.answers.wait()
         if self.path == "/graphql":
             asked = json.loads(body)
-            self._say({"data": self._answer(asked["operationName"], asked["variables"])})
+            self._say({"data": self._answer(asked["operationName"], asked.get("variables") or {})})
         else:
             self._stream(self.path.split("/")[-2], json.loads(body))
             self._say({})
@@ -108,6 +112,9 @@ class Handler(BaseHTTPRequestHandler):
         if operation == "RunResumeStatus":
             return {"model": {"id": "p", "name": given["project"], "entity": {"id": "e", "name": "us"},
                               "bucket": self._resumable(name)}}  # fmt: skip
+        if operation == "Viewer":
+            return {"viewer": {"id": "u", "entity": "us", "username": "us", "email": "us@example.com", "flags": "{}",
+                               "teams": {"edges": []}}}  # fmt: skip
         return {}
 
     def _resumable(self, name: str) -> dict | None:

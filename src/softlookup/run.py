@@ -20,8 +20,9 @@ from softlookup.heatmaps import png
 from softlookup.inference import initial_weights, trained_run
 from softlookup.runs import provenance
 from softlookup.runs.run_folder import RunFolder
-from softlookup.runs.run_id import VERSION, settings, short, variant_key, with_variant
+from softlookup.runs.run_id import VERSION, settings, short, variant_key
 from softlookup.runs.run_state import state_of
+from softlookup.runs.tracked import tracked
 from softlookup.system import lock
 from softlookup.system.memory import limited
 from softlookup.system.rank_processes import joined
@@ -112,8 +113,7 @@ def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes
     if resumed:
         print(f"continues from {fit.training.tokens:,} of {config.settings.budget:,} target tokens")
     tracker = parts.tracker
-    tags = [f"{group}={choice}" for group, choice in config.choices.items()]
-    tracker.start(folder.path, folder.id, config.settings.experiment_name, tags, with_variant(config), history=records)
+    tracker.start(folder.path, **tracked(config, folder, provenance.code()), history=records)
 
     def emit(record: dict[str, Any]) -> None:
         folder.log(record)

@@ -29,11 +29,6 @@ def variant_name(config: RunConfig) -> str:
     return f"{_stem(config)}-{variant_key(config)}"
 
 
-def with_variant(config: RunConfig) -> dict[str, Any]:
-    """Return a plain config with the name of its variant, by which W&B can group the seeds."""
-    return config.plain() | {"variant": variant_name(config)}
-
-
 def _stem(config: RunConfig) -> str:
     words = [str(config.choices[group]) for group in ("attention", "encoder", "task")]
     return "-".join(re.sub(r"[^\w.]+", "_", word) for word in words)
