@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from softlookup.analysis.effects import exploratory, primary, profiles
+from softlookup.analysis.findings import section
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.inference import t_interval
 from softlookup.analysis.load import read
@@ -143,6 +144,7 @@ def test_larger_budgets_are_told_in_the_sentence_of_the_smallest(tmp_path: Path)
             made.append(cell)
     fake_runs.write_plan(folder, made)
     (sentence,) = headlines(read(tmp_path))
+    assert section(read(tmp_path), "x.png").count("**reverse: token accuracy**") == 1
     assert sentence.startswith(
         "reverse: dot · budget=1000 buys +50.0 points [50.0, 50.0] of token accuracy at 20 tokens"
     )

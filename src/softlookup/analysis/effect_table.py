@@ -74,7 +74,7 @@ def _alternatives(
         for name in compared["reference"].unique()
         if name
     ]
-    return EffectTable(f"{_heading(place, gains)}: {title(place['measure'])}", columns, lines, notes)
+    return EffectTable(place["task"], f"{_heading(place, gains)}: {title(place['measure'])}", columns, lines, notes)
 
 
 def _span(span: str, values: pd.DataFrame) -> str:
@@ -115,7 +115,7 @@ def _without_unit(gain: pd.Series, of: str) -> str:
 def _heading(gain: pd.Series, gains: pd.DataFrame) -> str:
     """Return the task, with training length and budget where the experiment has several."""
     same = gains[(gains["experiment"] == gain["experiment"]) & (gains["task"] == gain["task"])]
-    several = [f"{name}={gain[name]:g}" for name in ("longest", "budget") if same[name].nunique() > 1]
+    several = [f"{name}={gain[name]:,.0f}" for name in ("longest", "budget") if same[name].nunique() > 1]
     return " · ".join([gain["task"], *several])
 
 
@@ -133,7 +133,9 @@ def _gains(mine: pd.DataFrame, rows: pd.DataFrame, values: pd.DataFrame, gains: 
         gain = _gain(of_variant.loc[name], several) if name in of_variant.index else ["–", "", ""]
         quality = [_quality(values, name, place["measure"], span) for span in ranges]
         lines.append([name, _seeds(rows, name), *quality, *gain, *_ratios(counted, rows)])
-    return EffectTable(f"{_heading(place, gains)}: {title(place['measure'])}", columns, lines, _notes(mine, gains))
+    return EffectTable(
+        place["task"], f"{_heading(place, gains)}: {title(place['measure'])}", columns, lines, _notes(mine, gains)
+    )
 
 
 def _references(mine: pd.DataFrame, rows: pd.DataFrame) -> list[str]:

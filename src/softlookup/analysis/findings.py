@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import pandas as pd
 
@@ -53,7 +54,7 @@ def section(rows: pd.DataFrame, picture: str) -> str:
     experiment = rows["experiment"].iloc[0]
     parts = [f"![{title('token_accuracy')} by source length, {experiment}]({picture})"]
     parts += [f"Runs {missing(rows)}."] if missing(rows) else []
-    parts += [_markdown(table) for table in tables]
+    parts += [_markdown(list(alike)) for _, alike in groupby(tables, lambda table: (table.task, table.columns))]
     parts += ["\n".join(_wrapped(f"- {_cell(note)}", "  ") for note in notes)] if notes else []
     return "\n\n".join(parts) + "\n"
 
@@ -114,10 +115,12 @@ def _alignments(rows: pd.DataFrame, values: pd.DataFrame, place: pd.Series) -> s
     return f". {title(ALIGNMENT)}, {span_text(span, here)}: {listed}"
 
 
-def _markdown(table: EffectTable) -> str:
-    columns = [table.columns, ["---"] * len(table.columns), *table.lines]
-    lines = [f"| {' | '.join(map(_cell, line))} |" for line in columns]
-    return f"**{_cell(table.title)}**\n\n" + "\n".join(lines)
+def _markdown(tables: list[EffectTable]) -> str:
+    """Return the tables of a task with the same columns as one; its variants are named by what tells them apart."""
+    first, lines = tables[0], [line for table in tables for line in table.lines]
+    title = f"{first.task}:{first.title.rpartition(':')[2]}" if len(tables) > 1 else first.title
+    drawn = [f"| {' | '.join(map(_cell, line))} |" for line in [first.columns, ["---"] * len(first.columns), *lines]]
+    return f"**{_cell(title)}**\n\n" + "\n".join(drawn)
 
 
 def _cell(text: str) -> str:

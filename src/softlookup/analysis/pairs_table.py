@@ -32,4 +32,4 @@ def pairs_table(mine: pd.DataFrame, others: pd.DataFrame) -> EffectTable:
     columns = ["pair", "difference", "95 %", "bootstrap", "p", "P(better)"]
     if not any(line[3] for line in lines):
         columns, lines = columns[:3] + columns[4:], [line[:3] + line[4:] for line in lines]
-    return EffectTable(name, columns, lines, notes)
+    return EffectTable(place["task"], name, columns, lines, notes)

@@ -24,8 +24,9 @@ HUNDREDS = ("points", "BLEU", "chrF")  # units of measures from 0 to 100
 
 @dataclass(frozen=True)
 class EffectTable:
-    """Hold a table as text: its title, columns, rows, and the notes that belong under it."""
+    """Hold a table as text: its task, title, columns, rows, and the notes that belong under it."""
 
+    task: str
     title: str
     columns: list[str]
     lines: list[list[str]]

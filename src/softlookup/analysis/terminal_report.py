@@ -106,7 +106,7 @@ def compare(rows: pd.DataFrame) -> None:
     # A task has its own table of means, since a table of all would be too wide.
     means = {line[0]: [other[1:] for other in lines if other[0] == line[0]] for line in lines}
     tables = effect_tables(rows)
-    tables += [EffectTable(f"{task}: means over seeds", columns[1:], cells, []) for task, cells in means.items()]
+    tables += [EffectTable(task, f"{task}: means over seeds", columns[1:], cells, []) for task, cells in means.items()]
     for table in tables:
         console.print(Text(f"\n{table.title}", style="bold"))
         console.print(_fitted(table))
