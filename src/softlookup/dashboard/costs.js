@@ -1,15 +1,29 @@
 // Cost of each variant as ratios to the cheapest fixed context, or to the chosen reference.
-const meanCosts = remembered((view) => new Map(COSTS.map(([cost]) => [cost, new Map(view.variants.map((variant) => {
-  const values = [...bySeed(view, variant, cost, "all").values()];
-  return [variant, values.length ? mean(values) : NaN];
-}))])));
+const meanCosts = remembered(
+  (view) =>
+    new Map(
+      COSTS.map(([cost]) => [
+        cost,
+        new Map(
+          [...view.runsOf.keys()].map((variant) => {
+            const values = [...bySeed(view, variant, cost, "all").values()];
+            return [variant, values.length ? mean(values) : NaN];
+          }),
+        ),
+      ]),
+    ),
+);
 const meanCost = (view, variant, cost) => meanCosts(view).get(cost).get(variant);
 
 // The ratios of one cost: those of each variant, and the name of what they are ratios to.
 function ratiosOf(view, cost) {
-  const { task } = view, means = meanCosts(view).get(cost);
-  const known = [...means].filter(([variant, value]) => !Number.isNaN(value)
-    && (state.reference ? task.variants[variant].name === state.reference : task.variants[variant].fixed));
+  const { task } = view,
+    means = meanCosts(view).get(cost);
+  const known = [...means].filter(
+    ([variant, value]) =>
+      !Number.isNaN(value) &&
+      (state.reference ? task.variants[variant].name === state.reference : task.variants[variant].fixed),
+  );
   const [base, least] = known.sort((a, b) => a[1] - b[1])[0] ?? [null, NaN];
   return { base, ratios: new Map([...means].map(([variant, value]) => [variant, value / least])) };
 }
@@ -27,43 +41,118 @@ const costsPanel = {
   note(view) {
     const bases = [...new Set(COSTS.map(([cost]) => ratiosOf(view, cost).base).filter((base) => base !== null))];
     const which = state.reference ? state.reference : "the cheapest fixed context";
-    const named = state.reference || !bases.length ? "" : ` (${bases.map((base) => view.task.variants[base].name).join(", ")})`;
+    const named =
+      state.reference || !bases.length ? "" : ` (${bases.map((base) => view.task.variants[base].name).join(", ")})`;
     return `Ratios to ${which}${named}; lower is better.`;
   },
-  says: (view) => view.variants.map((variant) => `${view.task.variants[variant].name}: ${COSTS.map(([cost, name]) => {
-    const ratio = ratiosOf(view, cost).ratios.get(variant);
-    return Number.isNaN(ratio) ? `${name} absent` : `${ratio.toFixed(2)} times the ${name}`;
-  }).join(", ")}`).join("; "),
+  says: (view) =>
+    view.variants
+      .map(
+        (variant) =>
+          `${view.task.variants[variant].name}: ${COSTS.map(([cost, name]) => {
+            const ratio = ratiosOf(view, cost).ratios.get(variant);
+            return Number.isNaN(ratio) ? `${name} absent` : `${ratio.toFixed(2)} times the ${name}`;
+          }).join(", ")}`,
+      )
+      .join("; "),
   table(view) {
-    const rows = view.variants.flatMap((variant) => COSTS.map(([cost]) => {
-      const { base, ratios } = ratiosOf(view, cost);
-      return [view.task.name, view.task.variants[variant].name, cost, meanCost(view, variant, cost), ratios.get(variant),
-        base === null ? "" : view.task.variants[base].name];
-    }));
+    const rows = view.variants.flatMap((variant) =>
+      COSTS.map(([cost]) => {
+        const { base, ratios } = ratiosOf(view, cost);
+        return [
+          view.task.name,
+          view.task.variants[variant].name,
+          cost,
+          meanCost(view, variant, cost),
+          ratios.get(variant),
+          base === null ? "" : view.task.variants[base].name,
+        ];
+      }),
+    );
     return { columns: ["task", "variant", "cost", "mean", "ratio", "reference"], rows };
   },
   figure(view, width) {
-    const rows = costOrder(view), data = [], annotations = [], axes = {};
+    const rows = costOrder(view),
+      data = [],
+      annotations = [],
+      axes = {};
     COSTS.forEach(([cost, name, short], column) => {
-      const { ratios } = ratiosOf(view, cost), number = column ? String(column + 1) : "";
-      const present = rows.map(({ variant }, place) => [variant, place, ratios.get(variant)]).filter(([, , ratio]) => !Number.isNaN(ratio));
-      const least = Math.min(1, ...present.map(([, , ratio]) => ratio)), most = Math.max(1.05, ...present.map(([, , ratio]) => ratio));
+      const { ratios } = ratiosOf(view, cost),
+        number = column ? String(column + 1) : "";
+      const present = rows
+        .map(({ variant }, place) => [variant, place, ratios.get(variant)])
+        .filter(([, , ratio]) => !Number.isNaN(ratio));
+      const least = Math.min(1, ...present.map(([, , ratio]) => ratio)),
+        most = Math.max(1.05, ...present.map(([, , ratio]) => ratio));
       const gap = most - least;
-      axes[`xaxis${number}`] = axis({ domain: [0.36 * column, 0.36 * column + 0.28], title: { text: width > 520 ? `× ${name}` : short }, nticks: 3, tickangle: 0, showticklabels: present.length > 0,
-        range: [least - 0.12 * gap, most + (width > 520 ? 0.5 : 1.1) * gap] });
-      axes.shapes = [...(axes.shapes ?? []), { type: "line", xref: `x${number}`, x0: 1, x1: 1, yref: "paper", y0: 0, y1: 1,
-        line: { color: themed("ink"), width: 1 } }];
-      if (!present.length) annotations.push(note(cost === "timing/step" ? "not timed" : "not measured", { xref: `x${number} domain`, x: 0.5, yref: "paper", y: 0.5 }));
-      const looks = present.map(([variant]) => lookOf(view.task, variant)), color = looks.map((look) => look.color);
-      const hover = ([variant, , ratio]) => `<b>${literal(view.task.variants[variant].name)}</b>: ${ratio.toFixed(3)} × the ${name}<br>`
-        + `${literal(measureOf(cost).title)} ${literal(shown(cost, meanCost(view, variant, cost)))}`;
-      data.push(tagged(present.map(([variant]) => view.task.variants[variant].name), cost, { x: present.map(([, , ratio]) => ratio),
-        y: present.map(([, place]) => place), xaxis: `x${number}`, mode: "markers+text", textposition: "middle right", cliponaxis: false,
-        text: present.map(([, , ratio]) => ` ${ratio.toFixed(2)}`), textfont: { size: 12 }, customdata: present.map(hover),
-        marker: { color, symbol: looks.map(({ symbol }) => symbol), size: 8, line: { width: 2, color } }, hovertemplate: "%{customdata}<extra></extra>" }));
+      axes[`xaxis${number}`] = axis({
+        domain: [0.36 * column, 0.36 * column + 0.28],
+        title: { text: width > 520 ? `× ${name}` : short, font: { size: width > 520 ? 13 : 11 } },
+        tickangle: 0,
+        ...(width > 520 ? { nticks: 3 } : { tickvals: [1] }),
+        showticklabels: present.length > 0,
+        range: [least - 0.12 * gap, most + (width > 520 ? 0.5 : 1.7) * gap],
+      });
+      axes.shapes = [
+        ...(axes.shapes ?? []),
+        {
+          type: "line",
+          xref: `x${number}`,
+          x0: 1,
+          x1: 1,
+          yref: "paper",
+          y0: 0,
+          y1: 1,
+          line: { color: themed("ink"), width: 1 },
+        },
+      ];
+      if (!present.length)
+        annotations.push(
+          note(cost === "timing/step" ? "not timed" : "not measured", {
+            xref: `x${number} domain`,
+            x: 0.5,
+            yref: "paper",
+            y: 0.5,
+          }),
+        );
+      const looks = present.map(([variant]) => lookOf(view.task, variant)),
+        color = looks.map((look) => look.color);
+      const hover = ([variant, , ratio]) =>
+        `<b>${literal(view.task.variants[variant].name)}</b>: ${ratio.toFixed(3)} × the ${name}<br>` +
+        `${literal(measureOf(cost).title)} ${literal(shown(cost, meanCost(view, variant, cost)))}`;
+      data.push(
+        tagged(
+          present.map(([variant]) => view.task.variants[variant].name),
+          cost,
+          {
+            x: present.map(([, , ratio]) => ratio),
+            y: present.map(([, place]) => place),
+            xaxis: `x${number}`,
+            mode: "markers+text",
+            textposition: "middle right",
+            cliponaxis: false,
+            text: present.map(([, , ratio]) => ` ${ratio.toFixed(2)}`),
+            textfont: { size: 12 },
+            customdata: present.map(hover),
+            marker: { color, symbol: looks.map(({ symbol }) => symbol), size: 8, line: { width: 2, color } },
+            hovertemplate: "%{customdata}<extra></extra>",
+          },
+        ),
+      );
     });
-    if (!data.some(({ x }) => x.length)) return { why: `No cost was measured here, or there is ${state.reference ? `no ${state.reference}` : "no fixed context"} to compare with.` };
-    return { data, layout: { height: 50 + 22 * rows.length, margin: { l: nameWidth(view, rows, width > 520), r: 8, t: 4, b: 38 }, ...axes, annotations,
-      yaxis: names(view, rows, width > 520) } };
+    if (!data.some(({ x }) => x.length))
+      return {
+        why: `No cost was measured here, or there is no ${state.reference || "fixed context"} to compare with.`,
+      };
+    return {
+      data,
+      layout: {
+        height: 54 + 22 * rows.length,
+        margin: { l: nameWidth(view, rows, width > 520), r: 8, t: 4, b: 42 },
+        ...axes,
+        annotations,
+        yaxis: names(view, rows, width > 520),
+      },
+    };
   },
 };

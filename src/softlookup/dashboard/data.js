@@ -2,11 +2,16 @@
 // for plotly.
 const TYPES = { f8: Float64Array, i4: Int32Array, u1: Uint8Array };
 const decoded = ({ dtype, bytes }) => new TYPES[dtype](Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0)).buffer);
-const DATA = JSON.parse(document.getElementById("data").textContent,
-  (key, value) => (value && typeof value.bytes === "string" && value.dtype in TYPES ? decoded(value) : value));
+const DATA = JSON.parse(document.getElementById("data").textContent, (key, value) =>
+  value && typeof value.bytes === "string" && value.dtype in TYPES ? decoded(value) : value,
+);
 const WHOLE = ["cost/", "timing/", "validation/"]; // measured once for a run, at no length
 // Costs that are shown as ratios: what each is a multiple of, and in a narrow panel.
-const COSTS = [["timing/step", "time of a step", "× time"], ["cost/peak_bytes", "memory", "× memory"], ["cost/parameters", "parameters", "× params"]];
+const COSTS = [
+  ["timing/step", "time of a step", "× time"],
+  ["cost/peak_bytes", "memory", "× memory"],
+  ["cost/parameters", "parameters", "× params"],
+];
 
 const $ = (id) => document.getElementById(id);
 const whole = (name) => WHOLE.some((start) => name.startsWith(start));
@@ -32,29 +37,41 @@ function literal(text, limit = 40) {
 
 function digits(value) {
   const size = Math.abs(value);
-  return size >= 100 ? 0 : size >= 1 ? 1 : size >= 0.1 ? 2 : 3;
+  return size >= 100 || size === 0 ? 0 : size >= 1 ? 1 : size >= 0.1 ? 2 : 3;
 }
 
 // A value with its unit; what was not measured is absent, never 0.
 function shown(name, value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "absent";
-  const known = measureOf(name), scaled = value / known.scale, unit = unitOf(known);
-  const text = known.unit === "%" || known.unit === "BLEU" ? scaled.toFixed(1)
-    : Number.isInteger(scaled) ? String(scaled) : scaled.toFixed(digits(scaled));
+  const known = measureOf(name),
+    scaled = value / known.scale,
+    unit = unitOf(known);
+  const text =
+    known.unit === "%" || known.unit === "BLEU"
+      ? scaled.toFixed(1)
+      : Number.isInteger(scaled)
+        ? String(scaled)
+        : scaled.toFixed(digits(scaled));
   return unit ? `${text} ${unit}` : text;
 }
 
 // A difference of two values: shares in points.
 function gained(name, value) {
-  const { unit, scale } = measureOf(name), scaled = value / scale;
+  const { unit, scale } = measureOf(name),
+    scaled = value / scale;
   return `${scaled < 0 ? "−" : "+"}${Math.abs(scaled).toFixed(unit === "%" || unit === "BLEU" ? 1 : digits(scaled))}`;
 }
 
 const pointsOf = (name) => (measureOf(name).unit === "%" ? "points" : measureOf(name).unit);
-const better = (name) => (measureOf(name).better ? `${measureOf(name).better} is better` : "neither direction is better");
+const better = (name) =>
+  measureOf(name).better ? `${measureOf(name).better} is better` : "neither direction is better";
 const pText = (p) => String(+p.toPrecision(2));
 
 // The name of a setting without the part that each choice of a group has, and its value as short text.
 const settingName = (key) => key.replace(/\._target_$/, "");
-const settingText = (value) => (value === undefined ? "(none)" : typeof value === "string" && /^softlookup\./.test(value)
-  ? value.split(".").pop() : JSON.stringify(value));
+const settingText = (value) =>
+  value === undefined
+    ? "(none)"
+    : typeof value === "string" && /^softlookup\./.test(value)
+      ? value.split(".").pop()
+      : JSON.stringify(value);

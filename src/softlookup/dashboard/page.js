@@ -1,12 +1,21 @@
 // Draw the page from the state; plots only when they come near the window, so that a page of many opens at once.
-const SECTIONS = [["answer-views", [effectsPanel, lengthsPanel, costsPanel]], ["scatter-views", [scatterPanel]], ["curves-views", [curvesPanel]]];
-let cells = [], layoutKey = "";
-const near = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => {
-  const made = cells.find(({ cell }) => cell === target);
-  if (!made) return;
-  made.seen = isIntersecting;
-  if (isIntersecting && made.dirty) drawCell(made);
-}), { rootMargin: "200px" });
+const SECTIONS = [
+  ["answer-views", [effectsPanel, lengthsPanel, costsPanel]],
+  ["scatter-views", [scatterPanel]],
+  ["curves-views", [curvesPanel]],
+];
+let cells = [],
+  layoutKey = "";
+const near = new IntersectionObserver(
+  (entries) =>
+    entries.forEach(({ target, isIntersecting }) => {
+      const made = cells.find(({ cell }) => cell === target);
+      if (!made) return;
+      made.seen = isIntersecting;
+      if (isIntersecting && made.dirty) drawCell(made);
+    }),
+  { rootMargin: "200px" },
+);
 
 function say(text) {
   $("said").textContent = text;
@@ -17,15 +26,22 @@ function build(all) {
   for (const { plot } of cells) Plotly.purge(plot);
   cells = [];
   for (const [place, panels] of SECTIONS) {
-    $(place).replaceChildren(...all.map((view, number) => {
-      const article = element("article", { className: "view" });
-      const heading = element("h2", { id: `${place}-${number}` }), answers = element("div", { className: "answers" });
-      article.setAttribute("aria-labelledby", heading.id);
-      const made = panels.map((panel) => cellOf(panel, number));
-      article.append(heading, ...(place === "answer-views" ? [answers] : []), element("div", { className: "panels" }, ...made.map(({ cell }) => cell)));
-      cells.push(...made.map((one) => Object.assign(one, { number, title: heading, answers })));
-      return article;
-    }));
+    $(place).replaceChildren(
+      ...all.map((view, number) => {
+        const article = element("article", { className: "view" });
+        const heading = element("h2", { id: `${place}-${number}` }),
+          answers = element("div", { className: "answers" });
+        article.setAttribute("aria-labelledby", heading.id);
+        const made = panels.map((panel) => cellOf(panel, number));
+        article.append(
+          heading,
+          ...(place === "answer-views" ? [answers] : []),
+          element("div", { className: "panels" }, ...made.map(({ cell }) => cell)),
+        );
+        cells.push(...made.map((one) => Object.assign(one, { number, title: heading, answers })));
+        return article;
+      }),
+    );
   }
   cells.forEach(({ cell }) => near.observe(cell));
 }
@@ -34,17 +50,21 @@ function answersOf(all, number) {
   const view = all[number];
   if (all.findIndex(({ task }) => task === view.task) < number) return []; // once for each task
   if (!view.runs.length) return [view.task.ids.length ? "No run that is shown matches." : "No run is finished yet."];
-  return view.task.answers.length ? view.task.answers : ["No attention is compared with a fixed context beyond the training lengths here."];
+  return view.task.answers.length
+    ? view.task.answers
+    : ["No attention is compared with a fixed context beyond the training lengths here."];
 }
 
 function render() {
-  const all = views(), key = JSON.stringify([experimentNow().name, all.map(({ title }) => title)]);
+  const all = views(),
+    key = JSON.stringify([experimentNow().name, all.map(({ title }) => title)]);
   document.documentElement.dataset.theme = isDark() ? "dark" : "light";
   drawControls(all);
   if (key !== layoutKey) build(all);
   layoutKey = key;
   for (const made of cells) {
-    const { panel, number } = made, view = all[number];
+    const { panel, number } = made,
+      view = all[number];
     Object.assign(made, { view, dirty: true });
     made.cell.hidden = !view.runs.length;
     made.title.hidden = made.cell.hidden && !made.cell.closest("#answer-views"); // the first section says why
@@ -56,18 +76,27 @@ function render() {
     if (made.seen) drawCell(made);
   }
   $("means-views").replaceChildren(...all.filter(({ runs }) => runs.length).map(meansTable));
-  $("untimed").textContent = [...new Set(all.filter(({ runs }) => runs.length).map(({ task }) => task.untimed))].join(" ");
+  $("untimed").textContent = [...new Set(all.filter(({ runs }) => runs.length).map(({ task }) => task.untimed))].join(
+    " ",
+  );
   drawRuns();
   drawCompare(all);
   drawBooks();
   const part = all.find(({ filtered }) => filtered);
-  $("filtered").textContent = part ? "Runs are hidden or filtered: all figures below, except the sentences, are of the runs that are shown." : "";
+  $("filtered").textContent = part
+    ? "Runs are filtered: all figures below, except the sentences, are of the runs that match."
+    : "";
   const runs = all.reduce((sum, view) => sum + view.runs.length, 0);
-  say(`${experimentNow().name}: ${all.map((view) => `${view.title}, ${measureOf(view.measure).title}${at(view.task, view.measure, view.span)}`).join("; ")}; ${runs} finished runs.`);
+  say(
+    `${experimentNow().name}: ${all.map((view) => `${view.title}, ${placeText(view)}`).join("; ")}; ${runs} finished runs.`,
+  );
 }
 
 $("notes").replaceChildren(...DATA.notes.map((line) => element("p", { className: "note" }, line)));
-const narrow = matchMedia("(max-width: 700px)"), fold = () => { $("controls").open = !narrow.matches; };
+const narrow = matchMedia("(max-width: 700px)"),
+  fold = () => {
+    $("controls").open = !narrow.matches;
+  };
 narrow.addEventListener("change", fold);
 fold();
 connect();

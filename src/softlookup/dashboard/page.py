@@ -35,6 +35,7 @@ SCRIPTS = (
     "scatter.js",
     "curves.js",
     "compare.js",
+    "means.js",
     "tables.js",
     "controls.js",
     "page.js",

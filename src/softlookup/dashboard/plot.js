@@ -5,14 +5,21 @@ const themed = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 function axis(more = {}) {
   return {
-    gridcolor: themed("grid"), linecolor: themed("edge"), tickcolor: themed("edge"), zeroline: false, ticks: "outside",
-    ...more, title: { standoff: 5, font: { size: 13 }, ...more.title },
+    gridcolor: themed("grid"),
+    linecolor: themed("edge"),
+    tickcolor: themed("edge"),
+    zeroline: false,
+    ticks: "outside",
+    ticklabeloverflow: "allow",
+    ...more,
+    title: { standoff: 5, font: { size: 13 }, ...more.title },
   };
 }
 
 // Axis of a measure: its name, what it counts, and the form of its numbers.
 function measured(name, span, task, more = {}) {
-  const { title, unit, scale } = measureOf(name), share = unit === "%";
+  const { title, unit, scale } = measureOf(name),
+    share = unit === "%";
   const place = span && !whole(name) ? `,<br>${literal(spanText(task, span))}` : "";
   const text = `${literal(title, 60)}${unitOf({ unit, title }) && !share ? ` (${unit})` : ""}${place}`;
   return axis({ title: { text }, ...(share ? { tickformat: ".0%" } : { rangemode: "tozero" }), scale, ...more });
@@ -20,8 +27,11 @@ function measured(name, span, task, more = {}) {
 
 function layoutOf(more) {
   return {
-    font: { family: "system-ui, sans-serif", size: 13, color: themed("ink") }, paper_bgcolor: themed("page"),
-    plot_bgcolor: themed("page"), margin: { l: 56, r: 14, t: 12, b: 44 }, showlegend: false,
+    font: { family: "system-ui, sans-serif", size: 13, color: themed("ink") },
+    paper_bgcolor: themed("page"),
+    plot_bgcolor: themed("page"),
+    margin: { l: 56, r: 14, t: 12, b: 44 },
+    showlegend: false,
     dragmode: matchMedia("(max-width: 700px)").matches ? false : "zoom",
     hoverlabel: { align: "left", bgcolor: themed("pale"), bordercolor: themed("edge"), font: { color: themed("ink") } },
     ...more,
@@ -42,7 +52,13 @@ function widest(texts, size = 13) {
 const tagged = (variant, kind, trace) => ({ type: "scatter", ...trace, meta: { variant, kind } });
 
 function slug(...parts) {
-  return parts.filter(Boolean).join("-").replace(/–/g, "-").replace(/[^\w.-]+/g, "_").replace(/^[_.-]+|[_-]+$/g, "").slice(0, 120);
+  return parts
+    .filter(Boolean)
+    .join("-")
+    .replace(/–/g, "-")
+    .replace(/[^\w.-]+/g, "_")
+    .replace(/^[_.-]+|[_-]+$/g, "")
+    .slice(0, 120);
 }
 
 function save(name, type, content) {
@@ -68,36 +84,62 @@ async function savePicture(plot, name, format) {
   const { width, height } = plot.getBoundingClientRect();
   const image = await Plotly.toImage(plot, { format, width, height, scale: format === "png" ? 2 : 1 });
   const [head, body] = [image.slice(0, image.indexOf(",")), image.slice(image.indexOf(",") + 1)];
-  const content = head.includes("base64") ? Uint8Array.from(atob(body), (c) => c.charCodeAt(0)) : decodeURIComponent(body);
+  const content = head.includes("base64")
+    ? Uint8Array.from(atob(body), (c) => c.charCodeAt(0))
+    : decodeURIComponent(body);
   save(`${name}.${format}`, format === "svg" ? "image/svg+xml" : "image/png", content);
 }
 
 function fill(table, { columns, rows }) {
   const number = columns.map((_, place) => rows.some((row) => typeof row[place] === "number"));
-  const text = (value) => (typeof value === "number" ? (Number.isNaN(value) ? "" : +value.toPrecision(6)) : value ?? "");
+  const text = (value) =>
+    typeof value === "number" ? (Number.isNaN(value) ? "" : +value.toPrecision(6)) : (value ?? "");
   table.replaceChildren(
     element("thead", {}, element("tr", {}, ...columns.map((name) => element("th", { scope: "col" }, name)))),
-    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((value, place) =>
-      element("td", { className: number[place] ? "number" : "" }, text(value)))))),
+    element(
+      "tbody",
+      {},
+      ...rows.map((row) =>
+        element(
+          "tr",
+          {},
+          ...row.map((value, place) => element("td", { className: number[place] ? "number" : "" }, text(value))),
+        ),
+      ),
+    ),
   );
 }
 
 // The elements of a panel: heading, buttons, note, plot, and its numbers as a table.
 function cellOf(panel, number) {
-  const cell = element("section", { className: `panel ${panel.name}`, id: `${panel.name}-${number}` });
+  const cell = element("div", { className: `panel ${panel.name}`, role: "group", id: `${panel.name}-${number}` });
   const heading = element("h3", { id: `${panel.name}-${number}-title` });
   cell.setAttribute("aria-labelledby", heading.id);
   const tools = element("div", { className: "tools" });
   const plot = element("div", { className: "plot", role: "img" });
-  const table = element("table"), numbers = element("div", { className: "scroll short", id: `${cell.id}-numbers`, tabIndex: 0,
-    role: "region", "aria-label": "numbers of this panel", hidden: true }, table);
+  const table = element("table"),
+    numbers = element(
+      "div",
+      {
+        className: "scroll short",
+        id: `${cell.id}-numbers`,
+        tabIndex: 0,
+        role: "region",
+        "aria-label": "numbers of this panel",
+        hidden: true,
+      },
+      table,
+    );
   const text = element("p", { className: "sub" });
   const made = { panel, cell, heading, plot, text, numbers, table, dirty: true, seen: false, view: null };
   const name = () => slug(experimentNow().name, panel.file(made.view));
   for (const format of ["csv", "svg", "png"]) {
     const button = element("button", { type: "button" }, format.toUpperCase());
-    button.addEventListener("click", () => (format === "csv"
-      ? save(`${name()}.csv`, "text/csv", csv(panel.table(made.view))) : savePicture(plot, name(), format)));
+    button.addEventListener("click", () =>
+      format === "csv"
+        ? save(`${name()}.csv`, "text/csv", csv(panel.table(made.view)))
+        : savePicture(plot, name(), format),
+    );
     tools.append(button);
   }
   const open = element("button", { type: "button", "aria-expanded": "false", "aria-controls": numbers.id }, "table");

@@ -1,8 +1,23 @@
 // The state of all controls, which the part of the address after # holds: a copied address shows the same, and the back
 // button goes one change back.
 const DEFAULTS = {
-  experiment: "", task: "", measure: "", span: "", reference: "", facet: "", color: "", words: "", x: "", y: "",
-  time: "tokens", first: "", second: "", example: "0", seeds: "", theme: "", sort: "",
+  experiment: "",
+  task: "",
+  measure: "",
+  span: "",
+  reference: "",
+  facet: "",
+  color: "",
+  words: "",
+  x: "",
+  y: "",
+  time: "tokens",
+  first: "",
+  second: "",
+  example: "0",
+  seeds: "",
+  theme: "",
+  sort: "",
 };
 let state = { ...DEFAULTS, hidden: new Set() };
 

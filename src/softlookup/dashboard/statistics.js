@@ -12,8 +12,10 @@ function deviation(values) {
 // The mean of differences with its 95 % interval by Student's t; NaN below two.
 function interval(differences) {
   const middle = mean(differences);
-  const half = differences.length < 2 ? NaN
-    : (DATA.quantiles[differences.length - 2] * deviation(differences)) / Math.sqrt(differences.length);
+  const half =
+    differences.length < 2
+      ? NaN
+      : (DATA.quantiles[differences.length - 2] * deviation(differences)) / Math.sqrt(differences.length);
   return { difference: middle, low: middle - half, high: middle + half };
 }
 
