@@ -50,7 +50,9 @@ def table_rows(rows: pd.DataFrame, question: str, origin: Origin) -> str:
 def section(rows: pd.DataFrame, picture: str) -> str:
     """Return the section of one experiment: its picture, how many runs are missing, its tables and their notes."""
     tables = main_tables(rows)
-    notes = dict.fromkeys(note for table in tables for note in table.notes)
+    tasks = {table.task for table in tables}
+    about = {note: {table.task for table in tables if note in table.notes} for table in tables for note in table.notes}
+    notes = [note if seen == tasks else f"{', '.join(sorted(seen))}: {note}" for note, seen in about.items()]
     experiment = rows["experiment"].iloc[0]
     parts = [f"![{title('token_accuracy')} by source length, {experiment}]({picture})"]
     parts += [f"Runs {missing(rows)}."] if missing(rows) else []
