@@ -22,10 +22,10 @@ TORCH := --constraint requirements-torch.lock torch
 # be compiled anew by every process, which is three times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock audit train sweep dashboard export findings resync test test-slurm torture check bench bench-peers gpu gpu-wheels menu clean
+.PHONY: help setup lock audit train sweep dashboard export findings resync wandb-report test test-slurm torture check bench bench-peers gpu gpu-wheels menu clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## create .venv from the locks and install the project in it, editable
 
@@ -55,7 +55,7 @@ lock: $(TOOLS)/.ready  ## write the locks anew from pyproject.toml; with the new
 	$(COMPILE) --no-annotate $(TOOLS)/torch.in --output-file $(TOOLS)/torch.lock
 	{ echo "# Constraints, made by make lock: torch, and what its CUDA builds need besides requirements.lock."; \
 	  grep -E "^torch==|sys_platform == 'linux'" $(TOOLS)/torch.lock; } >requirements-torch.lock
-	$(COMPILE) --generate-hashes pyproject.toml --extra dev --extra slurm --constraint requirements-torch.lock \
+	$(COMPILE) --generate-hashes pyproject.toml --extra dev --extra report --extra slurm --constraint requirements-torch.lock \
 	  $$(sed -n 's/==.*//p' requirements-torch.lock | sed 's/^/--no-emit-package /') --output-file requirements.lock
 	$(COMPILE) --generate-hashes --group tools --output-file requirements-tools.lock
 	$(COMPILE) --generate-hashes --no-deps --no-emit-package torch src/peers/joeynmt.txt --output-file src/peers/joeynmt.lock
@@ -93,6 +93,9 @@ findings: setup  ## write the finding of an experiment into experiments/README.m
 
 resync: setup  ## make lost W&B files of finished runs again: make resync ARGS="experiment=scores mode=online"
 	@$(PY) src/resync.py $(ARGS)
+
+wandb-report: setup  ## make a W&B workspace and report of an experiment: make wandb-report EXPERIMENT=scores ARGS="entity=TEAM"
+	@$(PY) src/wandb_report.py experiment=$(EXPERIMENT) $(ARGS)
 
 test: setup  ## run the tests
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist worksteal $(ARGS)

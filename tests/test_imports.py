@@ -20,6 +20,7 @@ ORDER: list[set[str]] = [
 # External packages that only these packages may import.
 ONLY_IN = {
     "wandb": {"tracking"},
+    "wandb_workspaces": {"tracking"},
     "hydra": {"config", "train", "launcher"},
     "pytorch_lightning": {"training", "data"},
     "submitit": {"launcher"},

@@ -6,6 +6,7 @@ lines, and wandb-core appends after them: a step that is sent twice is stored tw
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -60,6 +61,7 @@ class Server(ThreadingHTTPServer):
         self.answers = threading.Event()
         self.answers.set()
         self.lines = 0  # number of received history lines
+        self.views: list[dict] = []  # saved workspaces and reports
 
     def handle_error(self, *_: object) -> None:
         """Ignore errors: the tests kill clients while they send."""
@@ -81,7 +83,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.answers.wait()
         if self.path == "/graphql":
             asked = json.loads(body)
-            self._say({"data": self._answer(asked["operationName"], asked.get("variables") or {})})
+            name = re.search(r"(?:query|mutation)\s+(\w+)", asked["query"])
+            assert name
+            self._say({"data": self._answer(name[1], asked.get("variables") or {})})
         else:
             self._stream(self.path.split("/")[-2], json.loads(body))
             self._say({})
@@ -112,9 +116,24 @@ class Handler(BaseHTTPRequestHandler):
         if operation == "RunResumeStatus":
             return {"model": {"id": "p", "name": given["project"], "entity": {"id": "e", "name": "us"},
                               "bucket": self._resumable(name)}}  # fmt: skip
-        if operation == "Viewer":
+        return self._answer_report(operation, given)
+
+    def _answer_report(self, operation: str, given: dict) -> dict:
+        """Answer what wandb-workspaces asks for."""
+        if operation in ("Viewer", "GetDefaultEntity"):
             return {"viewer": {"id": "u", "entity": "us", "username": "us", "email": "us@example.com", "flags": "{}",
                                "teams": {"edges": []}}}  # fmt: skip
+        if operation == "GetProjects":
+            return {"models": {"edges": [], "pageInfo": {"endCursor": None, "hasNextPage": False}}}
+        if operation in ("UpsertView2", "upsertView"):
+            self.server.views.append(given)
+            place = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
+            view = {"id": f"view{len(self.server.views)}", "type": given["type"], "name": given["name"],
+                    "displayName": given["displayName"], "description": given["description"], "project": place,
+                    "spec": given["spec"], "updatedAt": None}  # fmt: skip
+            return {"upsertView": {"view": view, "inserted": True}}
+        if operation == "ProjectInternalId":
+            return {"project": {"id": "p", "internalId": "17"}}
         return {}
 
     def _resumable(self, name: str) -> dict | None:
