@@ -133,6 +133,14 @@ def test_the_first_screen_answers_and_every_control_changes_the_address_and_the_
         address, content = page.evaluate("location.hash"), page.evaluate(state)
     with opened(browser, path, address) as again:
         assert again.evaluate(state) == content
+        again.click("#effects-0 button:has-text('table')")
+        assert again.locator("#effects-0-numbers tbody tr").count() == 2  # additive is hidden, dot is not comparable
+        again.click("#none")
+        again.wait_for_function("cells.every(({ cell }) => cell.hidden)")
+        assert again.locator(".answers p").first.inner_text() == "No run that is shown matches."
+        again.click("#every")
+        again.click("#reset")
+        again.wait_for_function("location.hash === '#theme=dark'")
 
 
 def test_gains_intervals_and_p_values_are_those_of_the_analysis(browser, path, runs_dir):
