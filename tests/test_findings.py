@@ -9,6 +9,7 @@ import pytest
 import findings
 from softlookup.analysis.effect_table import effect_tables
 from softlookup.analysis.effects import alternatives
+from softlookup.analysis.findings import Origin, table_rows
 from softlookup.analysis.headline import headlines
 from softlookup.analysis.inference import bootstrap_interval, t_interval
 from softlookup.analysis.load import read
@@ -101,7 +102,21 @@ def test_the_variants_of_an_experiment_without_a_fixed_context_are_compared_with
         ["fixed", "5", "20.0 [20.0, 20.0]"], ["linear", "5", "31.1 [29.9, 32.3]"],
         ["staged", "4 of 5", "50.8 [49.7, 51.8]"],
     ]  # fmt: skip
-    assert table.columns[3] == "alignment all lengths"
+    assert table.columns[3] == "alignment, all lengths"
+
+
+def test_attentions_are_listed_with_their_alignment_without_and_with_the_best_offset(tmp_path: Path) -> None:
+    cells = []
+    for attention, aligned, shifted in (("additive", 0.5, 0.5), ("dot", 0.25, 0.75)):
+        cell = fake_runs.planned(f"{attention}-s1", {"task": "copy", "encoder": "gru", "attention": attention}, 1)
+        measured = {"token_accuracy": 0.5, "forced/alignment_accuracy": aligned, "forced/best_offset_accuracy": shifted}
+        ranges = [{"range": "trained", "low": 3, "high": 10, "count": 7, **measured}]
+        metrics = {"test/token_accuracy": 0.5, "validation/loss": 1.0}
+        fake_runs.finish(tmp_path / "scores", cell, metrics, ranges=ranges, longest=10)
+        cells.append(cell)
+    fake_runs.write_plan(tmp_path / "scores", cells)
+    row = table_rows(read(tmp_path), "", Origin("make sweep", "2026-11-27", "d2cd37c"))
+    assert "≤ 10 tokens, trained: dot 25.0 % and 75.0 %, additive 50.0 % and 50.0 % | +0.0 points | 1 seed of" in row
 
 
 def test_variants_that_differ_in_two_parts_or_in_data_are_not_compared_with_the_first(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from softlookup.analysis.spans import ALL, span_text, spans
 from softlookup.analysis.step_timing import MEDIAN
 from softlookup.analysis.tables import EffectTable, gain_parts, gain_text, shown
 
-ALIGNMENT = "forced/alignment_accuracy"
+# In a recurrent encoder the state beside a token encodes it too: weights may be on gold only after a shift.
+ALIGNMENT = {"forced/alignment_accuracy": "alignment", "forced/best_offset_accuracy": "shifted alignment"}
 RATIOS = {MEDIAN: "time ×", "cost/peak_bytes": "memory ×"}
 
 
@@ -55,8 +56,9 @@ def _alternatives(
     """Return the variants in the order of the plan, each against the first, with the accuracy of their alignments."""
     place = mine.iloc[0]
     ranges = [span for span in ("trained", "beyond") if (values["span"] == span).any()] or [ALL]
-    measures = {place["measure"]: "", **({ALIGNMENT: "alignment "} if (values["measure"] == ALIGNMENT).any() else {})}
-    quality = [(name, span, f"{word}{_span(span, values)}") for name, word in measures.items() for span in ranges]
+    aligned = {name: word for name, word in ALIGNMENT.items() if (values["measure"] == name).any()}
+    quality = [(place["measure"], span, _span(span, values)) for span in ranges]
+    quality += [(name, ranges[0], f"{word}, {_span(ranges[0], values)}") for name, word in aligned.items()]
     columns = ["variant", "seeds", *(words for *_, words in quality)]
     columns += [f"difference at {_span(place['span'], values)} [95 %]", "p"] if len(compared) else []
     lines = []
@@ -66,8 +68,7 @@ def _alternatives(
         if len(compared):
             lines[-1] += _difference(compared.loc[name]) if name in compared.index else ["–", ""]
     unit = "points" if percent(place["measure"]) else measure(place["measure"]).unit
-    explained = f"; alignment: {title(ALIGNMENT)}" if len(measures) > 1 else ""
-    notes = [f"mean over seeds [95 % t interval]{explained}"]
+    notes = ["; ".join(["mean over seeds [95 % t interval]", *(f"{aligned[name]}: {title(name)}" for name in aligned)])]
     notes += [
         f"difference in {unit} to {name}, the first variant of the plan, paired by seed, t interval; exploratory: p of "
         "the sign-flip test is not corrected"

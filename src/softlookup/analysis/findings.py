@@ -12,11 +12,10 @@ import pandas as pd
 from softlookup.analysis.effect_table import ALIGNMENT, main_tables
 from softlookup.analysis.effects import TRAINED, alternatives
 from softlookup.analysis.headline import findings, headlines, length_text
-from softlookup.analysis.load import CELL
 from softlookup.analysis.measures import percent, title
 from softlookup.analysis.pairs import AXIS, VALIDATION
 from softlookup.analysis.spans import ALL, span_text, spans
-from softlookup.analysis.statistics import counts
+from softlookup.analysis.statistics import OTHERS, counts
 from softlookup.analysis.tables import EffectTable, gain_text, shown
 
 COLUMNS = ("question", "answer", "effect [95 %]", "seeds", "p", "command", "date", "commit")
@@ -39,7 +38,8 @@ def table_rows(rows: pd.DataFrame, question: str, origin: Origin) -> str:
         [f"{one.task}: {_about(one.variant, one.reference, one.quality, one.where)}" + _more(one.price, one.longer),
          one.gain, one.seeds, one.p]
         for one in findings(rows)
-    ] or list(_against_first(rows))  # fmt: skip
+    ]  # fmt: skip
+    answers += _against_first(rows)
     lines = [
         [question if place == 0 else "", *map(_cell, answer), f"`{_cell(origin.command)}`", origin.date, origin.commit]
         for place, answer in enumerate(answers)
@@ -70,7 +70,7 @@ def sentences(rows: pd.DataFrame, begin: str) -> str:
 def missing(rows: pd.DataFrame) -> str:
     """Return how many planned runs have no result, by state; "" where all have."""
     table = counts(rows).iloc[0]
-    lacking = {name: int(table[name]) for name in table.index if name not in ("planned", "finished", "not counted")}
+    lacking = {name: int(table[name]) for name in table.index if name not in ("planned", "finished", *OTHERS)}
     states = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in lacking.items() if count)
     return f"without a result: {states}, of {table['planned']} planned runs" if states else ""
 
@@ -98,23 +98,29 @@ def _against_first(rows: pd.DataFrame) -> Iterator[list[str]]:
         yield [
             f"{best['task']}: {about}{among}{_alignments(rows, values, best)}",
             gain_text(best, best["measure"]),
-            f"{best['pairs']} seeds of {best['budget']:,.0f} target tokens",
+            f"{best['pairs']} seed{'s' if best['pairs'] > 1 else ''} of {best['budget']:,.0f} target tokens",
             f"{best['p']:.2g}, exploratory{without}",
         ]
 
 
 def _alignments(rows: pd.DataFrame, values: pd.DataFrame, place: pd.Series) -> str:
-    """Return the alignment accuracy of all variants of a task that compares attentions, the highest first."""
+    """Return the alignment accuracy of all variants of a task that compares attentions, without and with the best
+    offset, the highest with it first."""
     cells = rows[(rows["experiment"] == place["experiment"]) & (rows["task"] == place["task"]) & rows["counted"]]
     variants = cells.drop_duplicates("variant")["settings"]
     axis = {repr(sorted((k, v) for k, v in one.items() if k.startswith(AXIS))) for one in variants}
-    here = values[(values["measure"] == ALIGNMENT) & (values["task"] == place["task"])]
+    here = values[(values["experiment"] == place["experiment"]) & (values["task"] == place["task"])]
+    span = "trained" if (here["span"] == "trained").any() else ALL
+    here = here[(here["span"] == span) & here["measure"].isin(ALIGNMENT)]
     if len(axis) == 1 or here.empty:
         return ""
-    span = "trained" if (here["span"] == "trained").any() else ALL
-    means = here[here["span"] == span].groupby(CELL)["value"].mean().sort_values(ascending=False, kind="stable")
-    listed = ", ".join(f"{cell[2]} {shown(f'test/{ALIGNMENT}', value)}" for cell, value in means.items())
-    return f". {title(ALIGNMENT)}, {span_text(span, here)}: {listed}"
+    table = here.pivot_table(index="variant", columns="measure", values="value").reindex(columns=[*ALIGNMENT])
+    table = table.sort_values([*ALIGNMENT][-1], ascending=False, kind="stable")
+    listed = ", ".join(
+        f"{name} {' and '.join(shown(of, mean) for of, mean in zip(ALIGNMENT, means, strict=True))}"
+        for name, *means in table.itertuples()
+    )
+    return f"; {' and '.join(map(title, ALIGNMENT))}, {span_text(span, here)}: {listed}"
 
 
 def _markdown(tables: list[EffectTable]) -> str:
