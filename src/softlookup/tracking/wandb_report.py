@@ -19,6 +19,7 @@ LOSS = "validation/loss"
 STEP = "tokens"
 ALIGNMENT = "test/forced/alignment_accuracy"
 MEMORY, TIME = "cost/peak_bytes", "cost/seconds_per_step"
+COSTS = {MEMORY: "peak memory of a training step", TIME: "wall time of a step, on a machine that runs may share"}
 IMAGES = [f"alignments/{i}" for i in range(4)]
 ENDED_BADLY = ["failed", "crashed", "killed"]
 COLUMNS = ["run:displayName", "run:state", "summary:test/token_accuracy", f"summary:{ALIGNMENT}", f"summary:{MEMORY}",
@@ -84,8 +85,8 @@ def panels(measure: str) -> dict[str, list[Any]]:
                            x=wr.SummaryMetric(ALIGNMENT), y=wr.SummaryMetric(whole)),
         ],
         "Quality against memory and time": [
-            wr.ScatterPlot(title=f"{beyond} against {cost}", x=wr.SummaryMetric(cost), y=wr.SummaryMetric(beyond))
-            for cost in (MEMORY, TIME)
+            wr.ScatterPlot(title=f"{beyond} against {what}", x=wr.SummaryMetric(cost), y=wr.SummaryMetric(beyond))
+            for cost, what in COSTS.items()
         ],
         "Alignments": [wr.MediaBrowser(title="heat maps, one row for a run", media_keys=IMAGES, num_columns=4)],
     }  # fmt: skip
