@@ -39,10 +39,11 @@ class Headline:
 
     def __str__(self) -> str:
         bought = f"{self.gain} of {self.quality}" if self.quality else self.gain
+        verb = "gives" if self.gain.startswith("-") else "buys"
         price = f", for {self.price}" if self.price else ""
         longer = f". With {self.longer}" if self.longer else ""
         return (
-            f"{self.task}: {self.variant} buys {bought} {self.where} over {self.reference}{price}; {self.seeds}, "
+            f"{self.task}: {self.variant} {verb} {bought} {self.where} over {self.reference}{price}; {self.seeds}, "
             f"Holm p = {self.p}{longer}"
         )
 

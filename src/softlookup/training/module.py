@@ -30,7 +30,7 @@ def _mean() -> MeanMetric:
 
 
 def do_nothing(training: "Training") -> None:
-    """Do do_nothing at a safe point."""
+    """Do nothing at a safe point."""
 
 
 class Training(pl.LightningModule):
