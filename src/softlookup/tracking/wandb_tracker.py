@@ -31,8 +31,8 @@ class Tracker:
 
     Files are written to `wandb/` in the run folder. wandb prints nothing and leaves no process running. On an error,
     tracking ends, `messages` gets one line with the command that completes the copy in W&B later, and the run
-    continues. With `system_metrics`, wandb also samples processor, memory and GPU every 15 seconds. Raises UserError
-    for an unknown mode.
+    continues. With `system_metrics`, wandb also samples processor, memory and GPU every 15 seconds; off by default, as
+    `make resync` would sample itself. Raises UserError for an unknown mode.
     """
 
     group: ClassVar[Group] = Group("tracking")
@@ -165,7 +165,8 @@ class Tracker:
     def _settings(self) -> Any:
         """Return settings for no terminal output, no copies of code, and bounded waits.
 
-        System metrics take another process, which costs a run of 5 seconds of training 2.6 % more processor time.
+        System metrics take another process of wandb, of 7 MB, which ends with the run; in a run of 10 seconds wandb's
+        processes take 0.08 seconds of processor time with them, and 0.06 without.
         """
         import wandb
 
