@@ -19,6 +19,7 @@ import pandas as pd
 
 from menu import phrase
 from softlookup.analysis.findings import Origin, missing, section, sentences, table_rows
+from softlookup.analysis.headline import findings as headlines
 from softlookup.analysis.load import read
 from softlookup.errors import UserError, key_values
 from softlookup.runs import provenance, validated_files
@@ -36,10 +37,14 @@ def written(name: str, runs_dir: Path, house: Path = HOUSE) -> pd.DataFrame:
     Raises UserError for an experiment without runs, without marks or without a comparison, and for runs whose code is
     not that of a commit; nothing is written then.
     """
-    rows = read(runs_dir, name)
+    everything = read(runs_dir)
+    rows = everything[everything["experiment"] == name]
+    if rows.empty:
+        raise UserError(f"experiment={name} has no runs in {runs_dir}; type: make sweep EXPERIMENT={name}")
+    answers = [one for one in headlines(everything) if one.experiment == name]
     place = house / "experiments" / "README.md"
     results = [validated_files.result(folder / "result.json") for folder in rows.loc[rows["counted"], "folder"]]
-    cells = table_rows(rows, f"[{name}](#{name}): {phrase('experiment', name)}", origin(name, results))
+    cells = table_rows(rows, answers, f"[{name}](#{name}): {phrase('experiment', name)}", origin(name, results))
     if not cells:
         raise UserError(f"experiment={name} has no finished variants to compare; type: make sweep EXPERIMENT={name}")
     text = place.read_text(encoding="utf-8")
@@ -49,7 +54,7 @@ def written(name: str, runs_dir: Path, house: Path = HOUSE) -> pd.DataFrame:
     first = front.read_text(encoding="utf-8")
     if f"<!-- sentences:{name} -->" in first:
         begin = f"**Result of `make sweep{'' if name == 'bottleneck' else f' EXPERIMENT={name}'}`:**"
-        first = _replaced(first, "sentences", name, f"\n{sentences(rows, begin)}", front)
+        first = _replaced(first, "sentences", name, f"\n{sentences(answers, begin)}", front)
     from softlookup.dashboard.static_figure import readme_picture
 
     readme_picture(rows, name, place.with_name(f"{name}.png"))

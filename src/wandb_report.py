@@ -19,7 +19,7 @@ import pandas as pd
 
 from softlookup.analysis.effect_table import effect_tables
 from softlookup.analysis.effects import TOKENS, primary
-from softlookup.analysis.headline import headlines
+from softlookup.analysis.headline import findings
 from softlookup.analysis.load import read
 from softlookup.errors import UserError, key_values, nearest, shell_quote
 from softlookup.runs.run_folder import json_of
@@ -31,21 +31,21 @@ KEYS = {"experiment": "", "runs_dir": "runs", "entity": "", "project": "softlook
 
 def sections(rows: pd.DataFrame) -> list[wandb_report.TaskSection]:
     """Return the sentences and tables of each task of an experiment, as at the end of its sweep."""
-    sentences, effects = headlines(rows), primary(rows)
+    effects = primary(rows)
+    answers, drawn = findings(rows, effects), effect_tables(rows)
     tasks = sorted(rows["task"].unique())
-    tables: dict[str, list[str]] = {task: [] for task in tasks}
-    current = tasks[0]
-    for table in effect_tables(rows):  # those of all other pairs, whose titles name no task, follow that of their task
-        current = next((task for task in tasks if table.title.startswith((f"{task}:", f"{task} "))), current)
-        tables[current].append(wandb_report.markdown(table.title, table.columns, table.lines, table.notes))
     found = []
     for task in tasks:
         measures = effects.loc[effects["task"] == task, "measure"]
         found.append(
             wandb_report.TaskSection(
                 task=task,
-                sentences=[text for text in sentences if text.startswith(f"{task}: ")],
-                tables=tables[task],
+                sentences=[str(answer) for answer in answers if answer.task == task],
+                tables=[
+                    wandb_report.markdown(table.title, table.columns, table.lines, table.notes)
+                    for table in drawn
+                    if table.task == task
+                ],
                 measure=str(measures.iloc[0]) if len(measures) else TOKENS,
             )
         )

@@ -115,7 +115,7 @@ def test_attentions_are_listed_with_their_alignment_without_and_with_the_best_of
         fake_runs.finish(tmp_path / "scores", cell, metrics, ranges=ranges, longest=10)
         cells.append(cell)
     fake_runs.write_plan(tmp_path / "scores", cells)
-    row = table_rows(read(tmp_path), "", Origin("make sweep", "2026-11-27", "d2cd37c"))
+    row = table_rows(read(tmp_path), [], "", Origin("make sweep", "2026-11-27", "d2cd37c"))
     assert "≤ 10 tokens, trained: dot 25.0 % and 75.0 %, additive 50.0 % and 50.0 % | +0.0 points | 1 seed of" in row
 
 

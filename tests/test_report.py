@@ -49,7 +49,7 @@ def test_a_sweep_shows_its_data_and_runs_of_older_code(tmp_path: Path, capsys: p
     fake_runs.finish(folder, cell, {"test/token_accuracy": 0.5})
     fake_runs.finish(folder, cell | {"id": "old-s1"}, {"test/token_accuracy": 0.0}, version=None)
     fake_runs.write_plan(folder, [cell])
-    terminal_report.compare(read(tmp_path))
+    terminal_report.compare(read(tmp_path), "single")
     output = capsys.readouterr().out
     assert "50.0 %" in output
     assert "data  multi30k: test 1f9c2a0b57de (1 run)" in output

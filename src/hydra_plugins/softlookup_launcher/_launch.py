@@ -161,15 +161,25 @@ def _report(experiments: set[tuple[str, str]]) -> None:
 
     Files that cannot be read or written are reported in one line; they do not affect the outcome of the runs.
     """
-    from softlookup.analysis import load, terminal_report
+    from softlookup.analysis import terminal_report
     from softlookup.dashboard import page
 
     for runs_dir, name in sorted(experiments):
         with _reporting_failure("report"):
-            terminal_report.compare(load.read(Path(runs_dir), name))
+            terminal_report.compare(_rows(Path(runs_dir), name), name)
     for runs_dir in sorted({runs_dir for runs_dir, _ in experiments}):
         with _reporting_failure("report"):
             print(f"dashboard  {shell_quote(page.write(Path(runs_dir), Path(runs_dir) / 'dashboard.html'))}")
+
+
+def _rows(runs_dir: Path, experiment: str) -> Any:
+    """Read all experiments, or only the given one where another cannot be read."""
+    from softlookup.analysis import load
+
+    try:
+        return load.read(runs_dir)
+    except UserError:
+        return load.read(runs_dir, experiment)
 
 
 @contextmanager

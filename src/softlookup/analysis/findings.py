@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from softlookup.analysis.effect_table import ALIGNMENT, main_tables
 from softlookup.analysis.effects import TRAINED, alternatives
-from softlookup.analysis.headline import findings, headlines, length_text
+from softlookup.analysis.headline import Headline, length_text
 from softlookup.analysis.measures import percent, title
 from softlookup.analysis.pairs import AXIS, VALIDATION
 from softlookup.analysis.spans import ALL, span_text, spans
@@ -31,13 +31,13 @@ class Origin:
     commit: str
 
 
-def table_rows(rows: pd.DataFrame, question: str, origin: Origin) -> str:
+def table_rows(rows: pd.DataFrame, headlines: Sequence[Headline], question: str, origin: Origin) -> str:
     """Return the rows of one experiment in the table of findings, one for each task, without the first and the last
     bar: they are put between marks. "" where no two variants can be compared."""
     answers = [
         [f"{one.task}: {_about(one.variant, one.reference, one.quality, one.where)}" + _more(one.price, one.longer),
          one.gain, one.seeds, one.p]
-        for one in findings(rows)
+        for one in headlines
     ]  # fmt: skip
     answers += _against_first(rows)
     lines = [
@@ -61,9 +61,9 @@ def section(rows: pd.DataFrame, picture: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def sentences(rows: pd.DataFrame, begin: str) -> str:
+def sentences(headlines: Sequence[Headline], begin: str) -> str:
     """Return the sentence of each task as one paragraph."""
-    found = [*headlines(rows), "(In brackets: 95 % intervals of the differences, paired by seed"]
+    found = [*map(str, headlines), "(In brackets: 95 % intervals of the differences, paired by seed"]
     return _wrapped(f"{begin} {_cell('. '.join(found))}.)") + "\n"
 
 

@@ -53,14 +53,15 @@ def headlines(rows: pd.DataFrame) -> list[str]:
     return [str(one) for one in findings(rows)]
 
 
-def findings(rows: pd.DataFrame) -> list[Headline]:
+def findings(rows: pd.DataFrame, effects: pd.DataFrame | None = None) -> list[Headline]:
     """Return a sentence in parts for each task, training length and budget of an experiment in which an attention is
     compared with a fixed context.
 
     It is about the attention with the lowest validation loss, at the primary place (`analysis.effects`), so nothing in
-    it is chosen on the test set. Its p is corrected for all primary effects of the experiment.
+    it is chosen on the test set. Its p is corrected for all primary effects of the experiment. What a larger budget
+    gives may come from another experiment. `effects` are those of `primary`, if they are known already.
     """
-    effects = primary(rows)
+    effects = (primary(rows) if effects is None else effects).copy()
     families = effects.groupby("experiment")["p"].count()
     variants = {tuple(cell): settings for *cell, settings in rows[[*CELL, "settings"]].itertuples(index=False)}
     effects["identity"] = [_but_budget(variants[tuple(cell)]) for cell in effects[CELL].itertuples(index=False)]

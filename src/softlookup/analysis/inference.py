@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import mpmath
 import numpy as np
@@ -62,7 +62,7 @@ def bootstrap_interval(differences: Sequence[float]) -> Interval:
     least = 1e-12 * np.abs(values).max()  # rounding may leave so much in place of no error
     if error <= least:
         return mean, mean
-    drawn = values[np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))]
+    drawn = values[_resamples(len(values))]
     means = drawn.mean(1)
     errors = drawn.std(1, ddof=1) / math.sqrt(len(values))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -70,6 +70,12 @@ def bootstrap_interval(differences: Sequence[float]) -> Interval:
     ratios = np.where(errors <= least, np.copysign(np.inf, means - mean), ratios)
     low, high = np.quantile(ratios, [ALPHA / 2, 1 - ALPHA / 2], method="inverted_cdf")
     return mean - float(high) * error, mean - float(low) * error
+
+
+@lru_cache(maxsize=4)
+def _resamples(count: int) -> np.ndarray:
+    """Return the indices of all resamples of so many pairs; always the same."""
+    return np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
 
 
 def _error(values: np.ndarray) -> float:

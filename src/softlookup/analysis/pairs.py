@@ -138,6 +138,7 @@ class _Task:
     variants: dict[str, dict[Any, Any]]
     losses: pd.Series
     values: pd.DataFrame
+    seeds: dict[str, frozenset[int]]
 
     @classmethod
     def of(cls, rows: pd.DataFrame, metric: str) -> _Task:
@@ -149,6 +150,7 @@ class _Task:
             {str(name): one for name, one in zip(table.index, table.to_dict("records"), strict=True)},
             cells.reindex(columns=["variant", VALIDATION]).groupby("variant")[VALIDATION].mean(),
             cells.pivot_table(index="seed", columns="variant", values=metric),
+            {str(name): frozenset(seeds) for name, seeds in cells.groupby("variant")["seed"]},
         )
 
     @property
@@ -176,7 +178,7 @@ class _Task:
         differs = self.differing(name, other)
         if differs:
             return f"{other} differs in {_named(differs)}"
-        if self._differences(name, other).empty:
+        if not self.seeds[name] & self.seeds[other]:
             return f"no seed in common with {other}"
         return EARLY.format(other) if self.unequal(name, other) else ""
 

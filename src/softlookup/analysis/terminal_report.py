@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from softlookup.analysis.effect_table import effect_tables
-from softlookup.analysis.headline import headlines
+from softlookup.analysis.headline import findings
 from softlookup.analysis.measures import SHARED, UP_TO
 from softlookup.analysis.tables import EffectTable, data_lines, data_text, kept_text, other_code, summary_table
 from softlookup.analysis.tables import shown as with_unit
@@ -96,12 +96,16 @@ def text_heat_map(weights: np.ndarray, source: list[str], target: list[str]) -> 
     return Text("\n".join(lines), no_wrap=True)
 
 
-def compare(rows: pd.DataFrame) -> None:
-    """Print the sentence of each task, its effects (the largest gain first) and all other pairs; every variant's mean ±
-    standard deviation over seeds; then the data, and the number of runs of other code. At most 100 columns."""
+def compare(rows: pd.DataFrame, experiment: str) -> None:
+    """Print the sentence of each task of an experiment, its effects (the largest gain first) and all other pairs; every
+    variant's mean ± standard deviation over seeds; then the data, and the number of runs of other code.
+
+    At most 100 columns. `rows` may hold other experiments, whose larger budgets the sentences then mention.
+    """
     console = Console(width=WIDTH, highlight=False)
-    for sentence in headlines(rows):
+    for sentence in [str(one) for one in findings(rows) if one.experiment == experiment]:
         console.print(Text(sentence), soft_wrap=False)
+    rows = rows[rows["experiment"] == experiment]
     columns, lines = summary_table(rows)
     # A task has its own table of means, since a table of all would be too wide.
     means = {line[0]: [other[1:] for other in lines if other[0] == line[0]] for line in lines}

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from softlookup.analysis.effects import primary
-from softlookup.analysis.headline import headlines
+from softlookup.analysis.headline import findings
 from softlookup.analysis.inference import t_quantile
 from softlookup.analysis.load import alignments
 from softlookup.analysis.measures import measure
@@ -38,17 +38,17 @@ def payload(rows: pd.DataFrame, linked: bool = False) -> dict[str, Any]:
     page, relative to the folder of all runs."""
     numbers, looks, values = counts(rows).to_dict("index"), styles(rows), spans(rows)
     pairs, gains = comparable(rows), primary(rows)
+    answers = findings(rows, gains)
     experiments: list[dict[str, Any]] = []
     for name, cells in rows.groupby("experiment"):
         here = [frame[frame["experiment"] == name] for frame in (values, pairs, gains)]
-        answers = headlines(cells)
         tasks = [
             _task(str(task), mine, looks[str(name)], *(frame[frame["task"] == task] for frame in here))
             for task, mine in cells.groupby("task", sort=False)  # in the order of the plan
         ]
         for task in tasks:
-            start = f"{task['name']}: "
-            task["answers"] = [line.removeprefix(start) for line in answers if line.startswith(start)]
+            mine = [one for one in answers if (one.experiment, one.task) == (name, task["name"])]
+            task["answers"] = [str(one).removeprefix(f"{one.task}: ") for one in mine]
         experiments.append(
             {
                 "name": name,
