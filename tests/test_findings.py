@@ -99,10 +99,10 @@ def test_the_variants_of_an_experiment_without_a_fixed_context_are_compared_with
     assert found["difference"].to_dict() == pytest.approx({"linear": 0.111, "staged": 0.3078})
     (table,) = effect_tables(rows)
     assert [line[:3] for line in table.lines] == [
-        ["fixed", "5", "20.0 [20.0, 20.0]"], ["linear", "5", "31.1 [29.9, 32.3]"],
-        ["staged", "4 of 5", "50.8 [49.7, 51.8]"],
+        ["fixed", "5", "20.0 ± 0.0 %"], ["linear", "5", "31.1 ± 1.0 %"], ["staged", "4 of 5", "50.8 ± 0.7 %"],
     ]  # fmt: skip
-    assert table.columns[3] == "alignment, all lengths"
+    assert table.columns[3] == "alignment"
+    assert table.notes[0].endswith("; alignment: alignment accuracy (teacher forcing), all lengths")
 
 
 def test_attentions_are_listed_with_their_alignment_without_and_with_the_best_offset(tmp_path: Path) -> None:

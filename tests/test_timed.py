@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from softlookup.analysis import csv_export
+from softlookup.analysis.effect_table import effect_tables
 from softlookup.analysis.load import read
 from softlookup.analysis.step_timing import MEDIAN, RATIO
 from softlookup.analysis.tables import summary_table
@@ -37,13 +38,16 @@ def test_the_table_has_the_timed_step_with_quartiles_and_ratio_to_a_fixed_contex
 ) -> None:
     columns, lines = _cells(_timed(tmp_path))
     (column,) = (name for name in columns if name.startswith("step"))
-    assert column == "step, timed alone (quartiles; × cheapest fixed context)"
+    assert column == "step, timed alone (quartiles)"
     assert {name: line[column] for name, line in lines.items()} == {
-        "fixed_max": "10.0 ms (9.0 to 12.0), × 1.00",
-        "fixed_mean": "11.0 ms (9.9 to 13.2), × 1.10",
-        "additive": "25.0 ms (22.5 to 30.0), × 2.50",
-        "dot": "13.0 ms (11.7 to 15.6), × 1.30",
+        "fixed_max": "10.0 ms (9–12)",
+        "fixed_mean": "11.0 ms (10–13)",
+        "additive": "25.0 ms (23–30)",
+        "dot": "13.0 ms (12–16)",
     }
+    rows = _timed(tmp_path / "again")
+    ratios = {line[0]: line[-1] for line in effect_tables(rows)[0].lines}
+    assert ratios == {"additive": "2.50", "dot": "1.30", "fixed_max": "1.00", "fixed_mean": "1.10"}
 
 
 def test_without_a_timing_the_wall_time_is_labelled_and_not_used_for_ranking(tmp_path: Path) -> None:
@@ -70,7 +74,7 @@ def test_without_a_timed_fixed_context_the_table_has_no_ratio(tmp_path: Path) ->
     rows = _timed(tmp_path, ("additive",))
     columns, lines = _cells(rows)
     (column,) = (name for name in columns if name.startswith("step"))
-    assert lines["additive"][column] == "25.0 ms (22.5 to 30.0)"
+    assert lines["additive"][column] == "25.0 ms (23–30)"
     assert lines["dot"][column] == "absent"
     assert RATIO not in rows
 

@@ -9,12 +9,11 @@ from typing import Any
 import pandas as pd
 
 from softlookup.analysis.effects import TRAINED, alternatives, exploratory, primary
-from softlookup.analysis.inference import t_interval
 from softlookup.analysis.measures import measure, percent, title
 from softlookup.analysis.pairs_table import pairs_table
 from softlookup.analysis.spans import ALL, span_text, spans
 from softlookup.analysis.step_timing import MEDIAN
-from softlookup.analysis.tables import EffectTable, gain_parts, gain_text, shown
+from softlookup.analysis.tables import EffectTable, gain_parts, shown
 
 # In a recurrent encoder the state beside a token encodes it too: weights may be on gold only after a shift.
 ALIGNMENT = {"forced/alignment_accuracy": "alignment", "forced/best_offset_accuracy": "shifted alignment"}
@@ -58,17 +57,19 @@ def _alternatives(
     ranges = [span for span in ("trained", "beyond") if (values["span"] == span).any()] or [ALL]
     aligned = {name: word for name, word in ALIGNMENT.items() if (values["measure"] == name).any()}
     quality = [(place["measure"], span, _span(span, values)) for span in ranges]
-    quality += [(name, ranges[0], f"{word}, {_span(ranges[0], values)}") for name, word in aligned.items()]
+    quality += [(name, ranges[0], word) for name, word in aligned.items()]
     columns = ["variant", "seeds", *(words for *_, words in quality)]
-    columns += [f"difference at {_span(place['span'], values)} [95 %]", "p"] if len(compared) else []
+    columns += [f"difference at {_span(place['span'], values)}", "95 %", "p"] if len(compared) else []
     lines = []
     for name in [name for name in rows["variant"].unique() if name in {*mine["variant"]}]:
-        cells = [_mean_interval(values, name, measure, span) for measure, span, _ in quality]
+        cells = [_quality(values, name, measure, span) for measure, span, _ in quality]
         lines.append([name, _seeds(rows, name), *cells])
         if len(compared):
-            lines[-1] += _difference(compared.loc[name]) if name in compared.index else ["–", ""]
+            lines[-1] += _difference(compared.loc[name]) if name in compared.index else ["–", "", ""]
     unit = "points" if percent(place["measure"]) else measure(place["measure"]).unit
-    notes = ["; ".join(["mean over seeds [95 % t interval]", *(f"{aligned[name]}: {title(name)}" for name in aligned)])]
+    where = _span(ranges[0], values)
+    about = [f"{aligned[name]}: {title(name)}, {where}" for name in aligned]
+    notes = ["; ".join(["mean ± standard deviation over seeds", *about])]
     notes += [
         f"difference in {unit} to {name}, the first variant of the plan, paired by seed, t interval; exploratory: p of "
         "the sign-flip test is not corrected"
@@ -89,28 +90,15 @@ def _seeds(rows: pd.DataFrame, name: str) -> str:
     return f"{counted}" if counted == len(cells) else f"{counted} of {len(cells)}"
 
 
-def _mean_interval(values: pd.DataFrame, name: str, of: str, span: str) -> str:
-    cells = values[(values["variant"] == name) & (values["measure"] == of) & (values["span"] == span)]["value"]
-    if cells.empty:
-        return "absent"
-    scale = measure(of).scale
-    low, high = (end / scale for end in t_interval(cells.to_list()))
-    return f"{cells.mean() / scale:.1f}" + ("" if math.isnan(low) else f" [{low:.1f}, {high:.1f}]")
-
-
 def _difference(pair: pd.Series) -> list[str]:
     if pair["unpaired"]:
-        return [pair["unpaired"], ""]
-    return [_without_unit(pair, pair["measure"]) + _without(pair), f"{pair['p']:.2g}"]
-
-
-def _without(pair: pd.Series) -> str:
-    return f" (without {pair['missing']})" if pair["missing"] else ""
-
-
-def _without_unit(gain: pd.Series, of: str) -> str:
-    """Return a gain whose unit is in the note under the table."""
-    return gain_text(gain, of).replace(" points", "").replace(f" {measure(of).unit}", "")
+        return [pair["unpaired"], "", ""]
+    text, interval, _ = gain_parts(pair, pair["measure"])
+    return [
+        text.split()[0] + (f" (without {pair['missing']})" if pair["missing"] else ""),
+        interval,
+        f"{pair['p']:.2g}",
+    ]
 
 
 def _heading(gain: pd.Series, gains: pd.DataFrame) -> str:

@@ -13,11 +13,11 @@ import pandas as pd
 from softlookup.analysis.load import FOREIGN
 from softlookup.analysis.measures import measure, percent, title
 from softlookup.analysis.statistics import SUMMARY, summary
-from softlookup.analysis.step_timing import COLUMNS, MEDIAN, RATIO
+from softlookup.analysis.step_timing import COLUMNS, MEDIAN
 from softlookup.errors import shell_quote
 
 WALL = "cost/seconds_per_step"
-TIMED = (*COLUMNS.values(), RATIO)
+TIMED = tuple(COLUMNS.values())
 MOST_FOLDERS = 4
 HUNDREDS = ("points", "BLEU", "chrF")  # units of measures from 0 to 100
 
@@ -35,7 +35,7 @@ class EffectTable:
 
 def heading(metric: str) -> str:
     """Return the column heading of a metric."""
-    return f"{title(metric)} (quartiles; × cheapest fixed context)" if metric == MEDIAN else title(metric)
+    return f"{title(metric)} (quartiles)" if metric == MEDIAN else title(metric)
 
 
 def shown(metric: str, value: float, spread: float = math.nan) -> str:
@@ -55,7 +55,7 @@ def shown(metric: str, value: float, spread: float = math.nan) -> str:
 def summary_table(rows: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows of text by task and variant: seeds, mean ± standard deviation of each metric.
 
-    Step times are of steps timed alone (median, quartiles, ratio to the cheapest fixed context); wall times of runs
+    Step times are of steps timed alone (median, quartiles); wall times of runs
     that may have shared a machine are shown only where no step was timed.
     """
     table = summary(rows, (*SUMMARY, *TIMED))
@@ -76,8 +76,7 @@ def _mean(name: str, row: dict[Any, Any]) -> str:
         return shown(name, row[name], row[f"{name}/std"])
     known = measure(MEDIAN)
     low, high = (row[COLUMNS[end]] / known.scale for end in ("q1", "q3"))
-    ratio = "" if math.isnan(row.get(RATIO, math.nan)) else f", × {row[RATIO]:.2f}"
-    return f"{row[MEDIAN] / known.scale:,.1f} {known.unit} ({low:,.1f} to {high:,.1f}){ratio}"
+    return f"{row[MEDIAN] / known.scale:,.1f} {known.unit} ({low:,.0f}–{high:,.0f})"
 
 
 def gain_parts(row: Mapping[Any, Any] | pd.Series, metric: str) -> tuple[str, str, str]:

@@ -123,9 +123,16 @@ def compare(rows: pd.DataFrame, experiment: str) -> None:
 def _fitted(table: EffectTable) -> Table:
     lines = [[cell.replace(" ± ", "±") for cell in line] for line in table.lines]
     # Fold long names instead of cutting them: cut names of different variants could be equal. Figures are not folded.
-    widths = [min(_FIGURE, max(len(line[i]) for line in lines)) if i else None for i in range(len(table.columns))]
-    columns = (Column(name, overflow="fold", min_width=w) for name, w in zip(table.columns, widths, strict=True))
-    drawn = Table(*columns, box=None, pad_edge=False)
+    widths = [
+        max(*(len(word) for word in name.split()), *(min(_FIGURE, len(line[place])) for line in lines))
+        for place, name in enumerate(table.columns)
+    ]
+    fits = sum(widths) + len(widths) <= WIDTH  # otherwise rich would cut the last columns
+    columns = (
+        Column(name, overflow="fold", min_width=width if fits else None)
+        for name, width in zip(table.columns, widths, strict=True)
+    )
+    drawn = Table(*columns, box=None, padding=(0, 1, 0, 0))
     for line in lines:
         drawn.add_row(*map(Text, line))
     return drawn
