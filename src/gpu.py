@@ -1,9 +1,9 @@
 """Test and time softlookup on this machine's GPU, in one report.
 
 make gpu                                       all sections, in at most 8 minutes, into runs/gpu.json
-make gpu ARGS="minutes=4 output=FILE"          in less time, into another file
-make gpu ARGS="sections=tests,memory"          some of the sections
-make gpu ARGS="device=cpu minutes=3"           a rehearsal without a GPU, with small sizes
+python src/gpu.py minutes=4 output=FILE        in less time, into another file
+python src/gpu.py sections=tests,memory        some of the sections
+python src/gpu.py device=cpu minutes=3         a rehearsal without a GPU, with small sizes
 
 It runs from src/ with the Python of the machine, which needs torch 2.11 or newer; `make gpu-wheels` collects what else
 such a machine may lack. Every section runs in a process of its own: one that fails or takes too long is reported as

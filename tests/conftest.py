@@ -25,7 +25,7 @@ LONGEST = (
     "test_a_signal_to_either_process_stops_both_and_resuming_gives_the_same_bits",
     "test_a_run_stopped_by_a_signal_resumes_to_the_same_result",
     "test_lost_mirrors_are_rebuilt_equal_to_undisturbed_ones",
-    "test_a_folder_of_text_is_trained_on_evaluated_and_started_from",
+    "test_a_folder_of_text_is_trained_on_and_evaluated",
     "test_a_run_continues_when_its_output_cannot_be_written",
 )
 

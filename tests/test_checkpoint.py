@@ -111,7 +111,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=int(os.environ.get("FUZZ_CASES", "600")), deadline=None, derandomize=True)
+@settings(max_examples=int(os.environ.get("FUZZ_CASES", "300")), deadline=None, derandomize=True)
 @given(cut=st.integers(0, len(GOOD)), filling=st.binary(max_size=40), way=st.integers(0, 2), vouched=st.booleans())
 def test_any_bytes_as_a_checkpoint_are_read_or_rejected(
     folder: Path, cut: int, filling: bytes, way: int, vouched: bool

@@ -278,7 +278,7 @@ def test_a_run_stopped_by_a_signal_resumes_to_the_same_result(tmp_path: Path) ->
     """From the command line: one run undisturbed, one stopped by each signal and called again."""
     typed = [
         "task.longest=5", "encoder.width=7", "encoder.dropout=0.2", "decoder.width=14", "attention.score.width=5",
-        "budget=12007", "batch_tokens=61", "validations=5", "tracking=disabled", "device=cpu",
+        "budget=4007", "batch_tokens=61", "validations=5", "tracking=disabled", "device=cpu",
     ]  # fmt: skip
 
     def call(place: Path) -> subprocess.Popen:
