@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 from contextlib import contextmanager
 
 import fake_runs
@@ -16,22 +15,8 @@ from softlookup.analysis.load import read
 from softlookup.analysis.spans import spans
 from softlookup.dashboard.page import write
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SCRIPT, IMAGE = fake_runs.SCRIPT, fake_runs.IMAGE
 CHOICES = ("task", "measure", "span", "reference", "facet", "color", "x", "y", "time", "first", "second", "example")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium on PATH")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 @contextmanager

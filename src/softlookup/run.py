@@ -194,7 +194,7 @@ def _row(folder: RunFolder, parts: RunParts, fit: Fit, measured: Evaluation) -> 
         "ended": outcome.ended(training),
         "kept": outcome.kept(training),
         "state": fit.state.row(fit.stream.lasting),
-        **_continued(config),
+        **continuation.row(config),
         "by_length": measured.by_length,
         "ranges": measured.ranges,
         **({"heads": measured.heads} if measured.heads else {}),
@@ -204,16 +204,6 @@ def _row(folder: RunFolder, parts: RunParts, fit: Fit, measured: Evaluation) -> 
         "lengths": training.lengths,
         "provenance": provenance.collect(),
     }
-
-
-def _continued(config: RunConfig) -> dict[str, Any]:
-    """Return which run was continued, its budget in tokens, and how the result differs from that of an uninterrupted
-    run."""
-    if config.continued is None:
-        return {}
-    run = Path(str(config.settings.continue_from)).name
-    differs = continuation.differences(config)
-    return {"continued": {"run": run, "budget": config.continued.budget, "differs": differs}}
 
 
 def start(config: RunConfig) -> None:

@@ -238,9 +238,7 @@ def _pairs(
     for number, (one, other) in enumerate(zip_longest(source, target), start=1):
         if one is None or other is None:
             shorter, longer = (name, path) if one is None else (path, name)
-            raise UserError(
-                f"{shorter} ends after line {number - 1}, and {longer} is longer; expected one translation per line"
-            )
+            raise UserError(f"{shorter} ends after line {number - 1}, and {longer} is longer; give one line for each")
         yield None if isinstance(one, LineError) or isinstance(other, LineError) else (one, other)
 
 

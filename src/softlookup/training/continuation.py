@@ -117,3 +117,13 @@ def reset_average(settings: Settings, training: Training) -> None:
             f"{settings.validations} lies in the part that is already trained; give a larger budget"
         )
     training.average.load_state_dict({"count": 0, "sum": {}})
+
+
+def row(config: RunConfig) -> dict[str, Any]:
+    """Return which run was continued, its budget in tokens, and how the result differs from that of an uninterrupted
+    run."""
+    if config.continued is None:
+        return {}
+    run = Path(str(config.settings.continue_from)).name
+    differs = differences(config)
+    return {"continued": {"run": run, "budget": config.continued.budget, "differs": differs}}
