@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from softlookup.analysis.effects import primary
-from softlookup.analysis.inference import sign_flip, t_interval
+from softlookup.analysis.inference import interquartile_mean, performance_profile, sign_flip, t_interval
 from softlookup.analysis.load import read
 from softlookup.analysis.spans import spans
 from softlookup.dashboard.page import write
@@ -138,6 +138,7 @@ def test_gains_intervals_and_p_values_are_those_of_the_analysis(browser, path, r
             found = page.evaluate("(d) => ({ ...interval(d), p: signFlip(d) })", case)
             assert (found["low"], found["high"]) == pytest.approx(t_interval(case), nan_ok=True)
             assert found["p"] == pytest.approx(sign_flip(case)[0])
+            assert page.evaluate("(d) => interquartileMean(d)", case) == pytest.approx(interquartile_mean(case))
         assert page.evaluate("signFlip(Array(13).fill(1))") is None
         # Costs and qualities with ties: no mean that the front leaves out is on it by the definition.
         xs, ys = [1.0, 2.0, 2.0, 3.0, 4.0], [0.5, 0.7, 0.6, 0.7, 0.9]
@@ -152,6 +153,13 @@ def test_gains_intervals_and_p_values_are_those_of_the_analysis(browser, path, r
             assert (line["reference"], int(line["pairs"])) == (row["reference"], row["pairs"])
             for key in ("difference", "low", "high", "p", "p_holm"):
                 assert float(line[key]) == pytest.approx(row[key])
+
+        name, profile = _table(page, "#profiles-0 button:has-text('CSV')")
+        assert name == "bottleneck-reverse-token_accuracy-profile-20.csv"
+        for variant in {line["variant"] for line in profile}:
+            mine = [line for line in profile if line["variant"] == variant]
+            above = [float(line["token_accuracy above"]) for line in mine]
+            assert [float(line["share of runs"]) for line in mine] == pytest.approx(performance_profile(above, above))
 
         page.click(".chip:has-text('fixed_max')")  # a hidden reference is still compared with
         page.wait_for_timeout(100)

@@ -11,6 +11,7 @@ const meansPanel = {
       "seeds",
       "planned",
       ...shownParts.flatMap((span) => [`${measure} ${spanText(task, span)}`, "deviation"]),
+      `${measure} ${spanText(task, view.span)} interquartile mean`,
       ...costs,
     ];
     const rows = view.variants.map((variant) => {
@@ -21,6 +22,7 @@ const meansPanel = {
         runs,
         task.variants[variant].planned,
         ...numbers.flatMap((values) => [values.length ? mean(values) : NaN, deviation(values)]),
+        interquartileMean(bySeed(view, variant, measure, view.span).values()),
         ...costs.map((cost) => meanCost(view, variant, cost)),
       ];
     });
@@ -35,12 +37,13 @@ function meansTable(view) {
     cells = rows.map(([name, n, planned]) => [name, n === planned ? `${n}` : `${n} of ${planned}`]);
   columns.forEach((column, place) => {
     if (place < 3 || column === "deviation") return;
-    const cost = columns[place + 1] !== "deviation",
+    const middle = column.endsWith("interquartile mean"),
+      cost = columns[place + 1] !== "deviation" && !middle,
       { scale } = measureOf(measure);
-    heads.push(cost ? measureOf(column).title : spanText(view.task, parts(view)[(place - 3) / 2]));
+    heads.push(middle ? "IQM" : cost ? measureOf(column).title : spanText(view.task, parts(view)[(place - 3) / 2]));
     rows.forEach((row, line) => {
       const spread =
-        cost || Number.isNaN(row[place + 1])
+        cost || middle || Number.isNaN(row[place + 1])
           ? ""
           : ` ± ${(row[place + 1] / scale).toFixed(digits(row[place + 1] / scale))}`;
       cells[line].push(`${shown(cost ? column : measure, row[place])}${spread}`);

@@ -2,6 +2,7 @@
 const SECTIONS = [
   ["answer-views", [effectsPanel, lengthsPanel, costsPanel]],
   ["scatter-views", [scatterPanel]],
+  ["profiles-views", [profilesPanel]],
   ["curves-views", [curvesPanel]],
 ];
 let cells = [],

@@ -33,6 +33,7 @@ SCRIPTS = (
     "lengths.js",
     "costs.js",
     "scatter.js",
+    "profiles.js",
     "curves.js",
     "compare.js",
     "means.js",
