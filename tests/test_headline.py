@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from softlookup.analysis.effect_table import effect_tables
 from softlookup.analysis.effects import exploratory, primary, profiles
 from softlookup.analysis.findings import section
 from softlookup.analysis.headline import headlines
@@ -51,7 +52,7 @@ def test_it_is_about_the_attention_of_the_lowest_validation_loss_at_about_twice_
     low, high = (100 * end for end in t_interval(gains))
     assert sentence.startswith(f"reverse: general buys +{100 * np.mean(gains):.1f} points [{low:.1f}, {high:.1f}]")
     assert (
-        "of token accuracy at 21 tokens (trained to 10) over fixed_mean, for 1.50 × the memory of a training"
+        "of token accuracy at 21 tokens (trained to 10) over fixed_mean (both chosen by validation loss), for 1.50 ×"
         in sentence
     )
     assert sentence.endswith("; 7 seeds of 400,000 target tokens, Holm p = 0.031 of 2")
@@ -180,3 +181,33 @@ def test_a_comparison_without_a_result_counts_in_what_is_decided(tmp_path: Path)
     fake_runs.write_plan(folder, made)
     assert decided(tmp_path, "single") == "2 of 2 comparisons are decided"
     assert decided(tmp_path, "absent") == ""
+
+
+def test_planned_comparisons_that_did_not_run_count_and_failed_variants_are_named(tmp_path: Path) -> None:
+    """Two attentions are done on one task; on another, nothing has run: four comparisons, of which two are known."""
+    folder = tmp_path / "single"
+    made = cells(folder, 7, LONGEST)
+    other = [
+        fake_runs.planned(f"{name}-copy-s{seed}", one["choices"] | {"task": "copy", "attention": name}, seed)
+        for one in made[:1] for name in VARIANTS for seed in range(1, 8)
+    ]  # fmt: skip
+    lost = fake_runs.planned("lost-s1", made[0]["choices"] | {"attention": "lost"}, 1)
+    fake_runs.write_plan(folder, [*made, *other, lost])
+    rows = read(tmp_path)
+    assert primary(rows)["family"].tolist() == [5, 5]
+    assert primary(rows)["p_holm"].tolist() == pytest.approx([5 * 2 / 2**7] * 2)
+    assert not primary(rows)["decided"].any()
+    assert "of 5: not decided (8 seeds could decide it)" in headlines(rows)[0]
+    assert "lost has no result: 1 missing" in effect_tables(rows)[0].notes
+
+
+def test_a_fixed_context_with_fewer_seeds_is_no_reference(tmp_path: Path) -> None:
+    """Its only run has the lowest validation loss."""
+    folder = tmp_path / "single"
+    made = cells(folder, 7, LONGEST)
+    lone = fake_runs.planned("fixed_max-s1", made[0]["choices"] | {"attention": "fixed_max"}, 1)
+    bucket = {"low": 21, "high": 21, "count": 7, "token_accuracy": 0.1}
+    metrics = {"test/token_accuracy": 0.5, "validation/loss": 0.01}
+    fake_runs.finish(folder, lone, metrics, by_length=[bucket], longest=LONGEST)
+    fake_runs.write_plan(folder, [*made, lone])
+    assert set(primary(read(tmp_path))["reference"]) == {"fixed_mean"}

@@ -123,7 +123,11 @@ def _gains(mine: pd.DataFrame, rows: pd.DataFrame, values: pd.DataFrame, gains: 
         quality = [_quality(values, name, place["measure"], span) for span in ranges]
         lines.append([name, _seeds(rows, name), *quality, *gain, *_ratios(counted, rows)])
     return EffectTable(
-        place["task"], f"{_heading(place, gains)}: {title(place['measure'])}", columns, lines, _notes(mine, gains)
+        place["task"],
+        f"{_heading(place, gains)}: {title(place['measure'])}",
+        columns,
+        lines,
+        [*_notes(mine, gains), *_of_rows(rows)],
     )
 
 
@@ -170,16 +174,30 @@ def _notes(mine: pd.DataFrame, gains: pd.DataFrame) -> list[str]:
     if not over or family.empty:
         return []
     unit = "points" if percent(mine.iloc[0]["measure"]) else measure(mine.iloc[0]["measure"]).unit
-    least = len(family) * family["smallest_p"].min()
+    size = int(family["family"].iloc[0])
+    least = size * family["smallest_p"].min()
     return [
         f"gain in {unit} over {over}, the fixed context with the lowest validation loss, paired by seed; t intervals",
-        f"p: exact sign-flip test, corrected by Holm for the {len(family)} primary gains of the experiment; with "
+        f"p: exact sign-flip test, corrected by Holm for the {size} planned primary "
+        f"gain{'' if size == 1 else 's'} of the experiment; with "
         f"{int(family['pairs'].max())} seeds it can reach {min(1.0, least):.2g}, and {family['pairs_needed'].iloc[0]} "
         "seeds can reach 0.05",
         *_bootstraps(mine),
         *_deviations(mine),
         *(f"{gain['variant']}: {remark}" for gain in mine.to_dict("records") for remark in _remarks(gain)),
     ]
+
+
+def _of_rows(rows: pd.DataFrame) -> Iterator[str]:
+    """Yield what the cost ratios are to, and which planned variants of a task have no result at all."""
+    if any(column in rows and rows[column].notna().any() for column in RATIOS):
+        yield "time and memory of a training step: ratios to the cheapest fixed context"
+    for name, cells in rows[rows["planned"]].groupby("variant"):
+        if not cells["counted"].any():
+            states = ", ".join(
+                f"{n} {str(state).replace('_', ' ')}" for state, n in cells["status"].value_counts().items()
+            )
+            yield f"{name} has no result: {states}"
 
 
 def _bootstraps(mine: pd.DataFrame) -> list[str]:
@@ -202,7 +220,7 @@ def _remarks(gain: Mapping[Any, Any]) -> Iterator[str]:
 def _deviations(mine: pd.DataFrame) -> list[str]:
     """Return the variation over test sentences beside that over seeds, where runs have bootstrap bounds."""
     best = mine.iloc[0]
-    if math.isnan(best["sentence_deviation"]):
+    if math.isnan(best["sentence_deviation"]) or math.isnan(best["seed_deviation"]):
         return []
     return [
         f"{best['variant']} at {best['span']} {best['unit']}: standard deviation {best['seed_deviation']:.2f} over "

@@ -15,7 +15,7 @@ import pandas as pd
 from softlookup.analysis.inference import interquartile_mean, performance_profile
 from softlookup.analysis.load import CELL
 from softlookup.analysis.measures import percent
-from softlookup.analysis.pairs import VALIDATION, against_each, against_first, against_fixed
+from softlookup.analysis.pairs import VALIDATION, against_each, against_first, against_fixed, corrected
 from softlookup.analysis.spans import ALL, spans
 
 ALPHA = 0.05
@@ -34,8 +34,26 @@ def primary(rows: pd.DataFrame) -> pd.DataFrame:
     `sentence_deviation`, that over resamples of the test sentences of one run (the mean width of its 95 %
     bounds / 3.92, NaN without); and `decided`, whether p_holm ≤ 0.05."""
     found = _compared(rows, against_fixed).rename(columns={"baseline": "reference"})
+    expected = {str(name): _expected(cells, found) for name, cells in rows.groupby("experiment")}
+    found = corrected(found, expected)
     found["decided"] = found["p_holm"] <= ALPHA
     return _sorted(found)
+
+
+def _expected(rows: pd.DataFrame, effects: pd.DataFrame) -> int:
+    """Return how many planned comparisons of an experiment have no p yet, but may still get one: a run of the attention
+    or of a fixed context of its task is not finished."""
+    planned = rows[rows["planned"]]
+    cells = planned.groupby(["task", "variant"]).agg(fixed=("fixed", "first"), whole=("counted", "all")).reset_index()
+    fixed = cells[cells["fixed"]]
+    known = {*effects.loc[effects["p"].notna(), CELL].itertuples(index=False, name=None)}
+    experiment = rows["experiment"].iloc[0]
+    waiting = {*fixed.loc[~fixed["whole"], "task"]}
+    return sum(
+        (experiment, task, name) not in known and (not whole or task in waiting)
+        for task, name, is_fixed, whole in cells[cells["task"].isin(fixed["task"])].itertuples(index=False)
+        if not is_fixed
+    )
 
 
 def exploratory(rows: pd.DataFrame) -> pd.DataFrame:

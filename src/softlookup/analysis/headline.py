@@ -43,7 +43,8 @@ class Headline:
         price = f", for {self.price}" if self.price else ""
         longer = f". With {self.longer}" if self.longer else ""
         return (
-            f"{self.task}: {self.variant} {verb} {bought} {self.where} over {self.reference}{price}; {self.seeds}, "
+            f"{self.task}: {self.variant} {verb} {bought} {self.where} over {self.reference} (both chosen "
+            f"by validation loss){price}; {self.seeds}, "
             f"Holm p = {self.p}{longer}"
         )
 
@@ -62,7 +63,6 @@ def findings(rows: pd.DataFrame, effects: pd.DataFrame | None = None) -> list[He
     gives may come from another experiment. `effects` are those of `primary`, if they are known already.
     """
     effects = (primary(rows) if effects is None else effects).copy()
-    families = effects.groupby("experiment")["p"].count()
     variants = {tuple(cell): settings for *cell, settings in rows[[*CELL, "settings"]].itertuples(index=False)}
     effects["identity"] = [_but_budget(variants[tuple(cell)]) for cell in effects[CELL].itertuples(index=False)]
     effects = effects[effects["pairs"] > 0]
@@ -72,7 +72,7 @@ def findings(rows: pd.DataFrame, effects: pd.DataFrame | None = None) -> list[He
         same = effects[(effects["identity"] == best["identity"])]
         if not ((same["budget"] < best["budget"]) & (same["experiment"] == experiment)).any():
             longer = same[same["budget"] > best["budget"]].sort_values("budget").drop_duplicates("budget")
-            found.append(_finding(best, longer, rows, int(families[str(experiment)])))
+            found.append(_finding(best, longer, rows))
     return found
 
 
@@ -102,7 +102,7 @@ def _still_falls(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> s
     return "" if math.isnan(after / before) else f"; its validation loss there is {after / before:.2f} × that before"
 
 
-def _finding(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame, family: int) -> Headline:
+def _finding(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> Headline:
     ratios = [f"{ratio:.2f} × the {name}" for name, ratio in _ratios(gain, rows)]
     return Headline(
         experiment=gain["experiment"],
@@ -113,8 +113,8 @@ def _finding(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame, family: 
         quality=title(gain["measure"]) if percent(gain["measure"]) else "",
         where=length_text(gain),
         price=f"{' and '.join(ratios)} of a training step" if ratios else "",
-        seeds=f"{gain['pairs']} seeds of {gain['budget']:,.0f} target tokens",
-        p=_sure(gain, family),
+        seeds=f"{gain['pairs']} seed{'' if gain['pairs'] == 1 else 's'} of {gain['budget']:,.0f} target tokens",
+        p=_sure(gain),
         longer=_longer(gain, longer, rows),
     )
 
@@ -128,9 +128,9 @@ def length_text(gain: pd.Series) -> str:
     return f"at {gain['span']} {gain['unit']}{', twice the training length,' if twice else trained}"
 
 
-def _sure(gain: pd.Series, family: int) -> str:
+def _sure(gain: pd.Series) -> str:
     """Return the corrected p, what is missing to decide, and which planned runs the figure lacks."""
-    words = f"{gain['p_holm']:.2g} of {family}"
+    words = f"{gain['p_holm']:.2g} of {gain['family']}"
     if not gain["decided"]:
         few = gain["pairs"] < gain["pairs_needed"]
         words += f": not decided ({gain['pairs_needed']} seeds could decide it)" if few else ": not decided"

@@ -52,8 +52,8 @@ def bootstrap_interval(differences: Sequence[float]) -> Interval:
 
     t* = (mean* − mean) / error* over 9,999 resamples of the pairs, with a fixed seed; the interval is
     mean − q(t*) · error at both ends (Efron & Tibshirani 1993, chapter 12.5). A resample of equal differences has
-    error* = 0, so its t* is infinite, with the sign of mean* − mean. NaN below four pairs: with three, one resample
-    in nine has equal differences, and the interval would be unbounded.
+    error* = 0, so its t* is infinite, with the sign of mean* − mean. NaN where a bound is infinite: below four pairs,
+    where one resample in nine has equal differences, and where most differences are equal.
     """
     values = np.asarray(differences, dtype=float)
     if len(values) < 4:
@@ -69,7 +69,8 @@ def bootstrap_interval(differences: Sequence[float]) -> Interval:
         ratios = (means - mean) / errors
     ratios = np.where(errors <= least, np.copysign(np.inf, means - mean), ratios)
     low, high = np.quantile(ratios, [ALPHA / 2, 1 - ALPHA / 2], method="inverted_cdf")
-    return mean - float(high) * error, mean - float(low) * error
+    interval = mean - float(high) * error, mean - float(low) * error
+    return interval if all(map(math.isfinite, interval)) else NONE
 
 
 @lru_cache(maxsize=4)

@@ -27,6 +27,7 @@ from softlookup.runs.validated_files import BOUNDS, Alignment
 
 CELL = ["experiment", "task", "variant"]
 FOREIGN = ("older code", "newer code")
+AXIS = "attention."  # settings of the attention axis; a normalizer and a window lie below it
 STARTED = ("state.json", "result.json")  # a folder with one of these files is a run
 
 
@@ -74,15 +75,21 @@ def _experiment(folder: Path) -> list[dict[str, Any]]:
         # The same variant may be given by several command lines, with defaults written out or not: take the shortest.
         known[key] = min(known.get(key, new), new, key=lambda variant: (len(variant.choices), repr(variant.choices)))
     named = {place: labels(known) for place, known in tasks.items()}
-    kinds = {_place(cell): cell["kind"] for cell in cells if cell["kind"]}
+    kinds = {_attention(cell): cell["kind"] for cell in cells if cell["kind"]}
     for cell in cells:
         place, key = _place(cell)
         cell["variant"] = named[place][key]
-        cell["kind"] = kinds.get((place, key), "")  # unknown for a variant without a finished run
+        cell["kind"] = kinds.get(_attention(cell), "")  # unknown for an attention without a finished run
         cell["fixed"] = cell["kind"] == "fixed"
         del cell["choices"]
     step_timing.add(cells, folder / "timing.json")
     return cells
+
+
+def _attention(cell: dict[str, Any]) -> str:
+    """Return what identifies the attention of a cell: its settings, or the choice of a run of other code."""
+    own = {name: value for name, value in cell["settings"].items() if name.startswith(AXIS)}
+    return repr(sorted(own.items()) or cell["choices"].get("attention"))
 
 
 def _place(cell: dict[str, Any]) -> tuple[tuple[str, str], str]:

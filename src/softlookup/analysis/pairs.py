@@ -18,11 +18,10 @@ from softlookup.analysis.inference import (
     sign_flip,
     t_interval,
 )
-from softlookup.analysis.load import CELL
+from softlookup.analysis.load import AXIS, CELL
 from softlookup.analysis.statistics import QUALITY
 from softlookup.analysis.variant_labels import TARGET
 
-AXIS = "attention."  # settings of the attention axis; a normalizer and a window lie below it
 VALIDATION = "validation/loss"
 EQUAL = {"task", "data", "budget"}  # parts that are equal wherever two variants are compared
 EARLY = "other numbers of target tokens than {}: patience ended runs early"
@@ -60,27 +59,41 @@ def against_fixed(rows: pd.DataFrame, metric: str = QUALITY) -> pd.DataFrame:
     """Compare each variant with attention to a fixed context of its task, paired by seed.
 
     The two are equal except for the attention axis and tuned keys (`differing`), and saw equally many target tokens:
-    there is no gain where patience ended one run of a pair earlier than the other. Of several such fixed contexts the
-    baseline is the one with the lowest mean validation loss, so the choice does not depend on the test set.
+    there is no gain where patience ended one run of a pair earlier than the other. The baseline is, of such fixed
+    contexts with the most seeds, the one with the lowest mean validation loss, so the choice does not depend on the
+    test set.
 
     Columns: experiment, task, variant, baseline, pairs, difference (mean) with its 95 % intervals low to high (t) and
     bootstrap_low to bootstrap_high (studentized), p and smallest_p of `sign_flip`, improvement (the probability of),
-    missing (planned runs of either variant that did not finish, by state), p_holm (corrected for all gains of the
-    experiment, over its tasks), pairs_needed (with fewer no such p_holm can reach 0.05), unpaired, untuned (keys that
+    missing (planned runs of either variant that did not finish, by state), family (the number of gains of the
+    experiment, over its tasks), p_holm (corrected for them), pairs_needed (with fewer no such p_holm can reach 0.05),
+    unpaired, untuned (keys that
     the experiment tuned for the baseline, but not for the variant). Where there is no baseline or no pair, `unpaired`
     says why, and the difference is NaN. A task without `metric` has no rows.
     """
     found = []
     for place, task in _tasks(rows, metric):
         for name in task.attentions:
-            baseline, why = _baseline({other: task.differing(name, other) for other in task.fixed}, task.losses)
+            baseline, why = _baseline({other: task.differing(name, other) for other in task.most_complete}, task.losses)
             if baseline and task.unequal(name, baseline):
                 baseline, why = "", task.prevented(name, baseline)
             found.append([*place, name, baseline, *task.effect(name, baseline, why)])
-    gains = pd.DataFrame(found, columns=[*CELL, "baseline", *_EFFECT])
-    families = gains.groupby("experiment")["p"]
-    gains["p_holm"] = families.transform(lambda ps: pd.Series(holm(ps.to_list()), index=ps.index))
-    gains["pairs_needed"] = families.transform(lambda ps: pairs_needed(max(1, int(ps.notna().sum()))))
+    return corrected(pd.DataFrame(found, columns=[*CELL, "baseline", *_EFFECT]), {})
+
+
+def corrected(gains: pd.DataFrame, expected: Mapping[str, int]) -> pd.DataFrame:
+    """Return gains with family (the number of comparisons of their experiment), p_holm and pairs_needed.
+
+    `expected` is the number of comparisons that have no p yet, by experiment. They count as if their p were 1: a gain
+    that is decided now stays decided however they end.
+    """
+    gains = gains.assign(family=0, p_holm=math.nan, pairs_needed=0)
+    for experiment, ps in gains.groupby("experiment")["p"]:
+        more = expected.get(str(experiment), 0)
+        size = int(ps.notna().sum()) + more
+        gains.loc[ps.index, "p_holm"] = holm([*ps, *[1.0] * more])[: len(ps)]
+        gains.loc[ps.index, "family"] = size
+        gains.loc[ps.index, "pairs_needed"] = pairs_needed(max(1, size))
     return gains
 
 
@@ -156,6 +169,12 @@ class _Task:
     @property
     def fixed(self) -> list[str]:
         return [name for name, one in self.variants.items() if one["fixed"]]
+
+    @property
+    def most_complete(self) -> list[str]:
+        """Return the fixed contexts with the most seeds: mean losses over different seeds cannot be compared."""
+        most = max((len(self.seeds[name]) for name in self.fixed), default=0)
+        return [name for name in self.fixed if len(self.seeds[name]) == most]
 
     @property
     def attentions(self) -> list[str]:

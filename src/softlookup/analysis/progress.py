@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from softlookup.analysis.effects import ALPHA, primary
-from softlookup.analysis.inference import holm, pairs_needed
+from softlookup.analysis.effects import primary
 from softlookup.analysis.load import CELL, read
 from softlookup.errors import UserError
 
@@ -27,24 +26,20 @@ def verdict(rows: pd.DataFrame) -> str:
     Planned comparisons without a result count in Holm's correction, as if their p were 1: what is decided now stays
     decided however the others end.
     """
-    cells = rows[rows["planned"]].drop_duplicates(CELL)
-    fixed = cells[cells["fixed"]]
-    planned = cells[~cells["fixed"] & cells["task"].isin(fixed["task"])]
     gains = primary(rows)
     known = gains[gains["pairs"] > 0]
     if known.empty:
         return ""
-    ps = [*known["p"], *[1.0] * (len(planned) - len(known))]
-    certain = sum(p <= ALPHA for p in holm(ps)[: len(known)])
-    needed = pairs_needed(len(ps))
-    line = f"{certain} of {len(ps)} comparisons are decided"
-    if certain == len(ps):
+    family, needed = int(known["family"].iloc[0]), int(known["pairs_needed"].iloc[0])
+    certain = int(known["decided"].sum())
+    line = f"{certain} of {family} comparisons are decided"
+    if certain == family:
         return line
     most = int(rows[rows["planned"]].groupby(CELL)["seed"].nunique().max())
     open_ones = [
         f"{gain['variant']} on {gain['task']} has {gain['pairs']}"
-        for gain, p in zip(known.to_dict("records"), holm(ps), strict=False)
-        if p > ALPHA
+        for gain in known.to_dict("records")
+        if not gain["decided"]
     ]
     begun = f": {', '.join(open_ones[:3])}{', …' if open_ones[3:] else ''}" if open_ones else ""
     few = f" (planned are {most})" if most < needed else ""
