@@ -51,6 +51,13 @@ def main(arguments: list[str]) -> None:
     if not truth("serve", given.get("serve", "false")):
         if "port" in given:
             raise UserError(f"port={given['port']} has no effect without serve=true")
+        without = [key for key in ("experiment", "measure") if key in given and "picture" not in given]
+        if without:
+            raise UserError(
+                f"{without[0]}={given[without[0]]} has no effect without picture=FILE.png: the page has all"
+            )
+        if not given.get("picture", ".png").endswith(".png"):
+            raise UserError(f"picture={given['picture']}: expected the name of a PNG, as in picture=chart.png")
         print(made(given))
         return
     if "picture" in given:

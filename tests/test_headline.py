@@ -150,8 +150,8 @@ def test_larger_budgets_are_told_in_the_sentence_of_the_smallest(tmp_path: Path)
         "reverse: dot · budget=1000 buys +50.0 points [50.0, 50.0] of token accuracy at 20 tokens"
     )
     assert sentence.endswith(
-        ". With 3 × the budget +40.0 points [40.0, 40.0] over fixed_mean · budget=3000 (3 seeds); its validation loss "
-        "there is 0.50 × that before"
+        ". With 3 × the budget +40.0 points [40.0, 40.0] over fixed_mean (3 seeds); there the validation loss of "
+        "fixed_mean is 0.50 × that at the first budget"
     )
 
 

@@ -86,20 +86,33 @@ def _longer(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> str:
     if longer.empty:
         return ""
     parts = [
-        f"{one['budget'] / gain['budget']:g} × the budget {gain_text(one, one['measure'])} over {one['reference']}"
+        f"{one['budget'] / gain['budget']:g} × the budget {gain_text(one, one['measure'])} over "
+        f"{_without_budget(one['reference'])}"
         for one in longer.to_dict("records")
     ]
     seeds = " to ".join(str(count) for count in sorted({longer["pairs"].min(), longer["pairs"].max()}))
-    return f"{'; with '.join(parts)} ({seeds} seeds){_still_falls(gain, longer, rows)}"
+    return f"{'; with '.join(parts)} ({seeds} seeds){_still_falls(gain, longer.iloc[-1], rows)}"
 
 
-def _still_falls(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """Return the ratio of the fixed contexts' validation losses at the two largest budgets, "" if unknown."""
-    losses = rows[rows["counted"]].groupby(CELL)[VALIDATION].mean() if VALIDATION in rows else pd.Series(dtype=float)
-    both = pd.concat([gain.to_frame().T, longer])[["experiment", "task", "reference"]]
-    cells = list(both.itertuples(index=False, name=None))
-    before, after = (losses.get(cell, math.nan) for cell in cells[-2:])
-    return "" if math.isnan(after / before) else f"; its validation loss there is {after / before:.2f} × that before"
+def _without_budget(variant: str) -> str:
+    return " · ".join(part for part in variant.split(" · ") if not part.startswith("budget="))
+
+
+def _still_falls(gain: pd.Series, last: pd.Series, rows: pd.DataFrame) -> str:
+    """Return the validation loss of the fixed context at the largest budget as a ratio to that of the same context at
+    the first budget, "" if unknown."""
+    cells = rows[rows["counted"] & (rows["task"] == gain["task"])]
+    if VALIDATION not in cells:
+        return ""
+    there = cells[(cells["experiment"] == last["experiment"]) & (cells["variant"] == last["reference"])]
+    same = there["settings"].map(_but_budget).iloc[0]
+    budgets = cells["settings"].map(lambda settings: settings.get("budget"))
+    before = cells[(cells["settings"].map(_but_budget) == same) & (budgets == gain["budget"])]
+    ratio = there[VALIDATION].mean() / before[VALIDATION].mean() if len(before) else math.nan
+    name = _without_budget(last["reference"])
+    return (
+        "" if math.isnan(ratio) else f"; there the validation loss of {name} is {ratio:.2f} × that at the first budget"
+    )
 
 
 def _finding(gain: pd.Series, longer: pd.DataFrame, rows: pd.DataFrame) -> Headline:

@@ -18,7 +18,6 @@ from softlookup.analysis.tables import shown as with_unit
 from softlookup.errors import shell_quote
 
 WIDTH = 100  # columns of the comparison of a sweep
-_FIGURE = 16  # columns that a figure may take; longer text is folded
 _SHADES = " ░▒▓█"
 
 
@@ -122,14 +121,15 @@ def compare(rows: pd.DataFrame, experiment: str) -> None:
 
 def _fitted(table: EffectTable) -> Table:
     lines = [[cell.replace(" ± ", "±") for cell in line] for line in table.lines]
-    # Fold long names instead of cutting them: cut names of different variants could be equal. Figures are not folded.
     widths = [
-        max(*(len(word) for word in name.split()), *(min(_FIGURE, len(line[place])) for line in lines))
+        max(*(len(word) for word in name.split()), *(len(line[place]) for line in lines))
         for place, name in enumerate(table.columns)
     ]
-    fits = sum(widths) + len(widths) <= WIDTH  # otherwise rich would cut the last columns
+    # Headings are folded to the width of the figures below them. Where figures do not fit, they are folded too, since cut
+    # names of different variants could be equal.
+    fits = sum(widths) + len(widths) <= WIDTH
     columns = (
-        Column(name, overflow="fold", min_width=width if fits else None)
+        Column(name, overflow="fold", width=width if fits else None)
         for name, width in zip(table.columns, widths, strict=True)
     )
     drawn = Table(*columns, box=None, padding=(0, 1, 0, 0))

@@ -22,7 +22,9 @@ function ratiosOf(view, cost) {
   const known = [...means].filter(
     ([variant, value]) =>
       !Number.isNaN(value) &&
-      (state.reference ? task.variants[variant].name === state.reference : task.variants[variant].fixed),
+      (state.reference
+        ? task.variants[variant].name === state.reference
+        : task.variants[variant].fixed || !task.variants.some(({ fixed }) => fixed)),
   );
   const [base, least] = known.sort((a, b) => a[1] - b[1])[0] ?? [null, NaN];
   return { base, ratios: new Map([...means].map(([variant, value]) => [variant, value / least])) };
@@ -40,7 +42,8 @@ const costsPanel = {
   title: () => "Cost of a training step",
   note(view) {
     const bases = [...new Set(COSTS.map(([cost]) => ratiosOf(view, cost).base).filter((base) => base !== null))];
-    const which = state.reference ? state.reference : "the cheapest fixed context";
+    const cheapest = view.task.variants.some(({ fixed }) => fixed) ? "the cheapest fixed context" : "the cheapest variant";
+    const which = state.reference ? state.reference : cheapest;
     const named =
       state.reference || !bases.length ? "" : ` (${bases.map((base) => view.task.variants[base].name).join(", ")})`;
     return `Ratios to ${which}${named}; lower is better.`;

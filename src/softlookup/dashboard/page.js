@@ -53,7 +53,7 @@ function answersOf(all, number) {
   if (!view.runs.length) return [view.task.ids.length ? "No run that is shown matches." : "No run is finished yet."];
   return view.task.answers.length
     ? view.task.answers
-    : ["No attention is compared with a fixed context beyond the training lengths here."];
+    : ["There is no fixed context here: variants are compared with the first of the plan, or with the chosen reference."];
 }
 
 function render() {

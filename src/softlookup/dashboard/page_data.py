@@ -163,8 +163,8 @@ def _number(value: Any) -> Any:
 def _best(
     counted: pd.DataFrame, pairs: pd.DataFrame, gains: pd.DataFrame, place: Mapping[str, int]
 ) -> list[int | None]:
-    """Return for each variant the fixed context that it is compared with: that of `primary`, else the comparable one
-    with the lowest mean validation loss."""
+    """Return for each variant what it is compared with: the fixed context of `primary`, else the comparable one with
+    the lowest mean validation loss; without any fixed context, the first comparable variant of the plan."""
     losses = counted.reindex(columns=["variant", "fixed", VALIDATION])
     known = losses[losses["fixed"].astype(bool)].groupby("variant")[VALIDATION].mean().dropna()
     chosen = {row["variant"]: row["reference"] for row in gains.to_dict("records") if row["reference"]}
@@ -174,6 +174,8 @@ def _best(
         partners |= {name}
         rest = known[known.index.isin(partners)]
         best = chosen.get(name) or (str(rest.idxmin()) if len(rest) else None)
+        if not counted["fixed"].any():
+            best = next((other for other in counted["variant"].unique() if other in partners), None)
         found.append(place.get(best) if best else None)
     return found
 

@@ -18,7 +18,8 @@ def content(path: Path) -> bytes:
 def write(path: Path, content: bytes) -> None:
     """Write `content` to a temporary file in the same folder, flush it to disk, and rename it to `path`.
 
-    `path` keeps its previous content until the rename. Raises OSError with the path, and then leaves no temporary file.
+    `path` keeps its previous content until the rename. Raises OSError with the path, and then leaves no temporary file;
+    also for a device or a pipe, which the rename would replace.
     """
     with written(path) as aside, aside.open("wb") as file:
         file.write(content)
@@ -31,6 +32,8 @@ def written(path: Path, flush: bool = True) -> Iterator[Path]:
 
     Without `flush`, which takes milliseconds, a power cut may leave an empty file: for what can be written again.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
