@@ -125,7 +125,7 @@ def _fitted(table: EffectTable) -> Table:
         max(*(len(word) for word in name.split()), *(len(line[place]) for line in lines))
         for place, name in enumerate(table.columns)
     ]
-    # Headings are folded to the width of the figures below them. Where figures do not fit, they are folded too, since cut
+    # Headings are folded to the width of the figures below them. Figures that do not fit are folded too, since cut
     # names of different variants could be equal.
     fits = sum(widths) + len(widths) <= WIDTH
     columns = (
