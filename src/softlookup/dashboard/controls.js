@@ -64,7 +64,8 @@ function drawControls(all) {
   choose($("measure"), [["", `of the main result: ${usual}`], ...measureNames(tasks, false)], state.measure);
   choose($("span"), spanOptions(tasks), state.span);
   const names_ = [...new Set(tasks.flatMap(({ variants }) => variants.map(({ name }) => name)))];
-  choose($("reference"), [["", "best fixed context"], ...names_.map((name) => [name, name])], state.reference);
+  const usualReference = tasks.some(hasFixed) ? "best fixed context" : "first of the plan";
+  choose($("reference"), [["", usualReference], ...names_.map((name) => [name, name])], state.reference);
   choose($("facet"), [["", "nothing"], ...settings], state.facet);
   choose($("color"), [["", "variant"], ...settings], state.color);
   choose($("x"), measureNames(tasks, true), scatterX());

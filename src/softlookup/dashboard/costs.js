@@ -24,7 +24,7 @@ function ratiosOf(view, cost) {
       !Number.isNaN(value) &&
       (state.reference
         ? task.variants[variant].name === state.reference
-        : task.variants[variant].fixed || !task.variants.some(({ fixed }) => fixed)),
+        : task.variants[variant].fixed || !hasFixed(task)),
   );
   const [base, least] = known.sort((a, b) => a[1] - b[1])[0] ?? [null, NaN];
   return { base, ratios: new Map([...means].map(([variant, value]) => [variant, value / least])) };
@@ -42,7 +42,7 @@ const costsPanel = {
   title: () => "Cost of a training step",
   note(view) {
     const bases = [...new Set(COSTS.map(([cost]) => ratiosOf(view, cost).base).filter((base) => base !== null))];
-    const cheapest = view.task.variants.some(({ fixed }) => fixed) ? "the cheapest fixed context" : "the cheapest variant";
+    const cheapest = hasFixed(view.task) ? "the cheapest fixed context" : "the cheapest variant";
     const which = state.reference ? state.reference : cheapest;
     const named =
       state.reference || !bases.length ? "" : ` (${bases.map((base) => view.task.variants[base].name).join(", ")})`;

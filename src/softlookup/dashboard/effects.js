@@ -53,6 +53,7 @@ function sureText({ primary, p, pairs }) {
 const baseText = (view) =>
   state.reference ||
   (() => {
+    const usual = hasFixed(view.task) ? "the best fixed context on validation" : "the first of the plan";
     const names = new Set(
       view.variants
         .map((v) => view.task.best[v])
@@ -60,8 +61,8 @@ const baseText = (view) =>
         .map((v) => view.task.variants[v].name),
     );
     return names.size === 1
-      ? `${[...names][0]}, the best fixed context on validation`
-      : "the best fixed context on validation";
+      ? `${[...names][0]}, ${usual}`
+      : usual;
   })();
 
 const effectsPanel = {

@@ -134,6 +134,8 @@ function referenceOf(view, variant) {
   return found < 0 ? null : found;
 }
 
+const hasFixed = ({ variants }) => variants.some(({ fixed }) => fixed);
+
 const isDark = () =>
   (state.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 
