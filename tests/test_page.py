@@ -140,6 +140,8 @@ def test_gains_intervals_and_p_values_are_those_of_the_analysis(browser, path, r
             assert found["p"] == pytest.approx(sign_flip(case)[0])
             assert page.evaluate("(d) => interquartileMean(d)", case) == pytest.approx(interquartile_mean(case))
         assert page.evaluate("signFlip(Array(13).fill(1))") is None
+        smallest = [2 / 2**n for n in range(2, 9)]
+        assert page.evaluate("(ps) => ps.map(pText)", smallest) == [f"{p:.2g}" for p in smallest]
         # Costs and qualities with ties: no mean that the front leaves out is on it by the definition.
         xs, ys = [1.0, 2.0, 2.0, 3.0, 4.0], [0.5, 0.7, 0.6, 0.7, 0.9]
         assert page.evaluate("([xs, ys]) => paretoFront(xs, ys)", [xs, ys]) == [0, 1, 4]

@@ -65,7 +65,8 @@ function gained(name, value) {
 const pointsOf = (name) => (measureOf(name).unit === "%" ? "points" : measureOf(name).unit);
 const better = (name) =>
   measureOf(name).better ? `${measureOf(name).better} is better` : "neither direction is better";
-const pText = (p) => String(+p.toPrecision(2));
+// Halves are rounded down, as Python does with 2/2⁵: the same p has the same digits in a sentence and in a plot.
+const pText = (p) => String(+(p * (1 - 1e-12)).toPrecision(2));
 
 // The name of a setting without the part that each choice of a group has, and its value as short text.
 const settingName = (key) => key.replace(/\._target_$/, "");

@@ -10,7 +10,7 @@ const meansPanel = {
       "variant",
       "seeds",
       "planned",
-      ...shownParts.flatMap((span) => [`${measure} ${spanText(task, span)}`, "deviation"]),
+      ...shownParts.flatMap((span) => [`${measure} ${spanText(task, span)}`, `${measure} ${spanText(task, span)} deviation`]),
       `${measure} ${spanText(task, view.span)} interquartile mean`,
       ...costs,
     ];
@@ -30,15 +30,17 @@ const meansPanel = {
   },
 };
 
+const isDeviation = (column) => column.endsWith(" deviation");
+
 function meansTable(view) {
   const { columns, rows } = meansPanel.table(view),
     measure = view.measure;
   const heads = ["variant", "seeds"],
     cells = rows.map(([name, n, planned]) => [name, n === planned ? `${n}` : `${n} of ${planned}`]);
   columns.forEach((column, place) => {
-    if (place < 3 || column === "deviation") return;
+    if (place < 3 || isDeviation(column)) return;
     const middle = column.endsWith("interquartile mean"),
-      cost = columns[place + 1] !== "deviation" && !middle,
+      cost = !isDeviation(columns[place + 1] ?? "") && !middle,
       { scale } = measureOf(measure);
     heads.push(middle ? "IQM" : cost ? measureOf(column).title : spanText(view.task, parts(view)[(place - 3) / 2]));
     rows.forEach((row, line) => {

@@ -33,8 +33,10 @@ function matcher(task) {
   return ({ id, variant, seed, status = "finished", reason = "" }) => {
     const { name, settings } = task.variants[variant] ?? { name: "", settings: {} };
     const text = `${status} ${task.name} ${name} ${id} ${reason}`.toLowerCase();
+    const parts = name.toLowerCase().split(" · ");
     const equal = (word) =>
       word === `seed=${seed}` ||
+      parts.some((part) => word === `attention=${part}`) ||
       Object.entries(settings).some(
         ([key, value]) => word === `${settingName(key)}=${settingText(value)}`.toLowerCase(),
       );
