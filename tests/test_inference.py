@@ -10,7 +10,9 @@ from softlookup.analysis import inference
 from softlookup.analysis.inference import (
     bootstrap_interval,
     holm,
+    interquartile_mean,
     pairs_needed,
+    probability_of_improvement,
     sign_flip,
     t_interval,
     t_quantile,
@@ -100,3 +102,30 @@ def test_holm_by_hand_with_a_value_that_is_missing() -> None:
 def test_as_many_pairs_as_are_needed_can_decide_and_one_less_cannot(comparisons: int) -> None:
     n = pairs_needed(comparisons)
     assert sign_flip([1.0] * n)[1] * comparisons <= 0.05 < sign_flip([1.0] * (n - 1))[1] * comparisons
+
+
+# Values of scipy 1.17.1 and statsmodels 0.15.0. They are not installed: if scipy were, torchmetrics would import it in
+# every process. ttest_1samp(x, 0).confidence_interval(), permutation_test(permutation_type="samples") over all signs,
+# trim_mean(x, 0.25), mannwhitneyu(x, y).statistic / (n m), multipletests(method="holm").
+EIGHT = [0.31, 0.27, 0.44, 0.12, 0.38, 0.29, 0.51, 0.33]
+SEVEN = [0.9, -0.2, 0.05, 0.4, 0.7, -0.1, 0.33]
+
+
+@pytest.mark.parametrize(
+    ("values", "interval", "p", "middle"),
+    [
+        (EIGHT, (0.2329953096253248, 0.4295046903746753), 0.0078125, 0.3275),
+        (SEVEN, (-0.08105438779420093, 0.6753401020799151), 0.109375, 0.276),
+    ],
+)
+def test_figures_are_those_of_scipy(
+    values: list[float], interval: tuple[float, float], p: float, middle: float
+) -> None:
+    assert t_interval(values) == pytest.approx(interval)
+    assert sign_flip(values)[0] == p
+    assert interquartile_mean(values) == pytest.approx(middle)
+
+
+def test_improvement_and_holm_are_those_of_scipy_and_statsmodels() -> None:
+    assert probability_of_improvement(EIGHT, SEVEN) == pytest.approx(0.5267857142857143)
+    assert holm([2 / 2**8, 2 / 2**6, 0.5, 2 / 2**7, 2 / 2**8]) == [0.0390625, 0.0625, 0.5, 0.046875, 0.0390625]

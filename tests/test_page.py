@@ -85,6 +85,7 @@ def test_the_first_screen_answers_and_every_control_changes_the_address_and_the_
         with opened(browser, path, viewport={"width": width, "height": height}) as page:
             assert page.evaluate("document.body.scrollWidth") == width
             assert "buys +" in page.locator(".answers p").first.inner_text()
+            assert page.locator(".answers .sub").first.inner_text().startswith("Runs: ")
             for panel in ("effects", "lengths", "costs") if width == 1400 else ("effects",):
                 assert page.locator(f"#{panel}-0 .plot").bounding_box()["y"] < height
     with opened(browser, path) as page:

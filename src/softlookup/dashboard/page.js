@@ -47,13 +47,29 @@ function build(all) {
   cells.forEach(({ cell }) => near.observe(cell));
 }
 
+// The runs that a sentence is about, by seed: links where their pages lie beside this one.
+function sourcesOf(task, names) {
+  const listed = names.flatMap((name, place) => [
+    place ? `; ${name}, seeds ` : `Runs: ${name}, seeds `,
+    ...task.ids.flatMap((id, run) => {
+      if (task.variants[task.variant[run]].name !== name) return [];
+      const address = pageOf(id),
+        seed = `${task.seeds[run]}`;
+      return [address ? element("a", { href: address, title: id }, seed) : element("span", { title: id }, seed), " "];
+    }),
+  ]);
+  return element("p", { className: "sub" }, ...listed);
+}
+
 function answersOf(all, number) {
   const view = all[number];
   if (all.findIndex(({ task }) => task === view.task) < number) return []; // once for each task
-  if (!view.runs.length) return [view.task.ids.length ? "No run that is shown matches." : "No run is finished yet."];
+  const line = (text) => element("p", {}, text);
+  if (!view.runs.length)
+    return [line(view.task.ids.length ? "No run that is shown matches." : "No run is finished yet.")];
   return view.task.answers.length
-    ? view.task.answers
-    : ["There is no fixed context here: variants are compared with the first of the plan, or with the chosen reference."];
+    ? view.task.answers.flatMap(({ text, variants }) => [line(text), sourcesOf(view.task, variants)])
+    : [line("There is no fixed context here: variants are compared with the first of the plan, or with the chosen reference.")];
 }
 
 function render() {
@@ -70,7 +86,7 @@ function render() {
     made.cell.hidden = !view.runs.length;
     made.title.hidden = made.cell.hidden && !made.cell.closest("#answer-views"); // the first section says why
     made.title.textContent = view.title;
-    made.answers.replaceChildren(...answersOf(all, number).map((line) => element("p", {}, line)));
+    made.answers.replaceChildren(...answersOf(all, number));
     made.heading.textContent = panel.title(view);
     made.text.textContent = panel.note(view);
     made.plot.setAttribute("aria-label", made.heading.textContent); // until it is drawn

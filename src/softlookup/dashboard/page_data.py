@@ -48,7 +48,10 @@ def payload(rows: pd.DataFrame, linked: bool = False) -> dict[str, Any]:
         ]
         for task in tasks:
             mine = [one for one in answers if (one.experiment, one.task) == (name, task["name"])]
-            task["answers"] = [str(one).removeprefix(f"{one.task}: ") for one in mine]
+            task["answers"] = [
+                {"text": str(one).removeprefix(f"{one.task}: "), "variants": [one.variant, one.reference]}
+                for one in mine
+            ]
         experiments.append(
             {
                 "name": name,
