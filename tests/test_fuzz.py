@@ -101,7 +101,7 @@ def lines(path: Path) -> list[str]:
     return [*read_lines(path)]
 
 
-@cases(3000)
+@cases(1500)
 @given(
     content=st.one_of(
         TEXT.map(encoded), st.lists(LINE, max_size=4).map("\r\n".join).map(encoded), st.binary(max_size=16)
@@ -115,7 +115,7 @@ def test_plain_and_gz_lines_are_read_or_rejected(tmp_path: Path, content: bytes)
     assert outcome(lines, packed, "x.de.gz") == expected_lines(content)
 
 
-@cases(720)
+@cases(360)
 @given(data=st.data(), text=st.lists(LINE, min_size=1, max_size=4).map("\n".join).map(encoded))
 def test_damaged_gzip_is_rejected_or_complete(tmp_path: Path, data: st.DataObject, text: bytes) -> None:
     packed = tmp_path / "x.de.gz"
@@ -125,7 +125,7 @@ def test_damaged_gzip_is_rejected_or_complete(tmp_path: Path, data: st.DataObjec
     assert found in (None, expected_lines(text), expected_lines(text + text))
 
 
-@cases(120)
+@cases(60)
 @given(data=st.data())
 def test_a_folder_of_text_is_read_or_rejected(tmp_path: Path, data: st.DataObject) -> None:
     columns = {}
@@ -146,7 +146,7 @@ def test_a_folder_of_text_is_read_or_rejected(tmp_path: Path, data: st.DataObjec
         assert [[*split] for split in splits.values()] == [[*zip(*pair, strict=True)] for pair in pairs]
 
 
-@cases(120)
+@cases(60)
 @given(data=st.data(), rows=st.lists(st.tuples(LINE, LINE, LINE), min_size=1, max_size=3))
 def test_a_table_of_text_is_read_or_rejected(
     tmp_path: Path, data: st.DataObject, rows: list[tuple[str, str, str]]
@@ -179,7 +179,7 @@ def table() -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-@cases(90)
+@cases(45)
 @given(data=st.data())
 def test_a_broken_parquet_file_is_read_or_rejected(tmp_path: Path, table: bytes, data: st.DataObject) -> None:
     path = tmp_path / "x.parquet"
@@ -187,7 +187,7 @@ def test_a_broken_parquet_file_is_read_or_rejected(tmp_path: Path, table: bytes,
     outcome(lambda path: [*parquet(path, ("de", "en"))], path, "x.parquet")
 
 
-@cases(1080)
+@cases(540)
 @given(
     tokens=st.lists(TEXT, max_size=6),
     words=st.lists(st.one_of(TEXT, st.sampled_from(SPECIALS)), max_size=6),
@@ -260,7 +260,7 @@ def broken(path: Path, data: st.DataObject) -> Iterator[None]:
         path.write_bytes(before)
 
 
-@cases(540)
+@cases(270)
 @given(data=st.data(), name=st.sampled_from(DAMAGED))
 def test_results_of_a_broken_folder_are_correct_or_not_counted(runs: Path, data: st.DataObject, name: str) -> None:
     """The other run is read as before; the broken run counts with the numbers of its file, or has a reason."""
@@ -286,7 +286,7 @@ def test_results_of_a_broken_folder_are_correct_or_not_counted(runs: Path, data:
         assert all(value is None or np.isfinite(value) for bucket in row["by_length"] for value in bucket.values())
 
 
-@cases(48)
+@cases(24)
 @given(data=st.data(), name=st.sampled_from(DAMAGED))
 def test_tables_of_a_broken_folder_are_finite(runs: Path, data: st.DataObject, name: str) -> None:
     with broken(runs / "bottleneck" / name, data):
@@ -296,7 +296,7 @@ def test_tables_of_a_broken_folder_are_finite(runs: Path, data: st.DataObject, n
                 assert np.isfinite(table["value"]).all()
 
 
-@cases(480)
+@cases(240)
 @given(data=st.data())
 def test_broken_alignments_are_rejected_or_unchanged(runs: Path, data: st.DataObject) -> None:
     """The archive has a checksum per array: whatever is read is what was written."""

@@ -152,7 +152,7 @@ def ours(group: str, node: Any) -> None:
     assert node["_target_"].startswith(f"softlookup.{group}.")
 
 
-@fuzz(480)
+@fuzz(240)
 @given(st.lists(st.one_of(TYPED, TYPED, FITTING), min_size=1, max_size=3))
 def test_any_words_are_understood_or_told(words: list[str]) -> None:
     try:
@@ -164,7 +164,7 @@ def test_any_words_are_understood_or_told(words: list[str]) -> None:
         one_line(error)
 
 
-@fuzz(486)
+@fuzz(243)
 @given(st.sampled_from(list(declared().values())), VALUES)
 def test_any_value_is_of_its_type_or_told(expected: Any, value: Any) -> None:
     try:
@@ -177,7 +177,7 @@ def test_any_value_is_of_its_type_or_told(expected: Any, value: Any) -> None:
             assert value - value == 0  # neither nan nor infinite
 
 
-@fuzz(120)
+@fuzz(60)
 @given(changes=st.dictionaries(PLACES, VALUES, min_size=1, max_size=2))
 def test_any_values_in_a_composed_config_are_resolved_or_told(base: Any, changes: dict[str, Any]) -> None:
     changed = OmegaConf.masked_copy(base, [str(key) for key in base if key != "hydra"])
@@ -193,7 +193,7 @@ def test_any_values_in_a_composed_config_are_resolved_or_told(base: Any, changes
         one_line(error)
 
 
-@fuzz(90)
+@fuzz(45)
 @given(group=st.sampled_from(GROUPS), key=KEYS, value=VALUES, inside=st.booleans())
 def test_any_part_is_checked_and_built_or_told(
     parts: dict[str, Any], group: str, key: str, value: Any, inside: bool
@@ -233,7 +233,7 @@ CONTENTS = st.one_of(
 )
 
 
-@fuzz(24)
+@fuzz(20)
 @given(contents=CONTENTS)
 def test_any_file_is_composed_or_told(planted: Path, monkeypatch: pytest.MonkeyPatch, contents: bytes) -> None:
     for module in ("catalog", "resolve"):

@@ -18,7 +18,6 @@ from softlookup.config.resolve import composed
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
 from softlookup.runs.run_folder import RunFolder
-from softlookup.sweep.scheduler import Sweep
 from softlookup.system.signals import Stop
 from softlookup.task.synthetic import Fresh, Synthetic
 from softlookup.training.fit import Fit
@@ -289,10 +288,8 @@ def test_a_finished_run_that_lost_its_state_is_done_and_a_lost_result_is_an_erro
         run.supervise(resolved, folder)
 
 
-def test_validation_cadence_loggers_and_parallel_runs_change_no_weight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Random numbers drawn between two steps, and parallel runs, do not affect a run."""
+def test_validation_cadence_and_loggers_change_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random numbers drawn between two steps do not affect a run."""
 
     def variant(name: str, *changes: str) -> RunConfig:
         return composed([a for a in TINY if not a.startswith("curriculum")] + [*changes, f"runs_dir={tmp_path / name}"])
@@ -303,15 +300,11 @@ def test_validation_cadence_loggers_and_parallel_runs_change_no_weight(
 
     plain, often = variant("plain"), variant("often", "validations=13")
     logged, noisy = variant("logged", "tracking=offline"), variant("noisy")
-    beside = [variant("beside"), variant("beside", "seed=2")]
     found = [
         outcome(attempt(plain, monkeypatch)),
         outcome(attempt(often, monkeypatch)),
         outcome(attempt(logged, monkeypatch)),
         outcome(attempt(noisy, monkeypatch, disturb)),
     ]
-    assert Sweep(beside, workers=2).run()
-    found += [outcome(RunFolder.of(resolved)) for resolved in beside]
-    assert len({one["weights"] for one in found[:-1]}) == 1
-    assert found[-1]["weights"] != found[0]["weights"]  # another seed
+    assert len({one["weights"] for one in found}) == 1
     assert len(found[1]["records"]) > len(found[0]["records"])
