@@ -66,6 +66,8 @@ def test_tuned_rates_belong_to_the_attention_axis(tmp_path: Path) -> None:
     assert row["p"] == row["smallest_p"] == 2 / 32
     assert _gains(rows)["additive"] == "+40.0 [40.0, 40.0]"
     assert against_fixed(rows, "test/bleu_lowercased").empty
+    # Without a known training length the fixed context has its row, too.
+    assert [line[0] for line in effect_tables(rows)[0].lines] == ["additive", "fixed_final"]
 
 
 def test_a_gain_at_the_default_rate_over_a_tuned_baseline_is_marked(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def _references(mine: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     near = [
         row["variant"]
         for row in fixed.to_dict("records")
-        if row["settings"].get("budget") == place["budget"] and row["longest"] in (place["longest"], math.nan)
+        if row["settings"].get("budget") == place["budget"]
+        and (row["longest"] == place["longest"] or (math.isnan(row["longest"]) and math.isnan(place["longest"])))
     ]
     return sorted(near, key=lambda name: (-used.get(name, 0), name))
 

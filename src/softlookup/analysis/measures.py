@@ -17,7 +17,7 @@ SHARED = "wall time, shared machine"
 
 @dataclass(frozen=True)
 class Measure:
-    """What a number of a result row is.
+    """Describe a measure of a result row: its title, unit, direction and meaning.
 
     `better` is "higher", "lower", or "" where neither is; a value divided by `scale` is in `unit`s.
     """
