@@ -128,12 +128,12 @@ bench-peers: setup $(PEERS)/joeynmt/.ready $(PEERS)/opennmt-py/.ready  ## decodi
 
 # For a machine with a GPU, a Python with torch of its own, and no network: what is missing there, unpacked into a folder
 # that is carried along with the sources. Another Python reads it, so nothing in it may be compiled.
-CARRIED := hydra-core omegaconf antlr4-python3-runtime entmax sacremoses joblib plotly narwhals
+CARRIED := hydra-core omegaconf antlr4-python3-runtime entmax sacremoses joblib
 $(WHEELS)/.ready: requirements.lock $(READY)
 	rm -rf $(WHEELS)
 	$(PY) $(HASHED) --no-compile --no-build-isolation --target $(WHEELS) --requirement \
 	  <(for name in $(CARRIED); do sed -n "/^$$name==/,/[^\\]$$/p" requirements.lock; done)
-	rm -rf $(WHEELS)/plotly/labextension $(WHEELS)/bin $(WHEELS)/share $(WHEELS)/etc
+	rm -rf $(WHEELS)/bin $(WHEELS)/share $(WHEELS)/etc
 	find $(WHEELS) -name __pycache__ -prune -exec rm -rf {} +
 	@compiled=$$(find $(WHEELS) -name '*.so' -o -name '*.pyd'); [ -z "$$compiled" ] || { echo "compiled: $$compiled"; exit 1; }
 	@touch $@

@@ -25,7 +25,6 @@ ONLY_IN = {
     "pytorch_lightning": {"training", "data"},
     "submitit": {"launcher"},
     "entmax": {"normalizer"},
-    "plotly": {"dashboard"},
     "sacrebleu": {"evaluation", "text"},
     "sacremoses": {"evaluation"},
     "tokenizers": {"segmentation", "text"},

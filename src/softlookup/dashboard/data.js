@@ -1,10 +1,32 @@
 // Read the embedded data, name and format measures, and make elements. Text from runs is only set as text, or escaped
 // for plotly.
 const TYPES = { f8: Float64Array, i4: Int32Array, u1: Uint8Array };
-const decoded = ({ dtype, bytes }) => new TYPES[dtype](Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0)).buffer);
-const DATA = JSON.parse(document.getElementById("data").textContent, (key, value) =>
-  value && typeof value.bytes === "string" && value.dtype in TYPES ? decoded(value) : value,
-);
+function decoded({ dtype, bytes }) {
+  const text = atob(bytes),
+    found = new Uint8Array(text.length);
+  for (let place = 0; place < text.length; place++) found[place] = text.charCodeAt(place);
+  return new TYPES[dtype](found.buffer);
+}
+
+// Decode each array when it is first read: most are of measures that are not shown.
+function lazily(node) {
+  for (const [key, value] of Object.entries(node)) {
+    if (!value || typeof value !== "object") continue;
+    if (typeof value.bytes === "string" && value.dtype in TYPES)
+      Object.defineProperty(node, key, {
+        configurable: true,
+        enumerable: true,
+        get() {
+          const array = decoded(value);
+          Object.defineProperty(node, key, { value: array });
+          return array;
+        },
+      });
+    else lazily(value);
+  }
+  return node;
+}
+const DATA = lazily(JSON.parse(document.getElementById("data").textContent));
 const WHOLE = ["cost/", "timing/", "validation/"]; // measured once for a run, at no length
 // Costs that are shown as ratios: what each is a multiple of, and in a narrow panel.
 const COSTS = [

@@ -6,17 +6,29 @@ const SECTIONS = [
   ["curves-views", [curvesPanel]],
 ];
 let cells = [],
-  layoutKey = "";
+  layoutKey = "",
+  tablesLeft = () => {}; // draws the tables of the first page, which lie far below its plots
 const near = new IntersectionObserver(
-  (entries) =>
-    entries.forEach(({ target, isIntersecting }) => {
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
       const made = cells.find(({ cell }) => cell === target);
-      if (!made) return;
-      made.seen = isIntersecting;
-      if (isIntersecting && made.dirty) drawCell(made);
-    }),
+      if (made) made.seen = isIntersecting;
+    }
+    drawNext();
+  },
   { rootMargin: "200px" },
 );
+
+// Draw one plot near the window, then let the browser show it before the next one; the tables after them.
+function drawNext() {
+  const next = cells.find(({ seen, dirty }) => seen && dirty);
+  if (!next) {
+    tablesLeft();
+    return;
+  }
+  drawCell(next);
+  setTimeout(drawNext);
+}
 
 function say(text) {
   $("said").textContent = text;
@@ -72,7 +84,15 @@ function answersOf(all, number) {
     : [line("There is no fixed context here: variants are compared with the first of the plan, or with the chosen reference.")];
 }
 
-function render() {
+function drawTables(all) {
+  tablesLeft = () => {};
+  $("means-views").replaceChildren(...all.filter(({ runs }) => runs.length).map(meansTable));
+  drawRuns();
+  drawCompare(all);
+  drawBooks();
+}
+
+function render(first = false) {
   const all = views(),
     key = JSON.stringify([experimentNow().name, all.map(({ title }) => title)]);
   document.documentElement.dataset.theme = isDark() ? "dark" : "light";
@@ -92,13 +112,11 @@ function render() {
     made.plot.setAttribute("aria-label", made.heading.textContent); // until it is drawn
     if (made.seen) drawCell(made);
   }
-  $("means-views").replaceChildren(...all.filter(({ runs }) => runs.length).map(meansTable));
+  if (first) tablesLeft = () => drawTables(all);
+  else drawTables(all);
   $("untimed").textContent = [...new Set(all.filter(({ runs }) => runs.length).map(({ task }) => task.untimed))].join(
     " ",
   );
-  drawRuns();
-  drawCompare(all);
-  drawBooks();
   const part = all.find(({ filtered }) => filtered);
   $("filtered").textContent = part
     ? "Runs are filtered: all figures below, except the sentences, are of the runs that match."
@@ -118,4 +136,8 @@ narrow.addEventListener("change", fold);
 fold();
 connect();
 readState();
-render();
+addEventListener("beforeprint", () => {
+  tablesLeft();
+  cells.filter(({ dirty, view }) => dirty && view.runs.length).forEach(drawCell);
+});
+render(true);

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from plotly.offline import get_plotlyjs
 
 from softlookup.analysis.load import read
 from softlookup.dashboard import run_page
@@ -64,7 +63,7 @@ def render(rows: pd.DataFrame, linked: bool = False) -> str:
     parts = {
         "data": data,
         "nonce": hashlib.sha256(data.encode()).hexdigest(),
-        "plotly": get_plotlyjs(),
+        "plotly": _packaged(__package__, "plotly/plotly-basic.min.js"),
         "script": '"use strict";\n' + "\n".join(scripts),
     }
     # A single pass, so that placeholders within the data are not replaced.

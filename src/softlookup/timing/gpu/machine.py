@@ -19,7 +19,7 @@ from softlookup.timing.gpu.sections import Job
 _MODULES = {
     "hydra": "hydra-core", "omegaconf": "omegaconf", "pytorch_lightning": "pytorch-lightning", "torchmetrics": "",
     "numpy": "", "pandas": "", "rich": "", "mpmath": "", "matplotlib": "", "PIL": "pillow", "sacrebleu": "",
-    "tokenizers": "", "entmax": "", "sacremoses": "", "plotly": "", "wandb": "", "datasets": "", "pyarrow": "",
+    "tokenizers": "", "entmax": "", "sacremoses": "", "wandb": "", "datasets": "", "pyarrow": "",
     "triton": "", "pytest": "", "xdist": "pytest-xdist", "hypothesis": "", "submitit": "",
 }  # fmt: skip
 
