@@ -86,6 +86,9 @@ def test_the_first_screen_answers_and_every_control_changes_the_address_and_the_
             assert page.evaluate("document.body.scrollWidth") == width
             assert "buys +" in page.locator(".answers p").first.inner_text()
             assert page.locator(".answers .sub").first.inner_text().startswith("Runs: ")
+            answers = page.locator(".answers").all()
+            assert len(answers) > 1
+            assert all(one.bounding_box()["y"] + one.bounding_box()["height"] < height for one in answers)
             for panel in ("effects", "lengths", "costs") if width == 1400 else ("effects",):
                 assert page.locator(f"#{panel}-0 .plot").bounding_box()["y"] < height
     with opened(browser, path) as page:

@@ -105,7 +105,7 @@ function render(first = false) {
     Object.assign(made, { view, dirty: true });
     made.cell.hidden = !view.runs.length;
     made.title.hidden = made.cell.hidden && !made.cell.closest("#answer-views"); // the first section says why
-    made.title.textContent = view.title;
+    made.title.textContent = made.cell.parentElement.dataset.title = view.title;
     made.answers.replaceChildren(...answersOf(all, number));
     made.heading.textContent = panel.title(view);
     made.text.textContent = panel.note(view);
