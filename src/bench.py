@@ -29,7 +29,7 @@ def measured(overrides: list[str]) -> tuple[Callable[[], None], int, int, int]:
     torch.set_num_threads(config.settings.threads)
     parts = build_run(config)
     made = probe(parts, parts.model)
-    peak = cost.peak_bytes(made.step, parts.model, made.optimizer, parts.device)["peak_bytes"]
+    peak = cost.step_cost(made.step, parts.model, made.optimizer, parts.device)["peak_bytes"]
     return made.step, made.tokens, cost.parameters(parts.model), peak
 
 

@@ -136,7 +136,8 @@ def finish(folder: Path, cell: dict, metrics: dict, **more: object) -> None:
 def set_timing(folder: Path, medians: dict[str, float]) -> None:
     """Write timing.json: medians by variant_key, lower quartile 10% below, upper quartile 20% above."""
     steps = {key: {"median": m, "q1": 0.9 * m, "q3": 1.2 * m, "tokens": 640} for key, m in medians.items()}
-    content = {"version": VERSION, "machine": {}, "commit": "0", "dirty": False, "steps": steps}
+    decoding = {key: {"median": 1e-3 * m, "q1": 1e-3 * m, "q3": 1e-3 * m} for key, m in medians.items()}
+    content = {"version": VERSION, "machine": {}, "commit": "0", "dirty": False, "steps": steps, "decoding": decoding}
     (folder / "timing.json").write_text(json.dumps(content))
 
 
@@ -169,6 +170,7 @@ def _run(folder: Path, cell: dict, rank: int, text: bool, failed: bool) -> None:
     buckets = [_bucket(n, rank, seed, fixed, text) for n in (5, 10, 15, 20, 30, 40)]
     cost = {
         "cost/parameters": 1000 + 7 * rank, "cost/peak_bytes": 2_000_000 * (1 + rank),
+        "cost/flops": 3_000_000 + 500_000 * rank, "cost/state_bytes": 512 if fixed else 512 * LONGEST,
         "cost/seconds_per_step": 0.01 * (1 + (rank * 3) % 5) + 0.0003 * seed, "cost/seconds": 9.5 + rank,
     }  # fmt: skip
     result = {**cell, "experiment": folder.parent.name, "status": "finished", "version": VERSION, "data": {}}

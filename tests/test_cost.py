@@ -1,4 +1,4 @@
-"""Memory of a step against values by hand and torch's profiler; times against plain sums."""
+"""Memory and operations of a step against values by hand and torch's profiler; times against plain sums."""
 
 import gc
 
@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from softlookup.evaluation.cost import parameters, peak_bytes, summarize_steps
+from softlookup.attention.additive import Additive as AdditiveScore
+from softlookup.evaluation.cost import parameters, step_cost, summarize_steps
+from softlookup.evaluation.ledger import Ledger
 
 FLOAT = 4
 CPU = torch.device("cpu")
@@ -21,7 +23,7 @@ def peak(module, *inputs, optimizer=torch.optim.Adam):
         module(*inputs).sum().backward()
         chosen.step()
 
-    return peak_bytes(step, module, chosen, CPU)["peak_bytes"]
+    return step_cost(step, module, chosen, CPU)["peak_bytes"]
 
 
 class Packed(nn.Module):
@@ -135,7 +137,7 @@ def test_the_peak_equals_that_of_the_allocator(name):
         module(*inputs).sum().backward()
         optimizer.step()
 
-    tracked = peak_bytes(step, module, optimizer, CPU)["peak_bytes"]
+    tracked = step_cost(step, module, optimizer, CPU)["peak_bytes"]
     optimizer.zero_grad()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         step()
@@ -177,7 +179,7 @@ def test_cuda_also_reports_the_peak_of_its_allocator():
         module(inputs).sum().backward()
         optimizer.step()
 
-    found = peak_bytes(step, module, optimizer, device)
+    found = step_cost(step, module, optimizer, device)
     assert found["peak_bytes"] >= 4 * 1009 * 2003 * FLOAT
     assert found["cuda_max_memory_allocated"] == pytest.approx(found["peak_bytes"], rel=0.3)
 
@@ -206,8 +208,62 @@ def test_a_step_of_several_calls_adds_one_gradient_to_the_peak_of_one_call():
                 module(inputs).sum().backward()
             optimizer.step()
 
-        return peak_bytes(step, module, optimizer, CPU)["peak_bytes"]
+        return step_cost(step, module, optimizer, CPU)["peak_bytes"]
 
     # Weight and gradient, in a second backward pass the new gradient before it is added; the loss and its gradient.
     assert measured(1) == (2 * 17 * 19 + 2) * FLOAT
     assert measured(2) == measured(3) == (3 * 17 * 19 + 2) * FLOAT
+
+
+def counted(module, forward):
+    with Ledger(CPU, module) as ledger:
+        forward().sum().backward()
+    return ledger
+
+
+def test_operations_of_the_additive_score_by_hand():
+    """W q, U k and vᵀ tanh(…), each with a gradient of its weight and one of its input, which q and k do not need."""
+    (b, t, s), (q, k, d) = (3, 5, 7), (11, 13, 17)
+    score = AdditiveScore(q, k, d)
+    query, annotations = torch.randn(b, t, q), torch.randn(b, s, k)
+    ledger = counted(score, lambda: score(query, score.prepare(annotations), {})[0])
+    of_query, of_keys, of_scores = 2 * b * t * q * d, 2 * b * s * k * d, 2 * b * t * s * d
+    assert ledger.forward_flops == of_query + of_keys + of_scores
+    assert ledger.backward_flops == of_query + of_keys + 2 * of_scores
+
+
+def test_fused_attention_has_the_operations_of_the_plain_one_and_recomputes_the_scores():
+    query, keys, values = (torch.randn(2, 3, n, 11, requires_grad=True) for n in (5, 7, 7))
+    fused = counted(nn.Module(), lambda: F.scaled_dot_product_attention(query, keys, values))
+    plain = counted(nn.Module(), lambda: (query @ keys.transpose(-2, -1)).softmax(-1) @ values)
+    assert fused.forward_flops == plain.forward_flops == 2 * 2 * (2 * 3 * 5 * 7 * 11)
+    assert plain.backward_flops == 2 * plain.forward_flops
+    assert fused.backward_flops == plain.backward_flops + plain.forward_flops // 2
+
+
+def test_an_operator_without_a_formula_makes_the_count_absent_and_not_too_small():
+    @torch.library.custom_op("softlookup_test::product", mutates_args=())
+    def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a @ b
+
+    with Ledger(CPU, nn.Module()) as ledger:
+        product(torch.ones(2, 3), torch.ones(3, 2))
+    assert (ledger.forward_flops, ledger.figures()["flops"]) == (None, None)
+
+
+def test_categories_sum_to_the_peak():
+    """At the end of the backward pass of a chain: weights, gradients, both moments of Adam, and what is left."""
+    module = nn.Sequential(nn.Linear(7, 11, bias=False), nn.Tanh(), nn.Linear(11, 13, bias=False))
+    optimizer, inputs = torch.optim.Adam(module.parameters()), torch.randn(1009, 7)
+
+    def step():
+        module(inputs).sum().backward()
+        optimizer.step()
+
+    found = step_cost(step, module, optimizer, CPU)
+    weights = (7 * 11 + 11 * 13) * FLOAT
+    assert found["peak_weights"] == weights
+    assert found["peak_optimizer"] == 2 * weights + 2 * FLOAT  # and the step count of each weight
+    assert found["peak_bytes"] == sum(size for name, size in found.items() if name.startswith("peak_")) / 2
+    # The input of the first product, and its result, which became that of tanh; the last output has been summed up.
+    assert found["peak_activations"] + found["peak_temporaries"] >= 1009 * (11 + 11) * FLOAT

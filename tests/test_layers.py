@@ -109,9 +109,12 @@ def test_the_memory_of_a_lookup_grows_with_the_source_and_that_of_a_fixed_contex
         assert model is not None
         source = torch.full((3, length), 5)
         nothing = torch.zeros(3, 1, dtype=torch.long)
-        return cost.memory_bytes(model, Batch(source, source > 0, nothing, nothing, nothing > 0, ()))
+        return cost.state(model, Batch(source, source > 0, nothing, nothing, nothing > 0, ()))["state_bytes"]
 
     assert read("fixed_mean", 7) == read("fixed_mean", 11)
     assert read("general", 11) * 7 == read("general", 7) * 11
-    # For each of 3 · 7 positions a key as wide as the query, a value of both directions, and a byte of mask.
-    assert read("general", 7) == 3 * 7 * (4 * (DECODER["width"] + 2 * ENCODER["width"]) + 1)
+    # For each of 7 positions a key as wide as the query, a value of both directions, and a byte of mask.
+    assert read("general", 7) == 7 * (4 * (DECODER["width"] + 2 * ENCODER["width"]) + 1)
+    # The keys of a dot product are the values.
+    assert read("dot", 7) == 7 * (4 * 2 * ENCODER["width"] + 1)
+    assert read("fixed_initial", 7) == 0

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from softlookup.analysis import csv_export
+from softlookup.analysis.cost_table import cost_tables
 from softlookup.analysis.effect_table import effect_tables
 from softlookup.analysis.load import read
 from softlookup.analysis.step_timing import MEDIAN, RATIO
@@ -118,3 +119,16 @@ def test_a_timing_of_wrong_structure_is_ignored_and_reported(tmp_path: Path, cha
     assert set(rows["untimed"]) == {f"{message}; the same sweep writes it anew"}
     assert MEDIAN not in rows
     assert np.isfinite(rows[rows["counted"]]["test/token_accuracy"]).all()
+
+
+def test_costs_are_ratios_to_the_cheapest_fixed_context_that_has_any(tmp_path: Path) -> None:
+    rows = _timed(tmp_path)
+    rows.loc[rows["variant"] == "fixed_max", "cost/state_bytes"] = 0.0  # no base of a ratio
+    (table,) = cost_tables(rows)
+    ratios = {line[0]: dict(zip(table.columns, line, strict=True)) for line in table.lines}
+    assert {name: line["step ×"] for name, line in ratios.items()} == {
+        name: f"{MEDIANS[name] / 0.010:.2f}" for name in VARIANTS
+    }
+    assert {name: line["token ×"] for name, line in ratios.items()} == {n: ratios[n]["step ×"] for n in VARIANTS}
+    assert (ratios["fixed_max"]["state ×"], ratios["fixed_mean"]["state ×"]) == ("0.00", "1.00")
+    assert "step, timed alone 10.0 ms (fixed_max)" in table.notes[0]

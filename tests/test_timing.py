@@ -122,7 +122,8 @@ def two(tmp_path: Path) -> list[dict]:
 
 def timed(order: plan.Order, **changes: object) -> None:
     steps = {key: {"q1": 1.0, "median": 2.0, "q3": 3.0, "tokens": 5} for key in order.configs}
-    order.path.write_text(json.dumps({**order.origin, "steps": steps, "machine": MACHINE, **changes}))
+    content = {**order.origin, "steps": steps, "decoding": steps, "machine": MACHINE, **changes}
+    order.path.write_text(json.dumps(content))
 
 
 def test_every_variant_with_a_finished_run_is_timed_once(two: list[dict], tmp_path: Path) -> None:
@@ -156,8 +157,9 @@ def test_a_timing_is_repeated_for_another_machine_other_code_and_a_new_variant(
     timed(order, machine={"system": "another"})
     assert due() is not None
     assert due(None) is None  # a cluster has many machines
-    timed(order, steps={variant_key(two[0]): {}})
-    assert due() is not None
+    for part in ("steps", "decoding"):
+        timed(order, **{part: {variant_key(two[0]): {}}})
+        assert due() is not None, part
     timed(order)
     assert due() is None
     monkeypatch.setattr(provenance, "code", lambda: {"commit": "f" * 40, "dirty": False, "source": "0" * 12})
@@ -198,8 +200,9 @@ def test_small_real_steps_are_timed_and_unbuildable_variants_are_reported(
     assert order is not None
     plan.here(order)
     content = json.loads(order.path.read_text())
-    assert content["steps"].keys() == {variant_key(one) for one in good}
-    assert all(0 < step["q1"] <= step["median"] <= step["q3"] for step in content["steps"].values())
+    assert content["steps"].keys() == content["decoding"].keys() == {variant_key(one) for one in good}
+    times = [*content["steps"].values(), *content["decoding"].values()]
+    assert all(0 < one["q1"] <= one["median"] <= one["q3"] for one in times)
     assert {step["tokens"] for step in content["steps"].values()} == {SENTENCES * 6}  # five symbols and EOS
     assert LEAST <= content["rounds"] <= MOST
     assert (content["batch"], content["machine"], content["left_out"].keys()) == (
@@ -209,7 +212,7 @@ def test_small_real_steps_are_timed_and_unbuildable_variants_are_reported(
     )
     assert validated_files.timing(order.path) == content
     printed = capsys.readouterr().out
-    assert "timed a training step of 3 variants, in turn and alone" in printed
+    assert "timed a training step and the decoding of 3 variants, in turn and alone" in printed
     assert f"not timed  {run_id(unbuildable)}: " in printed
     assert plan.due(tmp_path / "tried", good, MACHINE) is not None  # tried again by the next sweep
 

@@ -81,13 +81,56 @@ MEASURES = {
     "timing/step": Measure(
         "step, timed alone", "ms", "lower", "Median time of one training step, with nothing else on the machine.", 1e-3
     ),
+    "timing/token": Measure(
+        "decoding a token, timed alone",
+        "µs",
+        "lower",
+        "Median time of decoding one token of each of 32 sentences, per sentence, with nothing else on the machine.",
+        1e-6,
+    ),
     "cost/peak_bytes": Measure(
         "peak memory", "MB", "lower", "Peak of all tensors in memory during one training step.", 1e6
     ),
-    "cost/parameters": Measure("parameters", "k", "lower", "Number of trainable weights.", 1e3),
-    "cost/memory_bytes": Measure(
-        "context memory", "kB", "lower", "What the attention reads at every step, for the sources of one batch.", 1e3
+    "cost/peak_weights": Measure(
+        "weights at the peak", "MB", "lower", "Bytes of parameters at the moment of peak memory.", 1e6
     ),
+    "cost/peak_gradients": Measure(
+        "gradients at the peak", "MB", "lower", "Bytes of accumulated gradients at the moment of peak memory.", 1e6
+    ),
+    "cost/peak_optimizer": Measure(
+        "optimizer state at the peak",
+        "MB",
+        "lower",
+        "Bytes of the optimizer's state at the moment of peak memory.",
+        1e6,
+    ),
+    "cost/peak_activations": Measure(
+        "activations at the peak", "MB", "lower", "Bytes that the forward pass keeps at the moment of peak memory.", 1e6
+    ),
+    "cost/peak_temporaries": Measure(
+        "temporaries at the peak",
+        "MB",
+        "lower",
+        "Bytes that the backward pass or the update made, at the moment of peak memory.",
+        1e6,
+    ),
+    "cost/peak_inputs": Measure(
+        "inputs at the peak", "MB", "lower", "Bytes of the batch that are in use at the moment of peak memory.", 1e6
+    ),
+    "cost/parameters": Measure("parameters", "k", "lower", "Number of trainable weights.", 1e3),
+    "cost/flops": Measure(
+        "FLOPs", "M", "lower", "Floating-point operations of products in one training step, forward and backward.", 1e6
+    ),
+    "cost/forward_flops": Measure(
+        "forward FLOPs", "M", "lower", "Floating-point operations of products in the forward pass of one step.", 1e6
+    ),
+    "cost/backward_flops": Measure(
+        "backward FLOPs", "M", "lower", "Floating-point operations of products in the backward pass of one step.", 1e6
+    ),
+    "cost/state_bytes": Measure(
+        "state", "kB", "lower", "What a decoding step can read of one source as long as the longest of training.", 1e3
+    ),
+    "cost/state_length": Measure("length of that source", "", "", "Length of the source whose state is measured."),
     "cost/seconds_per_step": Measure(
         f"step ({SHARED})", "ms", "lower", "Wall time of a training step while other runs shared the machine.", 1e-3
     ),

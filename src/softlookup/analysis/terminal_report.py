@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
+from softlookup.analysis.cost_table import cost_tables
 from softlookup.analysis.effect_table import effect_tables
 from softlookup.analysis.headline import findings
 from softlookup.analysis.measures import SHARED, UP_TO
@@ -108,7 +109,7 @@ def compare(rows: pd.DataFrame, experiment: str) -> None:
     columns, lines = summary_table(rows)
     # A task has its own table of means, since a table of all would be too wide.
     means = {line[0]: [other[1:] for other in lines if other[0] == line[0]] for line in lines}
-    tables = effect_tables(rows)
+    tables = effect_tables(rows) + cost_tables(rows)
     tables += [EffectTable(task, f"{task}: means over seeds", columns[1:], cells, []) for task, cells in means.items()]
     for table in tables:
         console.print(Text(f"\n{table.title}", style="bold"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -49,8 +49,9 @@ class Memory:
 
     @property
     def bytes(self) -> int:
-        """Return the size of its tensors in bytes."""
-        return sum(map(_bytes, vars(self).values()))
+        """Return the size of its tensors in bytes; a tensor that it holds several times, as keys and as values, counts
+        once."""
+        return sum({id(tensor): tensor.numel() * tensor.element_size() for tensor in _tensors(self)}.values())
 
 
 def _rows(value: Any, index: Tensor) -> Any:
@@ -59,10 +60,12 @@ def _rows(value: Any, index: Tensor) -> Any:
     return value.rows(index) if isinstance(value, Memory) else value[index]
 
 
-def _bytes(value: Any) -> int:
-    if isinstance(value, tuple):
-        return sum(map(_bytes, value))
-    return value.bytes if isinstance(value, Memory) else value.numel() * value.element_size()
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    else:
+        for part in value if isinstance(value, tuple) else vars(value).values():
+            yield from _tensors(part)
 
 
 @dataclass(frozen=True)

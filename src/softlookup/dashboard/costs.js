@@ -21,7 +21,7 @@ function ratiosOf(view, cost) {
     means = meanCosts(view).get(cost);
   const known = [...means].filter(
     ([variant, value]) =>
-      !Number.isNaN(value) &&
+      value > 0 &&
       (state.reference
         ? task.variants[variant].name === state.reference
         : task.variants[variant].fixed || !hasFixed(task)),
@@ -29,6 +29,12 @@ function ratiosOf(view, cost) {
   const [base, least] = known.sort((a, b) => a[1] - b[1])[0] ?? [null, NaN];
   return { base, ratios: new Map([...means].map(([variant, value]) => [variant, value / least])) };
 }
+
+// The costs that any variant has, and the time of a step, which says where it is absent.
+const costsOf = (view) =>
+  COSTS.filter(
+    ([cost]) => cost === "timing/step" || view.variants.some((variant) => !Number.isNaN(meanCost(view, variant, cost))),
+  );
 
 // Variants in the order of their gains, so that rows of both panels are the same.
 function costOrder(view) {
@@ -39,9 +45,9 @@ function costOrder(view) {
 const costsPanel = {
   name: "costs",
   file: (view) => slug(view.title, "cost-ratios", state.reference && `to-${state.reference}`),
-  title: () => "Cost of a training step",
+  title: () => "Cost",
   note(view) {
-    const bases = [...new Set(COSTS.map(([cost]) => ratiosOf(view, cost).base).filter((base) => base !== null))];
+    const bases = [...new Set(costsOf(view).map(([cost]) => ratiosOf(view, cost).base).filter((base) => base !== null))];
     const cheapest = hasFixed(view.task) ? "the cheapest fixed context" : "the cheapest variant";
     const which = state.reference ? state.reference : cheapest;
     const named =
@@ -52,7 +58,7 @@ const costsPanel = {
     view.variants
       .map(
         (variant) =>
-          `${view.task.variants[variant].name}: ${COSTS.map(([cost, name]) => {
+          `${view.task.variants[variant].name}: ${costsOf(view).map(([cost, name]) => {
             const ratio = ratiosOf(view, cost).ratios.get(variant);
             return Number.isNaN(ratio) ? `${name} absent` : `${ratio.toFixed(2)} times the ${name}`;
           }).join(", ")}`,
@@ -60,7 +66,7 @@ const costsPanel = {
       .join("; "),
   table(view) {
     const rows = view.variants.flatMap((variant) =>
-      COSTS.map(([cost]) => {
+      costsOf(view).map(([cost]) => {
         const { base, ratios } = ratiosOf(view, cost);
         return [
           view.task.name,
@@ -76,12 +82,23 @@ const costsPanel = {
   },
   figure(view, width) {
     const rows = costOrder(view),
+      costs = costsOf(view),
+      bands = Math.ceil(costs.length / 3), // three costs beside each other, and the others below
+      tall = 54 + 22 * rows.length,
       data = [],
       annotations = [],
       axes = {};
-    COSTS.forEach(([cost, name, short], column) => {
+    for (let band = 0; band < bands; band++)
+      axes[`yaxis${band ? band + 1 : ""}`] = {
+        ...names(view, rows, width > 520),
+        domain: [1 - (band * tall + 22 * rows.length) / (bands * tall - 54), 1 - (band * tall) / (bands * tall - 54)],
+      };
+    costs.forEach(([cost, name, short], place) => {
       const { ratios } = ratiosOf(view, cost),
-        number = column ? String(column + 1) : "";
+        number = place ? String(place + 1) : "",
+        band = Math.floor(place / 3),
+        y = `y${band ? band + 1 : ""}`,
+        column = place % 3;
       const present = rows
         .map(({ variant }, place) => [variant, place, ratios.get(variant)])
         .filter(([, , ratio]) => !Number.isNaN(ratio));
@@ -90,6 +107,7 @@ const costsPanel = {
       const gap = most - least;
       axes[`xaxis${number}`] = axis({
         domain: [0.36 * column, 0.36 * column + 0.28],
+        anchor: y,
         title: { text: width > 520 ? `× ${name}` : short, font: { size: width > 520 ? 13 : 11 } },
         tickangle: 0,
         ...(width > 520 ? { nticks: 3 } : { tickvals: [1] }),
@@ -103,7 +121,7 @@ const costsPanel = {
           xref: `x${number}`,
           x0: 1,
           x1: 1,
-          yref: "paper",
+          yref: `${y} domain`,
           y0: 0,
           y1: 1,
           line: { color: themed("ink"), width: 1 },
@@ -114,7 +132,7 @@ const costsPanel = {
           note(cost === "timing/step" ? "not timed" : "not measured", {
             xref: `x${number} domain`,
             x: 0.5,
-            yref: "paper",
+            yref: `${y} domain`,
             y: 0.5,
           }),
         );
@@ -131,10 +149,11 @@ const costsPanel = {
             x: present.map(([, , ratio]) => ratio),
             y: present.map(([, place]) => place),
             xaxis: `x${number}`,
+            yaxis: y,
             mode: "markers+text",
             textposition: "middle right",
             cliponaxis: false,
-            text: present.map(([, , ratio]) => ` ${ratio.toFixed(2)}`),
+            text: present.map(([, , ratio]) => ` ${ratio.toFixed(ratio < 10 ? 2 : 1)}`),
             textfont: { size: 12 },
             customdata: present.map(hover),
             marker: { color, symbol: looks.map(({ symbol }) => symbol), size: 8, line: { width: 2, color } },
@@ -150,11 +169,10 @@ const costsPanel = {
     return {
       data,
       layout: {
-        height: 54 + 22 * rows.length,
-        margin: { l: nameWidth(view, rows, width > 520), r: 8, t: 4, b: 42 },
+        height: bands * tall,
+        margin: { l: nameWidth(view, rows, width > 520), r: 8, t: 12, b: 42 },
         ...axes,
         annotations,
-        yaxis: names(view, rows, width > 520),
       },
     };
   },

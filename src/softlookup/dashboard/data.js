@@ -30,8 +30,11 @@ const DATA = lazily(JSON.parse(document.getElementById("data").textContent));
 const WHOLE = ["cost/", "timing/", "validation/"]; // measured once for a run, at no length
 // Costs that are shown as ratios: what each is a multiple of, and in a narrow panel.
 const COSTS = [
-  ["timing/step", "time of a step", "× time"],
+  ["timing/step", "time of a step", "× step"],
+  ["timing/token", "time of a token", "× token"],
+  ["cost/flops", "FLOPs", "× FLOPs"],
   ["cost/peak_bytes", "memory", "× memory"],
+  ["cost/state_bytes", "state", "× state"],
   ["cost/parameters", "parameters", "× params"],
 ];
 

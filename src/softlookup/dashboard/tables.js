@@ -42,7 +42,10 @@ function runRows() {
       where: whole(view.measure) ? "" : spanText(task, view.span),
       value: value(view.measure, view.span),
       ...Object.fromEntries(
-        [...COSTS.slice(1).map(([cost]) => cost), "cost/seconds"].map((cost) => [cost, value(cost, "all")]),
+        [...COSTS.map(([cost]) => cost).filter((cost) => !cost.startsWith("timing/")), "cost/seconds"].map((cost) => [
+          cost,
+          value(cost, "all"),
+        ]),
       ),
     });
   });

@@ -1,8 +1,7 @@
-"""Measure the cost of a model: parameters, peak memory and time of a training step."""
+"""Measure the cost of a model: parameters, operations, memory and time of a training step, and what decoding reads."""
 
 from __future__ import annotations
 
-import gc
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from softlookup.contract import Batch
+from softlookup.evaluation.ledger import Ledger
 from softlookup.model.seq2seq import Seq2Seq
 
 WARM_UP = 3  # first steps, which fill caches and allocate; excluded from times of at least ten times as many steps
@@ -21,15 +21,15 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def peak_bytes(
+def step_cost(
     step: Callable[[], None], module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
-) -> dict[str, int]:
-    """Measure the peak bytes of tensors on `device` during one training step: forward, backward and update.
+) -> dict[str, Any]:
+    """Measure one training step, forward, backward and update: floating-point operations, and the peak of memory.
 
-    Parameters, gradients, optimizer state, activations and temporaries are counted; of the batch, which existed before,
-    only what the step makes views of. `peak_bytes` is from torch's MemTracker: the sum of live storages, deterministic,
-    without the allocator's slack. On CUDA `cuda_max_memory_allocated` is added, which includes everything else on the
-    device.
+    `peak_bytes` are the bytes of all tensors on `device` at the moment when they are the most, and `peak_CATEGORY`
+    those of each category of a `Ledger`, which sum to it. `forward_flops` and `backward_flops` count products of
+    matrices and fused attention; None if an operator has no formula. On CUDA `cuda_max_memory_allocated` is added,
+    which includes everything else on the device.
 
     The step runs twice. The first run is not counted: it creates the optimizer state (two copies of the parameters for
     Adam), so that the second is like any later step; gradients start as None in both. `module` and `optimizer` are
@@ -40,7 +40,9 @@ def peak_bytes(
         optimizer.zero_grad(set_to_none=True)
         step()
         optimizer.zero_grad(set_to_none=True)
-        found = {"peak_bytes": _tracked(step, module, optimizer, device)}
+        with Ledger(device, module, optimizer) as ledger:
+            step()
+        found = ledger.figures()
         if on_cuda:
             optimizer.zero_grad(set_to_none=True)
             torch.cuda.reset_peak_memory_stats(device)
@@ -52,46 +54,15 @@ def peak_bytes(
 
 
 @torch.no_grad()
-def memory_bytes(model: Seq2Seq, batch: Batch) -> int:
-    """Return the bytes of what the attention of a model reads at every step, for the sources of a batch.
+def state(model: Seq2Seq, batch: Batch) -> dict[str, int]:
+    """Return the bytes of what a decoding step can read of one source, and the length of that source.
 
-    A fixed context needs as many for every source length, a lookup more for longer sources.
+    `state_bytes` are those of the decoder's Memory for the first source of a batch, `state_length` its length with
+    padding. A fixed context needs as many for every length, a lookup more for a longer source. The decoder's own state,
+    which a step changes, is not counted: a source that is read only there, as with attention=fixed_initial, has 0.
     """
-    memory, _ = model.eval().encode(batch.source, batch.source_mask)
-    return memory.bytes
-
-
-def _tracked(
-    step: Callable[[], None], module: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
-) -> int:
-    from torch.distributed._tools.mem_tracker import MemTracker
-
-    class Tracker(MemTracker):
-        """MemTracker without per-module statistics, which are not needed here: those of inputs fail on packed
-        sequences, and all of them fail where a step calls the model several times."""
-
-        def _track_inputs_or_outputs(self, args: Any) -> int:  # noqa: ARG002
-            return 0
-
-        def _pre_fw_hook(self, called: nn.Module, inputs: Any) -> None:
-            if called is module:
-                self.reset_mod_stats()
-            super()._pre_fw_hook(called, inputs)
-
-    tracker = Tracker()
-    tracker.track_external(module, optimizer)
-    # The garbage collector frees tensors in reference cycles at arbitrary times: disable it during the step.
-    gc.collect()
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        with tracker:
-            step()
-    finally:
-        if enabled:
-            gc.enable()
-    peaks = tracker.get_tracker_snapshot("peak")
-    return sum(kinds["Total"] for where, kinds in peaks.items() if where.type == device.type)
+    memory, _ = model.eval().encode(batch.source[:1], batch.source_mask[:1])
+    return {"state_bytes": memory.bytes, "state_length": batch.source.size(1)}
 
 
 def summarize_steps(seconds: Sequence[float], tokens: Sequence[int]) -> dict[str, float | None]:

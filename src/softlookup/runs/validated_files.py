@@ -134,14 +134,16 @@ def config(path: Path) -> dict[str, Any]:
 
 
 def timing(path: Path) -> dict[str, Any]:
-    """Read a timing.json: `steps` has seconds as median, q1 and q3 by variant_key; `left_out` has reasons."""
+    """Read a timing.json: `steps` and `decoding` have seconds as median, q1 and q3 by variant_key; `left_out` has
+    reasons."""
     content = mapping(_json(path), f"{path.name} is")
     expect(content.get("version") == VERSION, f"{path.name}: version", "that of this code")
-    steps = mapping(content.get("steps"), f"{path.name}: steps is")
-    for key, step in steps.items():
-        quartiles = [mapping(step, f"{path.name}: steps.{key} is").get(name) or 0 for name in ("q1", "median", "q3")]
-        good = all(map(number, quartiles)) and quartiles[0] > 0 and quartiles == sorted(quartiles)
-        expect(good, f"{path.name}: steps.{key}", "0 < q1 ≤ median ≤ q3")
+    for part in ("steps", "decoding"):
+        for key, timed in mapping(content.get(part), f"{path.name}: {part} is").items():
+            where = f"{path.name}: {part}.{key}"
+            quartiles = [mapping(timed, f"{where} is").get(name) or 0 for name in ("q1", "median", "q3")]
+            good = all(map(number, quartiles)) and quartiles[0] > 0 and quartiles == sorted(quartiles)
+            expect(good, where, "0 < q1 ≤ median ≤ q3")
     reasons = mapping(content.get("left_out", {}), f"{path.name}: left_out is").values()
     expect(all(isinstance(reason, str) for reason in reasons), f"{path.name}: left_out", "reasons")
     return content

@@ -1,4 +1,4 @@
-"""Decide when the steps of an experiment are timed, and for which variants. No torch."""
+"""Decide when the steps and the decoding of an experiment are timed, and for which variants. No torch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Order:
     origin: dict[str, Any]
 
     def __str__(self) -> str:
-        return f"a training step of {len(self.configs)} variants, in turn and alone"
+        return f"a training step and the decoding of {len(self.configs)} variants, in turn and alone"
 
 
 def due(experiment: Path, configs: Sequence[RunConfig], machine: dict[str, Any] | None) -> Order | None:
@@ -61,8 +61,8 @@ def due(experiment: Path, configs: Sequence[RunConfig], machine: dict[str, Any] 
         origin["machine"] = machine
     path = experiment / NAME
     found = object_at(path)
-    steps = found.get("steps")
-    held = isinstance(steps, dict) and wanted.keys() <= steps.keys()
+    timed = [found.get(name) for name in ("steps", "decoding")]
+    held = all(isinstance(one, dict) and wanted.keys() <= one.keys() for one in timed)
     if not wanted or (held and all(found.get(name) == value for name, value in origin.items())):
         return None
     return Order(path, wanted, origin)

@@ -1,5 +1,6 @@
-"""Build one training step of a config on a fixed batch, to be measured repeatedly."""
+"""Build a training step, and the decoding, of a config on a fixed batch, to be measured repeatedly."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from softlookup.contract import Batch, Task
 from softlookup.data.collate import collate
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.model.training_step import update
+from softlookup.text.vocabulary import BOS
 
 SENTENCES = 32
 
@@ -53,3 +55,34 @@ def probe(parts: RunParts, model: Seq2Seq, sentences: int = SENTENCES) -> Probe:
             torch.cuda.synchronize(device)
 
     return Probe(step, optimizer, settings.accumulate * int(batch.target_mask.sum()))
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Hold a decoding: `step` decodes `tokens` tokens and returns when the device has finished."""
+
+    step: Callable[[], None]
+    tokens: int
+
+
+@torch.no_grad()
+def decoding(parts: RunParts, model: Seq2Seq, sentences: int = SENTENCES) -> Decoding:
+    """Return the greedy decoding of the fixed batch of so many sentences by a copy of `model`, one token of each
+    sentence at a time, as many as the longest target has. Sources are encoded before: their encoding is not measured.
+    """
+    device = model.output.weight.device
+    batch = fixed_batch(parts.task, sentences).to(device)
+    twin = copy.deepcopy(model).to(device).eval()
+    memory, before = twin.encode(batch.source, batch.source_mask)
+    first = torch.full((len(batch.source), 1), BOS, device=device)
+
+    @torch.no_grad()
+    def step() -> None:
+        inputs, state = first, before
+        for _ in range(batch.target.size(1)):
+            logits, _, state = twin.step(inputs, memory, state)
+            inputs = logits.argmax(-1, keepdim=True)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return Decoding(step, batch.target.numel())

@@ -1,4 +1,4 @@
-"""Time training steps of several variants, interleaved, while nothing else runs."""
+"""Time training steps and decoding of several variants, interleaved, while nothing else runs."""
 
 import json
 import statistics
@@ -16,11 +16,12 @@ from softlookup.runs.run_id import run_id
 from softlookup.runs.run_state import state_of
 from softlookup.system import atomic_files
 from softlookup.timing.plan import Order, now
-from softlookup.timing.probe import SENTENCES, Probe, probe
+from softlookup.timing.probe import SENTENCES, Decoding, Probe, decoding, probe
 
 SECONDS = 10.0  # for the rounds of all variants together, if that allows for at least LEAST rounds
 WARM_UP = 2  # first rounds, which allocate memory and fill caches; not counted
 LEAST, MOST = 5, 31
+_STEP, _DECODING = "step ", "decoding "  # prefixes of what is taken in turn
 
 
 def in_turn(
@@ -62,7 +63,8 @@ def summary(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def record(order: Order, progress: Callable[[float], None]) -> None:
-    """Time a step of each variant of an order and write its timing.json; `progress` receives the completed share.
+    """Time a step and the decoding of a token of each variant of an order, and write its timing.json; `progress`
+    receives the completed share.
 
     Variants of one task are interleaved, so that only their models are in memory together. A variant that cannot be
     built, or whose step fails, is left out with its reason in the file.
@@ -72,12 +74,14 @@ def record(order: Order, progress: Callable[[float], None]) -> None:
     for key, config in order.configs.items():
         tasks.setdefault(json.dumps([config.parts["task"], config.settings.init_from], sort_keys=True), []).append(key)
     steps: dict[str, dict[str, float]] = {}
+    decoded: dict[str, dict[str, float]] = {}
     reasons: dict[str, str] = {}
     for keys in tasks.values():
         share, done = len(keys) / len(order.configs), (len(steps) + len(reasons)) / len(order.configs)
         configs = {key: order.configs[key] for key in keys}
-        timed, failed = _timed(configs, SECONDS * share, lambda part: progress(done + share * part))  # noqa: B023 - used at once
+        timed, read, failed = _timed(configs, SECONDS * share, lambda part: progress(done + share * part))  # noqa: B023 - used at once
         steps |= timed
+        decoded |= read
         reasons |= {key: f"{run_id(configs[key])}: {reason}" for key, reason in failed.items()}
     content = {
         **order.origin,
@@ -85,6 +89,7 @@ def record(order: Order, progress: Callable[[float], None]) -> None:
         "rounds": min((step["rounds"] for step in steps.values()), default=0),
         "batch": SENTENCES,
         "steps": steps,
+        "decoding": decoded,
         "left_out": reasons,
     }
     atomic_files.write(order.path, json_of(content))
@@ -92,20 +97,27 @@ def record(order: Order, progress: Callable[[float], None]) -> None:
 
 def _timed(
     configs: dict[str, RunConfig], seconds: float, progress: Callable[[float], None]
-) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Return the step times of the variants of one task, and the reasons of those left out."""
-    probes: dict[str, Probe] = {}
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]], dict[str, str]]:
+    """Return the seconds of a step and of decoding a token of the variants of one task, and the reasons of those left
+    out."""
+    probes: dict[str, Probe | Decoding] = {}
     reasons: dict[str, str] = {}
     task: Task | None = None
     for key, config in configs.items():
         try:
             task = task or task_of(config, origin_of(config))
             parts = build_run(config, task)
-            probes[key] = probe(parts, parts.model)
+            decoded = decoding(parts, parts.model)  # before the step, which changes the model
+            probes |= {_STEP + key: probe(parts, parts.model), _DECODING + key: decoded}
         except Exception as error:
             reasons[key] = str(state_of(error)[1])
-    found = in_turn({key: made.step for key, made in probes.items()}, seconds, progress) if probes else {}
-    reasons |= dict.fromkeys(probes.keys() - found.keys(), "the loss of its step is not finite")
-    return {
-        key: {**summary(taken), "tokens": probes[key].tokens, "rounds": len(taken)} for key, taken in found.items()
-    }, reasons
+    found = in_turn({name: made.step for name, made in probes.items()}, seconds, progress) if probes else {}
+    lost = {key for key in configs.keys() - reasons.keys() if _STEP + key not in found}
+    reasons |= dict.fromkeys(lost, "the loss of its step is not finite")
+    timed = {
+        key: {**summary(found[_STEP + key]), "tokens": probes[_STEP + key].tokens, "rounds": len(found[_STEP + key])}
+        for key in configs
+        if _STEP + key in found
+    }
+    read = {key: [taken / probes[_DECODING + key].tokens for taken in found[_DECODING + key]] for key in timed}
+    return timed, {key: {**summary(taken), "rounds": len(taken)} for key, taken in read.items()}, reasons

@@ -19,7 +19,7 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {}
     for name in MODELS:
         parts, made = built(name, job.device, job.small)
-        found[name] = cost.peak_bytes(made.step, parts.model, made.optimizer, parts.device)
+        found[name] = cost.step_cost(made.step, parts.model, made.optimizer, parts.device)
         yield found
         del parts, made
         gc.collect()

@@ -1,0 +1,65 @@
+"""Count the floating-point operations of torch's operators, by formulas of torch and of our own where it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+
+aten = torch.ops.aten
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query.shape, key.shape, value.shape)
+
+
+def _attention_backward(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+    return sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape)
+
+
+def _matrix_vector(matrix: Tensor, *_: Any, **__: Any) -> int:
+    return 2 * matrix.numel()
+
+
+def _added_matrix_vector(_added: Tensor, matrix: Tensor, *_: Any, **__: Any) -> int:
+    return 2 * matrix.numel()
+
+
+def _recurrent(inputs: Tensor, weights: Sequence[Tensor], *_: Any, **__: Any) -> int:
+    """Each row of the input is multiplied by every matrix of every layer, gate and direction."""
+    return 2 * prod(inputs.shape[:-1]) * sum(weight.numel() for weight in weights if weight.dim() == 2)
+
+
+def _recurrent_backward(inputs: Tensor, weights: Sequence[Tensor], *_: Any, **__: Any) -> int:
+    return 2 * _recurrent(inputs, weights)
+
+
+# What torch's table of formulas lacks. cuDNN's recurrent layers with one projection per layer: proj_size is never set.
+FORMULAS: dict[Any, Callable[..., int]] = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    aten.mv: _matrix_vector,
+    aten.dot: _matrix_vector,
+    aten.addmv: _added_matrix_vector,
+    aten._cudnn_rnn: _recurrent,
+    aten._cudnn_rnn_backward: _recurrent_backward,
+}
+# Operators that multiply matrices, and have no formula: a count that leaves them out would be wrong.
+UNCOUNTED = {aten.mkldnn_rnn_layer, aten.mkldnn_rnn_layer_backward, aten.miopen_rnn, aten.miopen_rnn_backward}
+PLAIN = ("aten", "prim", "prims", "profiler")  # other operators are kernels of their own
+
+
+def flops(function: Any, arguments: Sequence[Any], named: dict[str, Any], result: Any) -> int | None:
+    """Return the floating-point operations of one call: 2 per multiplication and addition of a product of matrices, of
+    a convolution and of fused attention; 0 for element-wise operators, as in torch's FlopCounterMode. None for an
+    operator that may contain a product and has no formula."""
+    operator = function._overloadpacket
+    if operator in FORMULAS:
+        return FORMULAS[operator](*arguments, **named)
+    if operator in flop_registry:
+        return int(flop_registry[operator](*arguments, **named, out_val=result))
+    return None if operator in UNCOUNTED or function.namespace not in PLAIN else 0
