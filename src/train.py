@@ -11,6 +11,7 @@ SETTING=VALUE       change a setting; all of them are listed below
 -m                  train several runs, one for each combination of VALUE,VALUE
 """
 
+import gc
 import json
 import os
 import signal
@@ -60,6 +61,7 @@ def single(config: DictConfig) -> None:
         limits[0] = resolved.settings.memory
         from softlookup.run import start
 
+        gc.freeze()  # what was imported stays: every full collection would visit its half a million objects again
         start(resolved)
     except SystemExit as ended:
         _keep(RuntimeError(f"something in the run called sys.exit({ended.code})"))

@@ -16,7 +16,7 @@ from softlookup.errors import Stopped, UserError
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_state import state_of
 from softlookup.sweep.progress_table import Board, Ended
-from softlookup.sweep.worker import Worker, start_server
+from softlookup.sweep.worker import Worker, late_imports, start_server
 from softlookup.system import lock
 
 JOB = "softlookup.run:execute"
@@ -75,7 +75,7 @@ class Sweep:
         if self.recovered:
             print(f"{self.recovered} had their result when they were killed; for their W&B files: make resync")
         if self.queue:
-            start_server(self.job)
+            start_server(self.job, late_imports(self.queue[0][1]))
         with self._interruptible(), self.board:
             try:
                 self._work()

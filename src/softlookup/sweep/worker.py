@@ -5,6 +5,7 @@ Runs are isolated from each other: crashes, memory, random numbers, threads and 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pkgutil
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection, forkserver, util
 from multiprocessing.process import BaseProcess
@@ -32,16 +33,24 @@ CONTEXT = multiprocessing.get_context("forkserver")
 _WITHOUT_SERVER = multiprocessing.get_context("spawn")
 # The libraries read these once, at import. A run that needs more torch threads sets them itself.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# What a run imports only when it needs it, and with W&B: one to two seconds, which the server spends once.
+_LATE = ("sacremoses", "torch.distributed._tools.mem_tracker")
+_TRACKED = ("wandb", "wandb.sdk.launch.inputs.internal")
 _SERVER_IS_GONE = 255
 TICK = 0.5  # seconds; bounds the response time to signals
 _DYING = 5.0  # seconds to wait for runs of a killed launcher to exit
 
 
-def start_server(job: str) -> None:
+def late_imports(config: RunConfig) -> tuple[str, ...]:
+    """Return the modules that a run imports after its start."""
+    return (*_LATE, *(() if config.tracking.get("mode") == "disabled" else _TRACKED))
+
+
+def start_server(job: str, modules: Sequence[str] = ()) -> None:
     """Start the fork server, unless it is running, without waiting for it; it imports the module of `job`
-    (`package.module:function`)."""
+    (`package.module:function`), and of `modules` those that are installed."""
     os.environ.update(ONE_THREAD)
-    CONTEXT.set_forkserver_preload([job.partition(":")[0]])
+    CONTEXT.set_forkserver_preload([job.partition(":")[0], *modules])
     # The server must not exit before the runs: it exits with the launcher, not on signals.
     with _ignore_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         forkserver.ensure_running()
@@ -76,7 +85,7 @@ class Worker:
         _wait_until_free(folder)
         folder.begin(config)
         folder.set_state("running")
-        self._process = started(_main, job, config, folder, sender)
+        self._process = started(_main, job, config, folder, sender, modules=late_imports(config))
         sender.close()
         self.sentinel = self._process.sentinel
 
@@ -148,12 +157,12 @@ class Worker:
             return None
 
 
-def started(target: Callable[..., None], job: str, *arguments: Any) -> BaseProcess:
+def started(target: Callable[..., None], job: str, *arguments: Any, modules: Sequence[str] = ()) -> BaseProcess:
     """Start `target(job, *arguments)` in a process forked from the server, or spawned if the server cannot be
     reached."""
     forked = CONTEXT.Process(target=target, args=(job, *arguments))
     try:
-        start_server(job)  # restarts it if it was killed
+        start_server(job, modules)  # restarts it if it was killed
         forked.start()
     except (FileNotFoundError, ConnectionError, EOFError):
         # The server was killed, or the temporary folder with its socket was deleted. Python expects the folder at exit.
@@ -193,6 +202,7 @@ def _main(job: str, config: RunConfig, folder: RunFolder, sender: connection.Con
 
 def leave() -> None:
     """Detach this process from the terminal and its signals, and make it end with the launcher."""
+    gc.freeze()  # what the server imported stays: every full collection would visit its half a million objects again
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGHUP):  # ignored by the server, and so inherited
         signal.signal(number, signal.SIG_DFL)

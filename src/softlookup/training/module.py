@@ -8,10 +8,9 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric
 
 from softlookup.contract import Batch, Curriculum
 from softlookup.data.budget_shares import Cadence
@@ -19,8 +18,8 @@ from softlookup.model.seq2seq import Seq2Seq
 from softlookup.model.training_step import Recipe, update
 from softlookup.system.ranks import ALONE, Processes
 from softlookup.system.seeds import derived_seed, seed_everything
-from softlookup.text.vocabulary import UNK
 from softlookup.training.early_stopping import Watch
+from softlookup.training.validation_counts import Counts
 from softlookup.training.weight_averaging import Average
 
 
@@ -86,12 +85,11 @@ class Training(pl.LightningModule):
         self.last_loss = math.nan
         self.running_loss = _mean()
         self.running_loss.persistent(True)
-        self.validation = MetricCollection({"loss": _mean(), "token_accuracy": _mean()})
-        self.by_length: dict[int, MeanMetric] = {}
+        self.by_length: dict[int, float] = {}
         self.last_validation: dict[str, float] = {}
         self.validations = 0
         self.validated_at = 0
-        self._measured: list[tuple[float, list[int], list[Tensor]]] = []
+        self._counts = Counts()
         self._optimizer: torch.optim.Optimizer | None = None
         self._resumed: dict[str, Any] | None = None
         self._began = time.perf_counter()
@@ -158,29 +156,15 @@ class Training(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         seed_everything(derived_seed(self.seed, f"validation {self.steps}"))
-        self.validation.reset()
-        self.by_length = {}
-        self._measured = []
+        self._counts = Counts()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         logits, _ = self.model(batch)
-        target = batch.target[batch.target_mask]
-        right = ((logits.argmax(-1) == target) & (target != UNK)).float().cpu()  # as in metrics.sequence.right
-        lengths = [len(example.source) for example in batch.examples]
-        loss = F.cross_entropy(logits, target).item()
-        self._measured.append((loss, lengths, list(right.split(batch.target_mask.sum(1).tolist()))))
+        self._counts.add(batch, logits)
 
     def on_validation_epoch_end(self) -> None:
-        # In the order of a single process for any number of processes: sums of floats depend on it.
-        for loss, lengths, right in self.processes.gathered(self._measured):
-            self.validation["loss"].update(loss, sum(map(len, right)))
-            self.validation["token_accuracy"].update(torch.cat(right).to(self.device))
-            for length, correct in zip(lengths, right, strict=True):
-                self.by_length.setdefault(length, _mean()).update(correct)
-        # Rounded, since a float32 mean of 0.9 can be slightly below the threshold 0.9.
-        accuracy = {length: round(metric.compute().item(), 6) for length, metric in sorted(self.by_length.items())}
-        measured = {name: value.item() for name, value in self.validation.compute().items()} | self.further(self.model)
-        values = {f"validation/{name}": value for name, value in measured.items()}
+        measured, self.by_length = self._counts.measured(self.processes)
+        values = {f"validation/{name}": value for name, value in (measured | self.further(self.model)).items()}
         self.last_validation = values
         if self.validates_final:
             return
@@ -199,7 +183,7 @@ class Training(pl.LightningModule):
             }
         )
         self.running_loss.reset()
-        self.curriculum.observe(self.progress_share, accuracy)
+        self.curriculum.observe(self.progress_share, self.by_length)
         self._follow_curriculum()
         self.on_safe_point(self)
 
