@@ -40,6 +40,7 @@ from omegaconf import DictConfig
 
 from softlookup.config.command_line import check_overrides, split
 from softlookup.config.resolve import composed, explain, resolve, typed_keys
+from softlookup.config.run_config import RunConfig
 from softlookup.config.settings import explanations
 from softlookup.errors import Stopped
 from softlookup.runs.inputs import with_inputs
@@ -57,7 +58,7 @@ _HERE = os.getpid()
 def single(config: DictConfig) -> None:
     """Execute one run in this process. Sweeps are passed to a launcher; only launchers of other packages call this."""
     try:
-        resolved = with_inputs(resolve(config), typed_keys())
+        resolved = _solved(with_inputs(resolve(config), typed_keys()))
         limits[0] = resolved.settings.memory
         from softlookup.run import start
 
@@ -67,6 +68,15 @@ def single(config: DictConfig) -> None:
         _keep(RuntimeError(f"something in the run called sys.exit({ended.code})"))
     except Exception as error:
         _keep(error)
+
+
+def _solved(config: RunConfig) -> RunConfig:
+    """Return the config with the widths that `match` solves."""
+    if config.reference is None:
+        return config
+    from softlookup.matching.solve import Solver
+
+    return Solver().solved(config)
 
 
 def _keep(error: Exception) -> None:
@@ -97,7 +107,9 @@ def main() -> int:
         if "job" in flags and "--package" not in flags:
             import yaml
 
-            print(yaml.safe_dump(composed(overrides).plain(), sort_keys=False, allow_unicode=True), end="")
+            shown = composed(overrides)
+            shown = shown if shown.reference is None else _solved(with_inputs(shown, typed_keys()))
+            print(yaml.safe_dump(shown.plain(), sort_keys=False, allow_unicode=True), end="")
             return 0
         # Hydra validates our config of that name against the plugin's, as intended, and warns of it.
         warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/submitit_slurm' is validated")

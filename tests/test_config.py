@@ -149,6 +149,12 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("keep=best validations=1", "with validations=1 the best weights are the last ones"),
         ("watch=token_accuracy", "watch=token_accuracy: no setting uses it; set keep=best or patience=N"),
         ("watch_sentences=7", "watch_sentences=7: only watch=bleu decodes sentences"),
+        ("match=parameters", "match=parameters: it needs the attention to reach; add match_to=additive"),
+        ("match=parameters match_to=addtive", "match_to=addtive: no attention has this name; did you mean additive?"),
+        ("match=state match_to=dot", "match=state: its cost depends on the source length; add match_length=32"),
+        ("match_to=dot", "match_to=dot: without match=parameters it has no effect; add that, or leave it out"),
+        ("match=parameters match_to=dot match_length=7", "match_length=7: without match=state it has no effect"),
+        ("match=parameters match_to=dot match_widths=width", "expected one key or two, as in encoder.width+"),
         ("processes=null", "processes=null: expected a whole number"),
         ("confirm=1", "confirm=1: expected true or false"),
         # Lists, dicts and nothing where a value belongs, a value where a part belongs.

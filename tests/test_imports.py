@@ -15,7 +15,7 @@ CHOICES |= {"initialization", "optimizer", "schedule"}
 ORDER: list[set[str]] = [
     {"errors", "ranges", "group"}, {"system", "text"}, {"contract"}, {"layers"}, CHOICES, {"model"},
     {"search", "data", "heatmaps"}, {"evaluation", "tracking"}, {"config"}, {"runs"}, {"sweep", "analysis"},
-    {"training", "dashboard"}, {"inference"}, {"timing"}, {"run"},
+    {"training", "dashboard"}, {"inference"}, {"timing", "matching"}, {"run"},
 ]  # fmt: skip
 # External packages that only these packages may import.
 ONLY_IN = {

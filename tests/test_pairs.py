@@ -160,3 +160,39 @@ def test_runs_that_patience_ended_at_different_token_counts_are_not_paired(
     why = "other numbers of target tokens than fixed_final: patience ended runs early"
     assert (gain["pairs"], gain["unpaired"]) == ((0, why) if rejected else (1, ""))
     assert rows.set_index("id")["reason"]["additive-s1"].startswith("ended by patience after 900 target tokens")
+
+
+def _matched(reference: str, widths: int, **more: Any) -> dict[str, Any]:
+    found = {"cost": "parameters", "to": "additive", "reference": reference, "length": None, "residual": 0.001}
+    return {"matched": found | {"configured": {"decoder.width": 128}, "widths": {"decoder.width": widths}} | more}
+
+
+def test_solved_widths_belong_to_the_attention_and_pair_with_the_reference_alone(tmp_path: Path) -> None:
+    folder, cells = tmp_path / "single", []
+    width = {"decoder.width": 128}
+    additive = fake_runs.planned("additive-s1", {"task": "reverse", "attention": "additive"}, 1, width)
+    key = additive["variant_key"]
+    variants = [
+        ("fixed_final", 139, _matched(key, 139)),
+        ("additive", 128, {}),
+        ("general", 133, _matched(key, 133)),
+        ("dot", 128, {}),  # not matched
+        ("cosine", 133, _matched("another", 133)),  # matched to another reference
+        ("concat", 133, {}),  # such a width was chosen, not solved
+    ]
+    for name, wide, record in variants:
+        cell = fake_runs.planned(f"{name}-s1", {"task": "reverse", "attention": name}, 1, {"decoder.width": wide})
+        metrics = {"test/token_accuracy": 0.2, "validation/loss": 1.0}
+        fake_runs.finish(folder, cell | record, metrics)
+        cells.append(cell | record)
+    fake_runs.write_plan(folder, cells)
+    rows = read(tmp_path)
+    found = {row["variant"]: row["unpaired"] for row in against_fixed(rows).to_dict("records")}
+    why = "no fixed context with the same settings (fixed_final differs in {})"
+    assert found == {
+        "additive": "", "general": "", "dot": why.format("match"), "cosine": why.format("match"),
+        "concat": why.format("decoder.width, match"),
+    }  # fmt: skip
+    assert "fixed_final decoder.width=139 (parameters of additive +0.10%)" in effect_tables(rows)[0].notes[-1]
+    table = csv_export.tables(rows)["runs.csv"].set_index("variant")
+    assert table["matched"]["general"] == "decoder.width=133 (parameters of additive +0.10%)"

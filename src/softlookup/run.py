@@ -106,6 +106,7 @@ def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes
         *parts.task.notes(),
         *([origin.note()] if origin else []),
         *fit.notes,
+        *([] if config.matched is None else [f"match: {config.matched}"]),
         *differs,
         *checkpoints.messages,
     ]:
@@ -179,6 +180,7 @@ def _row(folder: RunFolder, parts: RunParts, fit: Fit, measured: Evaluation) -> 
         "variant_key": variant_key(config),
         "settings": settings(config),
         "tuned": list(config.tuned),
+        **({} if config.matched is None else {"matched": config.matched.plain()}),
         "kind": parts.model.kind,
         "data": short(dict(config.data)),
         "metrics": {

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def launch(
     """
     setup_globals()
     _confirm(master, len(job_overrides), workers)
-    jobs = compose(loader, master, job_overrides)
+    jobs = _solved(compose(loader, master, job_overrides))
     configs = [job.config for job in jobs]
     _report_duplicates(configs)
     with _alone(configs):
@@ -55,6 +56,20 @@ def launch(
     if not finished:
         raise SystemExit(1)
     return [_done(overrides) for overrides in job_overrides]
+
+
+def _solved(jobs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return the jobs with the widths that `match` solves, and print those of each variant."""
+    if all(job.config.reference is None for job in jobs):
+        return list(jobs)
+    from softlookup.runs.run_id import variant_name
+    from softlookup.sweep.subprocess_call import called
+
+    # In another process: models are built, and this one does not load torch.
+    (configs,) = called("softlookup.matching.solve:solve_all", [job.config for job in jobs])
+    for name, matched in {variant_name(config): config.matched for config in configs}.items():
+        print(f"match  {name}: {'the reference' if matched is None else matched}")
+    return [replace(job, config=config) for job, config in zip(jobs, configs, strict=True)]
 
 
 def _confirm(master: DictConfig, count: int, workers: int) -> None:

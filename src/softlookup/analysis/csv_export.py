@@ -34,7 +34,7 @@ from softlookup.analysis.effects import exploratory, primary, profiles
 from softlookup.analysis.load import CELL, by_length, curves, read
 from softlookup.analysis.pairs import against_fixed
 from softlookup.analysis.statistics import counts, summary
-from softlookup.analysis.tables import data_text, kept_text
+from softlookup.analysis.tables import data_text, kept_text, matched_text
 from softlookup.errors import UserError, nearest
 from softlookup.system import atomic_files
 
@@ -66,13 +66,15 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     reproducible = [name for name in measured if name not in times]
     rows["data"] = rows["data"].map(data_text)
     rows["kept"] = [kept_text(kept) if kept else "" for kept in rows["kept"]]
-    origin = ["kept", "init_from", "continue_from"]
+    origin = ["kept", "matched", "init_from", "continue_from"]
     cell = ["experiment", "id", "task", "variant", "variant_key", "seed"]
     place = [*CELL, "seed"]
     folders = [f"{folder.absolute()}/" for folder in rows["folder"]]
     rows["reason"] = [reason.replace(path, "") for reason, path in zip(rows["reason"], folders, strict=True)]
     return {
-        "runs.csv": rows[[*cell, "status", "reason", "planned", "counted", "data", *origin, "longest", *reproducible]],
+        "runs.csv": rows[
+            [*cell, "status", "reason", "planned", "counted", "data", *origin, "longest", *reproducible]
+        ].assign(matched=[matched_text(matched) for matched in rows["matched"]]),
         "by_length.csv": by_length(rows).sort_values([*place, "low", "high", "measure"], kind="stable"),
         "curves.csv": curves(rows).sort_values([*place, "measure", "step"], kind="stable"),
         "summary.csv": summary(rows, reproducible).merge(against_fixed(rows), how="left", on=CELL),

@@ -13,7 +13,7 @@ from softlookup.analysis.measures import measure, percent, title
 from softlookup.analysis.pairs_table import pairs_table
 from softlookup.analysis.spans import ALL, span_text, spans
 from softlookup.analysis.step_timing import MEDIAN
-from softlookup.analysis.tables import EffectTable, gain_parts, shown
+from softlookup.analysis.tables import EffectTable, gain_parts, matched_text, shown
 
 # In a recurrent encoder the state beside a token encodes it too: weights may be on gold only after a shift.
 ALIGNMENT = {"forced/alignment_accuracy": "alignment", "forced/best_offset_accuracy": "shifted alignment"}
@@ -193,6 +193,11 @@ def _of_rows(rows: pd.DataFrame) -> Iterator[str]:
     """Yield what the cost ratios are to, and which planned variants of a task have no result at all."""
     if any(column in rows and rows[column].notna().any() for column in RATIOS):
         yield "time and memory of a training step: ratios to the cheapest fixed context"
+    cells = rows[rows["planned"]].drop_duplicates("variant").sort_values("variant")
+    pairs = zip(cells["variant"], map(matched_text, cells["matched"]), strict=True)
+    solved = [f"{name} {text}" for name, text in pairs if text]
+    if solved:
+        yield f"widths that were solved for equal cost: {'; '.join(solved)}"
     for name, cells in rows[rows["planned"]].groupby("variant"):
         if not cells["counted"].any():
             states = ", ".join(

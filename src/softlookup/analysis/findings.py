@@ -9,11 +9,12 @@ from itertools import groupby
 
 import pandas as pd
 
+from softlookup.analysis.differences import AXIS
 from softlookup.analysis.effect_table import ALIGNMENT, main_tables
 from softlookup.analysis.effects import TRAINED, alternatives
 from softlookup.analysis.headline import Headline, length_text
 from softlookup.analysis.measures import percent, title
-from softlookup.analysis.pairs import AXIS, VALIDATION
+from softlookup.analysis.pairs import VALIDATION
 from softlookup.analysis.spans import ALL, span_text, spans
 from softlookup.analysis.statistics import OTHERS, counts
 from softlookup.analysis.tables import EffectTable, gain_text, shown

@@ -2,8 +2,7 @@
 
 A **cell** is one planned run: a task, a variant and a seed. A **variant** is the whole config of a run except the seed:
 runs that differ in any other setting are different variants, named by the settings that distinguish them. A cell counts
-in means if its run is finished and planned; every other cell keeps its row, with the reason. Runs of another version of
-the code keep a row with a separate status, and are never counted.
+in means if its run is finished and planned; every other cell keeps its row, with the reason: so do runs of other code.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from softlookup.analysis import step_timing
+from softlookup.analysis.differences import AXIS
 from softlookup.analysis.variant_labels import DATA, Variant, labels
 from softlookup.errors import UserError
 from softlookup.runs import validated_files
@@ -27,7 +27,6 @@ from softlookup.runs.validated_files import BOUNDS, Alignment
 
 CELL = ["experiment", "task", "variant"]
 FOREIGN = ("older code", "newer code")
-AXIS = "attention."  # settings of the attention axis; a normalizer and a window lie below it
 STARTED = ("state.json", "result.json")  # a folder with one of these files is a run
 
 
@@ -35,13 +34,13 @@ def read(runs_dir: Path, experiment: str | None = None) -> pd.DataFrame:
     """Return one row for each cell under `runs_dir`, or of one experiment, finished or not: planned cells, and runs
     that are not in a plan.
 
-    Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings), data
-    (digests by name), fixed, seed, status, reason, planned, counted, early (ended by patience), kept (which weights),
-    init_from and continue_from (ids of runs), longest (source length of training), unit (of lengths), by_length,
-    ranges and validations (lists of dicts), untimed (why its step was not timed), folder, and one column for each
-    metric, cost and timing, NaN where absent. A run with an invalid file keeps its row, and the reason names the file;
-    a run with an invalid result has status missing. Raises UserError where there is no run at all, or a plan that
-    cannot be read.
+    Columns: experiment, id, task, variant, variant_key, settings (dotted key to value), tuned (keys of settings),
+    matched (solved widths), data (digests by name), fixed, seed, status, reason, planned, counted, early (ended by
+    patience), kept (which weights), init_from and continue_from (ids of runs), longest (source length of training),
+    unit (of lengths), by_length, ranges and validations (lists of dicts), untimed (why its step was not timed), folder,
+    and one column for each metric, cost and timing, NaN where absent. A run with an invalid file keeps its row, and the
+    reason names the file; a run with an invalid result has status missing. Raises UserError where there is no run at
+    all, or a plan that cannot be read.
     """
     chosen = [folder for folder in _folders(runs_dir) if experiment in (None, folder.name)]
     cells = [cell for folder in chosen for cell in _experiment(folder)]
@@ -64,7 +63,7 @@ def _folders(path: Path) -> list[Path]:
 def _experiment(folder: Path) -> list[dict[str, Any]]:
     planned = _planned(folder / "plan.json")
     runs = [run for run in _folders(folder) if any(os.path.lexists(run / name) for name in STARTED)]
-    names = [*(planned or {}), *(run.name for run in runs if run.name not in (planned or {}))]
+    names = dict.fromkeys([*(planned or {}), *(run.name for run in runs)])
     cells = [_cell(folder / name, planned) for name in names]
     tasks: dict[tuple[str, str], dict[str, Variant]] = {}
     for cell in cells:
@@ -133,6 +132,7 @@ def _cell(folder: Path, planned: dict[str, dict[str, Any]] | None) -> dict[str, 
         "variant_key": known.get("variant_key", ""),
         "settings": settings,
         "tuned": known.get("tuned", []),
+        "matched": known.get("matched") or {},
         "kind": result.get("kind", ""),
         "data": {name.removeprefix(DATA): str(settings[name])[:DIGITS] for name in settings if name.startswith(DATA)},
         "status": status,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from softlookup.analysis.differences import differing, differing_at_all
 from softlookup.analysis.inference import (
     bootstrap_interval,
     holm,
@@ -18,30 +19,14 @@ from softlookup.analysis.inference import (
     sign_flip,
     t_interval,
 )
-from softlookup.analysis.load import AXIS, CELL
+from softlookup.analysis.load import CELL
 from softlookup.analysis.statistics import QUALITY
 from softlookup.analysis.variant_labels import TARGET
 
 VALIDATION = "validation/loss"
 EQUAL = {"task", "data", "budget"}  # parts that are equal wherever two variants are compared
 EARLY = "other numbers of target tokens than {}: patience ended runs early"
-_ABSENT = object()
 _MOST_NAMED = 3
-
-
-def differing(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
-    """List the settings in which two variants differ, except the attention axis and the keys tuned for either of them.
-
-    Each variant has `settings` (dotted key to value) and `tuned` (the keys that the experiment tuned per variant).
-    """
-    return [name for name in _unequal(one, other) if not name.startswith(AXIS)]
-
-
-def _unequal(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[str]:
-    """List all settings in which two variants differ, except the keys tuned for either of them."""
-    tuned = {*one["tuned"], *other["tuned"]}
-    names = sorted({*one["settings"], *other["settings"]} - tuned)
-    return [name for name in names if one["settings"].get(name, _ABSENT) != other["settings"].get(name, _ABSENT)]
 
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +108,7 @@ def against_first(rows: pd.DataFrame, metric: str, first: Mapping[tuple[str, str
     for place, task in _tasks(rows, metric):
         reference = first.get(place, "")
         for name in (name for name in task.variants if reference in task.variants and name != reference):
-            differs = _unequal(task.variants[name], task.variants[reference])
+            differs = differing_at_all(task.variants[name], task.variants[reference])
             parts = {key.split(".")[0] for key in differs}
             why = f"{reference} differs in {_named(differs)}" if len(parts) > 1 or parts & EQUAL else ""
             why = why or (EARLY.format(reference) if task.unequal(name, reference) else "")
@@ -156,7 +141,7 @@ class _Task:
     @classmethod
     def of(cls, rows: pd.DataFrame, metric: str) -> _Task:
         cells = rows[rows["counted"] & rows[metric].notna()]
-        table = cells.groupby("variant")[["fixed", "settings", "tuned"]].first()
+        table = cells.groupby("variant")[["fixed", "settings", "tuned", "matched", "variant_key"]].first()
         return cls(
             cells,
             rows[rows["planned"] & ~rows["counted"]],

@@ -133,6 +133,18 @@ def kept_text(kept: Mapping[str, Any]) -> str:
     return f"the mean of {kept['of']} weights" if kept.get("weights") == "average" else "the last weights"
 
 
+def matched_text(matched: Mapping[str, Any]) -> str:
+    """Describe the widths that were solved for a run, and how far its cost is from that of the reference.
+
+    >>> matched_text({"widths": {"decoder.width": 139}, "cost": "parameters", "to": "additive", "residual": 0.00193})
+    'decoder.width=139 (parameters of additive +0.19%)'
+    """
+    if not matched:
+        return ""
+    widths = " ".join(f"{key}={width}" for key, width in matched["widths"].items())
+    return f"{widths} ({matched['cost']} of {matched['to']} {matched['residual']:+.2%})"
+
+
 def data_text(data: dict[str, str]) -> str:
     """Format digests of data in one line.
 

@@ -10,6 +10,7 @@ from typing import Any
 DATA = "data."
 TARGET = "._target_"
 CONTINUED = "continued.budget"
+_VALUES = {"size", "match", "match_to", "match_length", "match_widths"}  # choices that name no option of a group
 _FEWEST_DIGITS = 6
 _ABSENT = object()
 
@@ -65,7 +66,7 @@ def _shown(variants: Sequence[Variant]) -> list[str]:
 def _is_group(name: str, variant: Variant) -> bool:
     """Return whether a choice selects an option of a config group, rather than a value (`attention.heads=4`,
     `budget=1000`)."""
-    plain = "." not in name and name != "size" and name not in variant.settings
+    plain = "." not in name and name not in _VALUES and name not in variant.settings
     return plain and isinstance(variant.choices.get(name, ""), str | None)
 
 

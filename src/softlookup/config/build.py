@@ -84,7 +84,7 @@ def build_model(config: RunConfig, source_vocabulary: int, target_vocabulary: in
 
     Raises UserError for parts that do not fit together.
     """
-    seed, tying = config.settings.seed, config.settings.tying
+    seed = config.settings.seed
     attention = _seeded(build(config.parts["attention"]), seed, "attention")
     encoder = _seeded(build(config.parts["encoder"]), seed, "encoder")
     make_decoder = build(config.parts["decoder"])
@@ -92,6 +92,26 @@ def build_model(config: RunConfig, source_vocabulary: int, target_vocabulary: in
     torch.manual_seed(derived_seed(seed, "output"))
     model = Seq2Seq(encoder, decoder, source_vocabulary, target_vocabulary)
     initialize(model, build(config.parts["initialization"]), seed)
+    return _tied(model, config.settings.tying)
+
+
+def model_of_shapes(config: RunConfig, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
+    """Build the model of a config on torch's meta device: all shapes and no weights, in milliseconds.
+
+    Raises UserError for parts that do not fit together.
+    """
+    attention, make_decoder = build(config.parts["attention"]), build(config.parts["decoder"])
+    with torch.device("meta"):
+        model = Seq2Seq(
+            build(config.parts["encoder"]),
+            lambda *widths: make_decoder(*widths, attention),
+            source_vocabulary,
+            target_vocabulary,
+        )
+        return _tied(model, config.settings.tying)
+
+
+def _tied(model: Seq2Seq, tying: str) -> Seq2Seq:
     if tying != "none":
         _tie(model, source=tying == "all")
     return model

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from softlookup.config.catalog import CONF, default, groups, hosts, keys_of, leaves, no_such_key, presets, tables
 from softlookup.config.command_line import check_overrides, parsed, split
 from softlookup.config.components import check_part, part_of
+from softlookup.config.match_keys import with_attention, without_match
 from softlookup.config.run_config import LOCATIONS, PLACES, RunConfig
 from softlookup.config.settings import Identity, Settings, explanations, names
 from softlookup.config.unused_keys import References
@@ -52,12 +54,24 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> Run
     (a normalizer beside a fixed context) are left out. Keys of the command line that no chosen part uses are added to
     `idle`, each with its error; without `idle` the first of them is raised.
 
+    With `match`, `reference` of the result is the config of the same command line with the attention `match_to`.
+
     Raises UserError for an unknown key, a wrong type, a value out of range, a `_target_` outside its group, and a key
     without effect.
     """
+    chosen = dict(HydraConfig.get().runtime.choices)
+    if config.get("match") is None:
+        return _resolved(config, chosen, idle)
+    other = chosen | {"attention": config.get("match_to") or chosen["attention"]}
+    with_other = with_attention(config, _unresolved(config)["attention"], chosen, other, typed_keys())
+    found = _resolved(config, chosen, idle)
+    return replace(found, reference=_resolved(with_other, other, {}))
+
+
+def _resolved(config: DictConfig, chosen: Mapping[str, Any], idle: dict[str, UserError] | None) -> RunConfig:
+    """Return a composed config, checked; `chosen` are the names of its choices."""
     typed = typed_keys()
-    chosen = HydraConfig.get().runtime.choices
-    _fall_back(config, typed)
+    _fall_back(config, chosen, typed)
     plain = _plain(config)
     offered, above = groups(), presets()
     parts = [group for group in offered if group not in above]
@@ -82,6 +96,7 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> Run
     references = References(raw, choices)
     given = {key: choices.get(key) if key in inside else _at(plain, key) for key in typed}
     unused = {key: references.refusal(key, value) for key, value in given.items() if not references.uses(key)}
+    unused |= without_match(settings, given)
     if settings.init_from is not None:
         unused |= _without_segmentation(raw, choices, references, given)
     if idle is None and unused:
@@ -90,6 +105,9 @@ def resolve(config: DictConfig, idle: dict[str, UserError] | None = None) -> Run
         idle |= unused
     choices = {key: value for key, value in choices.items() if key not in inside or references.uses(key)}
     choices |= {key: value for key, value in given.items() if key not in unused and _makes_a_variant(key)}
+    if settings.match is not None:
+        matched = {name: value for name, value in settings.plain().items() if name.startswith("match")}
+        choices |= {name: value for name, value in matched.items() if value is not None and name not in unused}
     task = plain["task"] | {
         key: str(Path(plain["task"][key]).expanduser().absolute())
         for key in sorted(PLACES)
@@ -130,13 +148,13 @@ def _unresolved(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items() if key != "hydra"}
 
 
-def _fall_back(config: DictConfig, typed: Sequence[str]) -> None:
+def _fall_back(config: DictConfig, chosen: Mapping[str, Any], typed: Sequence[str]) -> None:
     """Apply the keys of a paper or an experiment only to the choices that they are meant for.
 
     A key that the chosen part does not have, but another choice of its group has, is dropped; a key whose table has no
     value for the chosen part gets the default of the choice. Keys of the command line are kept, and rejected later.
     """
-    raw, chosen = _unresolved(config), HydraConfig.get().runtime.choices
+    raw = _unresolved(config)
     tabled = tuple(f"${{{table}." for table in tables())
     above = presets()
     for group in (group for group in raw if chosen.get(group) and group not in above):

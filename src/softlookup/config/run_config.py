@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ Node = Mapping[str, Any]
 # identity; the digests of the content, in `data`, are.
 PLACES = frozenset({"path", "alignment", "silver"})
 SPLITS = frozenset({"train", "validation", "test"})
+# What `match` compares, in words.
+UNITS = {"parameters": "parameters", "flops": "FLOPs", "state": "bytes of state"}
 LOCATIONS = PLACES | SPLITS | {"dataset", "columns"}
 
 
@@ -42,12 +44,56 @@ class Continued:
 
 
 @dataclass(frozen=True)
+class Matched:
+    """Record the widths that were solved so that a run costs what a reference costs.
+
+    `cost` is what was matched (parameters, flops or state, the latter two at source length `length`), `to` the
+    attention of the reference and `reference` its variant_key. `configured` has the widths of the config by key,
+    `widths` the solved ones. `value` is the cost of the run, `target` that of the reference.
+    """
+
+    cost: str
+    to: str
+    reference: str
+    length: int | None
+    configured: Mapping[str, int]
+    widths: Mapping[str, int]
+    value: int
+    target: int
+
+    @property
+    def residual(self) -> float:
+        """Return the relative difference of the run's cost from that of the reference."""
+        return self.value / self.target - 1
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Matched:
+        """Read the values that `plain` returns."""
+        return cls(**{one.name: values[one.name] for one in fields(cls)})
+
+    def __str__(self) -> str:
+        widths = " ".join(f"{key}={width}" for key, width in self.widths.items())
+        figures = f"{self.value:,} to {self.target:,} {UNITS[self.cost]} of {self.to}"
+        return f"{widths} ({figures}, {self.residual:+.2%})"
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain values, for files."""
+        return {
+            **{name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self).items()},
+            "residual": self.residual,
+        }
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Hold the whole config of a run.
 
     `parts` has, for each group that a run reads directly, the description of what is built: `_target_` and arguments.
     `choices` has the name chosen in each group, and every value that was changed; `tuned` lists the keys whose values
     came from an experiment's table. `data` has the SHA-256 of all data that is read, by name.
+
+    With `match`, `reference` is the config of the run whose cost is to be reached, until the widths are solved; then
+    `matched` records them. They are part of the identity as any other width is, and nothing else of the match is.
     """
 
     settings: Settings
@@ -57,6 +103,8 @@ class RunConfig:
     tuned: tuple[str, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
     continued: Continued | None = None
+    reference: RunConfig | None = None
+    matched: Matched | None = None
 
     @property
     def experiment(self) -> Path:
@@ -66,12 +114,12 @@ class RunConfig:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:
         """Read the values that `plain` returns, as from a config.yaml. Raises UserError for anything else."""
-        other = {"tracking", "choices", "tuned", "data", "continued", *names()}
+        other = {"tracking", "choices", "tuned", "data", "continued", "matched", *names()}
         parts = {key: value for key, value in values.items() if key not in other}
         for key, value in [*parts.items(), ("tracking", values.get("tracking"))]:
             if not isinstance(value, Mapping) or "_target_" not in value:
                 raise UserError(f"{quote(key)}={quote(value)}: expected a choice (a part with a _target_)")
-        before = values.get("continued")
+        before, matched = values.get("continued"), values.get("matched")
         return cls(
             Settings.of(values),
             parts,
@@ -80,6 +128,7 @@ class RunConfig:
             tuple(values.get("tuned", ())),
             values.get("data", {}),
             None if before is None else Continued.of(before),
+            matched=None if matched is None else Matched.of(matched),
         )
 
     def plain(self) -> dict[str, Any]:
@@ -92,6 +141,7 @@ class RunConfig:
             "tuned": list(self.tuned),
             "data": dict(self.data),
             **({} if self.continued is None else {"continued": self.continued.plain()}),
+            **({} if self.matched is None else {"matched": self.matched.plain()}),
         }
 
     def identity(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def _key(default: Any, text: str, identity: Identity = Identity.VARIANT, *, path
 
 
 _MACHINE = 4096  # runs, threads, processes: more than any machine has
+_WIDTHS = Form(r"\w+(\.\w+)+(\+\w+(\.\w+)+)?", "one key or two, as in encoder.width+decoder.width")
 _NAME = Form(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", "a plain folder name")
 
 
@@ -89,6 +90,19 @@ class Settings:
         False, "keep what continue_from needs at the end (about three times the size of the weights)", Identity.NONE
     )
 
+    match: Literal["parameters", "flops", "state"] | None = _key(
+        None, "solve widths so that a run costs what match_to costs: parameters, flops or state", Identity.NONE
+    )
+    match_to: str | None = _key(None, "attention whose cost match reaches, in the same config", Identity.NONE)
+    match_length: Annotated[int | None, Range(1, 131_072)] = _key(
+        None, "source length of match=flops (and target length) and match=state", Identity.NONE
+    )
+    match_widths: Annotated[str | None, _WIDTHS] = _key(
+        None,
+        "widths that match solves, in their proportion: KEY or KEY+KEY; null: those of encoder and decoder",
+        Identity.NONE,
+    )
+
     runs_dir: Annotated[str, Form(r".+", "a folder")] = _key("runs", "folder of all runs", Identity.NONE, path=True)
     experiment_name: Annotated[str, _NAME] = _key(
         "single", "folder below runs_dir, and the group in W&B", Identity.NONE
@@ -129,6 +143,7 @@ class Settings:
             check(name, found[name], expected)
         settings = cls(**found)
         _check_final_weights(settings)
+        _check_match(settings)
         return settings
 
     def plain(self, *identities: Identity) -> dict[str, Any]:
@@ -185,3 +200,13 @@ def _check_final_weights(settings: Settings) -> None:
         raise UserError("keep=best: with validations=1 the best weights are the last ones; give more validations")
     if settings.watch_sentences is not None and settings.watch != "bleu":
         raise UserError(f"watch_sentences={settings.watch_sentences}: only watch=bleu decodes sentences")
+
+
+def _check_match(settings: Settings) -> None:
+    """Reject a match without its reference, or without the length that its cost depends on."""
+    if settings.match is None:
+        return
+    if settings.match_to is None:
+        raise UserError(f"match={settings.match}: it needs the attention to reach; add match_to=additive")
+    if settings.match != "parameters" and settings.match_length is None:
+        raise UserError(f"match={settings.match}: its cost depends on the source length; add match_length=32")

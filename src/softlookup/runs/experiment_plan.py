@@ -25,6 +25,7 @@ def write_plan(configs: Sequence[RunConfig]) -> int:
             "variant_key": variant_key(config),
             "settings": settings(config),
             "tuned": list(config.tuned),
+            **({} if config.matched is None else {"matched": config.matched.plain()}),
         }
         for config in configs
     ]

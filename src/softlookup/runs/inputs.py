@@ -28,4 +28,5 @@ def with_inputs(config: RunConfig, typed: Iterable[str]) -> RunConfig:
             f"restore the data (task={whole.choices['task']} task.path=DIR says where it is now), or start a new "
             "run with init_from"
         )
-    return replace(whole, data=data)
+    reference = None if whole.reference is None else with_inputs(whole.reference, typed)
+    return replace(whole, data=data, reference=reference)

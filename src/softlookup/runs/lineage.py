@@ -112,7 +112,8 @@ def _continued(config: RunConfig, base_run: str, typed: set[str]) -> RunConfig:
 
 def _local() -> list[str]:
     """Return the settings that only say where and how a run is stored and computed; a continued run may change them."""
-    return [name for name in names(Identity.ARITHMETIC, Identity.NONE) if name != "init_from"]
+    local = names(Identity.ARITHMETIC, Identity.NONE)
+    return [name for name in local if name != "init_from" and not name.startswith("match")]
 
 
 def _scaled(base: Settings, budget: int) -> int:

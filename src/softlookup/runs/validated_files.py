@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,19 @@ import yaml
 
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
-from softlookup.runs.expectations import BrokenError, bounded, expect, mapping, measures, number, number_or_none
-from softlookup.runs.run_id import DIGITS, VERSION, names_seed, run_id, settings, variant_key
+from softlookup.runs.expectations import (
+    BrokenError,
+    bounded,
+    check_identity,
+    check_kept,
+    check_variant,
+    expect,
+    mapping,
+    measures,
+    number,
+    number_or_none,
+)
+from softlookup.runs.run_id import VERSION, names_seed, run_id, settings, variant_key
 from softlookup.system import atomic_files
 
 BOUNDS = ("low", "high", "count")
@@ -27,7 +37,6 @@ WORDS = ("source", "target", "reference")
 LAYERS = {"lookups": ("target", "source"), "encoder": ("source", "source"), "decoder": ("target", "target")}
 KINDS = ("fixed", "lookup", "weightless")  # of attention, as in `contract.Kind`
 UNITS = ("tokens", "words", "characters")  # in which the lengths of by_length are counted
-_KEY = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,8 @@ class Alignment:
 
 
 def plan(path: Path) -> list[dict[str, Any]] | None:
-    """Read the cells of a plan.json, each with id (a plain name), choices, seed, variant_key, settings and tuned.
+    """Read the cells of a plan.json, each with id (a plain name), choices, seed, variant_key, settings, tuned and, if
+    widths were solved, matched.
 
     Returns None for a plan of another version of the code, whose runs have other names.
     """
@@ -58,8 +68,8 @@ def plan(path: Path) -> list[dict[str, Any]] | None:
         where = f"{path.name}: planned[{place}]"
         name = mapping(cell, f"{where} is").get("id")
         expect(isinstance(name, str) and _plain(name), f"{where}.id", "the name of a run")
-        _identity(cell, where)
-        _variant(cell, where)
+        check_identity(cell, where)
+        check_variant(cell, where)
     runs = {cell["id"]: (cell["variant_key"], cell["seed"]) for cell in cells or []}
     expect(len(set(runs.values())) == len(runs), f"{path.name}: planned", "of different variants and seeds")
     return cells or []
@@ -73,10 +83,10 @@ def result(path: Path) -> dict[str, Any]:
     row = mapping(_json(path), f"{path.name} is")
     expect(row.get("status") == "finished", f"{path.name}: status", "finished")
     expect(row.get("id") == path.parent.name, f"{path.name}: id", "the name of its folder")
-    _identity(row, path.name)
+    check_identity(row, path.name)
     if row.get("version") != VERSION:
         return row
-    _variant(row, path.name)
+    check_variant(row, path.name)
     expect(row.get("length_unit", UNITS[0]) in UNITS, f"{path.name}: length_unit", f"one of {', '.join(UNITS)}")
     named = all(isinstance(row["choices"].get(key), str) for key in ("task", "attention"))
     expect(named, f"{path.name}: choices", "with a task and an attention")
@@ -89,7 +99,7 @@ def result(path: Path) -> dict[str, Any]:
     for name in ("init_from", "continued"):
         run = mapping(row.get(name) or {"run": ""}, f"{path.name}: {name} is").get("run")
         expect(isinstance(run, str), f"{path.name}: {name}.run", "the id of a run")
-    _kept(mapping(row.get("kept") or {}, f"{path.name}: kept is"), f"{path.name}: kept")
+    check_kept(mapping(row.get("kept") or {}, f"{path.name}: kept is"), f"{path.name}: kept")
     expect(number_or_none(row.get("longest")), f"{path.name}: longest", "a number or null")
     for name, keys, unique in (
         ("by_length", BOUNDS, ("low", "high")),
@@ -110,7 +120,7 @@ def config(path: Path) -> dict[str, Any]:
     except Exception as error:  # PyYAML's constructors raise many types of errors
         raise BrokenError(f"{path.name} cannot be read") from error
     found = mapping(content, f"{path.name} is")
-    _identity(found, path.name)
+    check_identity(found, path.name)
     # YAML aliases can expand to billions of values: only plain ones are read.
     plain = all(value is None or isinstance(value, str | bool) or number(value) for value in found["choices"].values())
     expect(plain, f"{path.name}: choices", "plain values")
@@ -120,7 +130,8 @@ def config(path: Path) -> dict[str, Any]:
         if whole is not None and run_id(whole) == path.parent.name:
             known |= {"version": VERSION, "variant_key": variant_key(whole), "settings": settings(whole)}
             known["tuned"] = list(whole.tuned)
-            _variant(known, path.name)
+            known["matched"] = {} if whole.matched is None else whole.matched.plain()
+            check_variant(known, path.name)
     except (
         UserError,
         KeyError,
@@ -224,28 +235,3 @@ def _decoded(content: bytes, where: str) -> Any:
 def _plain(name: str) -> bool:
     """Return whether a string can be the name of a folder; a slash would make it a path."""
     return name not in ("", ".", "..") and not set(name) & set("/\0") and len(name.encode()) < 256
-
-
-def _identity(found: dict[str, Any], where: str) -> None:
-    choices = mapping(found.get("choices"), f"{where}: choices is")
-    expect(all(isinstance(key, str) for key in choices), f"{where}: choices", "named")
-    seed = found.get("seed")
-    expect(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63, f"{where}: seed", "a seed")
-
-
-def _variant(found: dict[str, Any], where: str) -> None:
-    """Check the key, the settings and the tuned keys of a variant."""
-    key = found.get("variant_key")
-    expect(isinstance(key, str) and bool(_KEY.fullmatch(key)), f"{where}: variant_key", f"{DIGITS} hex digits")
-    values = mapping(found.get("settings"), f"{where}: settings is")
-    inside = (value for each in values.values() for value in (each if isinstance(each, list) else [each]))
-    plain = all(value is None or isinstance(value, str | bool) or number(value) for value in inside)
-    expect(plain and all(isinstance(name, str) for name in values), f"{where}: settings", "plain values by name")
-    tuned = found.get("tuned")
-    expect(isinstance(tuned, list) and all(isinstance(name, str) for name in tuned), f"{where}: tuned", "names")
-
-
-def _kept(kept: dict[Any, Any], where: str) -> None:
-    """Check which weights a run kept, in the form of `outcome.kept`."""
-    numbers = {"best": ("value", "tokens"), "average": ("of",)}.get(str(kept.get("weights")), ())
-    expect(all(number(kept.get(name)) for name in numbers), where, "with the numbers of its kind")
