@@ -8,6 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 PEERS := .peers
+PEER_NAMES := joeynmt opennmt-py eole ctranslate2
 TOOLS := .tools
 WHEELS := .gpu-wheels
 
@@ -58,8 +59,9 @@ lock: $(TOOLS)/.ready  ## write the locks anew from pyproject.toml; with the new
 	$(COMPILE) --generate-hashes pyproject.toml --extra dev --extra report --extra slurm --constraint requirements-torch.lock \
 	  $$(sed -n 's/==.*//p' requirements-torch.lock | sed 's/^/--no-emit-package /') --output-file requirements.lock
 	$(COMPILE) --generate-hashes --group tools --output-file requirements-tools.lock
-	$(COMPILE) --generate-hashes --no-deps --no-emit-package torch src/peers/joeynmt.txt --output-file src/peers/joeynmt.lock
-	$(COMPILE) --generate-hashes --no-deps --no-emit-package torch src/peers/opennmt-py.txt --output-file src/peers/opennmt-py.lock
+	for peer in $(PEER_NAMES); do \
+	  $(COMPILE) --generate-hashes --no-deps --no-emit-package torch src/peers/$$peer.txt --output-file src/peers/$$peer.lock || exit 1; \
+	done
 
 # pip-audit takes hashes for all or for none, and a package once: it gets the versions of one lock at a time. --strict
 # makes an error of a package that its service does not know: else a service that knows nothing finds nothing wrong.
@@ -116,14 +118,16 @@ check: setup  ## format, lint, types, the order of the packages, the list of cho
 bench: setup  ## time a training step of every attention, side by side
 	@$(PY) src/bench.py $(ARGS)
 
-# Each peer has an environment of its own: their needs contradict ours, and each other's.
+# Each peer has an environment of its own: their needs contradict ours, and each other's. One that cannot be installed on
+# this machine is left out, and the report says so.
 $(PEERS)/%/.ready: src/peers/%.lock requirements-torch.lock
 	$(PYTHON) -m venv $(PEERS)/$*
 	$(PEERS)/$*/bin/python $(HASHED) --only-binary :all: --requirement $<
 	$(PEERS)/$*/bin/python $(PIP) --no-deps $(TORCH)
 	@touch $@
 
-bench-peers: setup $(PEERS)/joeynmt/.ready $(PEERS)/opennmt-py/.ready  ## decoding beside JoeyNMT and OpenNMT-py, in turn: make bench-peers ARGS="rounds=9"
+bench-peers: setup  ## training and decoding beside JoeyNMT, OpenNMT-py, Eole and CTranslate2, in turn: make bench-peers ARGS="rounds=9"
+	@$(MAKE) --no-print-directory --keep-going $(PEER_NAMES:%=$(PEERS)/%/.ready) || echo "a peer cannot be installed here, and is left out" >&2
 	@$(PY) src/bench_peers.py $(ARGS)
 
 # For a machine with a GPU, a Python with torch of its own, and no network: what is missing there, unpacked into a folder

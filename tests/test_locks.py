@@ -34,7 +34,7 @@ def _requirements(path):
 @pytest.mark.parametrize("path", HASHED, ids=lambda path: path.name)
 def test_every_locked_package_has_hashes_and_no_lock_has_torch(path):
     found = _requirements(path)
-    assert len(found) > 20
+    assert len(found) > 10
     assert [name for name, hashes in found.items() if not hashes] == []
     assert not any(re.match("torch==|nvidia-|cuda-|triton==", name) for name in found)
 
@@ -54,7 +54,7 @@ def test_the_lock_has_every_dependency_of_the_project():
     assert {_named(name) for name in PROJECT["dependency-groups"]["tools"]} <= tools
 
 
-@pytest.mark.parametrize("peer", ["joeynmt", "opennmt-py"])
+@pytest.mark.parametrize("peer", ["joeynmt", "opennmt-py", "eole", "ctranslate2"])
 def test_a_peer_is_locked_at_its_listed_versions(peer):
     lines = (ROOT / "src" / "peers" / f"{peer}.txt").read_text().splitlines()
     listed = {(_named(line), line.split("==")[1]) for line in lines if not line.startswith("#")}

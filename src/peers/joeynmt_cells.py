@@ -1,68 +1,94 @@
-"""Benchmark cells of JoeyNMT: its `search` on models made by its `build_model`."""
+"""Benchmark cells of JoeyNMT: its `search` and its training loss on models made by its `build_model`."""
 
 import importlib.metadata
 import logging
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from joeynmt.batch import Batch
+from joeynmt import batch as batches
+from joeynmt.builders import build_gradient_clipper, build_optimizer
 from joeynmt.model import build_model
 from joeynmt.search import search
 from joeynmt.vocabulary import Vocabulary
-from serve import Cell, serve
+from serve import Batch, Prepared, serve, with_bos_and_eos
 
+PAD, BOS, EOS = 1, 2, 3
 SPECIALS = SimpleNamespace(
     pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>", sep_token=None, lang_tags=[],
-    pad_id=1, bos_id=2, eos_id=3, unk_id=0, sep_id=None,
+    pad_id=PAD, bos_id=BOS, eos_id=EOS, unk_id=0, sep_id=None,
 )  # fmt: skip
 
 
 def _models(work: dict[str, Any]) -> dict[str, Any]:
     rnn, transformer = work["rnn"], work["transformer"]
-    embedding = {"embedding_dim": rnn["embedding"]}
+    embedding = {"embedding_dim": rnn["embedding"], "dropout": rnn["dropout"]}
     recurrent = {
         "encoder": {
             "type": "recurrent", "rnn_type": "gru", "embeddings": embedding, "hidden_size": rnn["encoder"],
-            "bidirectional": True, "num_layers": 1,
+            "bidirectional": True, "num_layers": 1, "dropout": rnn["dropout"],
         },
         "decoder": {
             "type": "recurrent", "rnn_type": "gru", "embeddings": embedding, "hidden_size": rnn["decoder"],
             "attention": "bahdanau", "num_layers": 1, "init_hidden": "bridge", "input_feeding": True,
+            "dropout": rnn["dropout"], "hidden_dropout": rnn["dropout"],
         },
     }  # fmt: skip
+    dropout = transformer["dropout"]
     stack = {
-        "type": "transformer", "embeddings": {"embedding_dim": transformer["model"], "scale": True},
+        "type": "transformer",
+        "embeddings": {"embedding_dim": transformer["model"], "scale": True, "dropout": dropout},
         "hidden_size": transformer["model"], "ff_size": transformer["feed_forward"],
-        "num_layers": transformer["blocks"], "num_heads": transformer["heads"], "layer_norm": "pre",
+        "num_layers": transformer["blocks"], "num_heads": transformer["heads"], "layer_norm": "pre", "dropout": dropout,
     }  # fmt: skip
     return {"rnn": recurrent, "transformer": {"encoder": dict(stack), "decoder": dict(stack)}}
 
 
-def prepare(work: dict[str, Any]) -> tuple[dict[str, Cell], dict[str, int], str]:
+def prepare(work: dict[str, Any]) -> Prepared:
     logging.disable(logging.CRITICAL)
     sides = [Vocabulary([f"w{i}" for i in range(work[side] - 4)], SPECIALS) for side in ("sources", "targets")]
-    cells: dict[str, Cell] = {}
+    cells = {}
     parameters = {}
     for name, config in _models(work).items():
-        model = build_model(config, *sides).eval()
+        model = build_model(config, *sides)
         model.log_parameters_list = lambda: None
+        model.loss_function = ("crossentropy", 0.0)
         parameters[name] = sum(p.numel() for p in model.parameters())
+        training = {"optimizer": "adam", "learning_rate": work["rate"]}
+        optimizer = build_optimizer(training, model.parameters())
+        clip = build_gradient_clipper({"clip_grad_norm": work["clip"], "clip_grad_val": None})
+        cells[f"{name} training"] = partial(_trained, model, optimizer, clip)
         for kind, size in (("greedy", 1), ("beam", work["beam"])):
+            cells[f"{name} {kind}"] = partial(_decoded, model, work["steps"], size)
+    return Prepared(cells, parameters, f"JoeyNMT {importlib.metadata.version('joeynmt')}")
 
-            def cell(source: torch.Tensor, lengths: torch.Tensor, model: Any = model, size: int = size) -> int:
-                source = source.masked_fill(source == 0, 1)  # JoeyNMT's padding id
-                order = lengths.argsort(descending=True)  # its recurrent encoder requires sorted lengths
-                batch = Batch(
-                    source[order], lengths[order], None, None, None, order, torch.device("cpu"), 1, 3, is_train=False
-                )
-                written, _, _ = search(
-                    model, batch, work["steps"], size, 0.0, 1, min_output_length=work["steps"], return_prob="none"
-                )
-                return int((written != 1).sum())
 
-            cells[f"{name} {kind}"] = cell
-    return cells, parameters, f"JoeyNMT {importlib.metadata.version('joeynmt')}"
+def _batch(batch: Batch, target: torch.Tensor | None) -> batches.Batch:
+    source = batch.source.masked_fill(batch.source == 0, PAD)
+    order = batch.lengths.argsort(descending=True)  # its recurrent encoder requires sorted lengths
+    target = None if target is None else target[order]
+    rows = (source[order], batch.lengths[order], None, target, None, order, torch.device("cpu"))
+    return batches.Batch(*rows, PAD, EOS, is_train=target is not None)
+
+
+def _trained(model: Any, optimizer: Any, clip: Any, batch: Batch) -> int:
+    """Take a step as JoeyNMT's `TrainManager` does."""
+    model.train()
+    given = _batch(batch, with_bos_and_eos(batch.target, (PAD, BOS, EOS)))
+    loss, _, _, correct = model(return_type="loss", **vars(given))
+    given.normalize(loss, normalization="tokens").backward()
+    correct.item()
+    clip(parameters=model.parameters())
+    optimizer.step()
+    model.zero_grad()
+    return int(given.ntokens)
+
+
+def _decoded(model: Any, steps: int, size: int, batch: Batch) -> int:
+    model.eval()
+    found, _, _ = search(model, _batch(batch, None), steps, size, 0.0, 1, min_output_length=steps, return_prob="none")
+    return int((found != PAD).sum())
 
 
 if __name__ == "__main__":

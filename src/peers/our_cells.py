@@ -1,60 +1,82 @@
-"""Benchmark cells of softlookup: models built from configs, with the same search as an evaluation.
+"""Benchmark cells of softlookup: models built from configs, with the training step of a run and the searches of an
+evaluation."""
 
-The four cells of the peers, and two for a second recurrent decoder.
-"""
-
+from functools import partial
 from typing import Any
 
+import matrix_products
 import torch
-from serve import Cell, serve
+from serve import Batch, Prepared, serve, with_bos_and_eos
 
-from softlookup.config.build import build_model
+from softlookup import contract
+from softlookup.config.build import build, build_model
 from softlookup.config.resolve import composed
+from softlookup.model.seq2seq import Seq2Seq
+from softlookup.model.training_step import Recipe, update
 from softlookup.runs.provenance import collect
 from softlookup.search.beam import Beam
 from softlookup.search.greedy import Greedy
 from softlookup.search.search import Search
-from softlookup.text.vocabulary import EOS
+from softlookup.text.vocabulary import BOS, EOS, PAD
 
+# Readout and LSTM are narrower than the peers' GRU of 512, so that all have the same number of parameters.
 MODELS = {
-    "rnn": ["attention=additive", "encoder=gru", "decoder=bahdanau"],
+    "rnn": ["attention=additive", "encoder=gru", "decoder=bahdanau", "decoder.readout=392"],
     "rnn (luong)": ["attention=additive", "encoder=gru", "decoder=luong"],
     "transformer": ["attention=scaled_dot", "encoder=transformer", "decoder=transformer"],
 }
+NEVER = 10**12  # a budget so large that the learning rate stays that of the first step
 
 
 def _sizes(work: dict[str, Any], name: str) -> list[str]:
     size = work[name.partition(" ")[0]]
+    dropout = [f"{group}.dropout={size['dropout']}" for group in ("encoder", "decoder")]
     if name == "transformer":
         keys = {"width": "model", "feed_forward": "feed_forward", "layers": "blocks"}
         both = [f"{group}.{key}={size[own]}" for group in ("encoder", "decoder") for key, own in keys.items()]
-        return [f"attention.heads={size['heads']}", f"mixer.heads={size['heads']}", *both]
+        return [f"attention.heads={size['heads']}", f"mixer.heads={size['heads']}", *both, *dropout]
     embedding = [f"{group}.embedding={size['embedding']}" for group in ("encoder", "decoder")]
-    widths = [f"encoder.width={size['encoder']}", f"decoder.width={size['decoder']}"]
-    # The readout of decoder=luong always has the width of its state.
-    readout = [f"decoder.readout={size['decoder']}"] if name == "rnn" else []
-    return [*embedding, *widths, *readout, f"attention.score.width={size['decoder']}"]
+    widths = [f"encoder.width={size['encoder']}", f"decoder.width={448 if 'luong' in name else size['decoder']}"]
+    return [*embedding, *widths, f"attention.score.width={size['decoder']}", *dropout]
 
 
-def prepare(work: dict[str, Any]) -> tuple[dict[str, Cell], dict[str, int], str]:
+def prepare(work: dict[str, Any]) -> Prepared:
     limit = (0.0, work["steps"])
     searches: dict[str, Search] = {"greedy": Greedy(*limit), "beam": Beam(work["beam"], 0.0, 0.0, 1, *limit)}
-    cells: dict[str, Cell] = {}
+    cells = {}
+    steps = {}
     parameters = {}
+    optimizer = [f"optimizer.rate={work['rate']}", f"optimizer.clip={work['clip']}", "schedule=constant"]
     for name, choices in MODELS.items():
-        config = composed([*choices, *_sizes(work, name), "tracking=disabled"])
-        model = build_model(config, work["sources"], work["targets"])
+        config = composed([*choices, *_sizes(work, name), *optimizer, "tracking=disabled"])
+        model, decoding = (build_model(config, work["sources"], work["targets"]) for _ in range(2))
         parameters[name] = sum(p.numel() for p in model.parameters())
+        recipe = Recipe(build(config.parts["optimizer"]), build(config.parts["schedule"]))
+        steps[f"{name} training"] = partial(_trained, model, recipe, recipe.optimizer.build(model.parameters()))
         with torch.no_grad():
-            model.output.bias[EOS] = -torch.inf
+            decoding.output.bias[EOS] = -torch.inf
         for kind, search in searches.items():
+            cells[f"{name} {kind}"] = partial(_decoded, decoding, search)
 
-            def cell(source: torch.Tensor, lengths: torch.Tensor, model: Any = model, search: Search = search) -> int:
-                mask = torch.arange(source.size(1)) < lengths.unsqueeze(1)
-                return sum(len(best.ids) for best, *_ in search(model, source, mask, weights=False))
+    def floor(cell: str, batches: list[Batch]) -> dict[str, float]:
+        return matrix_products.alone(partial(steps[cell], batch) for batch in batches)
 
-            cells[f"{name} {kind}"] = cell
-    return cells, parameters, f"softlookup {collect().get('commit') or 'without a commit'}"
+    return Prepared(
+        {**steps, **cells}, parameters, f"softlookup {collect().get('commit') or 'without a commit'}", floor
+    )
+
+
+def _trained(model: Seq2Seq, recipe: Recipe, optimizer: torch.optim.Optimizer, batch: Batch) -> int:
+    model.train()
+    rows = with_bos_and_eos(batch.target, (PAD, BOS, EOS))
+    inputs = rows[:, :-1].masked_fill(rows[:, :-1] == EOS, PAD)
+    given = contract.Batch(batch.source, batch.source != PAD, inputs, rows[:, 1:], rows[:, 1:] != PAD, ())
+    return update(model, optimizer, recipe, [given], NEVER).tokens
+
+
+def _decoded(model: Seq2Seq, search: Search, batch: Batch) -> int:
+    mask = torch.arange(batch.source.size(1)) < batch.lengths.unsqueeze(1)
+    return sum(len(best.ids) for best, *_ in search(model, batch.source, mask, weights=False))
 
 
 if __name__ == "__main__":
