@@ -12,7 +12,8 @@ from toy import Toy
 
 from softlookup.contract import Example, Segmentation, Task
 from softlookup.data.collate import evaluation_batches
-from softlookup.evaluation.evaluate import _row, measured
+from softlookup.evaluation.evaluate import measured
+from softlookup.evaluation.examined import Examined
 from softlookup.evaluation.heat_maps import _heat_map
 from softlookup.evaluation.outputs import Output, run_batch
 from softlookup.search.greedy import Greedy
@@ -48,12 +49,17 @@ def outputs(task: Task, *written: list[int]) -> list[Output]:
     ]
 
 
+def row(outputs: list[Output], task: Task) -> dict[str, Any]:
+    """Measure all outputs."""
+    return Examined(outputs, task).row(range(len(outputs)))
+
+
 def test_unknown_words_are_never_correct(tmp_path: Path) -> None:
     """Every target word occurs once: the output has only UNK, in the length of the reference."""
     lines = [" ".join(f"w{i}x{j}" for j in range(n)) for i, n in enumerate((2, 3, 5))]
     task = text(tmp_path, ["ok ok", *(line.replace("w", "v") for line in lines)], lines, Word(2, True))
     assert {index for example in task.test() for index in example.target} == {UNK}
-    found = _row(outputs(task), task)
+    found = row(outputs(task), task)
     # Ten words and three EOS: only the EOS are correct.
     assert found["token_accuracy"] == found["forced/token_accuracy"] == pytest.approx(3 / 13)
     assert found["exact_match"] == 0
@@ -65,7 +71,7 @@ def test_unknown_words_count_as_wrong_with_a_vocabulary_of_eight(tmp_path: Path)
     lines = ["A dog runs.", "A cat runs.", "A dog."]
     task = text(tmp_path, ["a dog runs . a dog runs . a ."], lines, Word(1, True, 8, 8))
     assert len(task.target_vocabulary) == 8
-    found = _row(outputs(task), task)
+    found = row(outputs(task), task)
     # 11 words, of which `cat` is unknown, and three EOS.
     assert found["token_accuracy"] == found["forced/token_accuracy"] == pytest.approx(13 / 14)
     assert found["exact_match"] == pytest.approx(2 / 3)
@@ -80,7 +86,7 @@ def test_positions_after_a_dropped_word_are_not_counted_as_wrong_alignments() ->
     assert example.target[2] != example.target[3]
     free, forced = np.delete(weights, 2, axis=0), weights
     output = Output(example, dropped, free, [*example.target, EOS], forced)
-    found = _row([output], task)
+    found = row([output], task)
     assert (found["alignment_accuracy"], found["gold_mass"], found["aer"]) == (1.0, 1.0, 0.0)
     assert (found["alignment_positions"], found["forced/alignment_positions"]) == (2, 7)
     assert found["forced/alignment_accuracy"] == found["forced/alignment_accuracy_given_right"] == 1.0
@@ -120,7 +126,7 @@ def test_a_different_segmentation_of_the_same_text_is_an_exact_match(tmp_path: P
     whole, short = (e.target for e in task.test())
     one_by_one = [task.target_vocabulary.tokens.index(letter) for letter in "▁a▁dog▁runs."]
     assert len(one_by_one) > len(whole)
-    found = _row(outputs(task, [*one_by_one, EOS], [*short, short[-1], EOS]), task)
+    found = row(outputs(task, [*one_by_one, EOS], [*short, short[-1], EOS]), task)
     assert found["exact_match"] == 0.5
     assert found["bleu_lowercased"] < 100
 

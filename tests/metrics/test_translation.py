@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import sacrebleu
 from sacremoses import MosesTokenizer
 
 from softlookup.evaluation.metrics.bootstrap import bleu_band
-from softlookup.evaluation.metrics.translation import MOSES, measure, signatures
+from softlookup.evaluation.metrics.translation import MOSES, Corpus, measure, metrics_of_lines, signatures
 from softlookup.text.languages import splitting
 from softlookup.text.tokenizer_13a import words
 
@@ -150,3 +151,21 @@ def test_words_joined_by_spaces_score_the_same_as_the_original_text(language: st
     assert found["bleu_lowercased"] == pytest.approx(100)
     assert found["chrf_lowercased"] == pytest.approx(100)
     assert 99.9 < found[MOSES] < 100
+
+
+@pytest.mark.parametrize("case", [str, str.lower], ids=["cased", "lowercase"])
+def test_a_subset_of_a_corpus_has_the_figures_of_its_sentences_measured_alone(case: Callable[[str], str]) -> None:
+    references = [case(line) for line in ("A Dog runs.", "Two men, one cat", "The cat is out of the bag", "Yes")]
+    hypotheses = [case(line) for line in ("A dog runs .", "two Men one cat", "The cat sat out of the bag", "No")]
+    further = [references[::-1]]
+    corpus = Corpus(hypotheses, references, ENGLISH, further)
+    for members in ([2], [0, 1, 3], range(4)):
+        alone, *streams = ([side[place] for place in members] for side in (hypotheses, references, *further))
+        oracle = {name: one.corpus_score(alone, streams).score for name, one in metrics_of_lines(ENGLISH).items()}
+        assert {name: corpus.measure(members)[name] for name in oracle} == oracle
+        first, *more = streams
+        assert corpus.bands(members) == {
+            **bleu_band(alone, first, False, "bleu", more, tokenizer="13a"),
+            **bleu_band(alone, first, True, "bleu_lowercased", more, tokenizer="13a"),
+        }
+    assert set(corpus.measure([]).values()) == {None}

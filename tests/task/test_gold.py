@@ -7,7 +7,7 @@ import pytest
 
 from softlookup.contract import Example
 from softlookup.errors import UserError
-from softlookup.evaluation.evaluate import _row
+from softlookup.evaluation.examined import Examined
 from softlookup.evaluation.outputs import Output
 from softlookup.segmentation.word import Word
 from softlookup.task.gold import linked
@@ -57,7 +57,7 @@ def test_aer_from_the_link_file_to_the_row_by_hand(tmp_path: Path) -> None:
     assert (first.links.source, first.links.target) == ((0, 1, 2, 2), (0, 1, 2, 3, 3))
     # a - ein, man - ein, is - schläft, sleeping - schläft, "." - "."; yes - ja. Word links: 0-0, 0-1, 2-2, 2-3; 0-0.
     outputs = [output(first, {0: 0, 1: 0, 2: 2, 3: 2, 4: 3}), output(second, {0: 0})]
-    row = _row(outputs, task)
+    row = Examined(outputs, task).row([0, 1])
     assert row["forced/aer"] == pytest.approx(1 - (3 + 4) / (5 + 4))
     assert row["forced/aer_silver"] == pytest.approx(1 - (1 + 2) / (5 + 1))
     assert row["aer"] is None  # free decoding wrote other words than the linked reference
@@ -65,7 +65,8 @@ def test_aer_from_the_link_file_to_the_row_by_hand(tmp_path: Path) -> None:
 
 def test_aer_is_none_for_a_fixed_context_and_absent_without_links(tmp_path: Path) -> None:
     task = corpus(tmp_path, alignment="0-0\n0-0\n")
-    row = _row([Output(example, [EOS], None, [*example.target, EOS], None) for example in task.test()], task)
+    outputs = [Output(example, [EOS], None, [*example.target, EOS], None) for example in task.test()]
+    row = Examined(outputs, task).row([0, 1])
     assert row["forced/aer"] is None
     assert "forced/aer_silver" not in row
     assert all(example.links is None for example in corpus(tmp_path).test())

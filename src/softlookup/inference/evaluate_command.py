@@ -15,7 +15,8 @@ import torch
 from softlookup.config.build import build, device_of
 from softlookup.contract import Exam, Example
 from softlookup.errors import UserError
-from softlookup.evaluation.evaluate import measured, texts
+from softlookup.evaluation.evaluate import measured
+from softlookup.evaluation.examined import texts
 from softlookup.evaluation.metrics import significance, translation
 from softlookup.evaluation.outputs import Output, run_test
 from softlookup.inference import test_sets, weights_file

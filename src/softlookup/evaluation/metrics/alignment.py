@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,29 +43,52 @@ def measure(
     """
     if not len(weights) == len(sure) == len(possible) == len(right if right is not None else sure):
         raise ValueError(f"got {len(weights)} weights, {len(sure)} sure and {len(possible)} possible alignments")
-    links, masses, entropies = [], [], []
-    for index, rows in enumerate(weights):
-        if rows is None:
-            continue
-        totals = rows.sum(1, dtype=np.float64)
-        masses.append(_gold_mass(rows, totals, sure[index]))
-        entropies.append(_entropy(rows[totals > 0] / totals[totals > 0, None]))
-        correct = right[index] if right is not None else np.zeros(0, dtype=bool)
-        argmax = np.where(totals > 0, rows.argmax(1), -1).tolist()
-        links += [
-            (a, s, p, t < len(correct) and bool(correct[t]))
-            for t, (a, s, p) in enumerate(zip(argmax, sure[index], possible[index], strict=False))
-        ]
+    given = right if right is not None else [np.zeros(0, dtype=bool)] * len(weights)
+    found = [compared(*each) for each in zip(weights, sure, possible, given, strict=True)]
+    return corpus(found, right is not None)
+
+
+class Compared(NamedTuple):
+    """One example compared with its gold: the share of weight on gold of each row with a sure set, the entropy of each
+    row with weight, and for each compared position its argmax (-1 without weight), both sets, and whether its token was
+    right."""
+
+    masses: np.ndarray
+    entropies: np.ndarray
+    links: list[tuple[int, frozenset[int], frozenset[int], bool]]
+
+
+def compared(weights: np.ndarray | None, sure: Links, possible: Links, right: np.ndarray) -> Compared | None:
+    """Compare one example as `measure` does; None without weights."""
+    if weights is None:
+        return None
+    totals = weights.sum(1, dtype=np.float64)
+    argmax = np.where(totals > 0, weights.argmax(1), -1).tolist()
+    return Compared(
+        _gold_mass(weights, totals, sure),
+        _entropy(weights[totals > 0] / totals[totals > 0, None]),
+        [
+            (a, s, p, t < len(right) and bool(right[t]))
+            for t, (a, s, p) in enumerate(zip(argmax, sure, possible, strict=False))
+        ],
+    )
+
+
+def corpus(examples: Sequence[Compared | None], with_right: bool) -> dict[str, float | int | None]:
+    """Return the measures of `measure` for a set of compared examples."""
+    known = [example for example in examples if example is not None]
+    links = [link for example in known for link in example.links]
     gold = [(a, s, ok) for a, s, _, ok in links if s]
-    entropy = np.concatenate(entropies) if entropies else np.zeros(0)
+    entropy = np.concatenate([example.entropies for example in known]) if known else np.zeros(0)
+    given_right = _mean([a in s for a, s, ok in gold if ok])
     return {
         "alignment_accuracy": _mean([a in s for a, s, _ in gold]),
-        "gold_mass": _mean(np.concatenate(masses)) if masses else None,
+        "gold_mass": _mean(np.concatenate([example.masses for example in known])) if known else None,
         "aer": _aer([(a, s, p) for a, s, p, _ in links]),
         "entropy": _mean(entropy),
         "effective_positions": _mean(np.exp(entropy)),
         **_best_offset([(a, s) for a, s, _ in gold]),
-        **({} if right is None else {"alignment_accuracy_given_right": _mean([a in s for a, s, ok in gold if ok])}),
+        **({"alignment_accuracy_given_right": given_right} if with_right else {}),
         "alignment_positions": len(gold) or None,
     }
 

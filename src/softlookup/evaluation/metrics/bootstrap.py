@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.base import Metric
 from sacrebleu.significance import _bootstrap_resample
 
 from softlookup.system.environment import variable
@@ -40,13 +41,18 @@ def bleu_band(
     """
     if len(hypotheses) != len(references):
         raise ValueError(f"got {len(hypotheses)} hypotheses and {len(references)} references")
-    if len(references) < 2:
-        return {f"{name}_low": None, f"{name}_high": None}
     metric = BLEU(
         lowercase=lowercase, tokenize=tokenizer, force=True, references=[list(references), *map(list, further)]
     )
-    statistics = metric._extract_corpus_statistics(list(hypotheses), None)
+    low, high = band(metric, metric._extract_corpus_statistics(list(hypotheses), None) if references else [])
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def band(metric: Metric, statistics: list[list[int | float]]) -> tuple[float | None, float | None]:
+    """Return the bounds of `bleu_band` from the counts that `metric` has made of each sentence."""
+    if len(statistics) < 2:
+        return None, None
     with seeded():
         scores = [one.score for one in _bootstrap_resample(statistics, metric, RESAMPLES)[1]]
     low, high = np.quantile(scores, [(1 - SHARE) / 2, (1 + SHARE) / 2])
-    return {f"{name}_low": float(low), f"{name}_high": float(high)}
+    return float(low), float(high)

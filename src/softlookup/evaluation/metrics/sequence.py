@@ -69,13 +69,15 @@ def measure(
     texts = [None] * len(references) if texts is None else texts
     if not len(hypotheses) == len(references) == len(texts):
         raise ValueError(f"got {len(hypotheses)} hypotheses and {len(references)} references, {len(texts)} with texts")
-    if not references:
-        return {"token_accuracy": None, "exact_match": None}
     pairs = list(zip(hypotheses, references, texts, strict=True))
-    return {
-        "token_accuracy": float(np.concatenate([right(h, r) for h, r, _ in pairs]).mean()),
-        "exact_match": float(np.mean([exact(*pair) for pair in pairs])),
-    }
+    return shares([right(h, r) for h, r, _ in pairs], [exact(*pair) for pair in pairs])
+
+
+def shares(rights: Sequence[np.ndarray], exacts: Sequence[bool]) -> dict[str, float | None]:
+    """Return token accuracy and exact match of a set from the results of `right` and `exact`; None for an empty one."""
+    if not exacts:
+        return {"token_accuracy": None, "exact_match": None}
+    return {"token_accuracy": float(np.concatenate(rights).mean()), "exact_match": float(np.mean(exacts))}
 
 
 def by_length(

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from sacrebleu.metrics import BLEU, CHRF
 
 from softlookup.errors import needed_by
+from softlookup.evaluation.metrics import bootstrap
 from softlookup.text.languages import Splitting
 
 MOSES = "bleu4_tokenized_lowercased"
@@ -38,9 +39,15 @@ def metrics_of_lines(split: Splitting) -> dict[str, BLEU | CHRF]:
 def measure(
     hypotheses: Sequence[str], references: Sequence[str], split: Splitting, further: Sequence[Sequence[str]] = ()
 ) -> dict[str, float | None]:
-    """Compute corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 to 100.
+    """Compute the figures of `Corpus` for all sentences."""
+    return Corpus(hypotheses, references, split, further).measure(range(len(references)))
 
-    `references` has one line for each hypothesis; each stream in `further` has one more.
+
+class Corpus:
+    """Corpus BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 to 100, of any subset of these sentences.
+
+    Both follow from counts of each sentence, which are made once. `references` has one line for each hypothesis; each
+    stream in `further` has one more.
 
     `bleu` and `chrf` are cased: for a model that writes lowercased text every capital is an error. `bleu_lowercased`
     and `chrf_lowercased` lowercase both sides first. BLEU uses the tokenizer of `split`, that of the target language:
@@ -55,17 +62,48 @@ def measure(
 
     All figures of an empty set are None, not 0. Raises ValueError when the counts differ.
     """
-    if {len(references), *map(len, further)} != {len(hypotheses)}:
-        counts = " and ".join(str(len(each)) for each in (references, *further))
-        raise ValueError(f"got {len(hypotheses)} hypotheses and {counts} references")
-    if not references:
-        return dict.fromkeys(FIGURES)
-    sides = [list(hypotheses), list(references), *map(list, further)]
-    scores: dict[str, float | None] = dict.fromkeys(FIGURES)
-    for name, metric in metrics(split).items():
-        given = [[_moses(split.moses)(line.lower()) for line in side] for side in sides] if name == MOSES else sides
-        scores[name] = metric.corpus_score(given[0], given[1:]).score
-    return scores
+
+    def __init__(
+        self,
+        hypotheses: Sequence[str],
+        references: Sequence[str],
+        split: Splitting,
+        further: Sequence[Sequence[str]] = (),
+    ) -> None:
+        if {len(references), *map(len, further)} != {len(hypotheses)}:
+            counts = " and ".join(str(len(each)) for each in (references, *further))
+            raise ValueError(f"got {len(hypotheses)} hypotheses and {counts} references")
+        self._counted: dict[str, tuple[BLEU | CHRF, list[list[int | float]]]] = {}
+        sides = [list(hypotheses), list(references), *map(list, further)]
+        self._lowercase = all(line == line.lower() for side in sides for line in side)
+        for name, metric in metrics(split).items() if references else ():
+            cased = name.removesuffix("_lowercased")
+            if self._lowercase and cased in self._counted:
+                self._counted[name] = metric, self._counted[cased][1]
+                continue
+            given = [[_moses(split.moses)(line.lower()) for line in side] for side in sides] if name == MOSES else sides
+            self._counted[name] = metric, metric._extract_corpus_statistics(given[0], given[1:])
+
+    def measure(self, members: Sequence[int]) -> dict[str, float | None]:
+        """Return the figures of these sentences."""
+        scores: dict[str, float | None] = dict.fromkeys(FIGURES)
+        for name, (metric, counts) in self._counted.items() if len(members) else ():
+            scores[name] = metric._aggregate_and_compute([counts[member] for member in members]).score
+        return scores
+
+    def bands(self, members: Sequence[int]) -> dict[str, float | None]:
+        """Return the confidence bounds of BLEU, cased and lowercased, of these sentences (`bootstrap.bleu_band`)."""
+        low, high = self._band("bleu", members)
+        found = {"bleu_low": low, "bleu_high": high}
+        if not self._lowercase:
+            low, high = self._band("bleu_lowercased", members)
+        return {**found, "bleu_lowercased_low": low, "bleu_lowercased_high": high}
+
+    def _band(self, name: str, members: Sequence[int]) -> tuple[float | None, float | None]:
+        if not self._counted:
+            return None, None
+        metric, counts = self._counted[name]
+        return bootstrap.band(metric, [counts[member] for member in members])
 
 
 def signatures(split: Splitting, references: int = 1) -> dict[str, str]:
