@@ -34,7 +34,7 @@ _WITHOUT_SERVER = multiprocessing.get_context("spawn")
 # The libraries read these once, at import. A run that needs more torch threads sets them itself.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # What a run imports only when it needs it, and with W&B: one to two seconds, which the server spends once.
-_LATE = ("sacremoses", "torch.distributed._tools.mem_tracker")
+_LATE = ("sacremoses",)
 _TRACKED = ("wandb", "wandb.sdk.launch.inputs.internal")
 _SERVER_IS_GONE = 255
 TICK = 0.5  # seconds; bounds the response time to signals
