@@ -313,3 +313,28 @@ def test_a_run_stopped_by_a_signal_resumes_to_the_same_result(tmp_path: Path) ->
         assert process.returncode == 0
     folders = [RunFolder(next((tmp_path / name).glob("*/*"))) for name in ("one", "two")]
     assert outcome(folders[0]) == outcome(folders[1])
+
+
+FREED = """
+import platform, resource
+from softlookup.system import memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for megabytes in range(8, 18):
+        b"x" * (megabytes * 1_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+by_default = faults()
+memory.keep_freed()
+b"x" * 20_000_000
+print(platform.libc_ver()[0], by_default, faults())
+"""
+
+
+def test_memory_that_was_freed_is_used_again_without_asking_the_kernel() -> None:
+    """Blocks of 8 to 17 MB: without the setting the pages of each come from the kernel, as each is the largest yet."""
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    library, by_default, kept = done.stdout.split()
+    if library != "glibc":
+        pytest.skip("only glibc has the setting")
+    assert int(by_default) > 100_000_000 // resource.getpagesize()
+    assert int(kept) < 100

@@ -18,6 +18,7 @@ from softlookup.model.parameter_roles import weights
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.model.training_step import Recipe
 from softlookup.search.search import Search
+from softlookup.system import memory
 from softlookup.system.seeds import derived_seed
 from softlookup.tracking.wandb_tracker import Tracker
 
@@ -84,6 +85,7 @@ def build_model(config: RunConfig, source_vocabulary: int, target_vocabulary: in
 
     Raises UserError for parts that do not fit together.
     """
+    memory.keep_freed()
     seed = config.settings.seed
     attention = _seeded(build(config.parts["attention"]), seed, "attention")
     encoder = _seeded(build(config.parts["encoder"]), seed, "encoder")

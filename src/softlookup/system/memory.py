@@ -1,11 +1,16 @@
 """Limit and measure the memory of a process. No torch."""
 
+import ctypes
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MB = 1_000_000
+# Parameters of glibc's mallopt: the size of the unused top of the heap that is returned to the system, and the least
+# size of a block with a mapping of its own; and the largest values that it accepts.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGEST_TRIM, _LARGEST_MMAP = 2**31 - 1, 32 * 2**20
 
 
 @contextmanager
@@ -20,6 +25,18 @@ def limited(megabytes: int | None) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def keep_freed() -> None:
+    """Keep memory that this process frees, up to 2 GB, for its next allocations. Has no effect without glibc.
+
+    By default glibc returns blocks of some MB to the kernel, which clears every page of the next one: where each step
+    allocates its logits anew, as a search does, up to a quarter of the time. The peak of memory stays the same.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_TRIM_THRESHOLD, _LARGEST_TRIM)
+        library.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP)
 
 
 def describe(megabytes: int | None, peak: int | None = None) -> str:
