@@ -96,7 +96,8 @@ def undropped(model: Seq2Seq) -> Seq2Seq:
 
 def computed(model: Seq2Seq, given: Batch) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
     """Return logits, weights and the gradients of the loss, on the CPU."""
-    logits, weights = model(given)
+    decoded = model.teach(given, weights=True)
+    logits, weights = model(given), decoded.weights
     F.cross_entropy(logits, given.target[given.target_mask]).backward()
     gradients = {name: p.grad.cpu() for name, p in model.named_parameters() if p.grad is not None}
     return logits.detach().cpu(), None if weights is None else weights.detach().cpu(), gradients

@@ -13,7 +13,7 @@ CHOICES = {"attention", "normalizer", "window", "encoder", "decoder", "mixer", "
 CHOICES |= {"initialization", "optimizer", "schedule"}
 # From the lowest to the highest. Those in one set do not import each other.
 ORDER: list[set[str]] = [
-    {"errors", "ranges", "group"}, {"system", "text"}, {"contract"}, {"layers"}, CHOICES, {"model"},
+    {"errors", "ranges", "group"}, {"system", "text"}, {"contract"}, {"fused", "layers"}, CHOICES, {"model"},
     {"search", "data", "heatmaps"}, {"evaluation", "tracking"}, {"config"}, {"runs"}, {"sweep", "analysis"},
     {"training", "dashboard"}, {"inference"}, {"timing", "matching"}, {"run"},
 ]  # fmt: skip

@@ -79,7 +79,8 @@ def test_source_padding_changes_no_output(
         pytest.skip("rejected by design: no path from the source, or a decoder that requires a stacked encoder")
     plain = make_batch()
     noisy = with_noise_under_the_mask(plain)
-    (logits, weights), (noisy_logits, noisy_weights) = model(plain), model(noisy)
+    logits, noisy_logits = model(plain), model(noisy)
+    weights, noisy_weights = (model.teach(each, weights=True).weights for each in (plain, noisy))
     assert torch.allclose(logits, noisy_logits, rtol=0, atol=1e-5)
     assert torch.equal(logits.argmax(-1), noisy_logits.argmax(-1))
     if weights is not None:
@@ -101,13 +102,13 @@ def test_target_padding_changes_no_output(decoder: str) -> None:
     model, plain = model_of(decoder), make_batch()
     noise = torch.where(plain.target_mask, plain.inputs, torch.randint(4, TARGETS, (B, T)))
     noisy = Batch(plain.source, plain.source_mask, noise, plain.target, plain.target_mask, ())
-    assert torch.allclose(model(plain)[0], model(noisy)[0], rtol=0, atol=1e-5)
+    assert torch.allclose(model(plain), model(noisy), rtol=0, atol=1e-5)
 
 
 def test_the_output_layer_runs_once_and_never_on_padding() -> None:
     model, batch, shapes = model_of(), make_batch(), []
     model.output.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape))
-    logits, _ = model(batch)
+    logits = model(batch)
     count = int(TARGET_LENGTHS.sum())
     assert shapes == [(count, model.decoder.width)]
     assert logits.shape == (count, TARGETS)
@@ -116,11 +117,11 @@ def test_the_output_layer_runs_once_and_never_on_padding() -> None:
 @pytest.mark.parametrize("decoder", OFFERED["decoder"])
 def test_logits_are_in_row_major_order_and_equal_those_of_single_steps(decoder: str) -> None:
     model, batch = model_of(decoder), make_batch()
-    logits, _ = model(batch)
+    logits = model(batch)
     memory, state = model.encode(batch.source, batch.source_mask)
     steps = []
     for t in range(T):
-        step, _, state = model.step(batch.inputs[:, t : t + 1], memory, state)
+        step, _, state = model.step(batch.inputs[:, t : t + 1], memory, state, weights=False)
         assert step[:, [PAD, BOS]].isneginf().all()
         steps.append(step)
     expected = [steps[t][b] for b in range(B) for t in range(int(TARGET_LENGTHS[b]))]

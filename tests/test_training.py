@@ -66,7 +66,7 @@ def test_validation_counts_every_target_token_once_and_no_padding() -> None:
         losses, rights = [], {}
         for example in examples:
             alone = collate([example])
-            logits, _ = training.model(alone)
+            logits = training.model(alone)
             for row, token in zip(logits, alone.target[0], strict=True):
                 losses.append(F.cross_entropy(row, token).item())
                 rights.setdefault(len(example.source), []).append(float(row.argmax() == token))
@@ -117,7 +117,7 @@ def test_the_validation_loss_is_not_smoothed() -> None:
     training, records = make(plan=Recipe(PLAN.optimizer, PLAN.schedule, smoothing=0.1))
     batch = collate(Toy().validation())
     with torch.no_grad():
-        logits, _ = training.model(batch)
+        logits = training.model(batch)
         training.on_validation_epoch_start()
         training.validation_step(batch, 0)
         training.running_loss.update(1.0)

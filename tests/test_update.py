@@ -63,7 +63,7 @@ def test_the_loss_is_the_mean_over_unpadded_targets() -> None:
     each = []
     with torch.no_grad():
         for b, example in enumerate(batch.examples):
-            logits, _ = network(collate([example]))
+            logits = network(collate([example]))
             each += [
                 -logits[t].log_softmax(-1)[token] for t, token in enumerate(batch.target[b, : len(logits)].tolist())
             ]
@@ -76,7 +76,7 @@ def test_the_loss_is_the_mean_over_unpadded_targets() -> None:
 def test_the_loss_is_smoothed_as_the_plan_says(smoothing: float) -> None:
     network, batch = model(), collate(Toy().validation())
     with torch.no_grad():
-        logits, _ = network(batch)
+        logits = network(batch)
         log_p = logits.double().log_softmax(-1)
         log_p_of_targets = log_p[torch.arange(len(logits)), batch.target[batch.target_mask]]
     # The target distribution is (1 − ε) δ + ε/V.

@@ -9,7 +9,7 @@ from configs import of_parts
 from torch import Tensor, nn
 
 from softlookup.config.resolve import composed
-from softlookup.contract import Batch
+from softlookup.contract import Batch, Decoded, DecoderState
 from softlookup.inference.trained_run import Trained
 from softlookup.run import start
 from softlookup.runs.run_folder import RunFolder
@@ -54,14 +54,18 @@ class Known(nn.Module):
         self.vocabulary = vocabulary
         self.row = row
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        weights = torch.zeros(*batch.target.shape, batch.source.size(1))
+    def output(self, readout: Tensor) -> Tensor:
+        return torch.zeros(len(readout), self.vocabulary)
+
+    def teach(self, batch: Batch, weights: bool) -> Decoded:
+        assert weights
+        known = torch.zeros(*batch.target.shape, batch.source.size(1))
         for b, example in enumerate(batch.examples):
             for t in range(len(example.target) + 1):
                 position = self.row(example, t)
                 if position is not None:
-                    weights[b, t, position] = 1.0
-        return torch.zeros(int(batch.target_mask.sum()), self.vocabulary), weights
+                    known[b, t, position] = 1.0
+        return Decoded(known, known, DecoderState({}))
 
 
 def known(source: Vocabulary, target: Vocabulary, row: Any) -> Trained:

@@ -138,6 +138,23 @@ def test_single_steps_read_the_same_as_all_steps_at_once(choice: tuple) -> None:
         assert torch.allclose(torch.cat([step.weights for step in steps], 1), at_once.weights, rtol=0, atol=1e-12)
 
 
+@EVERY
+def test_context_and_gradients_are_the_same_without_weights(choice: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softlookup.fused.context._KEYS", 0)  # so that as few positions as here are worth it
+    case = make(choice, lengths=(7, 0, 4))
+    found = []
+    for weights in (True, False):
+        query, states = (each.clone().requires_grad_() for each in (case.query, case.source.states))
+        case.attention.zero_grad()
+        memory = case.attention.prepare(replace(case.source, states=states))
+        reading = case.attention(query, memory, {}, weights)
+        (reading.context.square().sum() + query.sum() + states.sum()).backward()
+        found.append([reading.context, query.grad, states.grad, *(p.grad for p in case.attention.parameters())])
+    for with_weights, without in zip(*found, strict=True):
+        assert without is with_weights is None or torch.allclose(with_weights, without, rtol=0, atol=1e-12)
+    assert case.attention.kind == "lookup" or reading.weights is None or choice in TOYS
+
+
 class Lookup(nn.Module):
     """Compute prepare and forward as one function of tensors; returns a scalar that depends on every output."""
 

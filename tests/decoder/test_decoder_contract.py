@@ -139,7 +139,7 @@ class Counting(Attention):
     def prepare(self, annotations: Annotations) -> Memory:  # noqa: ARG002
         return Memory()
 
-    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:  # noqa: ARG002
+    def forward(self, query: Tensor, memory: Memory, history: History, weights: bool = True) -> Reading:  # noqa: ARG002
         first = {name: query.new_zeros(len(query), 1) for name in self.NAMES}
         following = {name: value + query.size(1) for name, value in (history or first).items()}
         assert following.keys() == set(self.NAMES)

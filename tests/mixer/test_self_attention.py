@@ -8,11 +8,14 @@ import torch.nn.functional as F
 from toys.coverage import Coverage
 
 from softlookup.attention.additive import Additive
+from softlookup.attention.cosine import Cosine
 from softlookup.attention.dot import Dot
+from softlookup.attention.general import General
 from softlookup.attention.location import Location
 from softlookup.attention.scaled_dot import ScaledDot
 from softlookup.contract import Score
 from softlookup.errors import UserError
+from softlookup.fused import additive, context
 from softlookup.mixer.self_attention import SelfAttention
 from softlookup.normalizer.softmax import Softmax
 from softlookup.normalizer.sparsemax import Sparsemax
@@ -46,19 +49,25 @@ def test_positions_beyond_the_reach_of_a_score_are_masked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "sparse", "fused"),
+    ("score", "sparse", "kernel"),
     [
-        (ScaledDot, False, True),
-        (Dot, False, True),
-        (ScaledDot, True, False),
-        (partial(Additive, width=3), False, False),
+        (ScaledDot, False, "dot"),
+        (Dot, False, "dot"),
+        (General, False, "dot"),
+        (Cosine, False, "dot"),
+        (ScaledDot, True, None),
+        (partial(Additive, width=3), False, "additive"),
+        (partial(Additive, width=3), True, None),
     ],
 )
-def test_dot_products_with_softmax_are_computed_by_the_fused_kernel(
-    score: type[Score], sparse: bool, fused: bool, monkeypatch: pytest.MonkeyPatch
+def test_softmax_attention_of_many_positions_is_computed_by_fused_kernels(
+    score: type[Score], sparse: bool, kernel: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mixer = SelfAttention(D, score, Sparsemax() if sparse else Softmax(), 2)
-    kernel, calls = F.scaled_dot_product_attention, []
-    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or kernel(*a, **k))
-    mixer(torch.randn(B, T, D), MASK, None)
-    assert bool(calls) == fused
+    calls: list[str] = []
+    dot, perceptron = F.scaled_dot_product_attention, additive.attend
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: calls.append("dot") or dot(*a, **k))
+    monkeypatch.setattr(additive, "attend", lambda *a: calls.append("additive") or perceptron(*a))
+    monkeypatch.setattr(context, "_ELEMENTS", 0)  # where there is no C compiler
+    mixer(torch.randn(B, 31, D), torch.ones(B, 31, dtype=torch.bool), None)
+    assert calls == [kernel] * (kernel is not None)

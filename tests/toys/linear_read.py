@@ -28,6 +28,6 @@ class LinearRead(Attention):
         states = annotations.states.masked_fill(~annotations.mask.unsqueeze(-1), 0.0)
         return Matrix(self.keys(states).transpose(-2, -1) @ states)
 
-    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+    def forward(self, query: Tensor, memory: Memory, history: History, weights: bool = True) -> Reading:  # noqa: ARG002
         assert isinstance(memory, Matrix)
         return Reading(query @ memory.product, None, history)

@@ -33,7 +33,7 @@ class SlotRead(Attention):
         states = annotations.states.masked_fill(~annotations.mask.unsqueeze(-1), 0.0)
         return Slots(Softmax()(self.pools(states).transpose(-2, -1), annotations.mask.unsqueeze(1)) @ states)
 
-    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+    def forward(self, query: Tensor, memory: Memory, history: History, weights: bool = True) -> Reading:  # noqa: ARG002
         assert isinstance(memory, Slots)
-        weights = torch.softmax(self.choose(query), -1)
-        return Reading(weights @ memory.contexts, weights, history)
+        chosen = torch.softmax(self.choose(query), -1)
+        return Reading(chosen @ memory.contexts, chosen, history)

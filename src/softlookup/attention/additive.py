@@ -25,3 +25,6 @@ class Additive(Score):
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         hidden = torch.tanh(self.query(query).unsqueeze(-2) + keys.unsqueeze(-3))
         return self.score(hidden).squeeze(-1), history
+
+    def as_perceptron(self, query: Tensor) -> tuple[Tensor, Tensor]:
+        return self.query(query), self.score.weight[0]

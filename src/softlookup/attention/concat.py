@@ -24,6 +24,9 @@ class Concat(Score):
         return F.linear(annotations, self.joint.weight[:, self.query_width :])
 
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
-        projected = F.linear(query, self.joint.weight[:, : self.query_width])
+        projected, _ = self.as_perceptron(query)
         hidden = torch.tanh(projected.unsqueeze(-2) + keys.unsqueeze(-3))
         return self.score(hidden).squeeze(-1), history
+
+    def as_perceptron(self, query: Tensor) -> tuple[Tensor, Tensor]:
+        return F.linear(query, self.joint.weight[:, : self.query_width]), self.score.weight[0]

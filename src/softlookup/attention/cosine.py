@@ -29,3 +29,6 @@ class Cosine(Score):
 
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         return self.log_strength.exp() * (F.normalize(query, dim=-1) @ keys.transpose(-2, -1)), history
+
+    def as_dot(self, query: Tensor) -> tuple[Tensor, float]:
+        return self.log_strength.exp() * F.normalize(query, dim=-1), 1.0

@@ -19,11 +19,12 @@ def require_equal_widths(name: str, query_width: int, key_width: int) -> None:
 class Dot(Score):
     """q · k.  Luong et al. 2015, section 3.1 (dot).  query (..., T, D), keys (..., S, D) → scores (..., T, S)."""
 
-    dot_scale = 1.0
-
     def __init__(self, query_width: int, key_width: int) -> None:
         super().__init__(query_width, key_width)
         require_equal_widths("dot", query_width, key_width)
 
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         return query @ keys.transpose(-2, -1), history
+
+    def as_dot(self, query: Tensor) -> tuple[Tensor, float]:
+        return query, 1.0

@@ -27,6 +27,6 @@ class FixedContext(Attention):
     def prepare(self, annotations: Annotations) -> Summary:
         return Summary(self.summarize(annotations))
 
-    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+    def forward(self, query: Tensor, memory: Memory, history: History, weights: bool = True) -> Reading:  # noqa: ARG002
         assert isinstance(memory, Summary)
         return Reading(memory.context.unsqueeze(1).expand(-1, query.size(1), -1), None, history)

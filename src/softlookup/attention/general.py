@@ -20,3 +20,6 @@ class General(Score):
 
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         return query @ keys.transpose(-2, -1), history
+
+    def as_dot(self, query: Tensor) -> tuple[Tensor, float]:
+        return query, 1.0

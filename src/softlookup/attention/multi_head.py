@@ -19,6 +19,7 @@ from softlookup.contract import (
     Window,
 )
 from softlookup.errors import UserError
+from softlookup.fused.context import context as fused_context
 from softlookup.ranges import Range
 
 
@@ -104,12 +105,22 @@ class MultiHead(Lookup):
         values = self._split(self.values(annotations.states)).contiguous()  # contiguous, or every step would copy them
         return KeysAndValues(prepared, values, self._of(0).reached(annotations.mask))
 
-    def read(self, query: Tensor, memory: KeysAndValues, window: History, score: History) -> tuple[Reading, History]:
+    def read(
+        self, query: Tensor, memory: KeysAndValues, window: History, score: History, weights: bool
+    ) -> tuple[Reading, History]:
         view = self.window(query, memory.mask, window)
-        split = self._split(self.query(query))
-        context, weights, score = attend(self._score, self.normalizer, split, memory, view.for_heads(), score)
-        merged = self.output(context.transpose(1, 2).flatten(-2))
-        return Reading(merged, weights.mean(1), view.history, weights), self._update(score, weights)
+        each, split = view.for_heads(), self._split(self.query(query))
+        if not weights and view.factor is None:
+            scores = [self._of(h) for h in range(1 if self.alike else self.heads)]
+            fused = fused_context(scores, self.normalizer, split, memory.keys, memory.values, each.mask)
+            if fused is not None:
+                return Reading(self._merge(fused), None, view.history), score
+        context, found, score = attend(self._score, self.normalizer, split, memory, each, score)
+        return Reading(self._merge(context), found.mean(1), view.history, found), self._update(score, found)
+
+    def _merge(self, context: Tensor) -> Tensor:
+        """(B, H, T, D/H) → (B, T, D), projected"""
+        return self.output(context.transpose(1, 2).flatten(-2))
 
 
 def _by_head(histories: list[History]) -> History:

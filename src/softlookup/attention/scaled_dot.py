@@ -12,7 +12,9 @@ class ScaledDot(Score):
     def __init__(self, query_width: int, key_width: int) -> None:
         super().__init__(query_width, key_width)
         require_equal_widths("scaled_dot", query_width, key_width)
-        self.dot_scale = query_width**-0.5
 
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         return query @ keys.transpose(-2, -1) * self.query_width**-0.5, history
+
+    def as_dot(self, query: Tensor) -> tuple[Tensor, float]:
+        return query, self.query_width**-0.5

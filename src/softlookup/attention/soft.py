@@ -19,6 +19,7 @@ from softlookup.contract import (
     Widths,
     Window,
 )
+from softlookup.fused.context import context as fused_context
 
 Scored = Callable[[Tensor, Tensor, History], tuple[Tensor, History]]
 
@@ -44,17 +45,19 @@ class Lookup(Attention):
     stepwise: bool
 
     @abstractmethod
-    def read(self, query: Tensor, memory: KeysAndValues, window: History, score: History) -> tuple[Reading, History]:
+    def read(
+        self, query: Tensor, memory: KeysAndValues, window: History, score: History, weights: bool
+    ) -> tuple[Reading, History]:
         """Read once for queries (B, T, Q): return the reading with the window's next history, and the score's next
-        history."""
+        history. The reading may lack its weights unless they are requested, or the score depends on them."""
 
-    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
+    def forward(self, query: Tensor, memory: Memory, history: History, weights: bool = True) -> Reading:
         assert isinstance(memory, KeysAndValues)
         if not self.stepwise:
-            return self._read(query, memory, history)
+            return self._read(query, memory, history, weights)
         readings = []
         for step in query.split(1, dim=1):
-            readings.append(self._read(step, memory, history))
+            readings.append(self._read(step, memory, history, True))
             history = readings[-1].history
         heads = [reading.heads for reading in readings if reading.heads is not None]
         return Reading(
@@ -64,8 +67,8 @@ class Lookup(Attention):
             torch.cat(heads, 2) if heads else None,
         )
 
-    def _read(self, query: Tensor, memory: KeysAndValues, history: History) -> Reading:
-        reading, score = self.read(query, memory, under("window", history), under("score", history))
+    def _read(self, query: Tensor, memory: KeysAndValues, history: History, weights: bool) -> Reading:
+        reading, score = self.read(query, memory, under("window", history), under("score", history), weights)
         joined = {f"window/{name}": value for name, value in reading.history.items()}
         joined |= {f"score/{name}": value for name, value in score.items()}
         return Reading(reading.context, reading.weights, joined, reading.heads)
@@ -102,7 +105,14 @@ class SoftAttention(Lookup):
         keys = self.score.prepare(annotations.states)
         return KeysAndValues(keys, annotations.states, self.score.reached(annotations.mask))
 
-    def read(self, query: Tensor, memory: KeysAndValues, window: History, score: History) -> tuple[Reading, History]:
+    def read(
+        self, query: Tensor, memory: KeysAndValues, window: History, score: History, weights: bool
+    ) -> tuple[Reading, History]:
         view = self.window(query, memory.mask, window)
-        context, weights, score = attend(self.score, self.normalizer, query, memory, view, score)
-        return Reading(context, weights, view.history), self.score.update(score, weights)
+        if not weights and view.factor is None:
+            split = (each.unsqueeze(1) for each in (query, memory.keys, memory.values, view.mask))
+            fused = fused_context([self.score], self.normalizer, *split)
+            if fused is not None:
+                return Reading(fused.squeeze(1), None, view.history), score
+        context, found, score = attend(self.score, self.normalizer, query, memory, view, score)
+        return Reading(context, found, view.history), self.score.update(score, found)

@@ -19,16 +19,14 @@ class Score(nn.Module, ABC):
     `position_dependent` says that a score depends on the positions of keys, so that it is not equivariant to
     permutations of the keys; `reach` is then the number of positions that it supports (None: any number), and later
     ones are masked. `stepwise` says that it depends on the weights of earlier steps: an attention then proceeds step by
-    step, and passes the final weights of each step to `update`. `dot_scale` is the factor c of a score that is c ·
-    (query · key), None for any other: fused kernels compute such scores. `home` is the package that a config may take
-    scores from.
+    step, and passes the final weights of each step to `update`. `home` is the package that a config may take scores
+    from.
     """
 
     home: ClassVar[str] = "attention"
     position_dependent: bool = False
     stepwise: bool = False
     reach: int | None = None
-    dot_scale: float | None = None
 
     def __init__(self, query_width: int, key_width: int) -> None:
         super().__init__()
@@ -51,6 +49,18 @@ class Score(nn.Module, ABC):
 
         The history is empty at the first step; a score without history returns it unchanged.
         """
+
+    def as_dot(self, query: Tensor) -> tuple[Tensor, float] | None:  # noqa: ARG002
+        """Return a (..., T, K) and c of a score that is c · (a · key), with prepared keys; None for any other.
+
+        Fused kernels compute scores of this form, and of that of `as_perceptron`, where weights are not asked for.
+        """
+        return None
+
+    def as_perceptron(self, query: Tensor) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
+        """Return a (..., T, K) and v (K) of a score that is vᵀ tanh(a + key), with prepared keys; None for any
+        other."""
+        return None
 
     def update(self, history: History, weights: Tensor) -> History:  # noqa: ARG002
         """Return the history for the next step's `forward`, given the final weights (..., T, S) of this one."""
@@ -103,8 +113,12 @@ class Attention(nn.Module, ABC):
         """Compute the memory that `forward` reads, once per source."""
 
     @abstractmethod
-    def forward(self, query: Tensor, memory: Memory, history: History) -> Reading:
-        """query (B, T, Q) → context (B, T, width), weights and the next history."""
+    def forward(self, query: Tensor, memory: Memory, history: History, weights: bool = True) -> Reading:
+        """query (B, T, Q) → context (B, T, width), weights and the next history.
+
+        With `weights` false the caller does not need them: a reading may then be without, and a fused kernel, which
+        rounds differently, may compute the context.
+        """
 
 
 class SequenceMixer(nn.Module, ABC):
@@ -167,8 +181,11 @@ class Decoder(nn.Module, ABC):
         """Return the memory that its attention reads, and the state before the first step."""
 
     @abstractmethod
-    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
-        """inputs (B, T): ids of the previous tokens, starting with BOS. T may be one step or the whole target."""
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool = True) -> Decoded:
+        """inputs (B, T): ids of the previous tokens, starting with BOS. T may be one step or the whole target.
+
+        `weights` is passed to its attention: whether the result must have the weights of a lookup.
+        """
 
     def recurrent_blocks(self) -> Iterator[Tensor]:
         """Yield the square matrices that map its states to the next states, as those of an encoder."""

@@ -107,9 +107,9 @@ class View:
 class Reading:
     """Hold the result of one read: context (B, T, D), weights (B, T, S) of a lookup, and the next history.
 
-    `weights` is None without weights; if the attention's `kind` is not "lookup" they may be over something other than
-    source positions, and only tests use them. `heads` (B, H, T, S) are the weights of each head, whose mean are
-    `weights`; None without heads.
+    `weights` is None without weights, and may be None if they were not requested; if the attention's `kind` is not
+    "lookup" they may be over something other than source positions, and only tests use them. `heads` (B, H, T, S) are
+    the weights of each head, whose mean are `weights`; None without heads.
     """
 
     context: Tensor

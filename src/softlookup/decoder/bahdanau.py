@@ -56,13 +56,13 @@ class Bahdanau(Decoder):
     def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
         return self.attention.prepare(annotations), DecoderState({"state": torch.tanh(self.initial(annotations.final))})
 
-    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool = True) -> Decoded:
         embedded = self.dropout(self.embedding(inputs))
         from_input = self.gates_from_input(embedded)
         history, hidden = state.attention, state.decoder["state"]
         states, contexts, readings = [], [], []
         for step in from_input.unbind(1):
-            reading = self.attention(hidden.unsqueeze(1), memory, history)
+            reading = self.attention(hidden.unsqueeze(1), memory, history, weights)
             context, history = reading.context.squeeze(1), reading.history
             before, hidden = hidden, self._step(step, F.linear(context, self.gates_from_context), hidden)
             states.append(self._readout_state(before, hidden))
@@ -71,8 +71,8 @@ class Bahdanau(Decoder):
         before_maxout = self.readout(torch.cat([torch.stack(states, 1), embedded], -1))
         before_maxout = before_maxout + F.linear(torch.stack(contexts, 1), self.readout_from_context)
         readout = before_maxout.unflatten(-1, (-1, 2)).amax(-1)
-        weights, heads = over_steps(readings)
-        return Decoded(self.dropout(readout), weights, DecoderState({"state": hidden}, history), heads)
+        joined, heads = over_steps(readings)
+        return Decoded(self.dropout(readout), joined, DecoderState({"state": hidden}, history), heads)
 
     def _readout_state(self, before: Tensor, after: Tensor) -> Tensor:  # noqa: ARG002
         """Return the state that the readout uses, of those before and after a step."""

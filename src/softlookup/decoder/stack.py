@@ -79,7 +79,7 @@ class StackedDecoder(Decoder):
             state["fed"] = torch.zeros_like(hidden[:, 0])
         return self.attention.prepare(annotations), DecoderState(state)
 
-    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool = True) -> Decoded:
         bottom = cast(nn.LSTMCell, self.cells[0])
         embedded = self.dropout(self.embedding(inputs))
         from_input = F.linear(embedded, bottom.weight_ih[:, : embedded.size(-1)], bottom.bias_ih + bottom.bias_hh)
@@ -89,22 +89,22 @@ class StackedDecoder(Decoder):
             for step in from_input.unbind(1):
                 now = self._step(step, now)
                 tops.append(now["hidden"][:, -1])
-            reading, readout = self._read(torch.stack(tops, 1), memory, history)
+            reading, readout = self._read(torch.stack(tops, 1), memory, history, weights)
             after = DecoderState(now, reading.history)
             return Decoded(self.dropout(readout), reading.weights, after, of_layers([reading]))
         readouts: list[Tensor] = []
         readings: list[Reading] = []
         for step in from_input.unbind(1):
             now = self._step(step + F.linear(now["fed"], bottom.weight_ih[:, embedded.size(-1) :]), now)
-            reading, readout = self._read(now["hidden"][:, -1:], memory, history)
+            reading, readout = self._read(now["hidden"][:, -1:], memory, history, weights)
             history, now = reading.history, {**now, "fed": readout.squeeze(1)}
             readouts.append(readout)
             readings.append(reading)
-        weights, heads = over_steps(readings)
-        return Decoded(self.dropout(torch.cat(readouts, 1)), weights, DecoderState(now, history), heads)
+        joined, heads = over_steps(readings)
+        return Decoded(self.dropout(torch.cat(readouts, 1)), joined, DecoderState(now, history), heads)
 
-    def _read(self, top: Tensor, memory: Memory, history: History) -> tuple[Reading, Tensor]:
-        reading = self.attention(top, memory, history)
+    def _read(self, top: Tensor, memory: Memory, history: History, weights: bool) -> tuple[Reading, Tensor]:
+        reading = self.attention(top, memory, history, weights)
         return reading, self.read_out(reading.context, top)
 
     def _step(self, from_below: Tensor, now: History) -> History:

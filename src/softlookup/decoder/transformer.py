@@ -65,11 +65,13 @@ class Layer(nn.Module):
             nn.Identity() if attention.merges else nn.utils.skip_init(nn.Linear, attention.width, width, bias=False)
         )
 
-    def forward(self, stream: Tensor, mask: Tensor, memory: Memory, past: History, history: History) -> _Layered:
+    def forward(
+        self, stream: Tensor, mask: Tensor, memory: Memory, past: History, history: History, weights: bool
+    ) -> _Layered:
         around = self.around
         mixed, past = self.self_attention(around.enter(stream, 0), mask, past)
         stream = around.leave(stream, mixed, 0)
-        reading = self.attention(around.enter(stream, 1), memory, history)
+        reading = self.attention(around.enter(stream, 1), memory, history, weights)
         stream = around.leave(stream, self.context(reading.context), 1)
         stream = around.leave(stream, self.feed_forward(around.enter(stream, 2)), 2)
         return _Layered(stream, reading, past)
@@ -137,7 +139,7 @@ class Transformer(Decoder):
             initial |= _named(i, layer.self_attention.begin(stream))
         return Memories(prepared), DecoderState(initial)
 
-    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+    def forward(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool = True) -> Decoded:
         assert isinstance(memory, Memories)
         steps = torch.cat([state.decoder[_STEPS], state.decoder[_STEPS].new_zeros(*inputs.shape, 0)], 1)
         known = state.decoder[_STEPS].size(1)
@@ -148,7 +150,7 @@ class Transformer(Decoder):
         histories: History = {}
         lookups = []
         for i, (layer, read) in enumerate(zip(self.layers, memory.layers, strict=True)):
-            output = layer(stream, mask, read, _of(i, state.decoder), _of(i, state.attention))
+            output = layer(stream, mask, read, _of(i, state.decoder), _of(i, state.attention), weights)
             stream = output.stream
             pasts |= _named(i, output.past)
             histories |= _named(i, output.reading.history)

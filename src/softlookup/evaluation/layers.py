@@ -35,7 +35,7 @@ def weights_of(model: Seq2Seq, source: tuple[int, ...], target: tuple[int, ...])
 
                 handles.append(module.register_forward_pre_hook(keep))
     try:
-        found = {"lookups": list(model.teach(batch).lookups), **mixed}
+        found = {"lookups": list(model.teach(batch, weights=True).lookups), **mixed}
     finally:
         for handle in handles:
             handle.remove()

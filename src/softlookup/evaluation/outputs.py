@@ -38,7 +38,7 @@ class Output:
 def run_batch(model: Seq2Seq, batch: Batch, search: Search) -> list[Output]:
     """Return the outputs for every example of a batch, by free decoding and teacher forcing, without padding."""
     model.eval()
-    decoded = model.teach(batch)
+    decoded = model.teach(batch, weights=True)
     forced_weights, heads = decoded.weights, torch.stack(decoded.lookups, 1) if decoded.lookups else None
     forced = batch.target.clone()
     forced[batch.target_mask] = model.output(decoded.readout[batch.target_mask]).argmax(-1)

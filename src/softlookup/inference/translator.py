@@ -118,8 +118,9 @@ class Translator:
         for rows in packed([(len(read[place][0]), len(read[place][1])) for place in nonempty], len(nonempty)):
             places = [nonempty[row] for row in rows]
             batch = self._batch([read[place] for place in places])
-            logits, weights = self.model(batch)
-            sums = self._log_probabilities(logits, batch)
+            decoded = self.model.teach(batch, weights=True)
+            weights = decoded.weights
+            sums = self._log_probabilities(self.model.output(decoded.readout[batch.target_mask]), batch)
             by_head = self._by_head([read[place] for place in places]) if heads else [None] * len(places)
             for row, place in enumerate(places):
                 source, target = read[place]

@@ -98,7 +98,7 @@ def by_head(model: Seq2Seq, batch: Batch) -> Tensor | None:
 
     They are those of the decoder's last lookup: of a transformer, its last layer's. None without heads.
     """
-    lookups = model.teach(batch).lookups
+    lookups = model.teach(batch, weights=True).lookups
     return lookups[-1] if lookups and lookups[-1].size(1) > 1 else None
 
 

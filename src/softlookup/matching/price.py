@@ -51,8 +51,7 @@ def _flops(model: Seq2Seq, length: int) -> int:
         torch.backends.mkldnn.flags(enabled=False),
         Ledger(torch.device("cpu"), model) as ledger,
     ):
-        logits, _ = model(batch)
-        F.cross_entropy(logits, batch.target.flatten()).backward()
+        F.cross_entropy(model(batch), batch.target.flatten()).backward()
     counted = ledger.figures()["flops"]
     if counted is None:
         raise UserError("match=flops: the model has operators without a formula; use match=parameters")

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import History, Normalizer, Score, SequenceMixer
 from softlookup.errors import UserError
+from softlookup.fused.context import context as fused_context
 from softlookup.ranges import Size
 
 _PAST = "keys and values"
@@ -51,8 +51,6 @@ class SelfAttention(SequenceMixer):
         self.position_dependent = self._score(0).position_dependent
         # Scores without parameters are the same function, so one call computes all heads.
         self.alike = not list(self.scores.parameters())
-        scale = self._score(0).dot_scale
-        self.scale = scale if normalizer.is_softmax else None
 
     def begin(self, stream: Tensor) -> History:
         return {_PAST: stream.new_zeros(len(stream), 0, 2, self.heads, stream.size(-1) // self.heads)}
@@ -60,15 +58,16 @@ class SelfAttention(SequenceMixer):
     def forward(self, stream: Tensor, mask: Tensor, past: History | None) -> tuple[Tensor, History | None]:
         query, keys, values, past = self._project(stream, past)
         visible = self._visible(query, keys, mask, past)
-        if self.scale is None:
-            mixed = self._weigh(query, keys, visible) @ values
-        else:
-            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible, scale=self.scale)
+        prepared = self._prepare(keys)
+        scores = [self._score(h) for h in range(1 if self.alike else self.heads)]
+        mixed = fused_context(scores, self.normalizer, query, prepared, values, visible)
+        if mixed is None:
+            mixed = self._weigh(query, prepared, visible) @ values
         return self.merge(mixed.transpose(1, 2).flatten(-2)), past
 
     def weights(self, stream: Tensor, mask: Tensor, past: History | None) -> Tensor:
         query, keys, _, past = self._project(stream, past)
-        return self._weigh(query, keys, self._visible(query, keys, mask, past))
+        return self._weigh(query, self._prepare(keys), self._visible(query, keys, mask, past))
 
     def _project(self, stream: Tensor, past: History | None) -> tuple[Tensor, Tensor, Tensor, History | None]:
         """stream (B, T, D) → query (B, H, T, D/H), keys and values (B, H, S, D/H), and the next past."""
@@ -93,15 +92,18 @@ class SelfAttention(SequenceMixer):
         visible = torch.ones(steps, known, dtype=torch.bool, device=query.device).tril(known - steps)
         return self._score(0).reached(visible)
 
-    def _weigh(self, query: Tensor, keys: Tensor, visible: Tensor | None) -> Tensor:
+    def _prepare(self, keys: Tensor) -> Tensor:
+        """keys (B, H, S, D/H) → (B, H, S, ·), each head with its own score"""
+        if self.alike:
+            return self._score(0).prepare(keys)
+        return torch.stack([self._score(h).prepare(keys[:, h]) for h in range(self.heads)], 1)
+
+    def _weigh(self, query: Tensor, prepared: Tensor, visible: Tensor | None) -> Tensor:
         """Return the weights (B, H, T, S) of every head."""
         if self.alike:
-            scores, _ = self._score(0)(query, self._score(0).prepare(keys), {})
+            scores, _ = self._score(0)(query, prepared, {})
         else:
-            heads = [self._score(h) for h in range(self.heads)]
-            scores = torch.stack(
-                [head(query[:, h], head.prepare(keys[:, h]), {})[0] for h, head in enumerate(heads)], 1
-            )
+            scores = torch.stack([self._score(h)(query[:, h], prepared[:, h], {})[0] for h in range(self.heads)], 1)
         if visible is None:
             visible = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
         return cast(Tensor, self.normalizer(scores, visible))

@@ -35,26 +35,27 @@ class Seq2Seq(nn.Module):
         """source (B, S), mask (B, S) → the decoder's memory and initial state."""
         return self.decoder.prepare(self.encoder(source, mask))
 
-    def step(self, inputs: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor, Tensor | None, DecoderState]:
+    def step(
+        self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
         """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. PAD and BOS are never generated."""
-        decoded = self._decode(inputs, memory, state)
+        decoded = self._decode(inputs, memory, state, weights)
         logits = self.output(decoded.readout[:, -1])
         logits[:, PAD] = logits[:, BOS] = -torch.inf
         return logits, decoded.weights, decoded.state
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Return logits (N, V) of the N unpadded target positions in row-major order, and weights (B, T, S) or None.
+    def forward(self, batch: Batch) -> Tensor:
+        """Return logits (N, V) of the N unpadded target positions in row-major order, without asking for weights.
 
         The output layer is the most expensive: it is computed once for all steps, and not on padding.
         """
-        decoded = self.teach(batch)
-        return self.output(decoded.readout[batch.target_mask]), decoded.weights
+        return self.output(self.teach(batch, weights=False).readout[batch.target_mask])
 
-    def teach(self, batch: Batch) -> Decoded:
+    def teach(self, batch: Batch, weights: bool) -> Decoded:
         """Decode the targets of a batch under teacher forcing. Weights are over source positions, or absent."""
-        return self._decode(batch.inputs, *self.encode(batch.source, batch.source_mask))
+        return self._decode(batch.inputs, *self.encode(batch.source, batch.source_mask), weights)
 
-    def _decode(self, inputs: Tensor, memory: Memory, state: DecoderState) -> Decoded:
+    def _decode(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool) -> Decoded:
         """Decode, and drop weights that are over something else than source positions."""
-        decoded = self.decoder(inputs, memory, state)
+        decoded = self.decoder(inputs, memory, state, weights)
         return decoded if self.kind == "lookup" else replace(decoded, weights=None, lookups=())

@@ -96,6 +96,6 @@ def update(
 
 def _loss(model: Seq2Seq, batch: Batch, smoothing: float) -> Tensor:
     """Return the sum of the loss over the unpadded target positions of a batch."""
-    logits, _ = model(batch)
+    logits = model(batch)
     target = batch.target[batch.target_mask]
     return F.cross_entropy(logits, target, reduction="sum", label_smoothing=smoothing)

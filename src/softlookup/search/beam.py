@@ -75,7 +75,7 @@ class Beam(Search):
         if self.coverage_penalty:
             one = torch.full((1, 1), EOS, device=model.output.weight.device)
             with torch.no_grad():
-                weights = model.step(one, *model.encode(one, one == EOS))[1]
+                weights = model.step(one, *model.encode(one, one == EOS), weights=True)[1]
             self._require(weights)
 
     @torch.inference_mode()
@@ -89,7 +89,9 @@ class Beam(Search):
         # memory. Pages that are never written take no memory.
         store: np.ndarray | None = None
         while len(rows.sentence):
-            logits, read, state = model.step(rows.token.unsqueeze(1), memory, state)
+            logits, read, state = model.step(
+                rows.token.unsqueeze(1), memory, state, weights or bool(self.coverage_penalty)
+            )
             if self.coverage_penalty:
                 rows.coverage.add_(self._require(read).squeeze(1))
             parents, grown = self._grown(rows, logits)

@@ -27,7 +27,7 @@ class Greedy(Search):
         unfinished = torch.ones_like(limits, dtype=torch.bool)
         tokens, written = [], []
         while unfinished.any():
-            logits, read, state = model.step(token, memory, state)
+            logits, read, state = model.step(token, memory, state, weights)
             token = logits.argmax(-1, keepdim=True)
             highest = logits.gather(1, token)
             log_probability += (highest - log_normalizer(logits, highest)).squeeze(1).double() * unfinished

@@ -55,7 +55,8 @@ class Search(ABC):
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, weights: bool = True) -> list[list[Hypothesis]]:
         """Decode source (B, S), mask (B, S) true on real positions; return the hypotheses of every row, best first.
 
-        Puts the model into evaluation mode. `weights` says whether hypotheses keep their attention weights.
+        Puts the model into evaluation mode. `weights` says whether hypotheses keep their attention weights; without
+        them a step may be computed by other kernels, whose rounding differs.
         """
 
 

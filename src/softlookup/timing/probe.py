@@ -80,7 +80,7 @@ def decoding(parts: RunParts, model: Seq2Seq, sentences: int = SENTENCES) -> Dec
     def step() -> None:
         inputs, state = first, before
         for _ in range(batch.target.size(1)):
-            logits, _, state = twin.step(inputs, memory, state)
+            logits, _, state = twin.step(inputs, memory, state, weights=False)
             inputs = logits.argmax(-1, keepdim=True)
         if device.type == "cuda":
             torch.cuda.synchronize(device)

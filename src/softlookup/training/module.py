@@ -159,8 +159,7 @@ class Training(pl.LightningModule):
         self._counts = Counts()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        logits, _ = self.model(batch)
-        self._counts.add(batch, logits)
+        self._counts.add(batch, self.model(batch))
 
     def on_validation_epoch_end(self) -> None:
         measured, self.by_length = self._counts.measured(self.processes)

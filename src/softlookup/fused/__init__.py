@@ -1,0 +1,1 @@
+"""Compute the context of a softmax attention without its weights."""

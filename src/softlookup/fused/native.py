@@ -1,0 +1,80 @@
+"""Compile the C kernels of this package when they are first used."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from softlookup.system import content_cache
+
+FLAGS = ("-O3", "-march=native", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
+_REALS = {torch.float32: ("-DREAL=float", "-DWIDE=0"), torch.float64: ("-DREAL=double", "-DWIDE=1")}
+_SECONDS = 120  # for a compiler on a busy machine
+_POINTER, _WHOLE, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+
+
+class NoKernelError(Exception):
+    """Say why there is no compiled kernel."""
+
+
+@functools.cache
+def library(real: torch.dtype) -> ctypes.CDLL | None:
+    """Return the compiled kernels for float32 or float64; None without a C compiler, which is reported once.
+
+    The compiler is that of the environment variable CC, else cc, gcc or clang. The result is cached by the hash of
+    source, flags and processor (`content_cache.kept_file`), so that it is compiled once per machine.
+    """
+    source = Path(__file__).with_name("additive.c").read_bytes()
+    flags = (*FLAGS, *_REALS[real])
+    digest = hashlib.sha256(b"\0".join([source, *map(str.encode, flags), _processor()])).hexdigest()
+    try:
+        _, found = content_cache.kept_file(
+            f"kernels/{digest[:32]}.so", functools.partial(_compile, source, flags), lambda path: ctypes.CDLL(str(path))
+        )
+    except (NoKernelError, OSError, subprocess.SubprocessError) as error:
+        _report(str(error).strip())
+        return None
+    found.forward.argtypes, found.forward.restype = [_POINTER] * 8 + [_WHOLE] * 6 + [_INT], _INT
+    found.backward.argtypes, found.backward.restype = [_POINTER] * 13 + [_WHOLE] * 8 + [_INT], _INT
+    return found
+
+
+def _compile(source: bytes, flags: tuple[str, ...], path: Path) -> None:
+    compiler = (
+        shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
+    )
+    if not compiler:
+        raise NoKernelError("there is no C compiler (cc, gcc or clang)")
+    command = [*compiler, *flags, "-x", "c", "-", "-o", str(path), "-lm"]
+    done = subprocess.run(command, input=source, capture_output=True, timeout=_SECONDS, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise NoKernelError(f"{shlex.join(compiler)} failed: {said[0]}")
+
+
+@functools.cache
+def _report(reason: str) -> None:
+    print(
+        f"warning: {reason}; additive attention is computed by torch, several times slower; install gcc, or set CC",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _processor() -> bytes:
+    """Describe the processor that -march=native compiles for: a cache may be shared by machines."""
+    with suppress(OSError):
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+        lines = [line for line in first if line.partition(":")[0].strip() in ("model name", "flags", "Features")]
+        if lines:
+            return "\n".join(lines).encode()
+    return f"{platform.machine()} {platform.processor()}".encode()
