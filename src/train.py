@@ -42,7 +42,7 @@ from softlookup.config.command_line import check_overrides, split
 from softlookup.config.resolve import composed, explain, resolve, typed_keys
 from softlookup.config.run_config import RunConfig
 from softlookup.config.settings import explanations
-from softlookup.errors import Stopped
+from softlookup.errors import Stopped, UserError
 from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_state import state_of
 
@@ -59,6 +59,11 @@ def single(config: DictConfig) -> None:
     """Execute one run in this process. Sweeps are passed to a launcher; only launchers of other packages call this."""
     try:
         resolved = _solved(with_inputs(resolve(config), typed_keys()))
+        if resolved.settings.tune is not None:
+            raise UserError(
+                f"tune={resolved.settings.tune}: rates are searched for the variants of a sweep; make sweep "
+                f'EXPERIMENT=bottleneck ARGS="tune={resolved.settings.tune}"'
+            )
         limits[0] = resolved.settings.memory
         from softlookup.run import start
 

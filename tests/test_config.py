@@ -155,6 +155,8 @@ def test_the_normalizer_reaches_the_attention() -> None:
         ("match_to=dot", "match_to=dot: without match=parameters it has no effect; add that, or leave it out"),
         ("match=parameters match_to=dot match_length=7", "match_length=7: without match=state it has no effect"),
         ("match=parameters match_to=dot match_widths=width", "expected one key or two, as in encoder.width+"),
+        ("tune_seeds=3", "tune_seeds=3: without tune=rate:4 it has no effect; add that, or leave it out"),
+        ("tune=rate:2", "tune=rate:2: expected rate:N, with N from 3 to 20 rates, as in rate:4"),
         ("processes=null", "processes=null: expected a whole number"),
         ("confirm=1", "confirm=1: expected true or false"),
         # Lists, dicts and nothing where a value belongs, a value where a part belongs.

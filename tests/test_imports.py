@@ -15,7 +15,7 @@ CHOICES |= {"initialization", "optimizer", "schedule"}
 ORDER: list[set[str]] = [
     {"errors", "ranges", "group"}, {"system", "text"}, {"contract"}, {"fused", "layers"}, CHOICES, {"model"},
     {"search", "data", "heatmaps"}, {"evaluation", "tracking"}, {"config"}, {"runs"}, {"sweep", "analysis"},
-    {"training", "dashboard"}, {"inference"}, {"timing", "matching"}, {"run"},
+    {"training", "dashboard", "tuning"}, {"inference"}, {"timing", "matching"}, {"run"},
 ]  # fmt: skip
 # External packages that only these packages may import.
 ONLY_IN = {
@@ -35,7 +35,7 @@ NO_TORCH |= {
     f"system/{name}.py" for name in ("atomic_files", "content_cache", "entry_point", "lock", "memory", "signals")
 }
 NO_TORCH |= {f"config/{name}.py" for name in ("catalog", "components", "run_config", "settings", "values")}
-NO_TORCH |= {"timing/plan.py"}
+NO_TORCH |= {"timing/plan.py", "tuning"}
 
 SOURCES = sorted(SOURCE.rglob("*.py"))
 

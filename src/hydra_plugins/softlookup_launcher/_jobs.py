@@ -24,13 +24,18 @@ from softlookup.runs.inputs import with_inputs
 # Of Hydra's node, only runtime.choices is the same for all jobs that share a base.
 _REFERS_TO_HYDRA = re.compile(r"\$\{hydra[.:](?!runtime\.choices\.)")
 
+_CHOICE = re.compile(r"\$\{choices\.(\w+)\}")
+_ENTRY = re.compile(r"\$\{tuned\.([\w.]+)\}")
+
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """Hold the config of one run, and whether it comes from an experiment file."""
+    """Hold the config of one run, whether it comes from an experiment file, and the entry of its table `tuned` that
+    holds the learning rate, as in `reverse.additive`; None if the rate is not taken from the table."""
 
     config: RunConfig
     planned: bool
+    rate_entry: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,13 @@ class _Composer:
         for override in values:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
         self._activate(base, overrides)
+        entry = _rate_entry(config)
         idle: dict[str, UserError] = {}
         typed = [_parsed(override).key_or_group for override in overrides]
         run = with_inputs(resolve(config, idle), typed)
         self.used |= set(typed) - idle.keys()
         self.idle |= idle
-        return PlannedRun(run, bool(base.composed.hydra.runtime.choices.get("experiment")))
+        return PlannedRun(run, bool(base.composed.hydra.runtime.choices.get("experiment")), entry)
 
     def _base(self, chosen: list[str]) -> _Base:
         key = tuple(chosen)
@@ -130,3 +136,12 @@ def _sets_a_value(override: Override, offered: frozenset[str]) -> bool:
 def _chooses(override: Override, offered: frozenset[str]) -> bool:
     """Return whether an override selects a choice of a group by name."""
     return override.key_or_group in offered and isinstance(override.value(), str)
+
+
+def _rate_entry(config: DictConfig) -> str | None:
+    """Return the entry of the table `tuned` from which a composed config takes the learning rate, if it does."""
+    node = OmegaConf.to_container(config.optimizer, resolve=False)
+    assert isinstance(node, dict)
+    text = _CHOICE.sub(lambda found: str(config.choices.get(found[1])), str(node.get("rate")))
+    entry = _ENTRY.fullmatch(text)
+    return entry[1] if entry else None

@@ -43,6 +43,10 @@ def launch(
     """
     setup_globals()
     _confirm(master, len(job_overrides), workers)
+    if master.get("tune") is not None:
+        from hydra_plugins.softlookup_launcher._tune import tune
+
+        tune(loader, master, job_overrides, lambda jobs: _executed(jobs, work))
     jobs = _solved(compose(loader, master, job_overrides))
     configs = [job.config for job in jobs]
     _report_duplicates(configs)
@@ -56,6 +60,16 @@ def launch(
     if not finished:
         raise SystemExit(1)
     return [_done(overrides) for overrides in job_overrides]
+
+
+def _executed(jobs: Sequence[PlannedRun], work: Callable[[list[RunConfig]], bool]) -> list[RunConfig]:
+    """Plan and execute the jobs of a search; return their configs, whether their runs have finished or not."""
+    solved = _solved(jobs)
+    configs = [job.config for job in solved]
+    with _alone(configs):
+        _plan(solved)
+        work(configs)
+    return configs
 
 
 def _solved(jobs: Sequence[PlannedRun]) -> list[PlannedRun]:

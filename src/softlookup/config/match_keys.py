@@ -1,4 +1,4 @@
-"""Compose the reference of `match`, and find keys of a match that have no effect."""
+"""Compose the reference of `match`, and find keys of a match or of a search that have no effect."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,9 @@ from softlookup.config.catalog import contents, groups, keys_of, leaves
 from softlookup.config.settings import Settings
 from softlookup.errors import UserError, nearest, quote
 
-# A match that gives each key an effect.
+# The setting that gives each key an effect.
 _NEEDS = {"match_to": "match=parameters", "match_widths": "match=parameters", "match_length": "match=state"}
+_NEEDS |= {"tune_seeds": "tune=rate:4"}
 
 
 def with_attention(
@@ -39,9 +40,11 @@ def with_attention(
     return result
 
 
-def without_match(settings: Settings, given: Mapping[str, Any]) -> dict[str, UserError]:
-    """Return the errors of the given keys of a match that this run does not make."""
-    unused = {*_NEEDS} if settings.match is None else {"match_length"} if settings.match == "parameters" else set()
+def without_effect(settings: Settings, given: Mapping[str, Any]) -> dict[str, UserError]:
+    """Return the errors of the given keys of a match, or of a search, that is not made."""
+    unused = {"match_length"} if settings.match == "parameters" else set()
+    unused |= {*_NEEDS} - {"tune_seeds"} if settings.match is None else set()
+    unused |= {"tune_seeds"} if settings.tune is None else set()
     return {
         key: UserError(f"{key}={quote(value)}: without {_NEEDS[key]} it has no effect; add that, or leave it out")
         for key, value in given.items()

@@ -17,7 +17,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from softlookup.config.catalog import CONF, default, groups, hosts, keys_of, leaves, no_such_key, presets, tables
 from softlookup.config.command_line import check_overrides, parsed, split
 from softlookup.config.components import check_part, part_of
-from softlookup.config.match_keys import with_attention, without_match
+from softlookup.config.match_keys import with_attention, without_effect
 from softlookup.config.run_config import LOCATIONS, PLACES, RunConfig
 from softlookup.config.settings import Identity, Settings, explanations, names
 from softlookup.config.unused_keys import References
@@ -96,7 +96,7 @@ def _resolved(config: DictConfig, chosen: Mapping[str, Any], idle: dict[str, Use
     references = References(raw, choices)
     given = {key: choices.get(key) if key in inside else _at(plain, key) for key in typed}
     unused = {key: references.refusal(key, value) for key, value in given.items() if not references.uses(key)}
-    unused |= without_match(settings, given)
+    unused |= without_effect(settings, given)
     if settings.init_from is not None:
         unused |= _without_segmentation(raw, choices, references, given)
     if idle is None and unused:
@@ -104,7 +104,7 @@ def _resolved(config: DictConfig, chosen: Mapping[str, Any], idle: dict[str, Use
     if idle is not None:
         idle |= unused
     choices = {key: value for key, value in choices.items() if key not in inside or references.uses(key)}
-    choices |= {key: value for key, value in given.items() if key not in unused and _makes_a_variant(key)}
+    choices |= {key: value for key, value in given.items() if key not in unused and makes_a_variant(key)}
     if settings.match is not None:
         matched = {name: value for name, value in settings.plain().items() if name.startswith("match")}
         choices |= {name: value for name, value in matched.items() if value is not None and name not in unused}
@@ -201,7 +201,7 @@ def _at(config: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _makes_a_variant(key: str) -> bool:
+def makes_a_variant(key: str) -> bool:
     """Return whether a key changes a value of the run's identity, as in attention.heads=4: it is recorded as a
     choice."""
     head, _, rest = key.partition(".")

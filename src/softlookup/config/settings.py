@@ -34,6 +34,7 @@ def _key(default: Any, text: str, identity: Identity = Identity.VARIANT, *, path
 
 _MACHINE = 4096  # runs, threads, processes: more than any machine has
 _WIDTHS = Form(r"\w+(\.\w+)+(\+\w+(\.\w+)+)?", "one key or two, as in encoder.width+decoder.width")
+_SEARCH = Form(r"rate:([3-9]|1\d|20)", "rate:N, with N from 3 to 20 rates, as in rate:4")
 _NAME = Form(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", "a plain folder name")
 
 
@@ -102,6 +103,13 @@ class Settings:
         "widths that match solves, in their proportion: KEY or KEY+KEY; null: those of encoder and decoder",
         Identity.NONE,
     )
+
+    tune: Annotated[str | None, _SEARCH] = _key(
+        None,
+        "before a sweep, try N learning rates for every variant alike (rate:N), and write experiments/tuned",
+        Identity.NONE,
+    )
+    tune_seeds: Annotated[int, Range(1, 100)] = _key(2, "seeds of each rate that tune tries", Identity.NONE)
 
     runs_dir: Annotated[str, Form(r".+", "a folder")] = _key("runs", "folder of all runs", Identity.NONE, path=True)
     experiment_name: Annotated[str, _NAME] = _key(
