@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from softlookup.analysis.effects import primary
-from softlookup.analysis.inference import interquartile_mean, performance_profile, sign_flip, t_interval
+from softlookup.analysis.inference import (
+    bootstrap_interval,
+    interquartile_mean,
+    performance_profile,
+    sign_flip,
+    t_interval,
+)
 from softlookup.analysis.load import read
 from softlookup.analysis.spans import spans
 from softlookup.dashboard.page import write
@@ -138,12 +144,15 @@ def test_gains_intervals_and_p_values_are_those_of_the_analysis(browser, path, r
     rows = read(runs_dir)
     values = spans(rows)
     with opened(browser, path) as page:
+        assert page.evaluate("Object.keys(DATA.resamples)") == ["4"]
         for case in cases:
             found = page.evaluate("(d) => ({ ...interval(d), p: signFlip(d) })", case)
             assert (found["low"], found["high"]) == pytest.approx(t_interval(case), nan_ok=True)
             assert found["p"] == pytest.approx(sign_flip(case)[0])
+            both = page.evaluate("(d) => Object.values(bootstrap(d))", case)
+            assert both == pytest.approx(bootstrap_interval(case), nan_ok=True)
             assert page.evaluate("(d) => interquartileMean(d)", case) == pytest.approx(interquartile_mean(case))
-        assert page.evaluate("signFlip(Array(13).fill(1))") is None
+        assert page.evaluate("signFlip(Array(17).fill(1))") is None
         smallest = [2 / 2**n for n in range(2, 9)]
         assert page.evaluate("(ps) => ps.map(pText)", smallest) == [f"{p:.2g}" for p in smallest]
         # Costs and qualities with ties: no mean that the front leaves out is on it by the definition.
@@ -157,7 +166,7 @@ def test_gains_intervals_and_p_values_are_those_of_the_analysis(browser, path, r
         for line in (line for line in table if line["kind"] == "primary"):
             row = shipped.loc[("reverse", line["variant"])]
             assert (line["reference"], int(line["pairs"])) == (row["reference"], row["pairs"])
-            for key in ("difference", "low", "high", "p", "p_holm"):
+            for key in ("difference", "low", "high", "bootstrap_low", "bootstrap_high", "p", "p_holm"):
                 assert float(line[key]) == pytest.approx(row[key])
 
         name, profile = _table(page, "#profiles-0 button:has-text('CSV')")

@@ -62,7 +62,7 @@ def bootstrap_interval(differences: Sequence[float]) -> Interval:
     least = 1e-12 * np.abs(values).max()  # rounding may leave so much in place of no error
     if error <= least:
         return mean, mean
-    drawn = values[_resamples(len(values))]
+    drawn = values[resamples(len(values))]
     means = drawn.mean(1)
     errors = drawn.std(1, ddof=1) / math.sqrt(len(values))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -74,7 +74,7 @@ def bootstrap_interval(differences: Sequence[float]) -> Interval:
 
 
 @lru_cache(maxsize=4)
-def _resamples(count: int) -> np.ndarray:
+def resamples(count: int) -> np.ndarray:
     """Return the indices of all resamples of so many pairs; always the same."""
     return np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
 

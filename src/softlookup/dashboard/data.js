@@ -87,6 +87,11 @@ function gained(name, value) {
   return `${scaled < 0 ? "−" : "+"}${Math.abs(scaled).toFixed(unit === "%" || unit === "BLEU" ? 1 : digits(scaled))}`;
 }
 
+function rangeText(low, high, measure) {
+  const one = (value) => gained(measure, value).replace("+", "");
+  return `[${one(low)}, ${one(high)}]`;
+}
+
 const pointsOf = (name) => (measureOf(name).unit === "%" ? "points" : measureOf(name).unit);
 const better = (name) =>
   measureOf(name).better ? `${measureOf(name).better} is better` : "neither direction is better";

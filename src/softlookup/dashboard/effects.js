@@ -11,7 +11,10 @@ function effectOf(view, variant) {
   if (why) return { ...found, why };
   const mine = bySeed(view, variant, measure, span),
     other = bySeed(view, reference, measure, span);
-  const differences = [...mine].filter(([seed]) => other.has(seed)).map(([seed, value]) => value - other.get(seed));
+  const differences = [...mine]
+    .filter(([seed]) => other.has(seed))
+    .sort(([one], [next]) => one - next)
+    .map(([seed, value]) => value - other.get(seed));
   if (!differences.length) return { ...found, why: mine.size && other.size ? "no seed in common" : "not measured" };
   const primary = view.filtered
     ? undefined
@@ -23,7 +26,14 @@ function effectOf(view, variant) {
           row.span === span &&
           row.pairs === differences.length,
       );
-  return { ...found, pairs: differences.length, ...interval(differences), p: signFlip(differences), primary };
+  return {
+    ...found,
+    pairs: differences.length,
+    ...interval(differences),
+    ...bootstrap(differences),
+    p: signFlip(differences),
+    primary,
+  };
 }
 
 const effectsOf = remembered((view) => {
@@ -40,9 +50,12 @@ const effectsOf = remembered((view) => {
 const isReference = ({ variant, reference }) => variant === reference;
 
 function gainText({ difference, low, high }, measure) {
-  const { scale } = measureOf(measure),
-    one = (value) => gained(measure, value).replace("+", "");
-  return `${gained(measure, difference)}${Number.isNaN(low / scale) ? "" : ` [${one(low)}, ${one(high)}]`}`;
+  return `${gained(measure, difference)}${Number.isNaN(low) ? "" : ` ${rangeText(low, high, measure)}`}`;
+}
+
+// The interval of the bootstrap where it differs from that of Student's t.
+function bootText(row, measure) {
+  return apart(row) ? `, bootstrap ${rangeText(row.bootstrapLow, row.bootstrapHigh, measure)}` : "";
 }
 
 function sureText({ primary, p, pairs }) {
@@ -79,15 +92,20 @@ const effectsPanel = {
       .map(({ name, why }) => `${name} (${why})`)
       .join("; ");
     const more = left.length > 3 ? `; and ${left.length - 3} more` : "";
+    const ends = rows.some((row) => apart(row)) ? " ×: ends of the bootstrap interval, where it differs." : "";
     return (
-      `Mean and 95 % interval, paired by seed, over ${baseText(view)}.${marks}` +
+      `Mean and 95 % t interval, paired by seed, over ${baseText(view)}.${marks}${ends}` +
       `${left.length ? ` Not compared: ${few}${more}.` : ""}`
     );
   },
   says: (view) =>
     effectsOf(view)
       .rows.filter((row) => !isReference(row))
-      .map((row) => `${row.name} ${gainText(row, view.measure)} ${pointsOf(view.measure)}, ${sureText(row)}`)
+      .map(
+        (row) =>
+          `${row.name} ${gainText(row, view.measure)}${bootText(row, view.measure)} ${pointsOf(view.measure)}, ` +
+          sureText(row),
+      )
       .join("; "),
   table(view) {
     const rows = effectsOf(view).rows.filter((row) => !isReference(row));
@@ -109,7 +127,7 @@ const effectsPanel = {
     ];
     return {
       columns,
-      rows: rows.map(({ name, reference, pairs, difference, low, high, p, primary }) => [
+      rows: rows.map(({ name, reference, pairs, difference, low, high, bootstrapLow, bootstrapHigh, p, primary }) => [
         view.task.name,
         name,
         view.task.variants[reference].name,
@@ -119,8 +137,8 @@ const effectsPanel = {
         difference,
         low,
         high,
-        primary?.bootstrap_low,
-        primary?.bootstrap_high,
+        bootstrapLow,
+        bootstrapHigh,
         primary?.p ?? p,
         primary?.p_holm,
         primary ? "primary" : "exploratory, not corrected",
@@ -145,7 +163,8 @@ const effectsPanel = {
       const reference = view.task.variants[row.reference].name;
       const hover = isReference(row)
         ? `<b>${literal(name)}</b>: the reference`
-        : `<b>${literal(name)}</b> over ${literal(reference)}<br>${gainText(row, view.measure)} ${pointsOf(view.measure)}, ` +
+        : `<b>${literal(name)}</b> over ${literal(reference)}<br>${gainText(row, view.measure)} ${pointsOf(view.measure)}` +
+          `${bootText(row, view.measure)}, ` +
           `${row.pairs} pairs of seeds<br>${sureText(row)}, ${primary ? "primary" : "exploratory"}`;
       const half =
         Number.isNaN(low) || low === undefined
@@ -169,6 +188,12 @@ const effectsPanel = {
         ...half,
         hovertemplate: `${hover}<extra></extra>`,
       });
+    });
+    rows.forEach((row, place) => {
+      if (!apart(row)) return;
+      const x = [row.bootstrapLow / scale, row.bootstrapHigh / scale],
+        marker = { ...markerOf(lookOf(view.task, row.variant), 9), symbol: "x-thin" };
+      data.push(tagged(row.name, "bootstrap", { x, y: [place, place], mode: "markers", marker, hoverinfo: "skip" }));
     });
     const words = rows.map((row) => {
       const sure = row.primary && wide ? `  p ${pText(row.primary.p_holm)}` : "";

@@ -17,7 +17,7 @@ import pandas as pd
 
 from softlookup.analysis.effects import primary
 from softlookup.analysis.headline import findings
-from softlookup.analysis.inference import t_quantile
+from softlookup.analysis.inference import resamples, t_quantile
 from softlookup.analysis.load import alignments
 from softlookup.analysis.measures import measure
 from softlookup.analysis.pairs import VALIDATION, comparable
@@ -64,10 +64,13 @@ def payload(rows: pd.DataFrame, linked: bool = False) -> dict[str, Any]:
     shown = {name for experiment in experiments for task in experiment["tasks"] for name in task["values"]}
     shown |= {name for experiment in experiments for task in experiment["tasks"] for name in task["curves"]["values"]}
     seeds = rows[rows["counted"]].groupby(["experiment", "task", "variant"]).size()
+    most = int(seeds.max() if len(seeds) else 1)
     return {
         "notes": other_code(rows),
         "measures": {name: asdict(measure(name)) for name in sorted(shown)},
-        "quantiles": [t_quantile(freedom) for freedom in range(1, int(seeds.max() if len(seeds) else 1))],
+        "quantiles": [t_quantile(freedom) for freedom in range(1, most)],
+        # Of as many pairs as most comparisons have: 10 kB a pair.
+        "resamples": {int(n): resamples(int(n)).astype(np.uint8).ravel() for n in seeds.unique() if 4 <= n < 256},
         "palette": {"light": COLORS, "dark": DARK},
         "experiments": experiments,
     }
