@@ -6,18 +6,19 @@ from typing import Any
 
 import matrix_products
 import torch
-from serve import Batch, Prepared, serve, with_bos_and_eos
+from serve import Batch, Prepared, serve
 
-from softlookup import contract
 from softlookup.config.build import build, build_model
 from softlookup.config.resolve import composed
+from softlookup.contract import Example
+from softlookup.data.collate import collate
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.model.training_step import Recipe, update
 from softlookup.runs.provenance import collect
 from softlookup.search.beam import Beam
 from softlookup.search.greedy import Greedy
 from softlookup.search.search import Search
-from softlookup.text.vocabulary import BOS, EOS, PAD
+from softlookup.text.vocabulary import EOS, PAD
 
 # Readout and LSTM are narrower than the peers' GRU of 512, so that all have the same number of parameters.
 MODELS = {
@@ -68,9 +69,9 @@ def prepare(work: dict[str, Any]) -> Prepared:
 
 def _trained(model: Seq2Seq, recipe: Recipe, optimizer: torch.optim.Optimizer, batch: Batch) -> int:
     model.train()
-    rows = with_bos_and_eos(batch.target, (PAD, BOS, EOS))
-    inputs = rows[:, :-1].masked_fill(rows[:, :-1] == EOS, PAD)
-    given = contract.Batch(batch.source, batch.source != PAD, inputs, rows[:, 1:], rows[:, 1:] != PAD, ())
+    # The last word of each side stands for EOS, which `collate` adds.
+    sides = ([row[: row.index(PAD) - 1 if PAD in row else -1] for row in side.tolist()] for side in batch[::2])
+    given = collate([Example(tuple(source), tuple(target)) for source, target in zip(*sides, strict=True)])
     return update(model, optimizer, recipe, [given], NEVER).tokens
 
 

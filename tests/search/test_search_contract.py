@@ -7,7 +7,7 @@ from choices import OFFERED, node, variants
 from searched import LENGTHS, make, sources
 
 from softlookup.config.build import build
-from softlookup.search.search import Hypothesis, Search
+from softlookup.search.search import BLOCK, Hypothesis, Search, highest, log_normalizer
 from softlookup.text.vocabulary import BOS, EOS, PAD
 
 EVERY = pytest.mark.parametrize("search", OFFERED["search"])
@@ -103,3 +103,17 @@ def test_a_search_without_weights_gives_the_same_tokens(search: str, attention: 
         assert [each.ids for each in lean] == [each.ids for each in plain]
         assert [each.score for each in lean] == pytest.approx([each.score for each in plain], rel=1e-12)
         assert all(each.weights is None for each in lean)
+
+
+@pytest.mark.parametrize("vocabulary", [3 * BLOCK, 5 * BLOCK + 7, 17])
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_highest_logits_are_those_of_a_full_sort(vocabulary: int, count: int) -> None:
+    logits = torch.stack([torch.randperm(vocabulary).double() for _ in range(5)])
+    logits[0, -1], logits[1, 0], logits[2, 1:] = 1e3, 1e3, -torch.inf
+    ordered, ids = logits.sort(dim=-1, descending=True)
+    values, found = highest(logits, count)
+    assert torch.equal(values, ordered[:, :count])
+    finite = values > -torch.inf
+    assert torch.equal(found[finite], ids[:, :count][finite])
+    maxima = values[:, :1]
+    assert torch.allclose(log_normalizer(logits.clone(), maxima), logits.logsumexp(-1, keepdim=True), atol=1e-12)

@@ -11,7 +11,7 @@ from softlookup.errors import UserError
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.ranges import Range
 from softlookup.search.endings import Endings, Step
-from softlookup.search.search import Extra, Hypothesis, Ratio, Search, log_normalizer
+from softlookup.search.search import Extra, Hypothesis, Ratio, Search, highest, log_normalizer
 from softlookup.text.vocabulary import BOS, EOS
 
 # Coverage assumed for a source position without any weight: keeps the logarithm finite.
@@ -135,8 +135,8 @@ class Beam(Search):
 
         Logits (N, V) are overwritten. At most `size` continuations of one row can be among them.
         """
-        highest, ids = logits.topk(min(self.size, logits.size(1)))
-        log_p = (highest - log_normalizer(logits, highest[:, :1])).double().clamp(max=0.0)
+        values, ids = highest(logits, min(self.size, logits.size(1)))
+        log_p = (values - log_normalizer(logits, values[:, :1])).double().clamp(max=0.0)
         total = rows.log_probability.unsqueeze(1) + log_p
         _, place, counts = torch.unique_consecutive(rows.sentence, return_inverse=True, return_counts=True)
         first = counts.cumsum(0) - counts

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.search.search import Hypothesis, Search, log_normalizer
+from softlookup.search.search import Hypothesis, Search, highest, log_normalizer
 from softlookup.text.vocabulary import BOS, EOS
 
 
@@ -28,9 +28,8 @@ class Greedy(Search):
         tokens, written = [], []
         while unfinished.any():
             logits, read, state = model.step(token, memory, state, weights)
-            token = logits.argmax(-1, keepdim=True)
-            highest = logits.gather(1, token)
-            log_probability += (highest - log_normalizer(logits, highest)).squeeze(1).double() * unfinished
+            maxima, token = highest(logits, 1)
+            log_probability += (maxima - log_normalizer(logits, maxima)).squeeze(1).double() * unfinished
             lengths += unfinished
             tokens.append(token)
             if weights and read is not None:

@@ -1,15 +1,21 @@
 """Define the search interface: decode sources into target hypotheses."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from softlookup.group import Group
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.ranges import Range
+
+# Ids in a block of `highest`: wide enough for vector instructions, few enough for several blocks in a vocabulary.
+BLOCK = 64
+LOG2_E = math.log2(math.e)
 
 Ratio = Annotated[float, Range(0, 1000)]
 Extra = Annotated[int, Range(0, 65_536)]
@@ -60,9 +66,33 @@ class Search(ABC):
         """
 
 
-def log_normalizer(logits: Tensor, highest: Tensor) -> Tensor:
-    """Return log Σ_v exp(logits) (N, 1) for logits (N, V) with row maxima `highest` (N, 1).
+def highest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the `count` highest of logits (N, V) in each row, highest first, and their ids, both (N, count).
 
-    The logits are overwritten: allocating another (N, V) tensor would cost more than the sum.
+    They lie in the `count` blocks of ids with the highest maxima: comparing only these takes half the time of `topk` on
+    a CPU, which sorts parts of the whole row.
     """
-    return highest + logits.sub_(highest).exp_().sum(-1, keepdim=True).log_()
+    rows, vocabulary = logits.shape
+    blocks = vocabulary // BLOCK
+    if logits.device.type != "cpu" or blocks <= count:
+        values, ids = logits.topk(count)
+        return values, ids
+    inside = blocks * BLOCK
+    divided = logits[:, :inside].unflatten(1, (blocks, BLOCK))
+    which = divided.amax(-1).topk(count).indices
+    near = divided[torch.arange(rows).unsqueeze(1), which].flatten(1)
+    ids = (which.unsqueeze(-1) * BLOCK + torch.arange(BLOCK)).flatten(1)
+    if inside < vocabulary:  # the ids after the last whole block
+        near = torch.cat([near, logits[:, inside:]], 1)
+        ids = torch.cat([ids, torch.arange(inside, vocabulary).expand(rows, -1)], 1)
+    values, places = near.topk(count)
+    return values, ids.gather(1, places)
+
+
+def log_normalizer(logits: Tensor, maxima: Tensor) -> Tensor:
+    """Return log Σ_v exp(logits) (N, 1) for logits (N, V) with row maxima (N, 1).
+
+    The logits are overwritten: allocating another (N, V) tensor would cost more than the sum. Powers of two take less
+    time than those of e.
+    """
+    return maxima + logits.sub_(maxima).mul_(LOG2_E).exp2_().sum(-1, keepdim=True).log_()
