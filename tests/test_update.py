@@ -15,6 +15,8 @@ from softlookup.config.resolve import composed
 from softlookup.config.run_config import RunConfig
 from softlookup.contract import Batch
 from softlookup.data.collate import collate
+from softlookup.evaluation.ledger import Ledger
+from softlookup.model import loss
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.model.training_step import Recipe, update
 from softlookup.optimizer.adam import Adam
@@ -84,6 +86,55 @@ def test_the_loss_is_smoothed_as_the_plan_says(smoothing: float) -> None:
     plan = Recipe(PLAN.optimizer, PLAN.schedule, smoothing)
     found = update(network, plan.optimizer.build(network.parameters()), plan, [batch], 997)
     assert found.loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk", [2, 5, 64])
+def test_loss_and_gradients_by_chunk_are_those_of_the_plain_formula(
+    smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """float64; 11 of 21 positions count. Chunks that divide their number or not, or hold all of them."""
+    monkeypatch.setattr(loss, "LEAST", chunk)
+    monkeypatch.setattr(loss, "LOGITS", 1)
+    generator = torch.Generator().manual_seed(3)
+    readout, weight, bias = (
+        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+        for shape in ((3, 7, 5), (13, 5), (13,))
+    )
+    places = torch.randperm(21, generator=generator)[:11].sort().values
+    target = torch.randint(13, (11,), generator=generator)
+    logits = torch.nn.functional.linear(readout.flatten(0, 1)[places], weight, bias)
+    log_p = logits.log_softmax(1)
+    plain = -0.7 * ((1 - smoothing) * log_p[torch.arange(11), target] + smoothing * log_p.mean(1)).sum()
+    found = loss.scaled_loss(readout, weight, bias, places, target, smoothing, 0.7)
+    assert torch.allclose(found, plain, rtol=1e-12)
+    inputs = readout, weight, bias
+    expected = torch.autograd.grad(plain, inputs)
+    for further in (1, 3):  # applied to the loss afterwards
+        gradients = torch.autograd.grad(further * found, inputs, retain_graph=True)
+        for ours, theirs in zip(gradients, expected, strict=True):
+            assert torch.allclose(ours, further * theirs, rtol=0, atol=1e-12)
+
+
+def test_the_peak_of_the_loss_does_not_grow_with_vocabulary_times_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond weights, readouts and gradients, twice the positions or the vocabulary needs less than 1 MB more;
+    the logits alone would need 10 MB more."""
+    monkeypatch.setattr(loss, "LEAST", 2)
+    monkeypatch.setattr(loss, "LOGITS", 2**16)
+
+    def extra(positions: int, vocabulary: int) -> int:
+        output = torch.nn.Linear(7, vocabulary)
+        readout = torch.zeros(1, positions, 7, requires_grad=True)
+        places = torch.arange(positions)
+        with Ledger(torch.device("cpu"), output) as ledger:
+            loss.scaled_loss(readout, output.weight, output.bias, places, torch.zeros_like(places), 0.0, 1.0).backward()
+        peak = ledger.figures()["peak_bytes"]
+        assert peak is not None
+        return peak - 2 * 4 * (8 * vocabulary + 7 * positions)
+
+    least = extra(997, 2503)
+    assert abs(extra(1994, 2503) - least) < 1e6
+    assert abs(extra(997, 5006) - least) < 1e6
 
 
 def test_the_gradient_per_sentence_is_that_per_token_times_tokens_per_sentence() -> None:

@@ -54,7 +54,8 @@ class Batch:
 
     source (B, S) ids that end with EOS, source_mask (B, S) true on real positions; inputs (B, T) ids that begin with
     BOS, target (B, T) ids that end with EOS, target_mask (B, T). Row b is `examples[b]`, which holds the gold
-    alignment.
+    alignment. places (N,) are the positions b · T + t of the N unpadded target tokens, in ascending order: computed
+    where the batch is made, since a mask that selects on a GPU makes the processor wait for it.
     """
 
     source: Tensor
@@ -63,6 +64,17 @@ class Batch:
     target: Tensor
     target_mask: Tensor
     examples: tuple[Example, ...]
+    places: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Return the number of unpadded target tokens."""
+        return len(self.places)
+
+    @property
+    def sentences(self) -> int:
+        """Return the number of examples; 0 where the target is only padding."""
+        return len(self.examples) if self.tokens else 0
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch with its tensors on `device`."""

@@ -23,14 +23,16 @@ def collate(examples: Sequence[Example]) -> Batch:
     """Collate examples into one batch. Gold stays with the examples, where the metrics read it."""
     source = _pad([(*example.source, EOS) for example in examples])
     target = _pad([(*example.target, EOS) for example in examples])
+    target_mask = target != PAD
     inputs = _pad([(BOS, *example.target) for example in examples])
     return Batch(
         source=source,
         source_mask=source != PAD,
         inputs=inputs,
         target=target,
-        target_mask=target != PAD,
+        target_mask=target_mask,
         examples=tuple(examples),
+        places=target_mask.flatten().nonzero().squeeze(1),
     )
 
 

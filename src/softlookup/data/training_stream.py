@@ -24,7 +24,7 @@ def share(examples: Sequence[Example], processes: Processes) -> Batch:
     if rows:
         return collate(rows)
     idle = collate(examples[:1])
-    return replace(idle, target_mask=torch.zeros_like(idle.target_mask))
+    return replace(idle, target_mask=torch.zeros_like(idle.target_mask), places=idle.places[:0])
 
 
 @dataclass(frozen=True)

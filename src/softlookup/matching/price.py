@@ -37,9 +37,8 @@ def sentence(length: int) -> Batch:
     ids = torch.full((1, length), UNK)
     source, inputs = ids.clone(), ids.clone()
     source[0, -1], inputs[0, 0] = EOS, BOS
-    return Batch(
-        source, torch.ones_like(ids, dtype=torch.bool), inputs, source, torch.ones_like(ids, dtype=torch.bool), ()
-    )
+    real = torch.ones_like(ids, dtype=torch.bool)
+    return Batch(source, real, inputs, source, real, (), torch.arange(length))
 
 
 def _flops(model: Seq2Seq, length: int) -> int:

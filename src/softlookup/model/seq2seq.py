@@ -49,7 +49,8 @@ class Seq2Seq(nn.Module):
 
         The output layer is the most expensive: it is computed once for all steps, and not on padding.
         """
-        return self.output(self.teach(batch, weights=False).readout[batch.target_mask])
+        readout = self.teach(batch, weights=False).readout
+        return self.output(readout.flatten(0, 1).index_select(0, batch.places))
 
     def teach(self, batch: Batch, weights: bool) -> Decoded:
         """Decode the targets of a batch under teacher forcing. Weights are over source positions, or absent."""

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from softlookup.contract import Batch, Optimizer, Schedule
+from softlookup.model.loss import scaled_loss
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.system.ranks import ALONE, Processes
 
@@ -67,10 +67,9 @@ def update(
     FloatingPointError, before any weight changes, for a loss that is not finite.
     """
     optimizer.zero_grad()
-    # A rank without rows has a batch of padding only, with no sentence.
     counts = (
-        sum(int(batch.target_mask.sum()) for batch in batches),
-        sum(int(batch.target_mask.any(1).sum()) for batch in batches),
+        sum(batch.tokens for batch in batches),
+        sum(batch.sentences for batch in batches),
         sum(batch.target.numel() for batch in batches),
     )
     device = batches[0].target.device
@@ -78,9 +77,9 @@ def update(
     share = processes.count / (sentences if plan.loss_mean == "sentence" else tokens)
     total_loss = 0.0
     for number, batch in enumerate(batches, 1):
-        loss = _loss(model, batch, plan.smoothing)
-        total_loss += loss.item()
-        backward(loss * share, number == len(batches))
+        loss = _loss(model, batch, plan.smoothing, share)
+        total_loss += loss.item() / share
+        backward(loss, number == len(batches))
     (total_loss,) = processes.total(total_loss, device=device)
     mean = total_loss / tokens
     if not math.isfinite(mean):
@@ -94,8 +93,9 @@ def update(
     return Update(mean, int(tokens), int(places - tokens))
 
 
-def _loss(model: Seq2Seq, batch: Batch, smoothing: float) -> Tensor:
-    """Return the sum of the loss over the unpadded target positions of a batch."""
-    logits = model(batch)
-    target = batch.target[batch.target_mask]
-    return F.cross_entropy(logits, target, reduction="sum", label_smoothing=smoothing)
+def _loss(model: Seq2Seq, batch: Batch, smoothing: float, share: float) -> Tensor:
+    """Return `share` times the sum of the loss over the unpadded target positions of a batch."""
+    readout = model.teach(batch, weights=False).readout
+    target = batch.target.flatten().index_select(0, batch.places)
+    output = model.output
+    return scaled_loss(readout, output.weight, output.bias, batch.places, target, smoothing, share)

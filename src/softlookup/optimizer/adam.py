@@ -26,4 +26,4 @@ class Adam(Optimizer):
         self.betas, self.epsilon = (beta1, beta2), epsilon
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr=self.rate, betas=self.betas, eps=self.epsilon)
+        return torch.optim.Adam(parameters, lr=self.rate, betas=self.betas, eps=self.epsilon, fused=True)

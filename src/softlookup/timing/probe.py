@@ -54,7 +54,7 @@ def probe(parts: RunParts, model: Seq2Seq, sentences: int = SENTENCES) -> Probe:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    return Probe(step, optimizer, settings.accumulate * int(batch.target_mask.sum()))
+    return Probe(step, optimizer, settings.accumulate * batch.tokens)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,68 @@
+"""Compute the loss of an output layer and its gradients in one pass, without keeping the logits."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Logits that are in memory at a time (16 MB in float32), but of at least so many positions.
+LOGITS, LEAST = 2**22, 64
+
+
+def scaled_loss(
+    readout: Tensor, weight: Tensor, bias: Tensor, places: Tensor, target: Tensor, smoothing: float, scale: float
+) -> Tensor:
+    """Return −c Σ_n [(1 − ε) log p_n(y_n) + ε/V Σ_v log p_n(v)] with p_n = softmax(W r_n + b), a scalar; c = `scale`.
+
+    readout (B, T, R); places (N,) the positions b · T + t that count; target (N,) their tokens y_n; ε = `smoothing`.
+    Logits are computed for a chunk of positions at a time, together with the gradients of all inputs, which the
+    backward pass returns: the peak of memory does not grow with V · B · T.
+    """
+    loss: Tensor = _ScaledLoss.apply(readout, weight, bias, places, target, smoothing, scale)
+    return loss
+
+
+class _ScaledLoss(torch.autograd.Function):
+    """Compute the gradients in the forward pass: ∂/∂logits = softmax − (1 − ε) δ − ε/V."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        readout: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        places: Tensor,
+        target: Tensor,
+        smoothing: float,
+        scale: float,
+    ) -> Tensor:
+        rows = readout.flatten(0, 1)
+        vocabulary = len(weight)
+        d_rows, d_weight, d_bias = torch.zeros_like(rows), torch.zeros_like(weight), torch.zeros_like(bias)
+        loss = readout.new_zeros(())
+        chunk = max(LEAST, LOGITS // vocabulary)
+        for some, wanted in zip(places.split(chunk), target.unsqueeze(1).split(chunk), strict=True):
+            read = rows.index_select(0, some)
+            log_p = torch.addmm(bias, read, weight.t()).log_softmax(1)
+            loss -= (1 - smoothing) * log_p.gather(1, wanted).sum()
+            if smoothing:
+                loss -= smoothing / vocabulary * log_p.sum()
+            d_logits = log_p.exp_()
+            d_logits.scatter_(1, wanted, d_logits.gather(1, wanted) - (1 - smoothing))
+            if smoothing:
+                d_logits -= smoothing / vocabulary
+            # The factor goes to the smaller sides of the products.
+            d_rows.index_copy_(0, some, (d_logits @ weight).mul_(scale))
+            d_weight.addmm_(d_logits.t(), read * scale)
+            d_bias += d_logits.sum(0) * scale
+        ctx.save_for_backward(d_rows.view_as(readout), d_weight, d_bias)
+        return loss * scale
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, further: Tensor) -> tuple[Tensor | None, ...]:
+        # Usually nothing follows the loss; comparing on a GPU would make the processor wait.
+        same = further.device.type == "cpu" and further.item() == 1
+        gradients = ctx.saved_tensors if same else [gradient * further for gradient in ctx.saved_tensors]
+        return *gradients, None, None, None, None
