@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import version
+from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF
 
@@ -73,7 +74,7 @@ class Corpus:
         if {len(references), *map(len, further)} != {len(hypotheses)}:
             counts = " and ".join(str(len(each)) for each in (references, *further))
             raise ValueError(f"got {len(hypotheses)} hypotheses and {counts} references")
-        self._counted: dict[str, tuple[BLEU | CHRF, list[list[int | float]]]] = {}
+        self._counted: dict[str, tuple[BLEU | CHRF, list[list[Any]]]] = {}
         sides = [list(hypotheses), list(references), *map(list, further)]
         self._lowercase = all(line == line.lower() for side in sides for line in side)
         for name, metric in metrics(split).items() if references else ():
