@@ -23,7 +23,7 @@ TORCH := --constraint requirements-torch.lock torch
 # be compiled anew by every process, which is three times as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock audit train sweep dashboard export findings resync wandb-report test test-slurm torture check bench bench-peers gpu gpu-wheels menu clean
+.PHONY: help setup lock audit train sweep dashboard export findings resync wandb-report test test-slurm torture check bench bench-peers cost gpu gpu-wheels menu clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -117,6 +117,9 @@ check: setup  ## format, lint, types, the order of the packages, the list of cho
 
 bench: setup  ## time a training step of every attention, side by side
 	@$(PY) src/bench.py $(ARGS)
+
+cost: setup  ## price every attention, encoder and decoder by length: make cost ARGS="attention=additive,dot longest=8192"
+	@$(PY) src/cost.py $(ARGS)
 
 # Each peer has an environment of its own: their needs contradict ours, and each other's. One that cannot be installed on
 # this machine is left out, and the report says so.

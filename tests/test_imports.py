@@ -15,7 +15,7 @@ CHOICES |= {"initialization", "optimizer", "schedule"}
 ORDER: list[set[str]] = [
     {"errors", "ranges", "group"}, {"system", "text"}, {"contract"}, {"fused", "layers"}, CHOICES, {"model"},
     {"search", "data", "heatmaps"}, {"evaluation", "tracking"}, {"config"}, {"runs"}, {"sweep", "analysis"},
-    {"training", "dashboard", "tuning"}, {"inference"}, {"timing", "matching"}, {"run"},
+    {"training", "dashboard", "tuning"}, {"inference"}, {"timing", "matching", "pricing"}, {"run"},
 ]  # fmt: skip
 # External packages that only these packages may import.
 ONLY_IN = {

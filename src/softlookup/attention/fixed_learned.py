@@ -13,6 +13,7 @@ class FixedLearned(FixedContext):
 
     Lin et al. 2017 (A Structured Self-attentive Sentence Embedding), eqs. 5 and 6 with one hop. It is computed once
     per source; its pooling weights are not an alignment and are not reported as one.
+    A step of training takes time O(S·D + T·D) and memory O(S·D + T·D); decoding reads a state of O(D).
     """
 
     def __init__(self, widths: Widths, normalizer: Normalizer, width: Size) -> None:

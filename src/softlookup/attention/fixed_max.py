@@ -8,7 +8,10 @@ from softlookup.contract import Annotations, Widths
 
 
 class FixedMax(FixedContext):
-    """c_d = max_s h_{s,d} over real positions (max pooling; Collobert & Weston 2008, section 3.3)."""
+    """c_d = max_s h_{s,d} over real positions (max pooling; Collobert & Weston 2008, section 3.3).
+
+    A step of training takes time O(S·D + T·D) and memory O(S·D + T·D); decoding reads a state of O(D).
+    """
 
     def __init__(self, widths: Widths) -> None:
         super().__init__()

@@ -7,7 +7,10 @@ from softlookup.contract import Annotations, Widths
 
 
 class FixedMean(FixedContext):
-    """c = (1/S) Σ_s h_s over real positions: attention with uniform weights."""
+    """c = (1/S) Σ_s h_s over real positions: attention with uniform weights.
+
+    A step of training takes time O(S·D + T·D) and memory O(S·D + T·D); decoding reads a state of O(D).
+    """
 
     def __init__(self, widths: Widths) -> None:
         super().__init__()

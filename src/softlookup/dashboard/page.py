@@ -45,23 +45,39 @@ SCRIPTS = (
 def write(runs_dir: Path, path: Path) -> Path:
     """Write the pages of runs that have none, then the dashboard of `runs_dir` to `path` atomically; return `path`.
 
-    It links to the pages of runs if it lies in `runs_dir`. Raises UserError without runs, and OSError with the path
-    that cannot be written.
+    It links to the pages of runs if it lies in `runs_dir`, and shows the picture of costs by length that `make cost`
+    may have drawn there. Raises UserError without runs, and OSError with the path that cannot be written.
     """
     rows = read(runs_dir)
     run_page.write_missing(rows)
     linked = path.absolute().parent.resolve() == runs_dir.resolve()
-    atomic_files.write(path, render(rows, linked).encode())
+    atomic_files.write(path, render(rows, linked, _priced(runs_dir / "cost.png")).encode())
     return path
 
 
-def render(rows: pd.DataFrame, linked: bool = False) -> str:
-    """Return the page as text; `rows` from `analysis.load.read`."""
+def _priced(picture: Path) -> str:
+    """Return the section with the picture of costs by length; nothing where it has not been drawn."""
+    try:
+        content = atomic_files.content(picture)
+    except OSError:
+        return ""
+    source = base64.b64encode(content).decode()
+    words = "Peak memory and seconds of a pass over source and target of one length, both axes logarithmic"
+    return (
+        f'<section aria-labelledby="priced-title"><h2 id="priced-title">Cost by length (make cost)</h2>'
+        f'<p class="sub">{words}. Its figures: cost.csv.</p>'
+        f'<img alt="{words}" style="max-width: 100%; background: #fff" src="data:image/png;base64,{source}"></section>'
+    )
+
+
+def render(rows: pd.DataFrame, linked: bool = False, priced: str = "") -> str:
+    """Return the page as text; `rows` from `analysis.load.read`, `priced` the section of costs by length."""
     content = payload(rows, linked)
     data = json.dumps(content, default=_typed, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     scripts = [_packaged("softlookup.heatmaps", "heatmap.js"), *(_packaged(__package__, name) for name in SCRIPTS)]
     parts = {
         "data": data,
+        "priced": priced,
         "nonce": hashlib.sha256(data.encode()).hexdigest(),
         "plotly": _packaged(__package__, "plotly/plotly-basic.min.js"),
         "script": '"use strict";\n' + "\n".join(scripts),

@@ -38,6 +38,15 @@ def _recurrent_backward(inputs: Tensor, weights: Sequence[Tensor], *_: Any, **__
     return 2 * _recurrent(inputs, weights)
 
 
+def _layer(inputs: Tensor, weight: Tensor, recurrent: Tensor, *_: Any, **__: Any) -> int:
+    """As `_recurrent`, of one layer in one direction, for oneDNN's LSTM."""
+    return _recurrent(inputs, (weight, recurrent))
+
+
+def _layer_backward(inputs: Tensor, weight: Tensor, recurrent: Tensor, *_: Any, **__: Any) -> int:
+    return 2 * _layer(inputs, weight, recurrent)
+
+
 # What torch's table of formulas lacks. cuDNN's recurrent layers with one projection per layer: proj_size is never set.
 FORMULAS: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention,
@@ -47,9 +56,11 @@ FORMULAS: dict[Any, Callable[..., int]] = {
     aten.addmv: _added_matrix_vector,
     aten._cudnn_rnn: _recurrent,
     aten._cudnn_rnn_backward: _recurrent_backward,
+    aten.mkldnn_rnn_layer: _layer,
+    aten.mkldnn_rnn_layer_backward: _layer_backward,
 }
 # Operators that multiply matrices, and have no formula: a count that leaves them out would be wrong.
-UNCOUNTED = {aten.mkldnn_rnn_layer, aten.mkldnn_rnn_layer_backward, aten.miopen_rnn, aten.miopen_rnn_backward}
+UNCOUNTED = {aten.miopen_rnn, aten.miopen_rnn_backward}
 PLAIN = ("aten", "prim", "prims", "profiler")  # other operators are kernels of their own
 
 

@@ -33,7 +33,8 @@ class Ledger(TorchDispatchMode):
     - inputs: tensors from before the block, once an operator returns a view of them
 
     `peak` has the bytes by category at the moment with the most bytes, `forward_flops` and `backward_flops` the
-    operations outside and inside the backward pass; None after an operator that they have no formula for.
+    operations outside and inside the backward pass; None after an operator that they have no formula for. `operators`
+    is the number of calls, and `after` the most bytes after any call of an operator, by its name and pass.
     """
 
     def __init__(self, device: torch.device, module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
@@ -48,6 +49,8 @@ class Ledger(TorchDispatchMode):
         self._peak = 0
         self.forward_flops: int | None = 0
         self.backward_flops: int | None = 0
+        self.operators = 0
+        self.after: dict[tuple[str, bool], int] = {}
 
     def __enter__(self) -> Self:
         self._around.enter_context(_collector_off())
@@ -77,6 +80,7 @@ class Ledger(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = kwargs or {}
         result = func(*args, **named)
+        self.operators += 1
         backward = torch._C._current_graph_task_id() != -1
         self._count(flops(func, args, named, result), backward)
         category = "temporaries" if backward or self._updating else "activations"
@@ -84,6 +88,8 @@ class Ledger(TorchDispatchMode):
         for tensor in (result,) if isinstance(result, Tensor) else tree_leaves(result):
             if isinstance(tensor, Tensor):
                 self._add(tensor, category, aliased)
+        call = (str(func), backward)
+        self.after[call] = max(self._total, self.after.get(call, 0))
         if self._total > self._peak:
             self._note()
         return result

@@ -43,7 +43,7 @@ def describe(megabytes: int | None, peak: int | None = None) -> str:
     """Format the limit and the peak; `peak` in bytes, None for that of this process."""
     if peak is None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    limit = f"memory={megabytes} MB" if megabytes is not None else f"{_available() // MB:,} MB of this machine"
+    limit = f"memory={megabytes} MB" if megabytes is not None else f"{available() // MB:,} MB of this machine"
     return f"limit {limit}, peak {peak // MB:,} MB"
 
 
@@ -62,7 +62,7 @@ def kernel_kills() -> int:
     return 0
 
 
-def _available() -> int:
+def available() -> int:
     """Return the memory of the machine in bytes, or the limit of this process's control group if it is lower."""
     found = [resource.getpagesize() * _pages()]
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

@@ -1,0 +1,1 @@
+"""Price every part of a model by source length: predicted, measured, extrapolated by a law."""
