@@ -11,7 +11,7 @@ class Additive(Score):
     """vᵀ tanh(W q + U k).  Bahdanau et al. 2014, appendix A.1.2.  query (..., T, Q), keys (..., S, K) → (..., T, S).
 
     `width` is that of the hidden layer (1000 in the paper). U k is computed once per source, as the paper advises.
-    A step of training takes time O(T·S·D) and memory O(T·S·D); decoding reads a state of O(S·D).
+    A step of training takes time O(T·S·D) and memory O(T·D + S·D); decoding reads a state of O(S·D).
     """
 
     def __init__(self, query_width: int, key_width: int, width: Size) -> None:

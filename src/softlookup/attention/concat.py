@@ -13,7 +13,7 @@ class Concat(Score):
 
     The same family of functions as the additive score (W = [W_q, W_k]). They differ in their initialization: one matrix
     has the fan-in Q + K, so both halves start smaller. The product with the keys is computed once per source.
-    A step of training takes time O(T·S·D) and memory O(T·S·D); decoding reads a state of O(S·D).
+    A step of training takes time O(T·S·D) and memory O(T·D + S·D); decoding reads a state of O(S·D).
     """
 
     def __init__(self, query_width: int, key_width: int, width: Size) -> None:

@@ -17,7 +17,7 @@ class Cosine(Score):
     controller emits β; here it is one learned scalar, kept positive as exp(log β). Its initial value is √D, at which
     the scores of random unit-variance vectors have the spread of a scaled dot product.
     query (..., T, D), keys (..., S, D) → scores (..., T, S).
-    A step of training takes time O(T·S·D) and memory O(T·S + T·D); decoding reads a state of O(S·D).
+    A step of training takes time O(T·S·D) and memory O(T·D + S·D); decoding reads a state of O(S·D).
     """
 
     def __init__(self, query_width: int, key_width: int) -> None:

@@ -19,7 +19,7 @@ def require_equal_widths(name: str, query_width: int, key_width: int) -> None:
 class Dot(Score):
     """q · k.  Luong et al. 2015, section 3.1 (dot).  query (..., T, D), keys (..., S, D) → scores (..., T, S).
 
-    A step of training takes time O(T·S·D) and memory O(T·S + T·D); decoding reads a state of O(S·D).
+    A step of training takes time O(T·S·D) and memory O(T·D + S·D); decoding reads a state of O(S·D).
     """
 
     def __init__(self, query_width: int, key_width: int) -> None:

@@ -9,7 +9,7 @@ class General(Score):
     """qᵀ W k.  Luong et al. 2015, section 3.1 (general).  query (..., T, Q), keys (..., S, K) → scores (..., T, S).
 
     W k is computed once per source, so that a step costs what a dot product costs.
-    A step of training takes time O(T·S·D) and memory O(T·S + T·D); decoding reads a state of O(S·D).
+    A step of training takes time O(T·S·D) and memory O(T·D + S·D); decoding reads a state of O(S·D).
     """
 
     def __init__(self, query_width: int, key_width: int) -> None:

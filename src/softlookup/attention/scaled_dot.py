@@ -9,7 +9,7 @@ from softlookup.contract import History, Score
 class ScaledDot(Score):
     """q · k / √D.  Vaswani et al. 2017, eq. 1.  query (..., T, D), keys (..., S, D) → scores (..., T, S).
 
-    A step of training takes time O(T·S·D) and memory O(T·S + T·D); decoding reads a state of O(S·D).
+    A step of training takes time O(T·S·D) and memory O(T·D + S·D); decoding reads a state of O(S·D).
     """
 
     def __init__(self, query_width: int, key_width: int) -> None:

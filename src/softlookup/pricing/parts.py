@@ -76,7 +76,8 @@ def _decoder(config: RunConfig, seen: list[Widths]) -> Decoder:
 
 
 class AttentionPart(Part):
-    """An attention with the widths that it has in the model: n queries, all at once, over n annotations."""
+    """An attention with the widths that it has in the model: n queries, all at once, over n annotations, without its
+    weights, as in training."""
 
     group = "attention"
 
@@ -94,7 +95,7 @@ class AttentionPart(Part):
     def forward(self, module: Any, inputs: Any) -> tuple[list[Tensor], Memory | None]:
         query, annotations = inputs
         memory = module["read"].prepare(annotations)
-        return [module["read"](query, memory, {}).context], memory
+        return [module["read"](query, memory, {}, weights=False).context], memory
 
 
 class _Widths(nn.Module):
@@ -137,7 +138,7 @@ class DecoderPart(Part):
     def forward(self, module: Any, inputs: Any) -> tuple[list[Tensor], Memory | None]:
         tokens, annotations = inputs
         memory, state = module["write"].prepare(annotations)
-        return [module["write"](tokens, memory, state).readout], memory
+        return [module["write"](tokens, memory, state, weights=False).readout], memory
 
 
 KINDS: tuple[type[Part], ...] = (AttentionPart, EncoderPart, DecoderPart)
