@@ -2,11 +2,15 @@
 
 python src/bench.py                                     all attentions with the default model
 python src/bench.py attention=additive,dot task=copy    some of them, on another task
+python src/bench.py lengths=512                         additive attention alone, with and without its weights
 
 attention=NAME,NAME     attentions to time; default: all
+lengths=N,N             instead: time naive, compiled and lean additive attention at T = S = N (B 8, width 128)
+threads=N               with lengths=: torch's threads; default: as many as cores
 KEY=VALUE               any setting of src/train.py (python src/train.py --help)
 """
 
+import os
 from collections.abc import Callable
 
 import torch
@@ -16,9 +20,11 @@ from rich.table import Table
 from softlookup.config.build import build_run
 from softlookup.config.catalog import groups
 from softlookup.config.resolve import composed
-from softlookup.errors import UserError
+from softlookup.errors import UserError, key_values
 from softlookup.evaluation import cost
+from softlookup.fused.additive import attend
 from softlookup.system import entry_point
+from softlookup.timing.additive import LARGEST, WIDTH, Attend, extra_bytes, naive, step_of
 from softlookup.timing.probe import probe
 from softlookup.timing.stopwatch import in_turn, summary
 
@@ -33,8 +39,41 @@ def measured(overrides: list[str]) -> tuple[Callable[[], None], int, int, int]:
     return made.step, made.tokens, cost.parameters(parts.model), peak
 
 
+def alone(arguments: list[str]) -> None:
+    """Print the times of additive attention, forward and backward, at each length: from all weights (naive), the same
+    compiled by torch, and without weights (lean)."""
+    given = key_values(arguments, ["lengths", "threads"])
+    try:
+        lengths = [int(length) for length in given["lengths"].split(",")]
+        torch.set_num_threads(int(given.get("threads", os.cpu_count() or 1)))
+        wrong = min(lengths) < 1
+    except (ValueError, RuntimeError):
+        wrong = True
+    if wrong:
+        raise UserError(f"{' '.join(arguments)}: expected whole numbers above zero, as in lengths=128,512 threads=2")
+    table = Table("T = S", "additive", "ms", "quartiles", "naive / it", "extra peak MB", box=None)
+    for length in lengths:
+        ways: dict[str, Attend] = {"naive": naive, "compiled naive": torch.compile(naive), "lean": attend}
+        extra = {name: extra_bytes(ways[name], length) for name in ("naive", "lean")}
+        if extra["naive"] > LARGEST:
+            del ways["naive"], ways["compiled naive"]
+        steps = {name: step_of(way, length, WIDTH, torch.device("cpu")) for name, way in ways.items()}
+        found = {name: summary(seconds) for name, seconds in in_turn(steps).items()}
+        for name, row in found.items():
+            ratio = f"{found['naive']['median'] / row['median']:.2f}" if "naive" in found else ""
+            peak = f"{extra[name] / 1e6:,.1f}" if name in extra else ""
+            quartiles = f"{1e3 * row['q1']:,.1f}–{1e3 * row['q3']:,.1f}"
+            table.add_row(str(length), name, f"{1e3 * row['median']:,.1f}", quartiles, ratio, peak)
+        if "naive" not in found:
+            table.add_row(str(length), "naive", "not run", "", "", f"{extra['naive'] / 1e6:,.1f}")
+    Console().print(table)
+
+
 def main(arguments: list[str]) -> None:
     """Print the table. The variants are timed in turn, so that noise of the machine affects all of them."""
+    if any(a.startswith("lengths=") for a in arguments):
+        alone(arguments)
+        return
     chosen = [a.partition("=")[2].split(",") for a in arguments if a.startswith("attention=")]
     rest = [a for a in arguments if not a.startswith("attention=")]
     steps = {}

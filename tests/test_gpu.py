@@ -33,7 +33,8 @@ RESULTS = {
                    "left_out": {"RNNsearch bf16": "RuntimeError: no"}},
     "memory": {"RNNsearch": {"peak_bytes": 97_000_000, "cuda_max_memory_allocated": 100_000_000}},
     "sweep": {"runs": 8, "workers=2": {"seconds": 31.0, "finished": 8}},
-    "kernel": {"note": "skipped: not built"},
+    "kernel": {"shape": "B 8", "left_out": {"compiled naive": "TritonMissing: no"},
+               "ways": {"naive": {"seconds": STEP, "cuda_max_memory_allocated": 3_217_000_000}, "lean": {}}},
 }  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_the_table_shows_what_was_found_and_how_a_section_ended() -> None:
     for shown in (
         "H100, 80 GB, driver 580", "skipped: wandb, datasets", "71 passed, 1 failed", "997", "3.0e-06", "boom",
         "float32 200,000 (25.0×)", "processor 8,000 (1.0×)", "busy 31%, 8,123 launches, 7 synchronizations",
-        "RuntimeError: no", "ratio 0.970", "stopped after 90 s", "31.0 s, 8 of 8 finished", "skipped: not built",
+        "RuntimeError: no", "ratio 0.970", "stopped after 90 s", "31.0 s, 8 of 8 finished", "3,217 MB allocated",
     ):  # fmt: skip
         assert shown in text
     assert "equal rows" not in text  # not measured
@@ -150,8 +151,10 @@ def test_the_program_runs_the_sections_and_writes_the_file(
 
     output = tmp_path / "gpu.json"
     gpu.main(["sections=kernel", "device=cpu", "minutes=1", f"output={output}"])
-    assert "skipped: not built" in capsys.readouterr().out
-    assert json.loads(output.read_text())["sections"]["kernel"]["found"] == {"note": "skipped: not built"}
+    assert "additive attention" in capsys.readouterr().out
+    ways = json.loads(output.read_text())["sections"]["kernel"]["found"]["ways"]
+    assert all(way["seconds"]["median"] > 0 for way in ways.values())
+    assert ways.keys() == {"naive", "lean"}
     for wrong, told in (
         ("sections=kernle", "did you mean kernel"),
         ("device=tpu", "expected cuda"),

@@ -3,15 +3,20 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from softlookup.evaluation.ledger import Ledger
 from softlookup.fused import additive, native, tiled
+from softlookup.timing.additive import extra_bytes, step_of
 
+CPU = torch.device("cpu")
 FORMS = ("compiled", "tiled")
 B, H, T, S, D, V = 3, 2, 13, 37, 19, 23  # several tiles of 8 queries and of 16 positions, with rests
 
@@ -20,7 +25,7 @@ B, H, T, S, D, V = 3, 2, 13, 37, 19, 23  # several tiles of 8 queries and of 16 
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "tiled":
         monkeypatch.setattr(additive, "compiled", lambda *_: False)
-        monkeypatch.setattr(tiled, "_ELEMENTS", 5 * B * H * D)
+        monkeypatch.setitem(tiled._ELEMENTS, "cpu", 5 * B * H * D)
     elif native.library(torch.float64) is None:
         pytest.skip("no C compiler")
     return str(request.param)
@@ -136,6 +141,20 @@ def test_flops_are_those_of_the_plain_form() -> None:
         counted.append((forward.get_total_flops(), backward.get_total_flops()))
     assert counted[0] == counted[1]
     assert counted[0] == (2 * B * H * T * S * (D + V), 4 * B * H * T * S * (D + V))
+
+
+def test_memory_is_linear_in_the_length_and_is_predicted_to_the_byte() -> None:
+    extra = {length: extra_bytes(additive.attend, length) for length in (128, 512, 2048)}
+    assert extra[512] < 10e6
+    assert extra[2048] <= 4.1 * extra[512] <= 4.1 * 4.1 * extra[128]
+    figures = []
+    for mode in (nullcontext(), FakeTensorMode()):
+        with mode:
+            step = step_of(additive.attend, 37, 5, CPU)
+            with Ledger(CPU, nn.Identity()) as ledger:
+                step()
+        figures.append(ledger.figures())
+    assert figures[0] == figures[1]
 
 
 def plain_of_products(query: Tensor, keys: Tensor, vector: Tensor, values: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-_ELEMENTS = 2**18  # of a tile (B, H, t, s, D)
+# Elements of a tile (B, H, t, s, D): what fits the caches of a processor, and on a GPU enough for every launch.
+_ELEMENTS = {"cpu": 2**18, "cuda": 2**22}
 _LONGEST = 64  # source positions of a tile
 
 
@@ -57,9 +58,9 @@ def _real(keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def _tiles(query: Tensor, keys: Tensor) -> Iterator[tuple[slice, slice]]:
     (batch, heads, steps, width), length = query.shape, keys.size(2)
-    each = max(1, batch * heads * width)
-    across = max(1, min(_LONGEST, _ELEMENTS // each))
-    down = max(1, _ELEMENTS // (each * across))
+    each, most = max(1, batch * heads * width), _ELEMENTS[query.device.type]
+    across = max(1, min(_LONGEST, most // each))
+    down = max(1, most // (each * across))
     for t in range(0, steps, down):
         for s in range(0, length, across):
             yield slice(t, min(t + down, steps)), slice(s, min(s + across, length))

@@ -90,4 +90,9 @@ def _sweep(found: Mapping[str, Any]) -> Rows:
 
 
 def _kernel(found: Mapping[str, Any]) -> Rows:
-    return [("lean attention", str(found["note"]))]
+    rows = [("additive attention", str(found["shape"]))]
+    for name, way in found["ways"].items():
+        shown = f"{1e3 * way['seconds']['median']:.2f} ms" if "seconds" in way else "not timed"
+        peak = way.get("cuda_max_memory_allocated")
+        rows.append((f"  {name}", shown if peak is None else f"{shown}, {peak / 1e6:,.0f} MB allocated"))
+    return rows + [(f"  {name}", f"left out: {reason}"[:110]) for name, reason in found["left_out"].items()]
