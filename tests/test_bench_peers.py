@@ -122,7 +122,7 @@ def test_models_of_other_sizes_are_refused() -> None:
     ours, other = (
         SimpleNamespace(name=name, parameters={"rnn": n}) for name, n in (("softlookup", 1000), ("Eole", 1021))
     )
-    with pytest.raises(UserError, match="Eole, rnn: 1,021 parameters, ours has 1,000"):
+    with pytest.raises(UserError, match="Eole, rnn: 1,021 parameters, our rnn has 1,000"):
         bench_peers.require_equal_sizes([ours, other])
 
 

@@ -22,7 +22,7 @@ from softlookup.text.vocabulary import EOS, PAD
 
 # Readout and LSTM are narrower than the peers' GRU of 512, so that all have the same number of parameters.
 MODELS = {
-    "rnn": ["attention=additive", "encoder=gru", "decoder=bahdanau", "decoder.readout=392"],
+    "rnn": ["attention=additive", "encoder=gru", "decoder=bahdanau", "decoder.readout=400"],
     "rnn (luong)": ["attention=additive", "encoder=gru", "decoder=luong"],
     "transformer": ["attention=scaled_dot", "encoder=transformer", "decoder=transformer"],
 }
@@ -37,7 +37,7 @@ def _sizes(work: dict[str, Any], name: str) -> list[str]:
         both = [f"{group}.{key}={size[own]}" for group in ("encoder", "decoder") for key, own in keys.items()]
         return [f"attention.heads={size['heads']}", f"mixer.heads={size['heads']}", *both, *dropout]
     embedding = [f"{group}.embedding={size['embedding']}" for group in ("encoder", "decoder")]
-    widths = [f"encoder.width={size['encoder']}", f"decoder.width={448 if 'luong' in name else size['decoder']}"]
+    widths = [f"encoder.width={size['encoder']}", f"decoder.width={456 if 'luong' in name else size['decoder']}"]
     return [*embedding, *widths, f"attention.score.width={size['decoder']}", *dropout]
 
 
