@@ -28,6 +28,7 @@ def act(config, folder, stop):  # noqa: ARG001, PLR0912
     """Write pid.txt, print, and end as the seed selects."""
     seed = config.settings.seed
     (folder.path / "pid.txt").write_text(str(os.getpid()))
+    (folder.path / "gpus.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
     print(f"python says {seed}")
     os.write(2, f"the file descriptor says {seed}\n".encode())
     folder.log({"step": 1, "tokens": 500, "train/loss": 1.5})

@@ -32,7 +32,8 @@ ONLY_IN = {
 # Dashboards and sweeps do not need torch, which takes seconds to import.
 NO_TORCH = {"errors", "ranges", "group", "text", "heatmaps", "runs", "sweep", "analysis", "dashboard", "tracking"}
 NO_TORCH |= {
-    f"system/{name}.py" for name in ("atomic_files", "content_cache", "entry_point", "lock", "memory", "signals")
+    f"system/{name}.py"
+    for name in ("atomic_files", "content_cache", "entry_point", "environment", "lock", "memory", "signals")
 }
 NO_TORCH |= {f"config/{name}.py" for name in ("catalog", "components", "run_config", "settings", "values")}
 NO_TORCH |= {"timing/plan.py", "tuning"}

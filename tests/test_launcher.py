@@ -14,7 +14,9 @@ import fake_jobs
 import pytest
 from fake_jobs import CRASHES, DIVERGES, DONE, EXITS, KILLED, LATER, MISTAKE, RAISES, SLEEPS, STUBBORN
 
+from softlookup.errors import UserError
 from softlookup.runs.run_folder import RunFolder
+from softlookup.sweep.devices import Devices
 from softlookup.sweep.scheduler import Sweep
 
 TRAIN = Path(__file__).parents[1] / "src" / "train.py"
@@ -71,6 +73,32 @@ def test_finished_runs_start_no_process(tmp_path: Path, monkeypatch: pytest.Monk
     assert sweep(config)
     monkeypatch.setattr("softlookup.sweep.scheduler.start_server", pytest.fail)
     assert sweep(config)
+
+
+def test_runs_at_a_time_see_different_gpus(tmp_path: Path) -> None:
+    configs = [fake_jobs.config(tmp_path, seed, workers=None) for seed in (101, 102)]
+    jobs = Sweep(configs, workers=None, job="fake_jobs:act", gpus=["3", "5"])
+    assert jobs.workers == 2
+    assert jobs.run()
+    assert {(RunFolder.of(config).path / "gpus.txt").read_text() for config in configs} == {"3", "5"}
+
+
+def test_places_on_gpus_are_taken_in_turn_and_given_back() -> None:
+    devices = Devices(["a", "b", "c"], per_gpu=2, processes=1, threads=1)
+    taken = [devices.take() for _ in range(devices.workers(None))]
+    assert taken == [["a"], ["b"], ["c"], ["a"], ["b"], ["c"]]
+    devices.give_back(["b"])
+    assert devices.take() == ["b"]
+    pairs = Devices(["a", "b", "c"], per_gpu=2, processes=2, threads=1)
+    assert [pairs.take() for _ in range(pairs.room)] == [["a", "b"], ["c", "a"], ["b", "c"]]
+
+
+def test_more_runs_than_the_gpus_have_places_are_refused() -> None:
+    devices = Devices(["0", "1"], per_gpu=1, processes=1, threads=1)
+    assert devices.workers(2) == 2
+    with pytest.raises(UserError, match=r"workers=5: 2 GPUs .* set workers=2, or workers_per_gpu=3, .* 1/3 of a GPU"):
+        devices.workers(5)
+    assert Devices([], per_gpu=1, processes=1, threads=1).workers(5) == 5
 
 
 def start_python(code: str, *arguments: str) -> subprocess.Popen:

@@ -31,17 +31,20 @@ class LocalLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
         """Execute the jobs. Raises UserError for a mistake in the config of any job, before the first one starts."""
         from hydra_plugins.softlookup_launcher._launch import decisions, launch
+        from softlookup.config.build import gpus
         from softlookup.runs import provenance
-        from softlookup.sweep.scheduler import Sweep, cores
+        from softlookup.sweep.devices import Devices
+        from softlookup.sweep.scheduler import Sweep
         from softlookup.timing import plan
 
-        workers = self.config.workers or cores(self.config.threads)
+        names, config = gpus(self.config.device), self.config
+        room = Devices(names, config.workers_per_gpu, config.processes, config.threads).room
         return launch(
             self.loader,
             self.config,
             job_overrides,
-            workers,
-            lambda configs: Sweep(configs, configs[0].settings.workers, decided=decisions(configs)).run(),
+            config.workers or room,
+            lambda configs: Sweep(configs, configs[0].settings.workers, decided=decisions(configs), gpus=names).run(),
             plan.here,
             provenance.machine(),
         )

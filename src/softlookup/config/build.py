@@ -19,6 +19,7 @@ from softlookup.model.seq2seq import Seq2Seq
 from softlookup.model.training_step import Recipe
 from softlookup.search.search import Search
 from softlookup.system import memory
+from softlookup.system.environment import GPUS
 from softlookup.system.seeds import derived_seed
 from softlookup.tracking.wandb_tracker import Tracker
 
@@ -150,6 +151,13 @@ def initialize(model: Seq2Seq, rule: Initialization, seed: int) -> None:
     for module in model.modules():
         if isinstance(module, nn.Embedding) and module.padding_idx is not None:
             module.weight[module.padding_idx] = 0.0
+
+
+def gpus(device: str) -> list[str]:
+    """Return the GPUs that runs with this `device=` may use, as in CUDA_VISIBLE_DEVICES; none for cpu."""
+    count = 0 if device == "cpu" else torch.cuda.device_count()
+    given = os.environ.get(GPUS)
+    return [name.strip() for name in given.split(",")][:count] if given else [str(number) for number in range(count)]
 
 
 def device_of(wanted: str) -> torch.device:

@@ -116,7 +116,10 @@ class Settings:
         "single", "folder below runs_dir, and the group in W&B", Identity.NONE
     )
     workers: Annotated[int | None, Range(1, _MACHINE)] = _key(
-        None, "runs at a time in a sweep; null: one per core", Identity.NONE
+        None, "runs at a time in a sweep; null: one per core, or workers_per_gpu on each GPU", Identity.NONE
+    )
+    workers_per_gpu: Annotated[int, Range(1, _MACHINE)] = _key(
+        1, "processes that share a GPU in a sweep; each may use an equal share of its memory", Identity.NONE
     )
     threads: Annotated[int, Range(1, _MACHINE)] = _key(
         1, "torch threads of a run; another number may change the last bits", Identity.ARITHMETIC

@@ -46,11 +46,14 @@ class Started:
 
 def parts_of(config: RunConfig, rank: int | None = None) -> tuple[RunParts, Started | None]:
     """Build every part of a run, with the vocabularies and weights of the run that it starts from, if any. A worker
-    `rank` of a distributed run uses the CUDA device of that number."""
+    `rank` of a distributed run uses the CUDA device of that number. Allocations beyond this process's share of a GPU
+    (`workers_per_gpu`) raise torch.OutOfMemoryError."""
     first = origin_of(config)
     device = device_of(config.settings.device)
     if device.type == "cuda" and rank is not None:
         device = torch.device("cuda", rank)
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(1 / config.settings.workers_per_gpu, device)
     parts = build_run(config, task_of(config, first), device)
     return parts, None if first is None else start_from(parts.model, first)
 

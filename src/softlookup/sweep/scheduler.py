@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from softlookup.config.run_config import RunConfig
 from softlookup.errors import Stopped, UserError
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_state import state_of
+from softlookup.sweep.devices import Devices
 from softlookup.sweep.progress_table import Board, Ended
 from softlookup.sweep.worker import Worker, late_imports, start_server
 from softlookup.system import lock
@@ -25,18 +25,13 @@ _JUDGE = 60.0  # seconds between two readings of all results, which take up to a
 _GRACE = 10.0  # seconds between SIGTERM, after which a run writes a checkpoint, and SIGKILL
 
 
-def cores(threads: int) -> int:
-    """Return the number of runs with this many threads each that fit the cores available to this process."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, allowed // threads)
-
-
 class Sweep:
     """Run all unfinished runs among `configs`; equal configs are one run.
 
     `job` names a function of a config, a RunFolder and a Stop that writes the result row of the run to the folder.
-    `workers` is the number of concurrent runs; None: one per core. `decided` returns which comparisons are decided; it
-    reads all results, and is called at most once a minute.
+    `workers` is the number of concurrent runs; None: one per core, or `workers_per_gpu` on each of the `gpus`.
+    `decided` returns which comparisons are decided; it reads all results, and is called at most once a minute. Raises
+    UserError for more runs at a time than the GPUs have places.
     """
 
     def __init__(
@@ -45,12 +40,15 @@ class Sweep:
         workers: int | None,
         job: str = JOB,
         decided: Callable[[], str] = lambda: "",
+        gpus: Sequence[str] = (),
     ) -> None:
         jobs = {folder.path: (folder, config) for config in configs for folder in [RunFolder.of(config)]}
         unfinished = [folder for folder, _ in jobs.values() if folder.state() != "finished"]
         self.job = job
         self.queue = deque(pair for pair in jobs.values() if not pair[0].done())
-        self.workers = workers or cores(configs[0].settings.threads)
+        settings = configs[0].settings
+        self.devices = Devices(gpus, settings.workers_per_gpu, settings.processes, settings.threads)
+        self.workers = self.devices.workers(workers)
         self.board = Board(len(jobs), len(jobs) - len(self.queue), self.workers)
         self.running: dict[int, Worker] = {}
         self.stopped: int | None = None
@@ -101,9 +99,11 @@ class Sweep:
 
     def _start(self, folder: RunFolder, config: RunConfig) -> None:
         self.board.start(folder, config)
+        gpus = self.devices.take()
         try:
-            worker = Worker(self.job, config, folder)
+            worker = Worker(self.job, config, folder, gpus)
         except (UserError, OSError) as error:
+            self.devices.give_back(gpus)
             _, reason = state_of(error)
             self.board.end(Ended(folder, "failed", reason, 0.0))
         else:
@@ -111,6 +111,7 @@ class Sweep:
 
     def _collect(self, sentinel: Any, stopped: int | None = None) -> None:
         worker = self.running.pop(sentinel)
+        self.devices.give_back(worker.gpus)
         state, reason = worker.conclude(stopped)
         self.board.end(Ended(worker.folder, state, reason, time.monotonic() - worker.started))
 

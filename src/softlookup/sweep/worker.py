@@ -27,6 +27,7 @@ from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_state import State, state_of
 from softlookup.system import lock, memory
 from softlookup.system.entry_point import keep_talking
+from softlookup.system.environment import GPUS
 from softlookup.system.signals import Stop
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -70,13 +71,14 @@ def _ignore_signals(*numbers: signal.Signals) -> Iterator[None]:
 
 class Worker:
     """A run in a separate process, started by the constructor: `job(config, folder, stop)`. `sentinel` becomes ready
-    when the process ends.
+    when the process ends. The process sees only these `gpus`, or all of the machine's if none are given.
 
     Raises UserError where another process holds the folder, and OSError where the folder cannot be written.
     """
 
-    def __init__(self, job: str, config: RunConfig, folder: RunFolder) -> None:
+    def __init__(self, job: str, config: RunConfig, folder: RunFolder, gpus: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.gpus = gpus
         self.started = time.monotonic()
         self.peak = 0
         self._limit = config.settings.memory
@@ -85,7 +87,7 @@ class Worker:
         _wait_until_free(folder)
         folder.begin(config)
         folder.set_state("running")
-        self._process = started(_main, job, config, folder, sender, modules=late_imports(config))
+        self._process = started(_main, job, config, folder, gpus, sender, modules=late_imports(config))
         sender.close()
         self.sentinel = self._process.sentinel
 
@@ -183,9 +185,11 @@ def _wait_until_free(folder: RunFolder) -> None:
         time.sleep(0.05)
 
 
-def _main(job: str, config: RunConfig, folder: RunFolder, sender: connection.Connection) -> None:
+def _main(job: str, config: RunConfig, folder: RunFolder, gpus: Sequence[str], sender: connection.Connection) -> None:
     """Execute the job; the main function of a run's process."""
     leave()
+    if gpus:
+        os.environ[GPUS] = ",".join(gpus)
     stop = Stop()
     try:
         talk_to(folder)

@@ -1,8 +1,10 @@
-"""Set an environment variable temporarily. No torch."""
+"""Set environment variables. No torch."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+GPUS = "CUDA_VISIBLE_DEVICES"  # the GPUs that a process may use, by number or UUID; CUDA reads it when it is first used
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
             began = time.monotonic()
             done = subprocess.run(
                 [*python(), ROOT / "src" / "train.py", "-m", *_CHOICES, *_TINY, f"device={job.device}",
-                 f"workers={workers}", f"runs_dir={where}"],
+                 f"workers={workers}", f"workers_per_gpu={workers}", f"runs_dir={where}"],
                 capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
             )  # fmt: skip
             rows[workers] = _rows(where)
