@@ -17,7 +17,7 @@ from softlookup.config.build import build, device_of
 from softlookup.config.resolve import composed
 from softlookup.data.collate import collate
 from softlookup.errors import UserError
-from softlookup.evaluation.evaluate import _translation
+from softlookup.evaluation.examined import Examined
 from softlookup.evaluation.outputs import Output
 from softlookup.inference.trained_run import load
 from softlookup.run import start
@@ -149,7 +149,7 @@ def test_an_unknown_word_counts_as_one_wrong_word() -> None:
 
     def bleu(word: int) -> float | None:
         ids = [*example.target[:10], word, *example.target[11:], EOS]
-        return _translation([Output(example, ids, None, [], None)], task)["bleu_lowercased"]
+        return Examined([Output(example, ids, None, [*example.target, EOS], None)], task).row([0])["bleu_lowercased"]
 
     other = next(i for i in range(4, 200) if i not in example.target)
     assert bleu(UNK) == bleu(other)
