@@ -10,6 +10,11 @@ threads=N               with lengths=: torch's threads; default: as many as core
 KEY=VALUE               any setting of src/train.py (python src/train.py --help)
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("building the models …")
+
 import os
 from collections.abc import Callable
 

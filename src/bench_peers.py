@@ -20,6 +20,11 @@ peers=.peers                 folder in which the peers are installed
 output=runs/bench_peers.json file with all figures
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("preparing the data …")
+
 import os
 import sys
 import time

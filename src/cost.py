@@ -15,6 +15,11 @@ weights, gradients and what the pass computes, without the inputs. Exponents are
 the longer half of the lengths, with 95 % intervals. Times are measured only.
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("building the models …")
+
 import math
 import time
 from pathlib import Path

@@ -13,6 +13,11 @@ experiment=NAME     folder in runs_dir
 measure=NAME        a column of by_length in result.json
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("reading the results …")
+
 from pathlib import Path
 
 from softlookup.config.command_line import truth, whole

@@ -20,6 +20,11 @@ device=auto         auto, cpu or cuda
 runs_dir=runs       folder in which runs are found by id
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("loading the run …")
+
 import os
 import sys
 from pathlib import Path

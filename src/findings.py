@@ -10,6 +10,11 @@ Only the text between the marks of the experiment is replaced: <!-- rows:NAME --
 The picture is experiments/NAME.png.
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("reading the results …")
+
 import re
 import shlex
 from pathlib import Path

@@ -11,6 +11,11 @@ mode=offline|online write files, or upload to the server
 all=true|false      all finished runs, or only incomplete ones
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("reading the runs …")
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -30,10 +30,21 @@ if __name__ == "__main__":  # before the imports, which take seconds
         if signal.getsignal(_signal) is not signal.SIG_IGN:
             signal.signal(_signal, _stop_at_once)
 
-from softlookup.system.entry_point import keep_talking
+from softlookup.system.entry_point import announce, keep_talking
 
 if __name__ == "__main__":
     keep_talking()
+
+
+def _first_line(arguments: list[str]) -> str:
+    """Say what the command line asks for, as far as it can be seen before the imports."""
+    named = [word.removeprefix("experiment=") for word in arguments if word.startswith("experiment=")]
+    many = bool({"-m", "--multirun"} & set(arguments))
+    return " ".join(["sweep" if many else "run", *(f"of experiment {name}" for name in named), "(reading configs …)"])
+
+
+if __name__ == "__main__" and not {"--cfg", "-c", "--info"} & set(sys.argv):
+    announce(_first_line(sys.argv[1:]))
 
 import hydra
 from omegaconf import DictConfig

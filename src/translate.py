@@ -23,6 +23,11 @@ runs_dir=runs       folder in which runs are found by id
 An invalid line (too long, not UTF-8, a NUL byte) is reported by its number and left empty; the exit code is then 3.
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("loading the run …")
+
 import os
 import sys
 from pathlib import Path

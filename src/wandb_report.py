@@ -12,6 +12,11 @@ Both are also written to RUNS_DIR/NAME/wandb_report.json; without a key (wandb l
 tables are computed from runs_dir, panels by W&B from the runs that it has.
 """
 
+from softlookup.system.entry_point import announce
+
+if __name__ == "__main__":
+    announce("reading the results …")
+
 import importlib.util
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """Closed or unwritable standard streams: lost messages are ignored, lost output of a command is an error."""
 
 import importlib
+import io
 import json
 import os
 import re
@@ -119,3 +120,25 @@ def test_the_help_of_training_has_examples_choices_and_keys() -> None:
         "budget: 400000",
     ):
         assert part in shown.stdout
+
+
+class _Stream(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize(
+    ("terminal", "arguments", "printed"), [(True, [], "reading …\n"), (True, ["--help"], ""), (False, [], "")]
+)
+def test_the_first_line_is_for_terminals(
+    terminal: bool, arguments: list[str], printed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = _Stream(terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(sys, "argv", ["export.py", *arguments])
+    entry_point.announce("reading …")
+    assert stream.getvalue() == printed

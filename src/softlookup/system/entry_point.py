@@ -35,6 +35,17 @@ class _LossyOutput(io.RawIOBase):
         return len(content)
 
 
+def announce(line: str) -> None:
+    """Print a line on the terminal before the imports of a program, which take seconds.
+
+    Nothing is printed for --help, nor where standard error is no terminal, so that nobody waits for it.
+    """
+    stream = sys.stderr
+    if stream is not None and stream.isatty() and not set(HELP) & set(sys.argv[1:]):
+        with suppress(OSError):
+            print(line, file=stream, flush=True)
+
+
 def keep_talking(names: Sequence[str] = ("stdout", "stderr"), encoding: str | None = None) -> None:
     """Replace these output streams, of this process and its forks, by streams on which print never fails.
 
