@@ -31,6 +31,7 @@ from softlookup.config.resolve import composed
 from softlookup.contract import Batch, Example
 from softlookup.data.collate import collate
 from softlookup.errors import Stopped, UserError
+from softlookup.layers.dropout import Drop
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.run import execute
 from softlookup.runs.run_folder import RunFolder
@@ -87,8 +88,8 @@ def assembled(encoder: str | Node, decoder: str | Node, read: Node, **changed: A
 def undropped(model: Seq2Seq) -> Seq2Seq:
     """Return the model in training mode, which cuDNN needs for gradients, without dropout."""
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
+        if isinstance(module, Drop):
+            module.share = 0.0
         elif isinstance(module, nn.RNNBase):
             module.dropout = 0.0
     return model.train()

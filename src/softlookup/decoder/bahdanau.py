@@ -1,12 +1,15 @@
 """Decode as RNNsearch does: attend from s_{t−1}, use the context in the step, read out through maxout."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, Memory, Widths, over_steps
+from softlookup.layers.dropout import Drop
+from softlookup.layers.loop_product import LoopProduct
+from softlookup.layers.precision import full
 from softlookup.ranges import Dropout, Size
 from softlookup.text.vocabulary import PAD
 
@@ -51,20 +54,21 @@ class Bahdanau(Decoder):
         # every width of the context. A context of width zero makes both products zero.
         self.gates_from_context = nn.Parameter(torch.empty(3 * width, context).uniform_(-1, 1) * width**-0.5)
         self.readout_from_context = nn.Parameter(torch.empty(2 * readout, context).uniform_(-1, 1) * width**-0.5)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Drop(dropout)
 
     def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
-        return self.attention.prepare(annotations), DecoderState({"state": torch.tanh(self.initial(annotations.final))})
+        initial = torch.tanh(full(self.initial(annotations.final)))
+        return self.attention.prepare(annotations), DecoderState({"state": initial})
 
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool = True) -> Decoded:
         embedded = self.dropout(self.embedding(inputs))
-        from_input = self.gates_from_input(embedded)
+        addends, next_state = self._recurrence(full(self.gates_from_input(embedded)))
         history, hidden = state.attention, state.decoder["state"]
         states, contexts, readings = [], [], []
-        for step in from_input.unbind(1):
+        for addend in addends:
             reading = self.attention(hidden.unsqueeze(1), memory, history, weights)
             context, history = reading.context.squeeze(1), reading.history
-            before, hidden = hidden, self._step(step, F.linear(context, self.gates_from_context), hidden)
+            before, hidden = hidden, next_state(addend, context, hidden)
             states.append(self._readout_state(before, hidden))
             contexts.append(context)
             readings.append(reading)
@@ -78,13 +82,21 @@ class Bahdanau(Decoder):
         """Return the state that the readout uses, of those before and after a step."""
         return after
 
-    def _step(self, from_input: Tensor, from_context: Tensor, state: Tensor) -> Tensor:
-        """Return the next state (B, D); from_input and from_context (B, 3D) are the inputs to z, r and s̃."""
-        width = state.size(-1)
-        gates = from_input + from_context
-        update, reset = torch.sigmoid(gates[:, : 2 * width] + self.gates_from_state(state)).chunk(2, -1)
-        candidate = torch.tanh(gates[:, 2 * width :] + self.candidate_from_state(reset * state))
-        return torch.lerp(state, candidate, update)
+    def _recurrence(self, from_input: Tensor) -> tuple[Sequence[Tensor], Callable[[Tensor, Tensor, Tensor], Tensor]]:
+        """Return an addend for each step, and the function from addend, context and state (B, D) to the next state.
+
+        from_input (B, T, 3D) are the inputs to z, r and s̃ from E y.
+        """
+        width = from_input.size(-1) // 3
+        of_context, of_state = LoopProduct(self.gates_from_context), LoopProduct(self.gates_from_state.weight)
+        of_reset = LoopProduct(self.candidate_from_state.weight)
+
+        def next_state(addend: Tensor, context: Tensor, state: Tensor) -> Tensor:
+            for_gates, for_candidate = of_context(context, addend).split([2 * width, width], -1)
+            update, reset = torch.sigmoid(of_state(state, for_gates)).chunk(2, -1)
+            return torch.lerp(state, torch.tanh(of_reset(reset * state, for_candidate)), update)
+
+        return of_reset.joined(of_state.joined(of_context.joined(from_input)), 2 * width).unbind(1), next_state
 
     def recurrent_blocks(self) -> Iterator[Tensor]:
         yield from (*self.gates_from_state.weight.chunk(2), self.candidate_from_state.weight)

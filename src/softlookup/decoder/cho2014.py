@@ -1,9 +1,12 @@
 """Decode as RNNencdec does (Cho et al. 2014, appendix A.1.2)."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
 from softlookup.decoder.bahdanau import Bahdanau
+from softlookup.layers.loop_product import LoopProduct
 
 
 class Cho2014(Bahdanau):
@@ -22,10 +25,19 @@ class Cho2014(Bahdanau):
     which is the embedding, hence O_y e(y_{t−1}). Its output matrix is such a product too; here it is one matrix.
     """
 
-    def _step(self, from_input: Tensor, from_context: Tensor, state: Tensor) -> Tensor:
-        width = state.size(-1)
-        gates = from_input[:, : 2 * width] + from_context[:, : 2 * width] + self.gates_from_state(state)
-        update, reset = torch.sigmoid(gates).chunk(2, -1)
-        scaled = self.candidate_from_state(state) + from_context[:, 2 * width :]
-        candidate = torch.tanh(from_input[:, 2 * width :] + reset * scaled)
-        return torch.lerp(candidate, state, update)
+    def _recurrence(self, from_input: Tensor) -> tuple[Sequence[Tensor], Callable[[Tensor, Tensor, Tensor], Tensor]]:
+        width = from_input.size(-1) // 3
+        of_context, of_state = LoopProduct(self.gates_from_context), LoopProduct(self.gates_from_state.weight)
+        of_candidate = LoopProduct(self.candidate_from_state.weight)
+
+        def next_state(addend: Tensor, context: Tensor, state: Tensor) -> Tensor:
+            own, others = addend.split([width, 3 * width], -1)
+            for_gates, scaled = of_context(context, others).split([2 * width, width], -1)
+            update, reset = torch.sigmoid(of_state(state, for_gates)).chunk(2, -1)
+            return torch.lerp(torch.tanh(own + reset * of_candidate(state, scaled)), state, update)
+
+        # W e(y) of the candidate is outside the brackets, which begin at zero: columns W e(y), z, r, [U h + C c].
+        gates, own = from_input.split([2 * width, width], -1)
+        addends = torch.cat([own, gates, torch.zeros_like(own)], -1)
+        joined = of_state.joined(of_context.joined(addends, width), width)
+        return of_candidate.joined(joined, 3 * width).unbind(1), next_state

@@ -16,12 +16,14 @@ from softlookup.contract import (
     DecoderState,
     History,
     Memory,
-    Reading,
     Widths,
     of_layers,
     over_steps,
 )
 from softlookup.errors import UserError
+from softlookup.layers.dropout import Drop
+from softlookup.layers.loop_product import LoopProduct
+from softlookup.layers.precision import full
 from softlookup.ranges import Dropout, Layers, Size
 from softlookup.text.vocabulary import PAD
 
@@ -52,7 +54,7 @@ class StackedDecoder(Decoder):
         self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
         fed = embedding + (width if input_feeding else 0)
         self.cells = nn.ModuleList(nn.LSTMCell(fed if i == 0 else width, width) for i in range(layers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Drop(dropout)
         self.make_start(final_width)
         self.make_readout(self.attention.width)
 
@@ -73,58 +75,83 @@ class StackedDecoder(Decoder):
         """context (B, T, D) and the top layer's hidden (B, T, width) → readout (B, T, width)."""
 
     def prepare(self, annotations: Annotations) -> tuple[Memory, DecoderState]:
-        hidden, cell = self.start(annotations.final)
+        hidden, cell = map(full, self.start(annotations.final))
         state = {"hidden": hidden, "cell": cell}
         if self.input_feeding:
             state["fed"] = torch.zeros_like(hidden[:, 0])
         return self.attention.prepare(annotations), DecoderState(state)
 
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool = True) -> Decoded:
-        bottom = cast(nn.LSTMCell, self.cells[0])
         embedded = self.dropout(self.embedding(inputs))
-        from_input = F.linear(embedded, bottom.weight_ih[:, : embedded.size(-1)], bottom.bias_ih + bottom.bias_hh)
         now, history = state.decoder, state.attention
-        if not self.input_feeding:
-            tops = []
-            for step in from_input.unbind(1):
-                now = self._step(step, now)
-                tops.append(now["hidden"][:, -1])
-            reading, readout = self._read(torch.stack(tops, 1), memory, history, weights)
-            after = DecoderState(now, reading.history)
-            return Decoded(self.dropout(readout), reading.weights, after, of_layers([reading]))
-        readouts: list[Tensor] = []
-        readings: list[Reading] = []
-        for step in from_input.unbind(1):
-            now = self._step(step + F.linear(now["fed"], bottom.weight_ih[:, embedded.size(-1) :]), now)
-            reading, readout = self._read(now["hidden"][:, -1:], memory, history, weights)
-            history, now = reading.history, {**now, "fed": readout.squeeze(1)}
-            readouts.append(readout)
-            readings.append(reading)
-        joined, heads = over_steps(readings)
-        return Decoded(self.dropout(torch.cat(readouts, 1)), joined, DecoderState(now, history), heads)
-
-    def _read(self, top: Tensor, memory: Memory, history: History, weights: bool) -> tuple[Reading, Tensor]:
-        reading = self.attention(top, memory, history, weights)
-        return reading, self.read_out(reading.context, top)
-
-    def _step(self, from_below: Tensor, now: History) -> History:
-        """Return the state of all layers after one step; `from_below` (B, 4D) holds the bottom layer's input products
-        and biases."""
-        hidden: list[Tensor] = []
-        cell: list[Tensor] = []
+        if self.input_feeding:
+            return self._fed(embedded, memory, now, history, weights)
+        below, hidden, cell = embedded, [], []
         for i, layer in enumerate(cast(list[nn.LSTMCell], self.cells)):
-            if i:
-                biases = layer.bias_ih + layer.bias_hh
-                from_below = F.linear(self.dropout(hidden[-1]), layer.weight_ih, biases)
-            gates = from_below + F.linear(now["hidden"][:, i], layer.weight_hh)
-            enter, forget, candidate, leave = gates.chunk(4, -1)
-            cell.append(forget.sigmoid() * now["cell"][:, i] + enter.sigmoid() * candidate.tanh())
-            hidden.append(leave.sigmoid() * cell[-1].tanh())
-        return {**now, "hidden": torch.stack(hidden, 1), "cell": torch.stack(cell, 1)}
+            from_below = full(F.linear(self.dropout(below) if i else below, layer.weight_ih, _bias(layer)))
+            below, last = _run(layer, from_below, (now["hidden"][:, i], now["cell"][:, i]))
+            hidden.append(last[0])
+            cell.append(last[1])
+        reading = self.attention(below, memory, history, weights)
+        after = DecoderState({"hidden": torch.stack(hidden, 1), "cell": torch.stack(cell, 1)}, reading.history)
+        readout = self.dropout(self.read_out(reading.context, below))
+        return Decoded(readout, reading.weights, after, of_layers([reading]))
+
+    def _fed(self, embedded: Tensor, memory: Memory, now: History, history: History, weights: bool) -> Decoded:
+        """Decode with input feeding: all layers, then the lookup, step by step."""
+        bottom, *upper = cast(list[nn.LSTMCell], self.cells)
+        width = embedded.size(-1)
+        of_fed = LoopProduct(bottom.weight_ih[:, width:])
+        from_input = full(F.linear(embedded, bottom.weight_ih[:, :width], _bias(bottom)))
+        of_below = [of_fed, *(LoopProduct(layer.weight_ih) for layer in upper)]
+        of_hidden = [LoopProduct(layer.weight_hh) for layer in (bottom, *upper)]
+        addends = [from_input, *(_bias(layer).expand_as(from_input) for layer in upper)]
+        steps = [
+            joined.joined(below.joined(each)).unbind(1)
+            for joined, below, each in zip(of_hidden, of_below, addends, strict=True)
+        ]
+        states = list(zip(now["hidden"].unbind(1), now["cell"].unbind(1), strict=True))
+        fed, readouts, readings = now["fed"], [], []
+        for addend in zip(*steps, strict=True):
+            below = fed
+            for i in range(len(states)):
+                gates = of_hidden[i](states[i][0], of_below[i](self.dropout(below) if i else below, addend[i]))
+                states[i] = _unit(gates, states[i][1])
+                below = states[i][0]
+            reading = self.attention(below.unsqueeze(1), memory, history, weights)
+            fed, history = full(self.read_out(reading.context, below.unsqueeze(1))).squeeze(1), reading.history
+            readouts.append(fed)
+            readings.append(reading)
+        hidden, cell = (torch.stack(list(each), 1) for each in zip(*states, strict=True))
+        joined_weights, heads = over_steps(readings)
+        after = DecoderState({"hidden": hidden, "cell": cell, "fed": fed}, history)
+        return Decoded(self.dropout(torch.stack(readouts, 1)), joined_weights, after, heads)
 
     def recurrent_blocks(self) -> Iterator[Tensor]:
         for layer in cast(list[nn.LSTMCell], self.cells):
             yield from layer.weight_hh.chunk(4)
+
+
+def _bias(layer: nn.LSTMCell) -> Tensor:
+    return layer.bias_ih + layer.bias_hh
+
+
+def _run(layer: nn.LSTMCell, from_below: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Return the hidden states (B, T, D) of one layer, and its last state; from_below (B, T, 4D) holds the products
+    with its input, and biases."""
+    of_hidden = LoopProduct(layer.weight_hh)
+    states = []
+    for addend in of_hidden.joined(from_below).unbind(1):
+        state = _unit(of_hidden(state[0], addend), state[1])
+        states.append(state[0])
+    return torch.stack(states, 1), state
+
+
+def _unit(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Return hidden and cell (B, D) after a step, from the inputs (B, 4D) to its gates and the cell before it."""
+    enter, forget, candidate, leave = gates.chunk(4, -1)
+    cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
+    return leave.sigmoid() * cell.tanh(), cell
 
 
 def by_layer(states: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:

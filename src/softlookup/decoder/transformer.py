@@ -24,6 +24,7 @@ from softlookup.contract import (
     of_layers,
 )
 from softlookup.errors import UserError
+from softlookup.layers.dropout import Drop
 from softlookup.layers.positional_encoding import sinusoids
 from softlookup.layers.transformer import FeedForward, Sublayers, embedding
 from softlookup.ranges import Dropout, Layers, Size
@@ -112,7 +113,7 @@ class Transformer(Decoder):
         super().__init__()
         self.width = width
         self.embedding = embedding(vocabulary, width, PAD)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Drop(dropout)
         widths = Widths(width, annotation_width, final_width)
         readers = [attention(widths) for _ in range(layers)]
         if any(reader.width == 0 for reader in readers):

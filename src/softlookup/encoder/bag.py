@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Encoder
+from softlookup.layers.dropout import Drop
 from softlookup.layers.positional_encoding import sinusoids
 from softlookup.ranges import Dropout, Size
 from softlookup.text.vocabulary import PAD
@@ -17,7 +18,7 @@ class Bag(Encoder):
     def __init__(self, vocabulary: int, width: Size, dropout: Dropout) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Drop(dropout)
         self.width = self.final_width = width
 
     def forward(self, source: Tensor, mask: Tensor) -> Annotations:

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from softlookup.contract import Encoder
 from softlookup.encoder.order import backwards
+from softlookup.layers.dropout import Drop
+from softlookup.layers.loop_product import LoopProduct
+from softlookup.layers.precision import full
 from softlookup.ranges import Dropout, Size
 from softlookup.text.vocabulary import PAD
 
@@ -34,7 +37,7 @@ class GatedEncoder(Encoder):
         bound = width**-0.5
         self.gates_from_state = nn.Parameter(torch.empty(directions, 2 * width, width).uniform_(-bound, bound))
         self.candidate_from_state = nn.Parameter(torch.empty(directions, width, width).uniform_(-bound, bound))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Drop(dropout)
 
     @abstractmethod
     def mix(self, before: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
@@ -45,18 +48,18 @@ class GatedEncoder(Encoder):
         B, width)."""
         embedded = self.dropout(self.embedding(source))
         order = backwards(mask).unsqueeze(-1)
-        by_direction = list(self.from_input(embedded).chunk(self.directions, -1))
-        by_direction[1:] = [inputs.take_along_dim(order, 1) for inputs in by_direction[1:]]
+        inputs = full(self.from_input(embedded))
+        by_direction = list(inputs.chunk(self.directions, -1))
+        by_direction[1:] = [each.take_along_dim(order, 1) for each in by_direction[1:]]
         width = self.candidate_from_state.size(-1)
-        gates_from_state = self.gates_from_state.transpose(1, 2)
-        candidate_from_state = self.candidate_from_state.transpose(1, 2)
-        state = embedded.new_zeros(self.directions, len(source), width)
+        of_state, of_reset = LoopProduct(self.gates_from_state), LoopProduct(self.candidate_from_state)
+        state = inputs.new_zeros(self.directions, len(source), width)
         states = []
-        steps = torch.stack(by_direction).unbind(2)
-        for inputs, real in zip(steps, mask.unsqueeze(-1).unbind(1), strict=True):
-            gates = torch.baddbmm(inputs[..., : 2 * width], state, gates_from_state)
-            update, reset = torch.sigmoid(gates).chunk(2, -1)
-            candidate = torch.tanh(torch.baddbmm(inputs[..., 2 * width :], reset * state, candidate_from_state))
+        joined = of_reset.joined(of_state.joined(torch.stack(by_direction)), 2 * width)
+        for addend, real in zip(joined.unbind(2), mask.unsqueeze(-1).unbind(1), strict=True):
+            for_gates, for_candidate = addend.split([2 * width, width], -1)
+            update, reset = torch.sigmoid(of_state(state, for_gates)).chunk(2, -1)
+            candidate = torch.tanh(of_reset(reset * state, for_candidate))
             state = torch.where(real, self.mix(state, candidate, update), state)
             states.append(state)
         placed = list(torch.stack(states, 2).unbind(0))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from softlookup.contract import Annotations, Encoder
+from softlookup.layers.dropout import Drop
 from softlookup.ranges import Dropout, Layers, Size
 from softlookup.text.vocabulary import PAD
 
@@ -32,7 +33,7 @@ class RecurrentEncoder(Encoder):
         self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
         between = dropout if layers > 1 else 0.0
         self.rnn = rnn(embedding, width, layers, batch_first=True, bidirectional=bidirectional, dropout=between)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Drop(dropout)
         self.directions = 2 if bidirectional else 1
         self.width = self.final_width = width * self.directions
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Encoder, SequenceMixer
+from softlookup.layers.dropout import Drop
 from softlookup.layers.positional_encoding import sinusoids
 from softlookup.layers.transformer import FeedForward, Sublayers, embedding
 from softlookup.ranges import Dropout, Layers, Size
@@ -48,7 +49,7 @@ class Transformer(Encoder):
     ) -> None:
         super().__init__()
         self.embedding = embedding(vocabulary, width, PAD)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Drop(dropout)
         self.layers = nn.ModuleList(Layer(mixer(width), width, feed_forward, norm, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
         self.width = self.final_width = width

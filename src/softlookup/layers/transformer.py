@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.errors import UserError
+from softlookup.layers.dropout import Drop
 
 
 class Sublayers(nn.Module):
@@ -20,7 +21,7 @@ class Sublayers(nn.Module):
             raise UserError(f"{part}.norm={norm}: expected before or after (the sublayer that it belongs to)")
         self.before = norm == "before"
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(count))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Drop(dropout)
 
     def enter(self, stream: Tensor, place: int) -> Tensor:
         """Return the input of sublayer number `place`."""
