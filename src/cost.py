@@ -21,6 +21,7 @@ if __name__ == "__main__":
     announce("building the models …")
 
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def main(arguments: list[str]) -> None:
     seconds, folder = _seconds(given.get("seconds", "0.5")), Path(given.get("output", "runs")).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    console, began, limit = Console(highlight=False), time.monotonic(), available()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    began, limit = time.monotonic(), available()
     found: list[Priced] = []
     left_out: dict[str, str] = {}
     total = sum(map(len, chosen.values()))

@@ -122,7 +122,11 @@ MEASURES = {
         "FLOPs", "M", "lower", "Floating-point operations of products in one training step, forward and backward.", 1e6
     ),
     "cost/forward_flops": Measure(
-        "forward FLOPs", "M", "lower", "Floating-point operations of products in the forward pass of one step.", 1e6
+        "forward FLOPs",
+        "M",
+        "lower",
+        "Floating-point operations of products in the forward pass of one step, and in the loss and its gradients.",
+        1e6,
     ),
     "cost/backward_flops": Measure(
         "backward FLOPs", "M", "lower", "Floating-point operations of products in the backward pass of one step.", 1e6

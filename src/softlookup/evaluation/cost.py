@@ -28,7 +28,8 @@ def step_cost(
 
     `peak_bytes` are the bytes of all tensors on `device` at the moment when they are the most, and `peak_CATEGORY`
     those of each category of a `Ledger`, which sum to it. `forward_flops` and `backward_flops` count products of
-    matrices and fused attention; None if an operator has no formula. On CUDA `cuda_max_memory_allocated` is added,
+    matrices and fused attention, the gradients of the output layer with the forward pass, in which the loss computes
+    them; None if an operator has no formula. On CUDA `cuda_max_memory_allocated` is added,
     which includes everything else on the device.
 
     The step runs twice. The first run is not counted: it creates the optimizer state (two copies of the parameters for

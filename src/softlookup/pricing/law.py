@@ -38,9 +38,8 @@ class Exponent:
     high: float
 
     def __str__(self) -> str:
-        if self.high - self.low < 0.005:
-            return f"{self.value:.2f}"
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        value, low, high = (f"{round(number, 2) + 0.0:.2f}" for number in (self.value, self.low, self.high))
+        return value if low == high else f"{value} [{low}, {high}]"
 
 
 def exponent(points: Mapping[int, float]) -> Exponent | None:

@@ -35,12 +35,11 @@ def draw(found: Sequence[Priced], limit: int, folder: Path) -> list[Path]:
             for place, one in enumerate(mine):
                 _curves(above, below, one, place)
             above.axhline(limit, color=LIMIT, lw=1.2)
-            note = f"this machine: {limit / 1e9:.1f} GB"
-            above.annotate(
-                note, (0.01, limit), xycoords=("axes fraction", "data"), va="bottom", color="#b00020", fontsize=8
-            )
+            note = f"memory of this machine: {limit / 1e9:.1f} GB"
+            above.text(0.01, limit, note, transform=above.get_yaxis_transform(), va="bottom", color=LIMIT, fontsize=8)
             below.set_xlabel("source and target length")
-            above.legend(frameon=False, fontsize=7, ncols=2, loc="upper left", bbox_to_anchor=(0, 0.96))
+            lines = above.get_legend_handles_labels()
+            below.legend(*lines, frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
         panels[0][0].set_ylabel("bytes")
         panels[1][0].set_ylabel("seconds")
         for axes in panels.flat:
@@ -60,7 +59,7 @@ def draw(found: Sequence[Priced], limit: int, folder: Path) -> list[Path]:
 
 
 def _curves(above: Axes, below: Axes, one: Priced, place: int) -> None:
-    color, marker = mpl.colormaps["tab10"](place % 10), MARKERS[place % len(MARKERS)]
+    color, marker = mpl.colormaps["tab20"](place % 20), MARKERS[place % len(MARKERS)]
     rows = [row for row in one.rows if row["peak_bytes"]]
     if rows:
         dashed = rows[0]["basis"] == "extrapolated"

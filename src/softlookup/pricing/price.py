@@ -14,7 +14,7 @@ from softlookup.pricing.law import Exponent, exponent, extrapolated, longer_half
 from softlookup.pricing.parts import Part
 from softlookup.pricing.trace import Measurement, Prediction
 
-TRACED = (8, 16, 32, 64, 128)  # lengths of a loop that are traced; powers of two, since kernels round their sizes
+TRACED = (8, 16, 32, 64, 128, 256)  # lengths of a loop that are traced; powers of two, since kernels round their sizes
 LEAST = 3  # lengths that are measured whatever their time, for an exponent
 FIGURES = ("peak_bytes", "flops", "forward_flops", "backward_flops", "state_bytes")
 EXPONENTS = {"time": "seconds", "memory": "peak_bytes", "FLOPs": "flops", "state": "state_bytes"}
@@ -69,7 +69,8 @@ def priced(
         notes.append(f"predicted and measured differ at {', '.join(f'{n:,}' for n in wrong)}")
     points = {name: {row["length"]: row[figure] for row in rows} for name, figure in EXPONENTS.items()}
     exponents = {name: exponent(longer_half(found)) for name, found in points.items()}
-    return Priced(part.group, part.choice, rows, exponents, statement(prediction.module), notes)
+    says = statement(prediction.module) if part.group == "attention" else {}
+    return Priced(part.group, part.choice, rows, exponents, says, notes)
 
 
 def _extrapolate(measurement: Measurement, rows: list[dict[str, Any]], traced: dict[int, dict[str, Any]]) -> list[str]:

@@ -53,8 +53,7 @@ def table(found: Sequence[Priced], limit: int) -> Table:
         fitting = [row["length"] for row in one.rows if row["peak_bytes"] is not None and row["peak_bytes"] <= limit]
         equal, measured = one.checked
         drawn.add_row(
-            one.group,
-            one.choice,
+            f"{one.group}={one.choice}",
             *exponents,
             powers(list(one.stated.values())) or "–",
             "absent" if last is None else _bytes(last) + (" *" if one.rows[-1]["basis"] == "extrapolated" else ""),
