@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
@@ -16,9 +17,11 @@ from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
 from softlookup.inference.trained_run import load
 from softlookup.run import execute
+from softlookup.runs import precision
 from softlookup.runs.inputs import with_inputs
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_id import run_id, variant_key
+from softlookup.system import product_speed
 from softlookup.system.signals import Stop
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -114,6 +117,39 @@ def test_another_tokenizer_for_bleu_is_another_run(tmp_path: Path, monkeypatch: 
         made[missing] = config(path, "task.source=en", "task.target=ja")
     assert [each.data["tokenizer"] for each in made.values()] == ["ja-mecab", "char"]
     assert run_id(made[None]) != run_id(made["MeCab"])
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [((1.0, 0.79), "bf16"), ((1.0, 0.81), "float32")])
+def test_the_precision_that_auto_takes_is_the_identity(
+    seconds: tuple[float, float],
+    taken: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is measured once, and all runs take the same; runs of both precisions are two variants."""
+    path = corpus(tmp_path / "data")
+    measured: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        measured.append(command)
+        found = json.dumps(dict(zip(("float32", "bf16"), seconds, strict=True)))
+        return subprocess.CompletedProcess(command, 0, f"a line\n{found}\n", "")
+
+    precision._faster.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(precision.subprocess, "run", run)
+        made = [config(path, "precision=auto", f"seed={seed}") for seed in (1, 2)]
+    precision._faster.cache_clear()
+    assert len(measured) == 1
+    assert capsys.readouterr().out.startswith(f"precision=auto takes {taken}: ")
+    assert run_id(made[0]) == run_id(config(path, f"precision={taken}"))
+    assert {each.identity()["precision"] for each in made} == {taken}
+    assert len({variant_key(config(path, f"precision={each}")) for each in ("float32", "bf16")}) == 2
+
+
+def test_both_precisions_are_measured_on_this_machine() -> None:
+    assert all(0 < found < 60 for found in product_speed.seconds(torch.device("cpu")).values())
 
 
 def test_the_row_tells_the_data_and_data_that_changed_since_is_refused(tmp_path: Path) -> None:

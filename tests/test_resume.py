@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,25 @@ def test_stopped_at_every_moment_a_run_gives_the_same_bits(
     assert outcome(folder) == {key: value for key, value in undisturbed.items() if key != "moments"}
     assert not folder.manifest_path.exists()
     assert [path.name for path in folder.checkpoints.iterdir()] == ["final.pt"]
+
+
+def test_a_run_in_bf16_that_is_stopped_gives_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for stops in (False, True):
+        resolved = config(
+            tmp_path / str(stops), "precision=bf16", "budget=401", "validations=2", "keep=last", "watch=loss"
+        )
+
+        def stop(fit: Fit, number: int, stops: bool = stops) -> None:
+            if stops and number == 4 and fit.training.steps == 5:
+                fit.stop.number = 15
+
+        with pytest.raises(Stopped) if stops else nullcontext():
+            found.append(outcome(attempt(resolved, monkeypatch, stop)))
+        if stops:
+            found.append(outcome(attempt(resolved, monkeypatch)))
+    assert found[0] == found[1]
+    assert found[0]["row"]["precision"] == {"training": "bf16", "evaluation": "float32"}
 
 
 class Killed(BaseException):
@@ -292,7 +312,10 @@ def test_validation_cadence_and_loggers_change_no_weight(tmp_path: Path, monkeyp
     """Random numbers drawn between two steps do not affect a run."""
 
     def variant(name: str, *changes: str) -> RunConfig:
-        return composed([a for a in TINY if not a.startswith("curriculum")] + [*changes, f"runs_dir={tmp_path / name}"])
+        return composed(
+            [a for a in TINY if not a.startswith(("curriculum", "keep", "watch"))]
+            + [*changes, f"runs_dir={tmp_path / name}"]
+        )
 
     def disturb(fit: Fit, number: int) -> None:  # noqa: ARG001
         torch.rand(number + 3)

@@ -32,7 +32,7 @@ TINY = ["task.longest=5", "encoder.width=7", "decoder.width=14", "tracking=disab
 @pytest.mark.parametrize("kept", ["last", "average", "best"])
 def test_the_row_holds_the_validation_of_the_final_model(kept: str, tmp_path: Path) -> None:
     """For the last weights, the mean of two, and the best; at this high rate the last are not the best."""
-    measured = {"last": [], "average": ["average=2"], "best": ["keep=best", "optimizer.rate=0.3", "schedule=constant"]}
+    measured = {"last": [], "average": ["average=2"], "best": ["keep=best", "optimizer.rate=1.0", "schedule=constant"]}
     words = [*TINY, "budget=3100", "batch_tokens=100", "validations=4", *measured[kept], f"runs_dir={tmp_path}"]
     config = composed(words)
     start(config)

@@ -170,6 +170,24 @@ def test_a_loss_that_is_not_finite_raises_an_error_and_changes_no_weight() -> No
     )
 
 
+def test_a_step_in_bf16_keeps_weights_gradients_and_the_optimizer_in_float32_and_is_near_that_in_float32() -> None:
+    plans = [
+        Recipe(Adam(rate=0.01, clip=None, **ADAM), Constant(), 0.1, precision=each) for each in ("float32", "bf16")
+    ]
+    found, batch = [], batch_of(2, 3, 5, 7)
+    for plan in plans:
+        network = model()
+        optimizer = plan.optimizer.build(network.parameters())
+        loss = update(network, optimizer, plan, [batch], 997).loss
+        kept = [tensor for p in network.parameters() for tensor in (p, p.grad, *optimizer.state[p].values())]
+        assert {tensor.dtype for tensor in kept} == {torch.float32}
+        found.append((loss, torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])))
+    (plain, exact), (rounded, near) = found
+    assert rounded == pytest.approx(plain, rel=0.01)
+    assert torch.nn.functional.cosine_similarity(exact, near, 0) > 0.995
+    assert not torch.equal(exact, near)
+
+
 def config(*typed: str) -> RunConfig:
     return composed(["task.longest=6", "encoder.width=7", "decoder.width=14", "attention.score.width=5", *typed])
 

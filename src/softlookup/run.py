@@ -182,6 +182,7 @@ def _row(folder: RunFolder, parts: RunParts, fit: Fit, measured: Evaluation) -> 
         "tuned": list(config.tuned),
         **({} if config.matched is None else {"matched": config.matched.plain()}),
         "kind": parts.model.kind,
+        "precision": {"training": config.settings.precision, "evaluation": "float32"},
         "data": short(dict(config.data)),
         "metrics": {
             "train/tokens": training.tokens,

@@ -71,8 +71,10 @@ def test_gradients_match_finite_differences(choice: str) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_type_of_the_scores_is_kept(choice: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("dtype", "kept"), [(torch.float32, torch.float32), (torch.bfloat16, torch.float32)])
+def test_the_type_of_the_scores_is_kept_and_bf16_becomes_float32(
+    choice: str, dtype: torch.dtype, kept: torch.dtype
+) -> None:
     weights = build_normalizer(choice)(scores().to(dtype), MASK)
-    assert weights.dtype == dtype
+    assert weights.dtype == kept
     assert weights.isfinite().all()

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.contract import History, Score
+from softlookup.layers.precision import full
 from softlookup.ranges import Size
 
 
@@ -21,7 +22,7 @@ class Additive(Score):
         self.score = nn.Linear(width, 1, bias=False)
 
     def prepare(self, annotations: Tensor) -> Tensor:
-        return self.keys(annotations)
+        return full(self.keys(annotations))
 
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         hidden = torch.tanh(self.query(query).unsqueeze(-2) + keys.unsqueeze(-3))

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import History, Score
+from softlookup.layers.precision import full
 from softlookup.ranges import Size
 
 
@@ -22,7 +23,7 @@ class Concat(Score):
         self.score = nn.Linear(width, 1, bias=False)
 
     def prepare(self, annotations: Tensor) -> Tensor:
-        return F.linear(annotations, self.joint.weight[:, self.query_width :])
+        return full(F.linear(annotations, self.joint.weight[:, self.query_width :]))
 
     def forward(self, query: Tensor, keys: Tensor, history: History) -> tuple[Tensor, History]:
         projected, _ = self.as_perceptron(query)

@@ -44,13 +44,21 @@ def build_run(config: RunConfig, task: Task | None = None, device: torch.device 
 
     Raises UserError for parts that do not fit together.
     """
+    if config.settings.precision == "auto":
+        raise UserError("precision=auto: what it takes was not measured; set precision=float32 or bf16")
     task = task or build(config.parts["task"])
     device = device or device_of(config.settings.device)
     model = build_model(config, len(task.source_vocabulary), len(task.target_vocabulary)).to(device)
     search: Search = build(config.parts["search"])
     search.check(model)
     settings, parts = config.settings, config.parts
-    recipe = Recipe(build(parts["optimizer"]), build(parts["schedule"]), settings.label_smoothing, settings.loss_mean)
+    recipe = Recipe(
+        build(parts["optimizer"]),
+        build(parts["schedule"]),
+        settings.label_smoothing,
+        settings.loss_mean,
+        settings.precision,
+    )
     curriculum: Curriculum = build(parts["curriculum"])(task)
     return RunParts(config, task, model, recipe, curriculum, search, build(config.tracking), device)
 

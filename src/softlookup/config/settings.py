@@ -59,6 +59,10 @@ class Settings:
     loss_mean: Literal["token", "sentence"] = _key(
         "token", "token or sentence: the gradient of a batch is divided by the number of these, then clipped"
     )
+    precision: Literal["float32", "bf16", "auto"] = _key(
+        "float32",
+        "of the products of training steps: float32, bf16, or auto (what is faster here); the rest is float32",
+    )
     tying: Literal["none", "target", "all"] = _key(
         "none", "target: the output layer shares the target embedding; all: the source embedding shares it too"
     )

@@ -78,6 +78,11 @@ class Normalizer(nn.Module, ABC):
     row_sum: float | None = 1.0
     is_softmax: bool = False
 
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """Normalize scores, in float32 if they are bf16."""
+        weights: Tensor = super().__call__(scores.float() if scores.dtype == torch.bfloat16 else scores, mask)
+        return weights
+
     @abstractmethod
     def forward(self, scores: Tensor, mask: Tensor) -> Tensor:
         """scores (..., T, S), mask broadcastable to it, true on real positions → weights (..., T, S)."""

@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from softlookup.contract import Annotations, Encoder
 from softlookup.layers.dropout import Drop
+from softlookup.layers.precision import full
 from softlookup.ranges import Dropout, Layers, Size
 from softlookup.text.vocabulary import PAD
 
@@ -45,7 +46,7 @@ class RecurrentEncoder(Encoder):
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         outputs, last = self.rnn(packed)
         states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))
-        return states, last if isinstance(last, tuple) else (last,)
+        return full(states), tuple(map(full, last if isinstance(last, tuple) else (last,)))
 
     def forward(self, source: Tensor, mask: Tensor) -> Annotations:
         states, last = self.read(source, mask)

@@ -106,7 +106,7 @@ class SelfAttention(SequenceMixer):
             scores = torch.stack([self._score(h)(query[:, h], prepared[:, h], {})[0] for h in range(self.heads)], 1)
         if visible is None:
             visible = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
-        return cast(Tensor, self.normalizer(scores, visible))
+        return self.normalizer(scores, visible)
 
     def _score(self, head: int) -> Score:
         return cast(Score, self.scores[head])

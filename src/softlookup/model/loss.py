@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from softlookup.layers.precision import product_type
+
 # Logits that are in memory at a time (16 MB in float32), but of at least so many positions.
 LOGITS, LEAST = 2**22, 64
 
@@ -21,6 +23,13 @@ def scaled_loss(
     """
     loss: Tensor = _ScaledLoss.apply(readout, weight, bias, places, target, smoothing, scale)
     return loss
+
+
+def _logits(read: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+    """Return W r + b, from factors in bf16 as a sum in float32."""
+    if matrix.dtype == bias.dtype:
+        return torch.addmm(bias, read, matrix.t())
+    return torch.mm(read, matrix.t()) + bias
 
 
 class _ScaledLoss(torch.autograd.Function):
@@ -39,12 +48,14 @@ class _ScaledLoss(torch.autograd.Function):
     ) -> Tensor:
         rows = readout.flatten(0, 1)
         vocabulary = len(weight)
+        kind = product_type(weight)
+        matrix = weight.to(kind)
         d_rows, d_weight, d_bias = torch.zeros_like(rows), torch.zeros_like(weight), torch.zeros_like(bias)
-        loss = readout.new_zeros(())
+        loss = weight.new_zeros(())
         chunk = max(LEAST, LOGITS // vocabulary)
         for some, wanted in zip(places.split(chunk), target.unsqueeze(1).split(chunk), strict=True):
-            read = rows.index_select(0, some)
-            log_p = torch.addmm(bias, read, weight.t()).log_softmax(1)
+            read = rows.index_select(0, some).to(kind)
+            log_p = _logits(read, matrix, bias).log_softmax(1)
             loss -= (1 - smoothing) * log_p.gather(1, wanted).sum()
             if smoothing:
                 loss -= smoothing / vocabulary * log_p.sum()
@@ -53,9 +64,13 @@ class _ScaledLoss(torch.autograd.Function):
             if smoothing:
                 d_logits -= smoothing / vocabulary
             # The factor goes to the smaller sides of the products.
-            d_rows.index_copy_(0, some, (d_logits @ weight).mul_(scale))
-            d_weight.addmm_(d_logits.t(), read * scale)
             d_bias += d_logits.sum(0) * scale
+            d_product = d_logits.to(kind)
+            d_rows.index_copy_(0, some, (d_product @ matrix).to(rows.dtype).mul_(scale))
+            if kind == weight.dtype:
+                d_weight.addmm_(d_product.t(), read * scale)
+            else:  # chunks are summed in float32
+                d_weight += d_product.t() @ (read * scale)
         ctx.save_for_backward(d_rows.view_as(readout), d_weight, d_bias)
         return loss * scale
 

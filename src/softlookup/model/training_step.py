@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -24,12 +25,16 @@ class Recipe:
     For a step with N sentences and T target tokens, `loss_mean` is 1/T Σ over tokens ("token"), or 1/N Σ over sentences
     of the sum over their tokens ("sentence": Cho et al. 2014, eq. 4; Sutskever et al. 2014, section 3.4), whose
     gradient is T/N times as large. Learning rates and clipping thresholds are meaningful only for one of them.
+
+    With the `precision` "bf16" the products of matrices of a step have factors in bf16; weights, their gradients and
+    the optimizer's state are float32, and so are softmax, loss, norms and recurrent states.
     """
 
     optimizer: Optimizer
     schedule: Schedule
     smoothing: float = 0.0
     loss_mean: str = "token"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ def update(
     share = processes.count / (sentences if plan.loss_mean == "sentence" else tokens)
     total_loss = 0.0
     for number, batch in enumerate(batches, 1):
-        loss = _loss(model, batch, plan.smoothing, share)
+        with _arithmetic(plan.precision, device):
+            loss = _loss(model, batch, plan.smoothing, share)
         total_loss += loss.item() / share
         backward(loss, number == len(batches))
     (total_loss,) = processes.total(total_loss, device=device)
@@ -91,6 +97,11 @@ def update(
         group["lr"] = plan.optimizer.rate * factor
     optimizer.step()
     return Update(mean, int(tokens), int(places - tokens))
+
+
+def _arithmetic(precision: str, device: torch.device) -> AbstractContextManager[None]:
+    """Return the context of a forward pass; what is within it decides the precision of its backward pass too."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def _loss(model: Seq2Seq, batch: Batch, smoothing: float, share: float) -> Tensor:

@@ -9,6 +9,7 @@ from softlookup.config.components import located
 from softlookup.config.run_config import RunConfig
 from softlookup.errors import UserError
 from softlookup.runs import lineage
+from softlookup.runs.precision import with_precision
 
 
 def with_inputs(config: RunConfig, typed: Iterable[str]) -> RunConfig:
@@ -17,7 +18,7 @@ def with_inputs(config: RunConfig, typed: Iterable[str]) -> RunConfig:
     Reads all of the data, and resolves `init_from` and `continue_from`; `typed` are the keys of the command line.
     Raises UserError for data that cannot be read, and for a run that cannot be started from or continued.
     """
-    whole = lineage.inherited(config, typed)
+    whole = with_precision(lineage.inherited(config, typed))
     described = whole.parts["task"]
     task = located("task", described["_target_"], "task")
     data = task.digests(described) | lineage.initial_digests(whole)  # type: ignore[attr-defined]

@@ -57,7 +57,7 @@ class Fit:
         # An epoch of Lightning is the part between two validations.
         shares = settings.validations, processes, settings.accumulate
         self.stream = TrainingStream(task, parts.curriculum, data_seed, budget, batching, *shares)
-        self.notes = parts.recipe.schedule.notes(budget, steps)
+        self.notes = [*parts.recipe.schedule.notes(budget, steps), *_precision_notes(settings.precision)]
         self.watch = Watch(f"validation/{settings.watch}", settings.keep == "best", settings.patience)
         measured = settings.validations, settings.average, self.watch, self._further()
         trained = self.model, parts.recipe, parts.curriculum, budget
@@ -216,6 +216,12 @@ class Fit:
             "torch": str(torch.__version__),
             "validation and test data": self.held_out,
         }
+
+
+def _precision_notes(precision: str) -> list[str]:
+    if precision == "float32":
+        return []
+    return [f"precision={precision}: products of training steps in bf16; validation and evaluation in float32"]
 
 
 def _digest(examples: Sequence[Example]) -> str:
