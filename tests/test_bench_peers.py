@@ -32,7 +32,8 @@ def test_our_cells_count_every_token_and_are_in_the_table_and_the_file(
     bench_peers.main(["systems=softlookup", "rounds=1", "batches=2", "threads=1", f"output={output}"])
     printed = capsys.readouterr().out
     held = json.loads(output.read_text())
-    assert list(held["cells"]) == list(bench_peers.CELLS)
+    # Cells in bf16 are timed only by a processor that has instructions for it.
+    assert [cell for cell in bench_peers.CELLS if "bf16" not in cell or cell in held["cells"]] == list(held["cells"])
     for cell, row in held["cells"].items():
         assert cell.split()[-1] in printed
         assert row["tokens_per_second"]["softlookup"][0] > 0

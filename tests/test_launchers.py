@@ -400,7 +400,9 @@ def test_a_cluster_times_in_a_job_of_its_own(
     (squeue / "answer").write_text("31 COMPLETED\n")
     cluster.time(order)
     printed = capsys.readouterr().out
-    assert printed.startswith("timing a training step of 2 variants, in turn and alone: Slurm job 31\ntimed ")
+    assert printed.startswith(
+        "timing a training step and the decoding of 2 variants, in turn and alone: Slurm job 31\ntimed "
+    )
     assert "7 rounds" in printed
     assert "not timed  dot-gru-copy-s1-1: no such file" in printed
     assert not kept.exists()
