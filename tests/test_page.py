@@ -202,6 +202,12 @@ def test_gains_intervals_and_p_values_are_those_of_the_analysis(browser, path, r
 def test_files_have_what_is_shown_and_names_that_say_it(browser, path, runs_dir):
     rows = read(runs_dir)
     with opened(browser, path) as page:
+        page.wait_for_selector("#costs-0 .main-svg")
+        assert page.evaluate(
+            "cells.some(({ dirty }) => dirty)"
+        )  # plots far below are drawn when they come near, or for a print
+        page.pdf()
+        assert page.evaluate("cells.every(({ plot }) => plot.querySelector('.main-svg, .empty'))")
         name, table = _table(page, "#lengths-0 button:has-text('CSV')")
         assert name == "bottleneck-reverse-token_accuracy-by-length.csv"
         expected = spans(rows)

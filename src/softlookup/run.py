@@ -1,6 +1,5 @@
 """Execute one run, from config to result row: build, train, test, measure, write."""
 
-import copy
 import time
 from contextlib import suppress
 from functools import partial
@@ -14,7 +13,6 @@ from softlookup.config.build import RunParts, device_of
 from softlookup.config.run_config import RunConfig
 from softlookup.contract import Task
 from softlookup.errors import UserError, shell_quote
-from softlookup.evaluation import cost
 from softlookup.evaluation.evaluate import Evaluation, evaluate
 from softlookup.heatmaps import png
 from softlookup.inference import initial_weights, trained_run
@@ -29,11 +27,10 @@ from softlookup.system.rank_processes import joined
 from softlookup.system.ranks import Processes
 from softlookup.system.seeds import derived_seed, seed_everything
 from softlookup.system.signals import Stop
-from softlookup.timing.probe import fixed_batch, probe
+from softlookup.timing import run_cost
 from softlookup.training import continuation, outcome
 from softlookup.training.checkpoints import Checkpoints
 from softlookup.training.fit import Fit
-from softlookup.training.module import Training
 
 
 def execute(config: RunConfig, folder: RunFolder, stop: Stop) -> dict[str, Any]:
@@ -128,7 +125,7 @@ def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes
             raise RuntimeError(f"{folder.metrics_path} was deleted or changed during the run")
         measured = _evaluate(parts, processes)
         row = _row(folder, parts, fit, measured)
-        row["cost"] = _cost(parts, training, fit.seconds + time.perf_counter() - started)
+        row["cost"] = run_cost.measure(parts, training, fit.seconds + time.perf_counter() - started)
         row |= {"init_from": origin.row()} if origin else {}
         row["files"] = [*trained_run.keep(folder.path, parts.model, parts.task), *fit.state.files()]
         folder.write_alignments(measured.arrays())
@@ -145,27 +142,6 @@ def _lead(config: RunConfig, folder: RunFolder, stop: Stop, processes: Processes
         for message in tracker.messages:
             print(message)
     return row
-
-
-def _cost(parts: RunParts, training: Training, seconds: float) -> dict[str, Any]:
-    """Measure the cost of a run. Operations and peak memory are those of one training step on a fixed batch of
-    validation sentences, `state_bytes` what a decoding step can read of the longest of their sources.
-
-    It is measured on a copy: the run's weights and random numbers stay unchanged. Seconds include all attempts that led
-    to the result, without the work that a kill destroyed.
-    """
-    # A copy of a recurrent layer has its weights in pieces; moving it, even to the same device, joins them for cuDNN.
-    twin = copy.deepcopy(parts.model).to(parts.device)
-    measured = probe(parts, twin)
-    step = cost.step_cost(measured.step, twin, measured.optimizer, parts.device)
-    state = cost.state(twin, fixed_batch(parts.task).to(parts.device))
-    clock = cost.summarize_steps(training.step_seconds, training.step_tokens)
-    return {
-        "cost/parameters": cost.parameters(parts.model),
-        **{f"cost/{name}": value for name, value in (step | state | clock).items()},
-        "cost/padding_share": training.padding / (training.padding + training.tokens),
-        "cost/seconds": seconds,
-    }
 
 
 def _row(folder: RunFolder, parts: RunParts, fit: Fit, measured: Evaluation) -> dict[str, Any]:
