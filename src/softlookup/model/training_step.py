@@ -11,6 +11,7 @@ from torch import Tensor
 from softlookup.contract import Batch, Optimizer, Schedule
 from softlookup.model.loss import scaled_loss
 from softlookup.model.seq2seq import Seq2Seq
+from softlookup.system import bf16_products
 from softlookup.system.ranks import ALONE, Processes
 
 
@@ -101,7 +102,10 @@ def update(
 
 def _arithmetic(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """Return the context of a forward pass; what is within it decides the precision of its backward pass too."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    if precision != "bf16":
+        return nullcontext()
+    bf16_products.provide()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def _loss(model: Seq2Seq, batch: Batch, smoothing: float, share: float) -> Tensor:

@@ -10,12 +10,15 @@ from collections.abc import Callable
 
 import torch
 
+from softlookup.system import bf16_products
+
 _ROUNDS = 5
 _ROWS, _INNER, _OUTER = 64, 256, 768  # a step of a recurrent layer with a batch of 64
 
 
 def seconds(device: torch.device) -> dict[str, float]:
     """Return the least seconds of a product and its two gradients, from float32 factors, by type; measured in turn."""
+    bf16_products.provide()
     x, weight, gradient = (
         torch.ones(shape, device=device) for shape in ((_ROWS, _INNER), (_OUTER, _INNER), (_ROWS, _OUTER))
     )

@@ -24,7 +24,7 @@ from softlookup.model.seq2seq import Seq2Seq
 from softlookup.runs.lineage import LONGER
 from softlookup.runs.run_id import flat
 from softlookup.search.greedy import Greedy
-from softlookup.system import atomic_files
+from softlookup.system import atomic_files, bf16_products
 from softlookup.system.ranks import Processes
 from softlookup.system.seeds import derived_seed
 from softlookup.system.signals import Stop
@@ -57,7 +57,7 @@ class Fit:
         # An epoch of Lightning is the part between two validations.
         shares = settings.validations, processes, settings.accumulate
         self.stream = TrainingStream(task, parts.curriculum, data_seed, budget, batching, *shares)
-        self.notes = [*parts.recipe.schedule.notes(budget, steps), *_precision_notes(settings.precision)]
+        self.notes = [*parts.recipe.schedule.notes(budget, steps), *_precision_notes(settings.precision, parts.device)]
         self.watch = Watch(f"validation/{settings.watch}", settings.keep == "best", settings.patience)
         measured = settings.validations, settings.average, self.watch, self._further()
         trained = self.model, parts.recipe, parts.curriculum, budget
@@ -218,10 +218,12 @@ class Fit:
         }
 
 
-def _precision_notes(precision: str) -> list[str]:
+def _precision_notes(precision: str, device: torch.device) -> list[str]:
     if precision == "float32":
         return []
-    return [f"precision={precision}: products of training steps in bf16; validation and evaluation in float32"]
+    slow = device.type == "cpu" and not bf16_products.native()
+    how = " (through float32: this processor has no instructions for bf16)" if slow else ""
+    return [f"precision={precision}: products of training steps in bf16{how}; validation and evaluation in float32"]
 
 
 def _digest(examples: Sequence[Example]) -> str:
