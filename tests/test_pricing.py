@@ -48,6 +48,14 @@ def test_loops_and_layers_cost_what_is_predicted(group: str, name: str) -> None:
     assert {figure: found[figure] for figure in FIGURES} == {figure: expected[figure] for figure in FIGURES}
 
 
+@pytest.mark.parametrize("group", ["encoder", "decoder"])
+def test_memory_of_a_transformer_grows_with_the_length(group: str) -> None:
+    prediction = Prediction(_part(group, "transformer"))
+    slope = exponent({length: prediction.at(length)["peak_bytes"] for length in FAR})
+    assert slope is not None
+    assert slope.value == pytest.approx(1, abs=0.05)
+
+
 def test_a_loop_is_extrapolated_by_a_law_that_gives_what_was_measured() -> None:
     found = priced(_part("encoder", "cho2014"), (40, 48, 56, 4096), 1e-9, 1e9, lambda _: None)
     assert {row["basis"] for row in found.rows} == {"extrapolated"}

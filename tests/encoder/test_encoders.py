@@ -1,13 +1,16 @@
 """Each encoder against its definition."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
+from toys.running_mean import RunningMean
 
 from softlookup.attention.scaled_dot import ScaledDot
+from softlookup.contract import Packing, SequenceMixer
 from softlookup.encoder.bag import Bag
 from softlookup.encoder.gru import Gru
 from softlookup.encoder.lstm import Lstm
@@ -82,6 +85,35 @@ def test_layers_of_a_transformer_start_with_different_weights() -> None:
     for name, parameter in first.named_parameters():
         if parameter.dim() > 1:
             assert not torch.equal(parameter, second.get_parameter(name)), name
+
+
+@pytest.mark.parametrize("mixer", [MIXER, RunningMean])
+@pytest.mark.parametrize("norm", ["before", "after"])
+def test_a_transformer_computes_the_same_with_and_without_its_padding(
+    mixer: Callable[[int], SequenceMixer], norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Transformer(V, mixer, 6, 11, 2, norm, dropout=0.0).double()
+    source, toward = ids().masked_fill(~MASK, 0), torch.randn(B, S, 6, dtype=torch.float64)
+
+    def found() -> list[Tensor]:
+        annotations = encoder(source, MASK)
+        loss = (annotations.states * toward).sum() + annotations.final.square().sum()
+        return [annotations.states, annotations.final, *torch.autograd.grad(loss, list(encoder.parameters()))]
+
+    packed = found()
+    monkeypatch.setattr(Packing, "of", lambda _: None)
+    for one, other in zip(packed, found(), strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-12)
+
+
+def test_only_a_mask_with_padding_is_packed() -> None:
+    packing = Packing.of(MASK)
+    assert packing is not None
+    x = torch.arange(B * S * 2.0).view(B, S, 2)
+    assert packing.places.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert torch.equal(packing.pack(x), x[MASK])
+    assert torch.equal(packing.pad(packing.pack(x)), x * MASK.unsqueeze(-1))
+    assert Packing.of(MASK | True) is None
 
 
 def test_a_source_of_padding_alone_is_encoded_as_zero_where_supported() -> None:

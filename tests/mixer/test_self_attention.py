@@ -69,5 +69,10 @@ def test_softmax_attention_of_many_positions_is_computed_by_fused_kernels(
     monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: calls.append("dot") or dot(*a, **k))
     monkeypatch.setattr(additive, "attend", lambda *a: calls.append("additive") or perceptron(*a))
     monkeypatch.setattr(context, "_ELEMENTS", 0)  # where there is no C compiler
-    mixer(torch.randn(B, 31, D), torch.ones(B, 31, dtype=torch.bool), None)
-    assert calls == [kernel] * (kernel is not None)
+    x, mask = torch.randn(B, 31, D), torch.ones(B, 31, dtype=torch.bool)
+    for past in (None, mixer.begin(x)):
+        mixed, _ = mixer(x, mask, past)
+        values = mixer.projections(x).unflatten(-1, (3, 2, -1))[:, :, 2].transpose(1, 2)
+        plain = mixer.merge((mixer.weights(x, mask, past) @ values).transpose(1, 2).flatten(-2))
+        assert torch.allclose(mixed, plain, rtol=0, atol=1e-5)
+    assert calls == [kernel] * 2 * (kernel is not None)

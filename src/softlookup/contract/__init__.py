@@ -32,6 +32,7 @@ from softlookup.contract.model import (
     SequenceMixer,
     Window,
 )
+from softlookup.contract.packing import Packing
 from softlookup.contract.tasks import (
     Curriculum,
     Exam,
@@ -73,6 +74,7 @@ __all__ = [
     "Memory",
     "Normalizer",
     "Optimizer",
+    "Packing",
     "Reading",
     "Role",
     "Schedule",

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from softlookup.contract.packing import Packing
 from softlookup.contract.tensors import Annotations, Decoded, DecoderState, History, Kind, Memory, Reading, View
 from softlookup.group import Group
 
@@ -148,6 +149,13 @@ class SequenceMixer(nn.Module, ABC):
 
         With a past, padding follows the real positions, which therefore do not read it.
         """
+
+    def packed(self, stream: Tensor, packing: Packing) -> Tensor:
+        """Return what `forward` does without a past, for the real positions of a stream alone: (N, D) → (N, D).
+
+        A mixer whose products need no padding overrides this.
+        """
+        return packing.pack(self(packing.pad(stream), packing.mask, None)[0])
 
     def weights(self, stream: Tensor, mask: Tensor, past: History | None) -> Tensor | None:  # noqa: ARG002
         """Return the weights (B, H, T, S) with which `forward` mixes, by head; None for a mixer without weights."""

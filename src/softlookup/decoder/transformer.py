@@ -91,7 +91,8 @@ class Transformer(Decoder):
     """Apply N layers to √D E y_{t−1} + PE(t), each with its own lookup in the source.
 
     Vaswani et al. 2017, section 3.1; with norm=before a final normalization follows the stack. The returned weights are
-    those of the last layer. Mixers keep earlier steps in the state, so that a step has the cost of one step.
+    those of the last layer. Mixers keep earlier steps in the state, so that a step has the cost of one step. With
+    mixer=scaled_dot and without weights, memory grows with the length, not with its square.
 
     Raises UserError for a mixer that does not fit the width, for a norm that is neither before nor after, and for a
     context of width zero: this decoder has no initial state that could carry the source instead.

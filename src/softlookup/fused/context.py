@@ -20,13 +20,21 @@ _ELEMENTS = 2**22
 
 
 def context(
-    scores: Sequence[Score], normalizer: Normalizer, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    scores: Sequence[Score],
+    normalizer: Normalizer,
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    *,
+    causal: bool = False,
 ) -> Tensor | None:
     """Return Σ_s softmax_s(score(query_t, key_s)) · value_s, the context (B, H, T, V); None where the plain form,
     which computes the weights, is the only one or the faster one.
 
     `scores` of all heads, or one for all of them; query (B, H, T, Q), prepared keys (B, H, S, K), values (B, H, S, V),
-    mask broadcastable to (B, H, T, S), None if everything is visible. A score that says so (`Score.as_dot`,
+    mask broadcastable to (B, H, T, S), None if everything is visible; or, for T = S and `causal`, positions up to that
+    of the query: dot products then need no mask of T·S elements. A score that says so (`Score.as_dot`,
     `Score.as_perceptron`) is computed by torch's scaled_dot_product_attention or by `additive.attend`. The choice
     depends on shapes and device only.
     """
@@ -36,15 +44,18 @@ def context(
         dots = _by_head(scores, query, lambda score, part: score.as_dot(part))
         if dots is not None:
             vectors, scale = _joined([vectors for vectors, _ in dots]), dots[0][1]
-            return F.scaled_dot_product_attention(vectors, keys, values, attn_mask=mask, scale=scale)
+            return F.scaled_dot_product_attention(vectors, keys, values, attn_mask=mask, scale=scale, is_causal=causal)
     if _perceptron_pays(query, keys):
         perceptrons = _by_head(scores, query, lambda score, part: score.as_perceptron(part))
         if perceptrons is not None:
             vectors = _joined([vectors for vectors, _ in perceptrons])
             last = [last.unsqueeze(0) for _, last in perceptrons]
             vector = (last[0] if len(last) == 1 else torch.cat(last)).expand(vectors.size(1), -1)
-            everything = torch.ones((), dtype=torch.bool, device=query.device)
-            return additive.attend(vectors, keys, vector, values, everything if mask is None else mask)
+            if mask is None:
+                size = (query.size(-2), keys.size(-2)) if causal else ()
+                mask = torch.ones(size, dtype=torch.bool, device=query.device)
+                mask = mask.tril() if causal else mask
+            return additive.attend(vectors, keys, vector, values, mask)
     return None
 
 

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from softlookup.contract import History, Normalizer, Score, SequenceMixer
+from softlookup.contract import History, Normalizer, Packing, Score, SequenceMixer
 from softlookup.errors import UserError
 from softlookup.fused.context import context as fused_context
 from softlookup.ranges import Size
@@ -56,22 +56,31 @@ class SelfAttention(SequenceMixer):
         return {_PAST: stream.new_zeros(len(stream), 0, 2, self.heads, stream.size(-1) // self.heads)}
 
     def forward(self, stream: Tensor, mask: Tensor, past: History | None) -> tuple[Tensor, History | None]:
-        query, keys, values, past = self._project(stream, past)
-        visible = self._visible(query, keys, mask, past)
-        prepared = self._prepare(keys)
-        scores = [self._score(h) for h in range(1 if self.alike else self.heads)]
-        mixed = fused_context(scores, self.normalizer, query, prepared, values, visible)
-        if mixed is None:
-            mixed = self._weigh(query, prepared, visible) @ values
-        return self.merge(mixed.transpose(1, 2).flatten(-2)), past
+        query, keys, values, past = self._split(self.projections(stream), past)
+        return self.merge(self._mixed(query, keys, values, mask, past)), past
+
+    def packed(self, stream: Tensor, packing: Packing) -> Tensor:
+        query, keys, values, _ = self._split(packing.pad(self.projections(stream)), None)
+        return self.merge(packing.pack(self._mixed(query, keys, values, packing.mask, None)))
 
     def weights(self, stream: Tensor, mask: Tensor, past: History | None) -> Tensor:
-        query, keys, _, past = self._project(stream, past)
+        query, keys, _, past = self._split(self.projections(stream), past)
         return self._weigh(query, self._prepare(keys), self._visible(query, keys, mask, past))
 
-    def _project(self, stream: Tensor, past: History | None) -> tuple[Tensor, Tensor, Tensor, History | None]:
-        """stream (B, T, D) → query (B, H, T, D/H), keys and values (B, H, S, D/H), and the next past."""
-        projected = self.projections(stream).unflatten(-1, (3, self.heads, -1))
+    def _mixed(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, past: History | None) -> Tensor:
+        """Return the contexts of all heads, joined: (B, T, D)."""
+        prepared = self._prepare(keys)
+        scores = [self._score(h) for h in range(1 if self.alike else self.heads)]
+        causal = self._causal(query, keys, past)
+        visible = None if causal else self._visible(query, keys, mask, past)
+        mixed = fused_context(scores, self.normalizer, query, prepared, values, visible, causal=causal)
+        if mixed is None:
+            mixed = self._weigh(query, prepared, self._visible(query, keys, mask, past)) @ values
+        return mixed.transpose(1, 2).flatten(-2)
+
+    def _split(self, projected: Tensor, past: History | None) -> tuple[Tensor, Tensor, Tensor, History | None]:
+        """projected (B, T, 3D) → query (B, H, T, D/H), keys and values (B, H, S, D/H), and the next past."""
+        projected = projected.unflatten(-1, (3, self.heads, -1))
         if past is None:
             query, keys, values = projected.unbind(2)
         else:
@@ -80,6 +89,11 @@ class SelfAttention(SequenceMixer):
             query, (keys, values) = projected[:, :, 0], known.unbind(2)
         query, keys, values = (each.transpose(1, 2) for each in (query, keys, values))
         return query, keys, values, past
+
+    def _causal(self, query: Tensor, keys: Tensor, past: History | None) -> bool:
+        """Return whether each query reads all positions up to its own, and there are none before the first."""
+        steps, reach = query.size(2), self._score(0).reach
+        return past is not None and steps == keys.size(2) and (reach is None or steps <= reach)
 
     def _visible(self, query: Tensor, keys: Tensor, mask: Tensor, past: History | None) -> Tensor | None:
         """Return the mask of the positions visible to each query, broadcastable to (B, H, T, S); None if all are."""

@@ -21,7 +21,8 @@ TIMED = 3  # passes, of which the median counts
 
 
 class _FullRows(TorchDispatchMode):
-    """Pack sequences of fake tensors: no row has padding, so that lengths are known without their data.
+    """Pack sequences of fake tensors: no row has padding, so that lengths are known without their data. A mask is true
+    everywhere.
 
     The number of rows at each step is a real tensor, since torch's recurrent layers read it. So is the tensor that the
     unpacking writes lengths to, of integers without content, and what is computed from real tensors alone.
@@ -35,6 +36,8 @@ class _FullRows(TorchDispatchMode):
             packed = padded.new_empty(rows * steps, padded.size(-1))
             with unset_fake_temporarily():
                 return packed, torch.full((steps,), rows)
+        if func is torch.ops.aten.nonzero.default and isinstance(args[0], FakeTensor):
+            return args[0].new_empty(args[0].numel(), args[0].dim(), dtype=torch.int64)
         given = [one for one in tree_leaves((args, named)) if isinstance(one, Tensor)]
         lengths = func is torch.ops.aten.empty.memory_format and named.get("dtype") is torch.int64
         if lengths or (given and not any(isinstance(one, FakeTensor) for one in given)):
