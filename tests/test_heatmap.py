@@ -10,7 +10,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image
 
 from softlookup.heatmaps import glyphs, html
-from softlookup.heatmaps.png import draw, small_multiples
+from softlookup.heatmaps.png import draw, picture
 
 SOURCE = ["ich", "habe", "das", "Buch", "gelesen"]
 TARGET = ["I", "read", "it"]
@@ -29,15 +29,31 @@ def example():
     return lookup(weights, SOURCE, TARGET, gold)
 
 
-def test_target_positions_are_rows_and_source_positions_columns():
-    axes = small_multiples([("", example())]).axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == SOURCE
-    assert [label.get_text() for label in axes.get_yticklabels()] == TARGET
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("source", "target")
-    top, bottom = axes.get_ylim()[::-1]
-    assert top < bottom  # the first target token is the topmost
-    (outline,) = axes.patches
-    assert (outline.get_x() + outline.get_width() / 2, outline.get_y() + outline.get_height() / 2) == (4, 1)
+def test_a_longer_source_makes_a_picture_wider_and_a_longer_target_higher():
+    sizes = {}
+    for rows, columns in ((3, 5), (3, 7), (10, 5)):
+        drawn, _ = picture([("", lookup(np.zeros((rows, columns)), ["word"] * columns, ["word"] * rows))])
+        sizes[rows, columns] = drawn.size
+    width, height = sizes[3, 5]
+    cell = round(0.3 * 120)
+    assert sizes[3, 7] == (width + 2 * cell, height)
+    assert sizes[10, 5] == (width, height + 7 * cell)
+
+
+def test_every_token_is_written_at_its_position():
+    """A token in other words changes only the pixels beside its row, or above its column."""
+    blank = lookup(np.zeros((3, 5)), ["word"] * 5, ["word"] * 3)
+    before = np.asarray(picture([("", blank)])[0]).astype(int)
+    left, top = ((before == 0).all(-1).sum(axis).argmax() for axis in (0, 1))  # the frame around the cells
+    for side, place in (("target", 2), ("source", 4)):
+        tokens = ["word"] * (3 if side == "target" else 5)
+        tokens[place] = "work"
+        changed = lookup(blank.weights, blank.source, blank.target)
+        setattr(changed, side, tokens)
+        rows, columns = np.nonzero((np.asarray(picture([("", changed)])[0]) != before).any(-1))
+        along, across = (rows - top, columns - left) if side == "target" else (columns - left, rows - top)
+        assert set(along // 36) == {place}
+        assert across.max() < 0
 
 
 def test_the_pixels_have_the_same_orientation():
@@ -113,7 +129,7 @@ def test_a_long_pair_gives_a_picture_of_bounded_size():
 
 def test_tokens_must_fit_the_weights():
     with pytest.raises(ValueError, match=r"weights \(5, 3\) and gold \(5, 3\) for 3 target and 5 source"):
-        small_multiples([("", lookup(np.zeros((5, 3)), SOURCE, TARGET))])
+        picture([("", lookup(np.zeros((5, 3)), SOURCE, TARGET))])
     with pytest.raises(ValueError, match=r"weights \(5, 3\) and gold \(5, 3\) for 3 target and 5 source"):
         html.render([("", lookup(np.zeros((5, 3)), SOURCE, TARGET))])
 

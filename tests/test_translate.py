@@ -294,23 +294,25 @@ def lookup() -> Lookup:
     return Lookup(weights, gold, ["ich", "habe", "<b>es</b>", "ge&sehen", "</s>"], ["I", "saw", "</s>"])
 
 
-def test_small_multiples_have_the_axes_of_each_sentence() -> None:
+def test_a_picture_of_several_sentences_has_that_of_each() -> None:
     other = Lookup(np.eye(2, 7), np.zeros((2, 7), dtype=bool), list("abcdefg"), ["x", "y"])
-    figure = png.small_multiples([("line 1", lookup()), ("line 4", other)] * 2)
-    assert len(figure.axes) == 4
-    for axes, one in zip(figure.axes, [lookup(), other] * 2, strict=True):
-        assert [label.get_text() for label in axes.get_xticklabels()] == one.source
-        assert [label.get_text() for label in axes.get_yticklabels()] == one.target
-        assert axes.get_ylim()[0] > axes.get_ylim()[1]
-        assert np.array_equal(np.asarray(axes.images[0].get_array()), one.weights)
-    assert [axes.get_title("left") for axes in figure.axes] == ["line 1", "line 4"] * 2
+    named = [("line 1", lookup()), ("line 4", other)] * 2
+    whole = np.asarray(png.picture(named)[0])
+    singles = [np.asarray(png.picture([one])[0]) for one in named]
+    heights, widths = zip(*(one.shape[:2] for one in singles), strict=True)
+    # Three are in the first row, one in the second; each begins at the upper left corner of its place.
+    second = max(widths[0], widths[3])
+    lefts, tops = [0, second, second + widths[1], 0], [0, 0, 0, max(heights[:3])]
+    for one, left, top in zip(singles, lefts, tops, strict=True):
+        assert np.array_equal(whole[top : top + one.shape[0], left : left + one.shape[1]], one)
+    assert whole.shape[:2] == (tops[3] + heights[3], lefts[2] + widths[2])
 
 
 def test_many_long_sentences_give_a_picture_of_bounded_size() -> None:
     words = ["w"] * 47
     long = Lookup(np.full((47, 47), 0.5), np.zeros((47, 47), dtype=bool), words, words)
-    width, height = png.small_multiples([("", long)] * 4).get_size_inches()
-    assert (width, height) == pytest.approx((10 + 1.6, 40 + 4 * 1.2))
+    width, height = png.picture([("", long)] * 4)[0].size
+    assert (width, height) == pytest.approx((10 * 120, 40 * 120), rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.html"])

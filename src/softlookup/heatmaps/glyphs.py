@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
@@ -24,23 +24,29 @@ logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 
 def fallback(texts: Iterable[str]) -> tuple[list[str], str]:
-    """Return the families of installed fonts that have the characters which the default font lacks, and a note.
+    """Return the files of installed fonts that have the characters which the default font lacks, and a note.
 
     The note is one line that names a character of each script which no font has, drawn as boxes, and what to install;
     "" if there are none.
     """
-    default = font_manager.findfont(font_manager.FontProperties())
-    characters = {ord(character) for text in texts for character in text if _visible(character)}
-    missing = frozenset(characters - _characters(default))
+    needed = {ord(character) for text in texts for character in text if _visible(character)}
+    missing = frozenset(needed - characters(default()))
     return _found(missing) if missing else ([], "")
+
+
+@cache
+def default(weight: str = "normal") -> str:
+    """Return the file of matplotlib's own font."""
+    return font_manager.findfont(font_manager.FontProperties(weight=weight))
 
 
 def _visible(character: str) -> bool:
     return unicodedata.category(character) not in ("Cc", "Cf", "Mc", "Mn", "Zs") and not character.isspace()
 
 
-@lru_cache(maxsize=1)
-def _characters(path: str) -> frozenset[int]:
+@lru_cache(maxsize=16)
+def characters(path: str) -> frozenset[int]:
+    """Return the characters that a font has."""
     return frozenset(font_manager.get_font(path).get_charmap())
 
 
@@ -48,15 +54,14 @@ def _characters(path: str) -> frozenset[int]:
 def _found(missing: frozenset[int]) -> tuple[list[str], str]:
     """Choose fonts, each time the one that has most of what is still missing; an upright one if several do."""
     known = _installed(missing)
-    left, families = set(missing), []
+    left, chosen = set(missing), []
     while left and known:
         best = max(sorted(known), key=lambda path: (len(known[path][0] & left), known[path][1]))
         if not known[best][0] & left:
             break
-        font_manager.fontManager.addfont(best)
-        families.append(font_manager.FontProperties(fname=best).get_name())
+        chosen.append(best)
         left -= known.pop(best)[0]
-    return families, _note(left)
+    return chosen, _note(left)
 
 
 def _installed(missing: frozenset[int]) -> dict[str, tuple[set[int], bool]]:
@@ -67,7 +72,7 @@ def _installed(missing: frozenset[int]) -> dict[str, tuple[set[int], bool]]:
             font = FT2Font(path)
         except (OSError, RuntimeError):  # a broken font, or a format that FreeType lacks
             continue
-        if font.scalable:  # matplotlib cannot draw bitmaps of coloured characters
+        if font.scalable:  # bitmaps of coloured characters have one size
             found[path] = (set(font.get_charmap()) & missing, font.style_name in ("Regular", "Book"))
     return found
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from softlookup.heatmaps.heat_map import HeatMap
-from softlookup.heatmaps.png import draw
+from softlookup.heatmaps.png import picture
 
 # What runs are filtered, grouped and compared by, besides metrics and cost. The rest of the row is in the run's folder,
 # to which the run's config in W&B links, and its settings are that config.
@@ -89,8 +88,6 @@ def images(heat_maps: Sequence[HeatMap]) -> dict[str, Any]:
 
 def _image(heat_map: HeatMap) -> Any:
     import wandb
-    from PIL import Image
 
-    buffer = io.BytesIO()
-    draw(heat_map, buffer)
-    return wandb.Image(Image.open(buffer), caption=f"{' '.join(heat_map.source)} → {' '.join(heat_map.target)}")
+    drawn, _ = picture([("", heat_map)])
+    return wandb.Image(drawn, caption=f"{' '.join(heat_map.source)} → {' '.join(heat_map.target)}")
