@@ -232,7 +232,10 @@ def test_the_data_module_gives_the_stream_and_the_whole_validation_set() -> None
     assert Counter(validation) == Counter(Toy().validation())
 
 
-def test_a_batch_moves_to_a_device_with_all_tensors() -> None:
-    batch = collate(Toy().validation()).to(torch.device("meta"))
-    assert {value.device.type for value in vars(batch).values() if isinstance(value, torch.Tensor)} == {"meta"}
-    assert len(batch.examples) == 7
+def test_a_batch_moves_to_a_device_with_all_tensors_but_its_lengths() -> None:
+    batch = collate(Toy().validation())
+    assert torch.equal(batch.lengths, batch.source_mask.sum(1))
+    moved = batch.to(torch.device("meta"))
+    tensors = {name: value for name, value in vars(moved).items() if isinstance(value, torch.Tensor)}
+    assert {name for name, value in tensors.items() if value.device.type != "meta"} == {"lengths"}
+    assert len(moved.examples) == 7

@@ -110,7 +110,7 @@ def test_the_memory_of_a_lookup_grows_with_the_source_and_that_of_a_fixed_contex
         assert model is not None
         source = torch.full((3, length), 5)
         nothing = torch.zeros(3, 1, dtype=torch.long)
-        empty = Batch(source, source > 0, nothing, nothing, nothing > 0, (), nothing[0])
+        empty = Batch(source, source > 0, nothing, nothing, nothing > 0, (), nothing[0], torch.full((3,), length))
         return cost.state(model, empty)["state_bytes"]
 
     assert read("fixed_mean", 7) == read("fixed_mean", 11)

@@ -1,6 +1,7 @@
 """The complete model: all pairs of encoder, decoder and attention, and the output layer."""
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,7 +56,8 @@ def make_batch() -> Batch:
     target = torch.randint(4, TARGETS, (B, T)).masked_fill(~target_mask, PAD)
     target[torch.arange(B), TARGET_LENGTHS - 1] = EOS
     inputs = torch.cat([torch.full((B, 1), BOS), target[:, :-1]], 1).masked_fill(~target_mask, PAD)
-    return Batch(source, source_mask, inputs, target, target_mask, (), target_mask.flatten().nonzero()[:, 0])
+    places = target_mask.flatten().nonzero()[:, 0]
+    return Batch(source, source_mask, inputs, target, target_mask, (), places, SOURCE_LENGTHS)
 
 
 def with_noise_under_the_mask(batch: Batch) -> Batch:
@@ -63,7 +65,7 @@ def with_noise_under_the_mask(batch: Batch) -> Batch:
     noise = torch.randint(4, SOURCES, (B, S + 3))
     noise[:, :S] = torch.where(batch.source_mask, batch.source, noise[:, :S])
     mask = torch.cat([batch.source_mask, torch.zeros(B, 3, dtype=torch.bool)], 1)
-    return Batch(noise, mask, batch.inputs, batch.target, batch.target_mask, (), batch.places)
+    return replace(batch, source=noise, source_mask=mask)
 
 
 @EVERY
@@ -101,7 +103,7 @@ def model_of(decoder: str = "bahdanau") -> Seq2Seq:
 def test_target_padding_changes_no_output(decoder: str) -> None:
     model, plain = model_of(decoder), make_batch()
     noise = torch.where(plain.target_mask, plain.inputs, torch.randint(4, TARGETS, (B, T)))
-    noisy = Batch(plain.source, plain.source_mask, noise, plain.target, plain.target_mask, (), plain.places)
+    noisy = replace(plain, inputs=noise)
     assert torch.allclose(model(plain), model(noisy), rtol=0, atol=1e-5)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from softlookup.system.transfer import to_device
 from softlookup.text.pharaoh import Gold
 
 
@@ -54,8 +55,9 @@ class Batch:
 
     source (B, S) ids that end with EOS, source_mask (B, S) true on real positions; inputs (B, T) ids that begin with
     BOS, target (B, T) ids that end with EOS, target_mask (B, T). Row b is `examples[b]`, which holds the gold
-    alignment. places (N,) are the positions b · T + t of the N unpadded target tokens, in ascending order: computed
-    where the batch is made, since a mask that selects on a GPU makes the processor wait for it.
+    alignment. places (N,) are the positions b · T + t of the N unpadded target tokens, in ascending order; lengths (B,)
+    the numbers of real source positions, which stay on the processor whatever the device of the others. Both are
+    computed where the batch is made: on a GPU, selecting by a mask and reading its sum make the processor wait.
     """
 
     source: Tensor
@@ -65,6 +67,7 @@ class Batch:
     target_mask: Tensor
     examples: tuple[Example, ...]
     places: Tensor
+    lengths: Tensor
 
     @property
     def tokens(self) -> int:
@@ -77,6 +80,10 @@ class Batch:
         return len(self.examples) if self.tokens else 0
 
     def to(self, device: torch.device) -> Batch:
-        """Return the same batch with its tensors on `device`."""
-        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        """Return the same batch with its tensors on `device`, except `lengths`."""
+        moved: dict[str, Any] = {
+            name: to_device(value, device)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor) and name != "lengths"
+        }
         return replace(self, **moved)

@@ -172,9 +172,13 @@ class Encoder(nn.Module, ABC):
     final_width: int
 
     @abstractmethod
-    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Annotations:
         """source (B, S) ids, mask (B, S) true on real positions → annotations. Padding does not affect real
-        positions."""
+        positions.
+
+        lengths (B,), the sums of the mask, are on the processor; an encoder that needs them reads them from the mask if
+        they are absent, for which a GPU makes the processor wait.
+        """
 
     def recurrent_blocks(self) -> Iterator[Tensor]:
         """Yield the square matrices that map its states to the next states, one per gate, layer and direction, as views

@@ -33,6 +33,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         target_mask=target_mask,
         examples=tuple(examples),
         places=target_mask.flatten().nonzero().squeeze(1),
+        lengths=torch.tensor([len(example.source) + 1 for example in examples]),
     )
 
 

@@ -21,7 +21,7 @@ class Bag(Encoder):
         self.dropout = Drop(dropout)
         self.width = self.final_width = width
 
-    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Annotations:  # noqa: ARG002
         embedded = self.embedding(source)
         placed = embedded + sinusoids(0, source.size(1), self.width, embedded)
         states = self.dropout(placed) * mask.unsqueeze(-1)

@@ -23,6 +23,6 @@ class Bahdanau2014(GatedEncoder):
     def mix(self, before: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
         return torch.lerp(before, candidate, update)
 
-    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Annotations:  # noqa: ARG002
         states, last = self.read(source, mask)
         return Annotations(self.dropout(states), mask, self.dropout(last[1]))

@@ -10,6 +10,7 @@ from softlookup.contract import Annotations, Encoder
 from softlookup.layers.dropout import Drop
 from softlookup.layers.precision import full
 from softlookup.ranges import Dropout, Layers, Size
+from softlookup.system.transfer import to_device
 from softlookup.text.vocabulary import PAD
 
 
@@ -38,18 +39,21 @@ class RecurrentEncoder(Encoder):
         self.directions = 2 if bidirectional else 1
         self.width = self.final_width = width * self.directions
 
-    def read(self, source: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def read(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the top layer's states (B, S, D), and the last states of all layers and directions: hidden, and cell
         of an LSTM."""
-        lengths = mask.sum(1).cpu()
+        # Sorted here, since torch's own sorting of packed rows waits twice for a GPU.
+        known, order = (mask.sum(1).cpu() if lengths is None else lengths).sort(descending=True)
+        rows, places = to_device(torch.stack([order, order.argsort()]), source.device)
         embedded = self.dropout(self.embedding(source))
-        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        packed = pack_padded_sequence(embedded.index_select(0, rows), known, batch_first=True)
         outputs, last = self.rnn(packed)
         states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))
-        return full(states), tuple(map(full, last if isinstance(last, tuple) else (last,)))
+        ends = last if isinstance(last, tuple) else (last,)
+        return full(states.index_select(0, places)), tuple(full(end.index_select(1, places)) for end in ends)
 
-    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
-        states, last = self.read(source, mask)
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Annotations:
+        states, last = self.read(source, mask, lengths)
         final = torch.cat(list(last[0][-self.directions :]), dim=-1)
         return Annotations(self.dropout(states), mask, self.dropout(final))
 

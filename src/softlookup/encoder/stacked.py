@@ -23,6 +23,6 @@ class Stacked(RecurrentEncoder):
         super().__init__(nn.LSTM, vocabulary, embedding, width, layers, bidirectional=False, dropout=dropout)
         self.final_width = 2 * layers * width
 
-    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
-        states, last = self.read(source, mask)
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Annotations:
+        states, last = self.read(source, mask, lengths)
         return Annotations(self.dropout(states), mask, torch.cat(last).transpose(0, 1).flatten(1))

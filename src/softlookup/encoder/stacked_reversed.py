@@ -16,7 +16,7 @@ class StackedReversed(Stacked):
     alignments are in the source's original order. EOS is read first.
     """
 
-    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Annotations:
         order = backwards(mask)
-        read = super().forward(source.gather(1, order), mask)
+        read = super().forward(source.gather(1, order), mask, lengths)
         return replace(read, states=read.states.take_along_dim(order.unsqueeze(-1), 1))

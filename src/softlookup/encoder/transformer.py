@@ -56,7 +56,7 @@ class Transformer(Encoder):
         self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
         self.width = self.final_width = width
 
-    def forward(self, source: Tensor, mask: Tensor) -> Annotations:
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Annotations:  # noqa: ARG002
         packing = Packing.of(mask)
         positions = sinusoids(0, source.size(1), self.width, self.embedding.weight)
         if packing is not None:

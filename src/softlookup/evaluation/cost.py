@@ -62,7 +62,7 @@ def state(model: Seq2Seq, batch: Batch) -> dict[str, int]:
     padding. A fixed context needs as many for every length, a lookup more for a longer source. The decoder's own state,
     which a step changes, is not counted: a source that is read only there, as with attention=fixed_initial, has 0.
     """
-    memory, _ = model.eval().encode(batch.source[:1], batch.source_mask[:1])
+    memory, _ = model.eval().encode(batch.source[:1], batch.source_mask[:1], batch.lengths[:1])
     return {"state_bytes": memory.bytes, "state_length": batch.source.size(1)}
 
 

@@ -38,7 +38,7 @@ def sentence(length: int) -> Batch:
     source, inputs = ids.clone(), ids.clone()
     source[0, -1], inputs[0, 0] = EOS, BOS
     real = torch.ones_like(ids, dtype=torch.bool)
-    return Batch(source, real, inputs, source, real, (), torch.arange(length))
+    return Batch(source, real, inputs, source, real, (), torch.arange(length), torch.tensor([length]))
 
 
 def _flops(model: Seq2Seq, length: int) -> int:

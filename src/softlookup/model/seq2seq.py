@@ -31,9 +31,10 @@ class Seq2Seq(nn.Module):
         self.kind: Kind = next(module.kind for module in self.decoder.modules() if isinstance(module, Attention))
         self.output = nn.Linear(self.decoder.width, target_vocabulary)
 
-    def encode(self, source: Tensor, mask: Tensor) -> tuple[Memory, DecoderState]:
-        """source (B, S), mask (B, S) → the decoder's memory and initial state."""
-        return self.decoder.prepare(self.encoder(source, mask))
+    def encode(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> tuple[Memory, DecoderState]:
+        """source (B, S), mask (B, S), lengths (B,) on the processor, if known → the decoder's memory and initial
+        state."""
+        return self.decoder.prepare(self.encoder(source, mask, lengths))
 
     def step(
         self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool
@@ -54,7 +55,7 @@ class Seq2Seq(nn.Module):
 
     def teach(self, batch: Batch, weights: bool) -> Decoded:
         """Decode the targets of a batch under teacher forcing. Weights are over source positions, or absent."""
-        return self._decode(batch.inputs, *self.encode(batch.source, batch.source_mask), weights)
+        return self._decode(batch.inputs, *self.encode(batch.source, batch.source_mask, batch.lengths), weights)
 
     def _decode(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool) -> Decoded:
         """Decode, and drop weights that are over something else than source positions."""

@@ -73,7 +73,7 @@ def decoding(parts: RunParts, model: Seq2Seq, sentences: int = SENTENCES) -> Dec
     device = model.output.weight.device
     batch = fixed_batch(parts.task, sentences).to(device)
     twin = copy.deepcopy(model).to(device).eval()
-    memory, before = twin.encode(batch.source, batch.source_mask)
+    memory, before = twin.encode(batch.source, batch.source_mask, batch.lengths)
     first = torch.full((len(batch.source), 1), BOS, device=device)
 
     @torch.no_grad()
