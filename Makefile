@@ -118,7 +118,7 @@ check: setup  ## format, lint, types, the order of the packages, the list of cho
 bench: setup  ## time a training step of every attention, side by side
 	@$(PY) src/bench.py $(ARGS)
 
-cost: setup  ## price every attention, encoder and decoder by length: make cost ARGS="attention=additive,dot longest=8192"
+cost: setup  ## price every attention, normalizer, window, mixer, encoder and decoder by length: make cost ARGS="attention=additive,dot longest=8192"
 	@$(PY) src/cost.py $(ARGS)
 
 # Each peer has an environment of its own: their needs contradict ours, and each other's. One that cannot be installed on

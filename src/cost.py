@@ -1,10 +1,10 @@
-"""Price every attention, encoder and decoder by length: predicted without data, measured where that is quick.
+"""Price every choice by length: predicted without data, measured where that is quick.
 
 python src/cost.py                                    all of them, S = T = 128 … 131,072, in at most 5 min on 2 cores
 python src/cost.py attention=additive,dot             some of them
 python src/cost.py longest=8192 decoder.width=256     up to another length, in another model
 
-attention=NAME,NAME     attentions to price; likewise encoder= and decoder=; default: all of all three
+attention=NAME,NAME     attentions to price; likewise normalizer=, window=, mixer=, encoder= and decoder=; default: all
 longest=N               the longest length, a power of two, from 512 to 1,048,576; default: 131072
 seconds=X               a pass is measured up to the length where it is expected to take longer; default: 0.5
 output=DIR              folder of cost.json, cost.csv, cost.png and cost.svg; default: runs
@@ -72,7 +72,7 @@ def _seconds(text: str) -> float:
 
 def main(arguments: list[str]) -> None:
     """Price the chosen parts, write the files, and print the table."""
-    own = ("attention", "encoder", "decoder", "longest", "seconds", "output")
+    own = (*(kind.group for kind in KINDS), "longest", "seconds", "output")
     given = dict(
         argument.split("=", 1) for argument in arguments if argument.partition("=")[0] in own and "=" in argument
     )

@@ -41,8 +41,16 @@ def test_an_attention_costs_what_is_predicted_and_grows_as_its_docstring_says(na
             assert degree(stated[what]) < 2
 
 
-@pytest.mark.parametrize(("group", "name"), [("encoder", "gru"), ("encoder", "transformer"), ("decoder", "bahdanau")])
-def test_loops_and_layers_cost_what_is_predicted(group: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        ("encoder", "gru"), ("encoder", "transformer"), ("decoder", "bahdanau"),
+        *(("normalizer", name) for name in OFFERED["normalizer"]),
+        *(("window", name) for name in OFFERED["window"]),
+        *(("mixer", name) for name in OFFERED["mixer"]),
+    ],
+)  # fmt: skip
+def test_every_other_choice_costs_what_is_predicted(group: str, name: str) -> None:
     part = _part(group, name)
     found, expected = Prediction(part).at(7), Measurement(part).counted(7)
     assert {figure: found[figure] for figure in FIGURES} == {figure: expected[figure] for figure in FIGURES}

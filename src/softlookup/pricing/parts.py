@@ -1,4 +1,5 @@
-"""Build what is priced: every attention, encoder and decoder that conf/ offers, and one pass of each at a length."""
+"""Build what is priced: every attention, normalizer, window, mixer, encoder and decoder that conf/ offers, and one pass
+of each at a length."""
 
 from __future__ import annotations
 
@@ -16,11 +17,12 @@ from softlookup.config.build import build
 from softlookup.config.catalog import groups
 from softlookup.config.resolve import composed
 from softlookup.config.run_config import RunConfig
-from softlookup.contract import Annotations, Attention, Decoder, Memory, Widths
+from softlookup.contract import Annotations, Attention, Decoder, Memory, SequenceMixer, Widths
 from softlookup.errors import UserError
 
 VOCABULARY = 16  # small: an embedding costs the same at every length
 TOKEN = 5  # any but padding
+_WITHOUT_LOOKUP = ("attention=fixed_mean",)  # so that the cost is not that of an attention
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Part(ABC):
     choice: str
     config: RunConfig
     group: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()  # other choices of the config
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -98,6 +101,18 @@ class AttentionPart(Part):
         return [module["read"](query, memory, {}, weights=False).context], memory
 
 
+class NormalizerPart(AttentionPart):
+    """A normalizer, in the attention of the model."""
+
+    group = "normalizer"
+
+
+class WindowPart(AttentionPart):
+    """A window, in the attention of the model."""
+
+    group = "window"
+
+
 class _Widths(nn.Module):
     def __init__(self, widths: Widths) -> None:
         super().__init__()
@@ -125,6 +140,7 @@ class DecoderPart(Part):
     """A decoder of n target tokens over n annotations, with the mean of the annotations as its context."""
 
     group = "decoder"
+    needs = _WITHOUT_LOOKUP
 
     def build(self) -> nn.Module:
         seen: list[Widths] = []
@@ -141,7 +157,26 @@ class DecoderPart(Part):
         return [module["write"](tokens, memory, state, weights=False).readout], memory
 
 
-KINDS: tuple[type[Part], ...] = (AttentionPart, EncoderPart, DecoderPart)
+class MixerPart(Part):
+    """A mixer of a stream of n positions, each of which reads itself and those before it, as in a decoder."""
+
+    group = "mixer"
+    needs = ("decoder=transformer", *_WITHOUT_LOOKUP)
+
+    def build(self) -> nn.Module:
+        decoder = _decoder(self.config, [])
+        return next(module for module in decoder.modules() if isinstance(module, SequenceMixer)).train()
+
+    def inputs(self, module: Any, length: int) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        stream = torch.zeros(1, length, self.config.parts["decoder"]["width"]).requires_grad_()
+        return stream, _source(length)[1]
+
+    def forward(self, module: Any, inputs: Any) -> tuple[list[Tensor], Memory | None]:
+        stream, mask = inputs
+        return [module(stream, mask, module.begin(stream))[0]], None
+
+
+KINDS: tuple[type[Part], ...] = (AttentionPart, NormalizerPart, WindowPart, MixerPart, EncoderPart, DecoderPart)
 
 
 def parts(
@@ -154,7 +189,7 @@ def parts(
 
 
 def _part(kind: type[Part], name: str, overrides: Sequence[str]) -> Part:
-    words = [*overrides, f"{kind.group}={name}", *(["attention=fixed_mean"] if kind is DecoderPart else [])]
+    words = [*overrides, f"{kind.group}={name}", *kind.needs]
     part = kind(name, composed(words))
     try:
         part.build()

@@ -16,33 +16,39 @@ from softlookup.system import atomic_files
 
 GREY = "#767676"
 LIMIT = "#b00020"
+COLUMNS = 3
 MARKERS = "osD^vPX*<>"
 
 
 def draw(found: Sequence[Priced], limit: int, folder: Path) -> list[Path]:
-    """Draw peak memory, above, and seconds, below, of a pass by length, a column for each group, into cost.png and
+    """Draw peak memory, above, and seconds, below, of a pass by length, three groups to a row, into cost.png and
     cost.svg. `limit` is this machine's memory in bytes, drawn as a line."""
     groups = list(dict.fromkeys(one.group for one in found))
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "softlookup"}):
-        figure = Figure(figsize=(1.2 + 4.6 * len(groups), 8.4), layout="constrained")
+        columns = min(len(groups), COLUMNS)
+        rows = -(-len(groups) // columns)
+        figure = Figure(figsize=(1.2 + 4.6 * columns, 8.4 * rows), layout="constrained")
         FigureCanvasAgg(figure)
-        panels = figure.subplots(2, len(groups), squeeze=False, sharex=True, sharey="row")
-        for column, group in enumerate(groups):
+        panels = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, sharey="row")
+        for spare in panels[-2:, len(groups) - columns * (rows - 1) :].flat:
+            spare.remove()
+        for place, group in enumerate(groups):
             mine = [one for one in found if one.group == group]
-            above, below = panels[0][column], panels[1][column]
+            above, below = panels[place // columns * 2 : place // columns * 2 + 2, place % columns]
             above.set_title(f"{group}: peak memory of a pass", loc="left", fontweight="bold", fontsize=10)
             below.set_title(f"{group}: seconds of a pass, measured", loc="left", fontweight="bold", fontsize=10)
-            for place, one in enumerate(mine):
-                _curves(above, below, one, place)
+            for number, one in enumerate(mine):
+                _curves(above, below, one, number)
             above.axhline(limit, color=LIMIT, lw=1.2)
             note = f"memory of this machine: {limit / 1e9:.1f} GB"
             above.text(0.01, limit, note, transform=above.get_yaxis_transform(), va="bottom", color=LIMIT, fontsize=8)
             below.set_xlabel("source and target length")
             lines = above.get_legend_handles_labels()
             below.legend(*lines, frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
-        panels[0][0].set_ylabel("bytes")
-        panels[1][0].set_ylabel("seconds")
-        for axes in panels.flat:
+        for above, below in zip(panels[::2, 0], panels[1::2, 0], strict=True):
+            above.set_ylabel("bytes")
+            below.set_ylabel("seconds")
+        for axes in figure.axes:
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
             axes.grid(color="#e8e8e8")
