@@ -1,5 +1,8 @@
 """The Lightning module: loss, validation, curriculum and averaged weights."""
 
+import math
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,12 +20,14 @@ from softlookup.curriculum.linear import Linear
 from softlookup.data.collate import collate, evaluation_batches
 from softlookup.data.training_stream import Batching, Data, TrainingStream
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.model.training_step import Recipe
+from softlookup.model.training_step import Recipe, Update
 from softlookup.optimizer.adam import Adam
 from softlookup.schedule.constant import Constant
 from softlookup.schedule.linear import Linear as Warm
 from softlookup.text.vocabulary import UNK
+from softlookup.training import module
 from softlookup.training.module import Training
+from softlookup.training.unread import MOST, UnreadSteps
 from softlookup.training.weight_averaging import Average
 
 BUDGET = 997
@@ -134,6 +139,48 @@ def test_a_loss_that_is_not_finite_passes_through_lightning() -> None:
             training,
             datamodule=Data(TrainingStream(Toy(), training.curriculum, 3, BUDGET, Batching(53)), Toy().validation()),
         )
+
+
+@QUIET
+@pytest.mark.parametrize("wrong", [None, 29])
+def test_losses_left_on_a_device_are_read_together_and_before_they_matter(
+    wrong: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records are those of losses that are read at once; after a loss that is not finite there is none."""
+    taken, read = [], []
+    ordinary, ordinary_read = module.update, UnreadSteps.read
+
+    def deferred(*given: Any) -> Update:
+        found = ordinary(*given)
+        taken.append(found)
+        loss = torch.tensor(math.nan if len(taken) - 1 == wrong else found.loss, dtype=torch.float64)
+        return replace(found, loss=loss)
+
+    def counted(steps: UnreadSteps) -> list[tuple[float, int, float]]:
+        read.append(len(steps))
+        return ordinary_read(steps)
+
+    found = []
+    for update in (ordinary, deferred):
+        monkeypatch.setattr(module, "update", update)
+        torch.manual_seed(3)
+        training, records = make()
+        stream = TrainingStream(Toy(), training.curriculum, 3, BUDGET, Batching(11), validations=2)
+        training.cadence = stream.cadence
+        if update is deferred:
+            monkeypatch.setattr(UnreadSteps, "read", counted)
+        raises = pytest.raises(FloatingPointError, match=f"the loss is nan at step {wrong};")
+        with raises if wrong and update is deferred else nullcontext():
+            trainer().fit(training, datamodule=Data(stream, Toy().validation()))
+        found.append([{k: v for k, v in record.items() if k != "seconds"} for record in records])
+    if wrong is None:
+        assert found[0] == found[1]
+        assert len(training.step_seconds) == training.steps == len(taken)
+        assert read[0] == 1
+        assert len(read) < training.steps / 10
+    else:
+        assert len(training.step_seconds) == wrong < len(taken) <= wrong + MOST
+        assert found[1] == [record for record in found[0] if record["step"] < wrong]
 
 
 @QUIET

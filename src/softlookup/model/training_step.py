@@ -41,9 +41,9 @@ class Recipe:
 @dataclass(frozen=True)
 class Update:
     """Hold the totals of a step over all processes: the mean loss per target token, the number of tokens, and of padded
-    positions."""
+    positions. On a GPU the loss is a scalar of the device: reading it waits for the step."""
 
-    loss: float
+    loss: float | Tensor
     tokens: int
     padding: int
 
@@ -69,8 +69,10 @@ def update(
     θ ← step(θ, g), g the gradient of the loss over all sentences of `batches`, whatever their number, clipped to the
     norm `plan.optimizer.clip`. `seen` target tokens of `budget` and `step` steps precede this one; the rate is that of
     the share of the budget spent after it. `backward` receives the loss of each batch and whether it is the last one;
-    with several processes it must average their gradients after the last. The model must be in training mode. Raises
-    FloatingPointError, before any weight changes, for a loss that is not finite.
+    with several processes it must average their gradients after the last. The model must be in training mode.
+
+    Raises FloatingPointError, before any weight changes, for a loss that is not finite. One process on a GPU does not
+    wait for its steps: the caller reads the loss later, and must not use the weights if it is not finite.
     """
     optimizer.zero_grad()
     counts = (
@@ -81,23 +83,29 @@ def update(
     device = batches[0].target.device
     tokens, sentences, places = processes.total(*counts, device=device)
     share = processes.count / (sentences if plan.loss_mean == "sentence" else tokens)
-    total_loss = 0.0
+    waits = device.type == "cpu" or processes.count > 1  # several processes have waited for their totals
+    total_loss: float | Tensor = 0.0
     for number, batch in enumerate(batches, 1):
         with _arithmetic(plan.precision, device):
             loss = _loss(model, batch, plan.smoothing, share)
-        total_loss += loss.item() / share
+        total_loss += (loss.item() if waits else loss.detach().double()) / share
         backward(loss, number == len(batches))
-    (total_loss,) = processes.total(total_loss, device=device)
-    mean = total_loss / tokens
-    if not math.isfinite(mean):
-        raise FloatingPointError(f"the loss is {mean} at step {step}; a smaller optimizer.rate may help")
+    if waits:
+        (total_loss,) = processes.total(float(total_loss), device=device)
+        require_finite(total_loss / tokens, step)
     if plan.optimizer.clip is not None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), plan.optimizer.clip)
     factor = plan.schedule.factor(min(1.0, (seen + int(tokens)) / budget), step + 1)
     for group in optimizer.param_groups:
         group["lr"] = plan.optimizer.rate * factor
     optimizer.step()
-    return Update(mean, int(tokens), int(places - tokens))
+    return Update(total_loss / tokens, int(tokens), int(places - tokens))
+
+
+def require_finite(loss: float, step: int) -> None:
+    """Raise FloatingPointError for the loss of a step that is not finite."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} at step {step}; a smaller optimizer.rate may help")
 
 
 def _arithmetic(precision: str, device: torch.device) -> AbstractContextManager[None]:

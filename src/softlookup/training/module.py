@@ -15,10 +15,11 @@ from torchmetrics import MeanMetric
 from softlookup.contract import Batch, Curriculum
 from softlookup.data.budget_shares import Cadence
 from softlookup.model.seq2seq import Seq2Seq
-from softlookup.model.training_step import Recipe, update
+from softlookup.model.training_step import Recipe, require_finite, update
 from softlookup.system.ranks import ALONE, Processes
 from softlookup.system.seeds import derived_seed, seed_everything
 from softlookup.training.early_stopping import Watch
+from softlookup.training.unread import UnreadSteps
 from softlookup.training.validation_counts import Counts
 from softlookup.training.weight_averaging import Average
 
@@ -40,11 +41,14 @@ class Training(pl.LightningModule):
     The random numbers of a step depend only on `seed` and the number of the step. `emit` receives one flat record (JSON
     scalars) per validation. `on_safe_point` is called after every step and after every validation: `run_state` then
     returns everything that training needs to continue from there. A loss that is not finite raises FloatingPointError
-    with the step. `average` is the number of last validations whose weights are averaged; `validations` are at equal
+    with the step, on a GPU up to `unread.MOST` steps later, but before a validation or a checkpoint of weights that it
+    changed. `average` is the number of last validations whose weights are averaged; `validations` are at equal
     shares of the budget. Steps are taken by `update`; a Lightning batch is the list of batches of one step. `watch`
     observes every validation, and may end the run before its budget; `further` measures more of a model than loss and
     accuracy, under `validation/…`.
     """
+
+    running_loss: MeanMetric
 
     def __init__(
         self,
@@ -83,8 +87,10 @@ class Training(pl.LightningModule):
         self.step_seconds: list[float] = []
         self.step_tokens: list[int] = []
         self.last_loss = math.nan
-        self.running_loss = _mean()
+        # Not a submodule, which would move to the GPU: it checks every number that it gets.
+        object.__setattr__(self, "running_loss", _mean())
         self.running_loss.persistent(True)
+        self._unread = UnreadSteps()
         self.by_length: dict[int, float] = {}
         self.last_validation: dict[str, float] = {}
         self.validations = 0
@@ -93,7 +99,6 @@ class Training(pl.LightningModule):
         self._optimizer: torch.optim.Optimizer | None = None
         self._resumed: dict[str, Any] | None = None
         self._began = time.perf_counter()
-        self._started = self._began
 
     @property
     def due(self) -> bool:
@@ -117,7 +122,7 @@ class Training(pl.LightningModule):
         return self._optimizer
 
     def on_train_batch_start(self, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
-        self._started = time.perf_counter()
+        self._unread.start(self.device)
         # Dropout differs between the ranks, which have different rows.
         rank = f" of process {self.processes.rank}" if self.processes.rank else ""
         seed_everything(derived_seed(self.seed, f"step {self.steps}{rank}"))
@@ -130,9 +135,7 @@ class Training(pl.LightningModule):
         )
         self.tokens += result.tokens
         self.padding += result.padding
-        self.step_tokens.append(result.tokens)
-        self.last_loss = result.loss
-        self.running_loss.update(result.loss, result.tokens)
+        self._unread.add(result.loss, result.tokens)
 
     def _backward(self, loss: Tensor, last: bool) -> None:
         """Run the backward pass; Lightning's DDP averages the gradients over all processes only after the last batch of
@@ -144,9 +147,21 @@ class Training(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: list[Batch], batch_idx: int) -> None:  # noqa: ARG002
         self.steps += 1
-        self.step_seconds.append(time.perf_counter() - self._started)
+        self._unread.stop(self.device)
+        if self._unread.full or self.due or self.over or math.isnan(self.last_loss):
+            self._read_steps()
         self._follow_curriculum()
         self.on_safe_point(self)
+
+    def _read_steps(self) -> None:
+        """Read losses and seconds of the last steps. Raises FloatingPointError for a loss that is not finite."""
+        first = self.steps - len(self._unread)
+        for step, (loss, tokens, seconds) in enumerate(self._unread.read(), first):
+            require_finite(loss, step)
+            self.step_seconds.append(seconds)
+            self.step_tokens.append(tokens)
+            self.last_loss = loss
+            self.running_loss.update(loss, tokens)
 
     def _follow_curriculum(self) -> None:
         limit = self.curriculum.length(self.progress_share)
@@ -188,7 +203,8 @@ class Training(pl.LightningModule):
 
     def run_state(self) -> dict[str, Any]:
         """Return the state of training as tensors and plain values, without the model's weights and the data stream's
-        position."""
+        position. Raises FloatingPointError if the loss of a step was not finite."""
+        self._read_steps()
         optimizer = self._resumed if self._optimizer is None else self._optimizer.state_dict()
         assert optimizer is not None, "there is no state before the first step"
         return {

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanMetric
@@ -25,22 +26,23 @@ class Counts:
     """Accumulate the batches of one validation on this rank, and measure those of all ranks."""
 
     def __init__(self) -> None:
-        self._batches: list[tuple[float, list[_Row]]] = []
+        self._batches: list[tuple[Tensor, Tensor, list[int]]] = []
 
     def add(self, batch: Batch, logits: Tensor) -> None:
         """Add a batch with the logits (N, V) of its N unpadded target positions. UNK is never right, as in
-        `metrics.sequence.right`."""
-        target = batch.target[batch.target_mask]
-        right = batch.target_mask.clone()
-        right[batch.target_mask] = (logits.argmax(-1) == target) & (target != UNK)
-        lengths = [len(example.source) for example in batch.examples]
-        counts = zip(lengths, right.sum(1).tolist(), batch.target_mask.sum(1).tolist(), strict=True)
-        self._batches.append((F.cross_entropy(logits, target).item(), [_Row(*count) for count in counts]))
+        `metrics.sequence.right`. Nothing is read from the device before `measured`."""
+        target = batch.target.flatten().index_select(0, batch.places)
+        right = torch.zeros_like(batch.target_mask).flatten()
+        right.index_copy_(0, batch.places, (logits.argmax(-1) == target) & (target != UNK))
+        counts = torch.stack([right.view_as(batch.target_mask).sum(1), batch.target_mask.sum(1)], 1)
+        self._batches.append(
+            (F.cross_entropy(logits, target), counts, [len(example.source) for example in batch.examples])
+        )
 
     def measured(self, processes: Processes) -> tuple[dict[str, float], dict[int, float]]:
         """Return loss and token_accuracy over all ranks, and the accuracy of each source length, shortest first."""
         # In the order of a single process for any number of processes: sums of floats depend on it.
-        every = processes.gathered(self._batches)
+        every = processes.gathered([_read(*batch) for batch in self._batches])
         loss = MeanMetric(sync_on_compute=False)
         by_length: dict[int, list[_Row]] = {}
         for mean, rows in every:
@@ -51,6 +53,10 @@ class Counts:
         # Rounded, since a float32 mean of 0.9 can be slightly below a threshold of 0.9.
         lengths = {length: round(_accuracy(rows), 6) for length, rows in sorted(by_length.items())}
         return {"loss": loss.compute().item(), "token_accuracy": accuracy}, lengths
+
+
+def _read(loss: Tensor, counts: Tensor, lengths: list[int]) -> tuple[float, list[_Row]]:
+    return loss.item(), [_Row(length, *row) for length, row in zip(lengths, counts.tolist(), strict=True)]
 
 
 def _accuracy(rows: Sequence[_Row]) -> float:
