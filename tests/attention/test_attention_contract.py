@@ -75,9 +75,25 @@ def test_shapes_follow_the_contract(choice: tuple) -> None:
     same = torch.equal(reading.context, reading.context[:, :1].expand_as(reading.context))
     assert same == (kind == "fixed")
     memory = case.attention.prepare(case.source)
-    held = {id(value): value for value in vars(memory).values()}.values()  # a dot product's keys are its values
+    tensors = [value for value in vars(memory).values() if value is not None]
+    held = {id(value): value for value in tensors}.values()  # a dot product's keys are its values
     assert memory.bytes == sum(value.numel() * value.element_size() for value in held)
-    assert all(len(tensor) == len(LENGTHS) for tensor in vars(memory).values())
+    assert all(len(tensor) == len(LENGTHS) for tensor in tensors)
+
+
+@EVERY
+def test_rows_of_a_memory_are_read_as_rows_of_the_source(choice: tuple) -> None:
+    """A search selects rows, and rows of those; it reads one step at a time, without gradients."""
+    case, first, then = make(choice), torch.tensor([2, 0, 0, 1]), torch.tensor([3, 1, 1, 0, 2])
+    index = first[then]
+    query, source = case.query[index][:, :1], case.source
+    chosen = Annotations(source.states[index], source.mask[index], source.final[index])
+    with torch.no_grad():
+        memory = case.attention.prepare(source).rows(first).rows(then)
+        for weights in (True, False):
+            found = case.attention(query, memory, {}, weights)
+            expected = case.attention(query, case.attention.prepare(chosen), {}, weights)
+            assert torch.allclose(found.context, expected.context, rtol=0, atol=1e-12)
 
 
 @EVERY

@@ -1,7 +1,11 @@
 """Attend with several heads, around any score."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Annotated, cast
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +38,25 @@ def attention(
     if heads is None:
         return SoftAttention(widths, score, normalizer, window)
     return MultiHead(widths, score, normalizer, window, heads)
+
+
+@dataclass(frozen=True)
+class HeadsMemory(KeysAndValues):
+    """Hold keys and values of all heads. Selecting rows copies neither: row n then reads row index[n] of both, so that
+    the hypotheses of a sentence share them. The mask is that of the selected rows."""
+
+    index: Tensor | None = None
+
+    def rows(self, index: Tensor) -> Self:
+        joined = index if self.index is None else self.index.index_select(0, index)
+        return replace(self, mask=self.mask.index_select(0, index), index=joined)
+
+    @cached_property
+    def copied(self) -> KeysAndValues:
+        """Return a memory of these rows alone, for kernels that cannot share them."""
+        if self.index is None:
+            return self
+        return KeysAndValues(self.keys.index_select(0, self.index), self.values.index_select(0, self.index), self.mask)
 
 
 class MultiHead(Lookup):
@@ -103,19 +126,24 @@ class MultiHead(Lookup):
         keys = self._split(self.keys(annotations.states))
         prepared = torch.stack([self._of(h).prepare(keys[:, h]) for h in range(self.heads)], dim=1)
         values = self._split(self.values(annotations.states)).contiguous()  # contiguous, or every step would copy them
-        return KeysAndValues(prepared, values, self._of(0).reached(annotations.mask))
+        return HeadsMemory(prepared, values, self._of(0).reached(annotations.mask))
 
     def read(
         self, query: Tensor, memory: KeysAndValues, window: History, score: History, weights: bool
     ) -> tuple[Reading, History]:
+        assert isinstance(memory, HeadsMemory)
         view = self.window(query, memory.mask, window)
         each, split = view.for_heads(), self._split(self.query(query))
         if not weights and view.factor is None:
             scores = [self._of(h) for h in range(1 if self.alike else self.heads)]
-            fused = fused_context(scores, self.normalizer, split, memory.keys, memory.values, each.mask)
+            rows = memory.index
+            fused = fused_context(scores, self.normalizer, split, memory.keys, memory.values, each.mask, rows=rows)
+            if fused is None and rows is not None:
+                copied = memory.copied
+                fused = fused_context(scores, self.normalizer, split, copied.keys, copied.values, each.mask)
             if fused is not None:
                 return Reading(self._merge(fused), None, view.history), score
-        context, found, score = attend(self._score, self.normalizer, split, memory, each, score)
+        context, found, score = attend(self._score, self.normalizer, split, memory.copied, each, score)
         return Reading(self._merge(context), found.mean(1), view.history, found), self._update(score, found)
 
     def _merge(self, context: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ class Widths:
 class Memory:
     """Hold what an attention reads, computed once per source. Only that attention accesses its content.
 
-    Each subclass is a frozen dataclass of batch-first tensors, of memories, and of tuples of either.
+    Each subclass is a frozen dataclass of batch-first tensors, of memories, and of tuples of either; one whose tensors
+    are not batch-first overrides `rows`.
     """
 
     def rows(self, index: Tensor) -> Self:
@@ -57,13 +58,13 @@ class Memory:
 def _rows(value: Any, index: Tensor) -> Any:
     if isinstance(value, tuple):
         return tuple(_rows(part, index) for part in value)
-    return value.rows(index) if isinstance(value, Memory) else value[index]
+    return value.rows(index) if isinstance(value, Memory) else value.index_select(0, index)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
-    else:
+    elif value is not None:
         for part in value if isinstance(value, tuple) else vars(value).values():
             yield from _tensors(part)
 
@@ -150,7 +151,10 @@ class DecoderState:
     def rows(self, index: Tensor) -> DecoderState:
         """Return the state of these rows (N,), in this order."""
         return DecoderState(
-            *({name: value[index] for name, value in part.items()} for part in (self.decoder, self.attention))
+            *(
+                {name: value.index_select(0, index) for name, value in part.items()}
+                for part in (self.decoder, self.attention)
+            )
         )
 
 

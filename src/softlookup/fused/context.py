@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from softlookup.contract import Normalizer, Score
-from softlookup.fused import additive
+from softlookup.fused import additive, dot_step
 
 Form = TypeVar("Form")
 
@@ -28,15 +28,19 @@ def context(
     mask: Tensor | None,
     *,
     causal: bool = False,
+    rows: Tensor | None = None,
 ) -> Tensor | None:
     """Return Σ_s softmax_s(score(query_t, key_s)) · value_s, the context (B, H, T, V); None where the plain form,
     which computes the weights, is the only one or the faster one.
 
     `scores` of all heads, or one for all of them; query (B, H, T, Q), prepared keys (B, H, S, K), values (B, H, S, V),
     mask broadcastable to (B, H, T, S), None if everything is visible; or, for T = S and `causal`, positions up to that
-    of the query: dot products then need no mask of T·S elements. A score that says so (`Score.as_dot`,
-    `Score.as_perceptron`) is computed by torch's scaled_dot_product_attention or by `additive.attend`. The choice
-    depends on shapes and device only.
+    of the query: dot products then need no mask of T·S elements. With `rows` (B,), row b of the query reads row rows[b]
+    of keys and values, which may have fewer or more rows; None unless that needs no copy of them.
+
+    A score that says so (`Score.as_dot`, `Score.as_perceptron`) is computed by torch's scaled_dot_product_attention,
+    a single step of dot products without gradients by `dot_step.attend`, or by `additive.attend`. The choice
+    depends on shapes, device and gradients only.
     """
     if not normalizer.is_softmax or scores[0].stepwise:
         return None
@@ -44,8 +48,13 @@ def context(
         dots = _by_head(scores, query, lambda score, part: score.as_dot(part))
         if dots is not None:
             vectors, scale = _joined([vectors for vectors, _ in dots]), dots[0][1]
-            return F.scaled_dot_product_attention(vectors, keys, values, attn_mask=mask, scale=scale, is_causal=causal)
-    if _perceptron_pays(query, keys):
+            if dot_step.possible(vectors, keys, values, mask):
+                return dot_step.attend(vectors, keys, values, mask, scale, rows)
+            if rows is None:
+                return F.scaled_dot_product_attention(
+                    vectors, keys, values, attn_mask=mask, scale=scale, is_causal=causal
+                )
+    if rows is None and _perceptron_pays(query, keys):
         perceptrons = _by_head(scores, query, lambda score, part: score.as_perceptron(part))
         if perceptrons is not None:
             vectors = _joined([vectors for vectors, _ in perceptrons])

@@ -19,7 +19,8 @@ from softlookup.system import content_cache
 FLAGS = ("-O3", "-march=native", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 _REALS = {torch.float32: ("-DREAL=float", "-DWIDE=0"), torch.float64: ("-DREAL=double", "-DWIDE=1")}
 _SECONDS = 120  # for a compiler on a busy machine
-_POINTER, _WHOLE, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+_SOURCES = ("additive.c", "dot_step.c")  # compiled as one file
+_POINTER, _WHOLE, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_double
 
 
 class NoKernelError(Exception):
@@ -33,7 +34,7 @@ def library(real: torch.dtype) -> ctypes.CDLL | None:
     The compiler is that of the environment variable CC, else cc, gcc or clang. The result is cached by the hash of
     source, flags and processor (`content_cache.kept_file`), so that it is compiled once per machine.
     """
-    source = Path(__file__).with_name("additive.c").read_bytes()
+    source = b"\n".join(Path(__file__).with_name(name).read_bytes() for name in _SOURCES)
     flags = (*FLAGS, *_REALS[real])
     digest = hashlib.sha256(b"\0".join([source, *map(str.encode, flags), _processor()])).hexdigest()
     try:
@@ -45,6 +46,7 @@ def library(real: torch.dtype) -> ctypes.CDLL | None:
         return None
     found.forward.argtypes, found.forward.restype = [_POINTER] * 8 + [_WHOLE] * 6 + [_INT], _INT
     found.backward.argtypes, found.backward.restype = [_POINTER] * 13 + [_WHOLE] * 8 + [_INT], _INT
+    found.dot_step.argtypes, found.dot_step.restype = [_POINTER] * 10 + [_DOUBLE] + [_WHOLE] * 5 + [_INT], _INT
     return found
 
 
