@@ -51,11 +51,13 @@ class HeadsMemory(KeysAndValues):
         joined = index if self.index is None else self.index.index_select(0, index)
         return replace(self, mask=self.mask.index_select(0, index), index=joined)
 
-    @cached_property
-    def copied(self) -> KeysAndValues:
+    def alone(self) -> KeysAndValues:
         """Return a memory of these rows alone, for kernels that cannot share them."""
-        if self.index is None:
-            return self
+        return self if self.index is None else self._copied
+
+    @cached_property
+    def _copied(self) -> KeysAndValues:
+        assert self.index is not None
         return KeysAndValues(self.keys.index_select(0, self.index), self.values.index_select(0, self.index), self.mask)
 
 
@@ -139,11 +141,11 @@ class MultiHead(Lookup):
             rows = memory.index
             fused = fused_context(scores, self.normalizer, split, memory.keys, memory.values, each.mask, rows=rows)
             if fused is None and rows is not None:
-                copied = memory.copied
+                copied = memory.alone()
                 fused = fused_context(scores, self.normalizer, split, copied.keys, copied.values, each.mask)
             if fused is not None:
                 return Reading(self._merge(fused), None, view.history), score
-        context, found, score = attend(self._score, self.normalizer, split, memory.copied, each, score)
+        context, found, score = attend(self._score, self.normalizer, split, memory.alone(), each, score)
         return Reading(self._merge(context), found.mean(1), view.history, found), self._update(score, found)
 
     def _merge(self, context: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 import torch
@@ -65,7 +65,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif value is not None:
-        for part in value if isinstance(value, tuple) else vars(value).values():
+        for part in value if isinstance(value, tuple) else (getattr(value, each.name) for each in fields(value)):
             yield from _tensors(part)
 
 
