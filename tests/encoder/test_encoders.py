@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from toys.running_mean import RunningMean
 
 from softlookup.attention.scaled_dot import ScaledDot
@@ -15,6 +16,7 @@ from softlookup.encoder.bag import Bag
 from softlookup.encoder.gru import Gru
 from softlookup.encoder.lstm import Lstm
 from softlookup.encoder.recurrent import RecurrentEncoder
+from softlookup.encoder.recurrent_loop import run
 from softlookup.encoder.transformer import Transformer
 from softlookup.layers.positional_encoding import sinusoids
 from softlookup.mixer.self_attention import SelfAttention
@@ -136,3 +138,20 @@ def test_sinusoids_follow_the_formula(width: int, first: int) -> None:
         for d in range(width):
             angle = (first + p) / 10000 ** (2 * (d // 2) / width)
             assert found[p, d].item() == pytest.approx(math.sin(angle) if d % 2 == 0 else math.cos(angle), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_recurrent_layers_and_their_gradients_are_those_of_torch(
+    kind: type[nn.GRU] | type[nn.LSTM], bidirectional: bool
+) -> None:
+    rnn = kind(3, 7, 2, batch_first=True, bidirectional=bidirectional).double()
+    x = torch.randn(4, 5, 3, dtype=torch.float64, requires_grad=True)
+    found = []
+    for layers in (rnn, lambda packed: run(rnn, packed, nn.Identity())):
+        states, last = layers(pack_padded_sequence(x, torch.tensor([3, 5, 1, 5]), True, enforce_sorted=False))
+        outputs = [pad_packed_sequence(states, True)[0], *(last if isinstance(last, tuple) else (last,))]
+        weighted = [(output * torch.linspace(-1, 2, output.numel()).view(output.shape)).sum() for output in outputs]
+        found.append([*outputs, *torch.autograd.grad(sum(weighted), [x, *rnn.parameters()])])
+    for expected, ours in zip(*found, strict=True):
+        assert torch.allclose(ours, expected, rtol=0, atol=1e-12)

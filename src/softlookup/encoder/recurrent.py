@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from softlookup.contract import Annotations, Encoder
+from softlookup.encoder.recurrent_loop import run
 from softlookup.layers.dropout import Drop
 from softlookup.layers.precision import full
 from softlookup.ranges import Dropout, Layers, Size
@@ -47,10 +48,9 @@ class RecurrentEncoder(Encoder):
         rows, places = to_device(torch.stack([order, order.argsort()]), source.device)
         embedded = self.dropout(self.embedding(source))
         packed = pack_padded_sequence(embedded.index_select(0, rows), known, batch_first=True)
-        outputs, last = self.rnn(packed)
+        outputs, last = run(self.rnn, packed, self.dropout)
         states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.size(1))
-        ends = last if isinstance(last, tuple) else (last,)
-        return full(states.index_select(0, places)), tuple(full(end.index_select(1, places)) for end in ends)
+        return full(states.index_select(0, places)), tuple(full(end.index_select(1, places)) for end in last)
 
     def forward(self, source: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Annotations:
         states, last = self.read(source, mask, lengths)
