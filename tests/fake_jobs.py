@@ -12,6 +12,7 @@ from pathlib import Path
 from configs import of_parts
 
 from softlookup.errors import UserError
+from softlookup.system.content_cache import SHARED
 from softlookup.system.memory import limited
 
 DONE, RAISES, MISTAKE, KILLED, EXITS, DIVERGES, CRASHES, SLEEPS, STUBBORN, GREEDY, GROWS, VANISHES, FILLS = range(1, 14)
@@ -29,6 +30,8 @@ def act(config, folder, stop):  # noqa: ARG001, PLR0912
     seed = config.settings.seed
     (folder.path / "pid.txt").write_text(str(os.getpid()))
     (folder.path / "gpus.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
+    shared = folder.path.parent / SHARED
+    (folder.path / "shared.txt").write_text(str([path.name for path in shared.iterdir()] if shared.exists() else None))
     print(f"python says {seed}")
     os.write(2, f"the file descriptor says {seed}\n".encode())
     folder.log({"step": 1, "tokens": 500, "train/loss": 1.5})

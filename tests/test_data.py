@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from softlookup.contract import Batch, Example
 from softlookup.curriculum.fixed import Fixed
 from softlookup.curriculum.linear import Linear
 from softlookup.data.collate import EVALUATION_BATCH, EVALUATION_BOUND, collate, evaluation_batches
+from softlookup.data.shared_pools import SharedPools
 from softlookup.data.training_stream import Batching, Data, TrainingStream, share
 from softlookup.system.ranks import Processes
 from softlookup.text.vocabulary import BOS, EOS, PAD
@@ -239,3 +241,46 @@ def test_a_batch_moves_to_a_device_with_all_tensors_but_its_lengths() -> None:
     tensors = {name: value for name, value in vars(moved).items() if isinstance(value, torch.Tensor)}
     assert {name for name, value in tensors.items() if value.device.type != "meta"} == {"lengths"}
     assert len(moved.examples) == 7
+
+
+class Counted(Toy):
+    """Count the examples that are drawn."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def draw(self, generator: np.random.Generator, length: int) -> Example:
+        self.drawn += 1
+        return super().draw(generator, length)
+
+
+def test_runs_share_pools_and_give_the_same_batches(tmp_path: Path) -> None:
+    """Of two streams with one seed only the first draws; a damaged file, another seed and another task cost drawing."""
+
+    def read(source: str = "toy", seed: int = 3) -> tuple[list[list[tuple[Example, ...]]], int]:
+        task = Counted()
+        pools = SharedPools(tmp_path, source)
+        budget, batching = 3001, Batching(53)
+        return examples_of(TrainingStream(task, Linear(task, 0.5), seed, budget, batching, pools=pools)), task.drawn
+
+    alone = examples_of(stream(linear=True))
+    first, second = read(), read()
+    assert first[0] == second[0] == alone
+    assert (first[1], second[1]) == (sum(len(batch) for group in alone for batch in group), 0)
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    assert read() == first
+    assert read() == (alone, 0)
+    assert read(source="another")[1] == first[1]
+    assert read(seed=5)[0] == examples_of(stream(5, linear=True))
+
+
+def test_a_shared_pool_ends_with_its_own_budget(tmp_path: Path) -> None:
+    for budget in (1009, 3001, 1010):
+        whole = examples_of(stream(budget=budget))
+        shared = stream(budget=budget, pools=SharedPools(tmp_path, "toy"))
+        groups = iter(shared)
+        assert examples_of(islice(groups, 7)) == whole[:7]
+        again = stream(budget=budget, pools=SharedPools(tmp_path, "toy"))
+        again.load_state_dict(shared.state_dict(7))
+        assert examples_of(again) == examples_of(groups) == whole[7:]

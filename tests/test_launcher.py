@@ -18,6 +18,7 @@ from softlookup.errors import UserError
 from softlookup.runs.run_folder import RunFolder
 from softlookup.sweep.devices import Devices
 from softlookup.sweep.scheduler import Sweep
+from softlookup.system.content_cache import SHARED
 
 TRAIN = Path(__file__).parents[1] / "src" / "train.py"
 ENDINGS = {
@@ -61,6 +62,16 @@ def test_each_run_ends_in_its_own_way_and_the_next_call_runs_the_rest(
     assert again == set(ENDINGS)
     assert "1 finished before" in capsys.readouterr().out
     assert all(len(folder.metrics_path.read_text().splitlines()) == 1 for folder in folders.values())
+
+
+def test_the_runs_of_a_sweep_have_a_folder_in_common_that_begins_empty_and_is_deleted(tmp_path: Path) -> None:
+    left = tmp_path / "tried" / SHARED / "of a killed sweep"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    config = fake_jobs.config(tmp_path, RAISES)
+    assert not sweep(config)
+    assert (RunFolder.of(config).path / "shared.txt").read_text() == "[]"
+    assert not left.parent.exists()
 
 
 def test_a_run_requested_twice_runs_once(tmp_path: Path) -> None:

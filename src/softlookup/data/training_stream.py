@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from softlookup.contract import Batch, Curriculum, Example, Task
 from softlookup.data.budget_shares import Cadence
 from softlookup.data.collate import collate, evaluation_batches
+from softlookup.data.shared_pools import SHARED, Drawn, SharedPools
 from softlookup.errors import UserError
+from softlookup.system.memory import collector_off
 from softlookup.system.ranks import ALONE, Processes
 
 
@@ -76,7 +78,8 @@ class TrainingStream(IterableDataset):
     The stream yields groups of `accumulate` batches, one group per step; the last may have fewer. An iteration ends
     after the step that crosses the end of one or more of the `validations` equal shares of the budget, and the next
     iteration continues there. `state_dict` returns the position after a given number of steps, also if later ones were
-    prefetched. With several `processes`, each rank gets its own rows of every batch.
+    prefetched. With several `processes`, each rank gets its own rows of every batch. Pools that another run has drawn
+    are read from `pools`.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class TrainingStream(IterableDataset):
         validations: int = 1,
         processes: Processes = ALONE,
         accumulate: int = 1,
+        pools: SharedPools | None = None,
     ) -> None:
         self.curriculum = curriculum
         self.budget = budget
@@ -96,6 +100,7 @@ class TrainingStream(IterableDataset):
         self.cadence = Cadence(budget, validations)
         self.processes = processes
         self.accumulate = accumulate
+        self.pools = pools or SharedPools()
         self._generator = np.random.default_rng(seed)
         self._limit = 0
         self._examples = task.training(self._generator, lambda: self._limit)
@@ -160,19 +165,38 @@ class TrainingStream(IterableDataset):
         self._batches = state["batches"]
         self._next = state["batches"] - place["batches"]
 
-    def _draw_pool(self, limit: int) -> list[Example]:
+    def _draw_pool(self, limit: int) -> Sequence[Example]:
         """Draw the next pool, and return its examples in the order drawn, which a larger budget only extends."""
         self._limit = limit
         place: dict[str, Any] = {"batches": self._batches, "given": self._given, "limit": limit}
         place |= {"generator": dict(self._generator.bit_generator.state), "examples": self._examples.state_dict()}
         self._places.append(place)
-        pool, cut = self._drawn(self.budget - self._given)
+        with collector_off():
+            pool, cut = self._shared(place)
         self._short = self._batches if cut else None
         place |= {"count": len(pool), "digest": _digest(pool)}
         self._pool = self._cut(pool)
         self._generator.shuffle(self._pool)
         self._next = 0
         return pool
+
+    def _shared(self, place: dict[str, Any]) -> tuple[Sequence[Example], bool]:
+        """Return what `_drawn` returns, from another run if it has drawn it: then random generator and examples
+        continue as after drawing it."""
+        left = self.budget - self._given
+        if self._given >= SHARED:
+            return self._drawn(left)
+        # Everything that the pool depends on.
+        before = (place["generator"], place["examples"], place["limit"], self.batching, left)
+        found = self.pools.read(before)
+        if found is None:
+            pool, cut = self._drawn(left)
+            after = dict(self._generator.bit_generator.state), self._examples.state_dict()
+            self.pools.write(before, Drawn(pool, cut, *after))
+            return pool, cut
+        self._generator.bit_generator.state = found.generator
+        self._examples.load_state_dict(found.state)
+        return found.examples, found.cut
 
     def _drawn(self, left: int) -> tuple[list[Example], bool]:
         """Draw the examples of a pool, stopping once `left` target tokens are reached; return them and whether that
@@ -191,7 +215,7 @@ class TrainingStream(IterableDataset):
                     return pool, False
         return pool, not self.batching.full(len(pool), tokens, self.batching.pool)
 
-    def _cut(self, pool: list[Example]) -> list[list[Example]]:
+    def _cut(self, pool: Sequence[Example]) -> list[list[Example]]:
         """Sort examples by length, and divide them into batches."""
         batches: list[list[Example]] = []
         tokens = 0

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any, Self
 
 import torch
@@ -14,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from softlookup.evaluation.flops import flops
+from softlookup.system.memory import collector_off
 
 CATEGORIES = ("weights", "gradients", "optimizer", "activations", "temporaries", "inputs")
 
@@ -53,7 +52,7 @@ class Ledger(TorchDispatchMode):
         self.after: dict[tuple[str, bool], int] = {}
 
     def __enter__(self) -> Self:
-        self._around.enter_context(_collector_off())
+        self._around.enter_context(collector_off())  # it frees tensors in reference cycles at arbitrary times
         for weight in (*self._module.parameters(), *self._module.buffers()):
             self._add(weight, "weights")
             if weight.grad is not None:
@@ -147,15 +146,3 @@ class Ledger(TorchDispatchMode):
 
     def _set_updating(self, updating: bool) -> None:
         self._updating = updating
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Disable the garbage collector, which frees tensors in reference cycles at arbitrary times."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

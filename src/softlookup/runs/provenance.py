@@ -39,12 +39,17 @@ def _git(*arguments: str) -> bytes | None:
 def code() -> dict[str, Any]:
     """Return the commit (None outside a checkout), whether files differ from it, and a digest of this package."""
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
-    files = ((path.relative_to(_PACKAGE), path.read_bytes()) for path in _PACKAGE.rglob("*.py"))
     return {
         "commit": None if commit is None else commit.decode().strip(),
         "dirty": None if changes is None else bool(changes.strip()),
-        "source": _digest((PurePosixPath(path), content) for path, content in files),
+        "source": source(),
     }
+
+
+def source() -> str:
+    """Return a digest of the files of this package."""
+    files = ((path.relative_to(_PACKAGE), path.read_bytes()) for path in _PACKAGE.rglob("*.py"))
+    return _digest((PurePosixPath(path), content) for path, content in files)
 
 
 def source_at(commit: str) -> str | None:

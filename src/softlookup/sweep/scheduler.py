@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any
 
 from softlookup.config.run_config import RunConfig
@@ -18,6 +20,7 @@ from softlookup.sweep.devices import Devices
 from softlookup.sweep.progress_table import Board, Ended
 from softlookup.sweep.worker import Worker, late_imports, start_server
 from softlookup.system import lock
+from softlookup.system.content_cache import SHARED
 
 JOB = "softlookup.run:execute"
 _TICK = 0.5  # seconds between polls of the runs; bounds the response time to Ctrl-C
@@ -74,7 +77,7 @@ class Sweep:
             print(f"{self.recovered} had their result when they were killed; for their W&B files: make resync")
         if self.queue:
             start_server(self.job, late_imports(self.queue[0][1]))
-        with self._interruptible(), self.board:
+        with self._interruptible(), self.board, _shared({folder.path.parent for folder, _ in self.queue}):
             try:
                 self._work()
             finally:
@@ -144,3 +147,21 @@ class Sweep:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _shared(experiments: set[Path]) -> Iterator[None]:
+    """Give each experiment a folder for what its runs share, new and empty, and delete it at the end.
+
+    It is new because what a killed sweep left there may be of other code. Where it cannot be made, nothing is shared.
+    """
+    folders = [experiment / SHARED for experiment in experiments]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from softlookup.system import atomic_files
 
 Opened = TypeVar("Opened")
+# In the folder of an experiment, while a sweep of it runs on this machine: what its runs share.
+SHARED = ".shared"
 
 
 def folder() -> Path:
@@ -27,12 +29,24 @@ def kept(name: str, make: Callable[[], bytes]) -> bytes:
     concurrent processes only duplicate work. If the cache cannot be written, nothing is cached.
     """
     path = folder() / name
+    content = read(path)
+    if content is None:
+        content = make()
+        write(path, content)
+    return content
+
+
+def read(path: Path) -> bytes | None:
+    """Return the content that `write` wrote; None if there is no such file, or if it is damaged."""
     with suppress(OSError, ValueError):
         return _checked(path.read_bytes())
-    content = make()
-    with suppress(OSError):
-        atomic_files.write(path, _digest(content) + b"\n" + content)
-    return content
+    return None
+
+
+def write(path: Path, content: bytes, flush: bool = True) -> None:
+    """Write a file with its SHA-256, atomically, if that is possible; `flush` as for `atomic_files.written`."""
+    with suppress(OSError), atomic_files.written(path, flush) as aside:
+        aside.write_bytes(_digest(content) + b"\n" + content)
 
 
 def kept_file(name: str, make: Callable[[Path], Any], opened: Callable[[Path], Opened]) -> tuple[Any, Opened]:

@@ -4,7 +4,7 @@ from softlookup.contract import Example
 from softlookup.errors import UserError
 from softlookup.task.grammar_lexicon import vocabularies
 from softlookup.task.grammar_rules import Derivation
-from softlookup.task.synthetic import Synthetic, Uniform
+from softlookup.task.synthetic import Synthetic, Uniform, only
 
 SHORTEST = 4
 BUCKETS = ((4, 10), (11, 20), (21, 30), (31, 40), (41, 60))
@@ -36,11 +36,16 @@ class Grammar(Synthetic):
         german, english, *_ = Derivation(uniform).sentence(length)
         place = {k: position for position, (_, k) in enumerate(german)}
         words = [word for word, _, _ in english]
-        sure = [frozenset([place[k] for k in links]) for _, links, _ in english]
+        # Most words have one link: their sets are shared.
+        sure = [
+            only(place[row[1][0]]) if len(row[1]) == 1 else frozenset([place[k] for k in row[1]]) for row in english
+        ]
         return Example(
             source=self.source_vocabulary.encode([word for word, _ in german]),
             target=self.target_vocabulary.encode(words),
             sure=tuple(sure),
-            possible=tuple([s.union([place[k] for k in row[2]]) for s, row in zip(sure, english, strict=True)]),
+            possible=tuple(
+                [s.union([place[k] for k in row[2]]) if row[2] else s for s, row in zip(sure, english, strict=True)]
+            ),
             reference=" ".join(words),
         )

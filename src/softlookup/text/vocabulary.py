@@ -41,7 +41,8 @@ class Vocabulary:
 
     def encode(self, tokens: Sequence[str]) -> tuple[int, ...]:
         """Convert tokens to ids; a token outside the vocabulary becomes UNK."""
-        return tuple(self._ids.get(token, UNK) for token in tokens)
+        ids = self._ids
+        return tuple([ids.get(token, UNK) for token in tokens])
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Convert ids to tokens, up to the first EOS, without padding and BOS."""

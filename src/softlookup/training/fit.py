@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,14 +18,17 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from softlookup.config.build import RunParts
 from softlookup.config.settings import Identity
 from softlookup.contract import Example
+from softlookup.data.shared_pools import SharedPools
 from softlookup.data.training_stream import Batching, Data, TrainingStream
 from softlookup.errors import Stopped, UserError
 from softlookup.evaluation.validation_bleu import Excerpt
 from softlookup.model.seq2seq import Seq2Seq
+from softlookup.runs import provenance
 from softlookup.runs.lineage import LONGER
 from softlookup.runs.run_id import flat
 from softlookup.search.greedy import Greedy
 from softlookup.system import atomic_files, bf16_products
+from softlookup.system.content_cache import SHARED
 from softlookup.system.ranks import Processes
 from softlookup.system.seeds import derived_seed
 from softlookup.system.signals import Stop
@@ -33,6 +37,9 @@ from softlookup.training.callbacks import Progress, Signals
 from softlookup.training.checkpoints import Checkpoints
 from softlookup.training.early_stopping import Watch
 from softlookup.training.module import Training
+
+# Of the files that this process imported, and that its server had: they may be edited while a sweep runs.
+_SOURCE = provenance.source()
 
 
 class Fit:
@@ -56,7 +63,8 @@ class Fit:
         data_seed = derived_seed(seed, "data")
         # An epoch of Lightning is the part between two validations.
         shares = settings.validations, processes, settings.accumulate
-        self.stream = TrainingStream(task, parts.curriculum, data_seed, budget, batching, *shares)
+        pools = _shared_pools(checkpoints.run.parent, parts)
+        self.stream = TrainingStream(task, parts.curriculum, data_seed, budget, batching, *shares, pools)
         self.notes = [*parts.recipe.schedule.notes(budget, steps), *_precision_notes(settings.precision, parts.device)]
         self.watch = Watch(f"validation/{settings.watch}", settings.keep == "best", settings.patience)
         measured = settings.validations, settings.average, self.watch, self._further()
@@ -216,6 +224,15 @@ class Fit:
             "torch": str(torch.__version__),
             "validation and test data": self.held_out,
         }
+
+
+def _shared_pools(experiment: Path, parts: RunParts) -> SharedPools:
+    """Return the pools that the runs of a sweep of this experiment share; none outside a sweep, and for a task that
+    reads its examples from files, which is as fast."""
+    folder = experiment / SHARED
+    if parts.task.data or not folder.is_dir():
+        return SharedPools()
+    return SharedPools(folder, (sys.version, _SOURCE, provenance.source(), parts.config.parts["task"]))
 
 
 def _precision_notes(precision: str, device: torch.device) -> list[str]:
