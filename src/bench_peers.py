@@ -78,6 +78,7 @@ def main(arguments: list[str]) -> None:
     cells = chosen(given.get("cells", ""))
     pythons, missing = installed(given.get("systems"), Path(given.get("peers", ROOT / ".peers")))
     output = Path(given.get("output", ROOT / "runs" / "bench_peers.json")).absolute()
+    output.parent.mkdir(parents=True, exist_ok=True)  # before what takes minutes
     work, origin = prepared(batches, threads)
     with ExitStack() as open_systems:
         systems = []
@@ -99,7 +100,6 @@ def main(arguments: list[str]) -> None:
     held["cells"] = summary(found, floors, work, clock)
     Console(width=max(WIDTH, Console().width)).print(table(held["cells"], [system.name for system in systems]))
     print(conditions(held, work))
-    output.parent.mkdir(parents=True, exist_ok=True)
     atomic_files.write(output, json_of(held))
     print(f"all figures: {output}")
 

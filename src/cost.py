@@ -8,7 +8,7 @@ attention=NAME,NAME     attentions to price; likewise normalizer=, window=, mixe
 longest=N               the longest length, a power of two, from 512 to 1,048,576; default: 131072
 seconds=X               a pass is measured up to the length where it is expected to take longer; default: 0.5
 output=DIR              folder of cost.json, cost.csv, cost.png and cost.svg; default: runs
-KEY=VALUE               any setting of src/train.py (python src/train.py --help)
+KEY=VALUE               a key of these parts, as in decoder.width=256 (python src/train.py --help)
 
 A pass is forward and backward of one sentence, S = T. Its memory is the sum of all tensors that are alive at once:
 weights, gradients and what the pass computes, without the inputs. Exponents are slopes of log cost over log length, in
@@ -23,6 +23,7 @@ if __name__ == "__main__":
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from rich.console import Console
 from rich.text import Text
 
 from softlookup.config.catalog import groups
+from softlookup.config.settings import explanations
 from softlookup.errors import UserError, nearest, shell_quote
 from softlookup.pricing import picture, report
 from softlookup.pricing.parts import KINDS, parts
@@ -39,6 +41,7 @@ from softlookup.system import entry_point
 from softlookup.system.memory import available
 
 SHORTEST = 128
+PRESETTING = {"paper", "size", *(kind.group for kind in KINDS)}  # keys that choose what a priced part is made of
 MEASURED_SHARE = 0.25  # of this machine's memory, for a pass that is measured
 
 
@@ -51,6 +54,17 @@ def _chosen(given: dict[str, str]) -> dict[str, list[str]]:
             if name not in offered[group]:
                 raise UserError(f"{group}={name}: no such choice; {nearest(name, offered[group])}")
     return chosen or offered
+
+
+def _require_parts(words: Sequence[str]) -> None:
+    """Raise UserError for a setting or a choice that changes no part that is priced."""
+    for word in words:
+        key = word.lstrip("+~").partition("=")[0]
+        head = key.partition(".")[0]
+        if head not in PRESETTING and (head in explanations() or head in groups()):
+            raise UserError(
+                f"{word}: no cost here depends on it; leave it out, or change a part, as in decoder.width=256"
+            )
 
 
 def _lengths(text: str) -> list[int]:
@@ -80,6 +94,7 @@ def main(arguments: list[str]) -> None:
     empty = [key for key, value in given.items() if not value]
     if empty:
         raise UserError(f"{empty[0]}=: the value is missing")
+    _require_parts(rest)
     chosen, lengths = _chosen(given), _lengths(given.get("longest", "131072"))
     seconds, folder = _seconds(given.get("seconds", "0.5")), Path(given.get("output", "runs")).expanduser()
     folder.mkdir(parents=True, exist_ok=True)

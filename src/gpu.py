@@ -21,6 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from softlookup.config.command_line import whole
@@ -61,7 +62,9 @@ def main(arguments: list[str]) -> None:
         job = Job(device, whole("seconds", given["seconds"], 0, 3600))
         write(pkgutil.resolve_name(sections[0].measure), job, output)
         return
-    minutes = whole("minutes", given.get("minutes", _MINUTES), 1, 60)
+    minutes = whole("minutes", given.get("minutes", _MINUTES), 2, 60)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch sees no GPU on this machine; device=cpu rehearses without one")
 
     def command(section: Section, limit: float, file: Path) -> list[str]:
         own = (f"sections={section.name}", f"device={device}", f"seconds={int(limit)}", f"output={file}")

@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 
 
 def _stop_at_once(number: int, frame: object) -> None:  # noqa: ARG001
@@ -47,6 +48,8 @@ if __name__ == "__main__" and not {"--cfg", "-c", "--info"} & set(sys.argv):
     announce(_first_line(sys.argv[1:]))
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from softlookup.config.command_line import check_overrides, split
@@ -70,6 +73,8 @@ def single(config: DictConfig) -> None:
     """Execute one run in this process. Sweeps are passed to a launcher; only launchers of other packages call this."""
     try:
         resolved = _solved(with_inputs(resolve(config), typed_keys()))
+        if HydraConfig.get().mode == RunMode.RUN:
+            _refuse_keys_of_sweeps(typed_keys())
         if resolved.settings.tune is not None:
             raise UserError(
                 f"tune={resolved.settings.tune}: rates are searched for the variants of a sweep; make sweep "
@@ -84,6 +89,12 @@ def single(config: DictConfig) -> None:
         _keep(RuntimeError(f"something in the run called sys.exit({ended.code})"))
     except Exception as error:
         _keep(error)
+
+
+def _refuse_keys_of_sweeps(typed: Sequence[str]) -> None:
+    for key in ("workers", "workers_per_gpu", "confirm"):
+        if key in typed:
+            raise UserError(f"{key}: it says how a sweep runs, and this is a single run; add -m, or leave {key} out")
 
 
 def _solved(config: RunConfig) -> RunConfig:

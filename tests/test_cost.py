@@ -11,6 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from softlookup.attention.additive import Additive as AdditiveScore
 from softlookup.evaluation.cost import parameters, step_cost, summarize_steps
 from softlookup.evaluation.ledger import Ledger
+from softlookup.model.loss import scaled_loss
 
 FLOAT = 4
 CPU = torch.device("cpu")
@@ -239,6 +240,28 @@ def test_fused_attention_has_the_operations_of_the_plain_one_and_recomputes_the_
     assert fused.forward_flops == plain.forward_flops == 2 * 2 * (2 * 3 * 5 * 7 * 11)
     assert plain.backward_flops == 2 * plain.forward_flops
     assert fused.backward_flops == plain.backward_flops + plain.forward_flops // 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_the_loss_has_the_operations_of_its_three_products(precision):
+    """Logits, gradient of the readout and gradient of the weight: each 2 · positions · width · vocabulary."""
+    positions, width, vocabulary = 11, 13, 17
+    output = nn.Linear(width, vocabulary)
+    readout = torch.randn(1, positions, width, requires_grad=True)
+    target = torch.arange(positions)
+    with Ledger(CPU, output) as ledger, torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        scaled_loss(readout, output.weight, output.bias, torch.arange(positions), target, 0.1, 1.0).backward()
+    assert ledger.figures()["flops"] == 3 * (2 * positions * width * vocabulary)
+
+
+def test_a_product_in_place_has_the_operations_of_the_product():
+    a, b, both = torch.ones(3, 5), torch.ones(5, 7), torch.ones(2, 3, 5)
+    with Ledger(CPU, nn.Module()) as ledger:
+        torch.ones(3, 7).addmm_(a, b)
+        torch.ones(2, 3, 7).baddbmm_(both, torch.ones(2, 5, 7))
+        torch.mm(a, b, out=torch.ones(3, 7))
+        torch.ones(3, 7).mul_(2)
+    assert ledger.forward_flops == 2 * 3 * 5 * 7 * (1 + 2 + 1)
 
 
 def test_an_operator_without_a_formula_makes_the_count_absent_and_not_too_small():

@@ -54,6 +54,8 @@ def test_state_is_that_of_the_named_source_length_and_what_no_width_reaches_is_t
     assert found.matched.widths == found.matched.configured == {"encoder.width": 61, "decoder.width": 128}
     with pytest.raises(UserError, match=r"fixed_mean has at most 2,048 bytes .* additive has 7,175, 3.5 times"):
         Solver().solved(_config(*state, "attention=fixed_mean"))
+    with pytest.raises(UserError, match=r"fixed_initial has at most 0 bytes .* additive has 7,175; name other widths"):
+        Solver().solved(_config(*state, "attention=fixed_initial"))
 
 
 def test_the_widths_to_solve_can_be_named() -> None:
@@ -63,6 +65,10 @@ def test_the_widths_to_solve_can_be_named() -> None:
     assert abs(found.matched.residual) < 0.002
     with pytest.raises(UserError, match=r"match_widths=decoder\.depth: decoder\.depth is no width of this run"):
         Solver().solved(_config(*MATCH, "attention=fixed_mean", "match_widths=decoder.depth"))
+    with pytest.raises(UserError, match=r"decoder\.depth is no width of this run"):
+        Solver().solved(_config(*MATCH, "attention=additive", "match_widths=decoder.depth"))
+    with pytest.raises(UserError, match=r"encoder\.width is named twice"):
+        Solver().solved(_config(*MATCH, "attention=fixed_mean", "match_widths=encoder.width+encoder.width"))
 
 
 def test_a_value_of_the_attention_is_that_of_the_reference_too() -> None:

@@ -115,6 +115,21 @@ def test_a_score_that_is_not_a_number_stays_one(form: str) -> None:  # noqa: ARG
     assert context.isnan().sum() == V
 
 
+def test_a_second_derivative_is_refused(form: str) -> None:  # noqa: ARG001
+    given = inputs()
+    context = additive.attend(*given, torch.ones(1, dtype=torch.bool))
+    (first,) = torch.autograd.grad(context.square().sum(), given[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
+@pytest.mark.parametrize("sizes", [{"batch": 0}, {"steps": 0}, {"length": 0}])
+def test_no_sentences_steps_or_positions_give_gradients_of_zero(form: str, sizes: dict[str, int]) -> None:  # noqa: ARG001
+    given = inputs(**sizes)
+    additive.attend(*given, torch.ones(1, dtype=torch.bool)).sum().backward()
+    assert all(not each.grad.any() for each in given)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2)])
 def test_the_bits_do_not_depend_on_the_number_of_threads(shape: tuple[int, int]) -> None:
     given, found = inputs(torch.float32, *shape, steps=31, length=101), []
@@ -172,7 +187,12 @@ for real in (torch.float32, torch.float64):
 
 
 @pytest.mark.parametrize(
-    ("compiler", "told"), [(None, "there is no C compiler (cc, gcc or clang)"), ("false", "false failed: no message")]
+    ("compiler", "told"),
+    [
+        (None, "there is no C compiler (cc, gcc or clang)"),
+        ("false", "false failed: no message"),
+        ("'", "CC=': No closing quotation"),
+    ],
 )
 def test_without_a_compiler_torch_computes_and_it_is_reported_once(
     tmp_path: Path, compiler: str | None, told: str

@@ -230,7 +230,9 @@ def test_stopped_killed_and_requeued_jobs_give_the_tables_of_an_undisturbed_swee
     assert launcher.returncode == 0, printed
     assert re.search(r"│ 6\s+│ 6\s+│ 0", printed), printed
     assert f"dashboard  {disturbed / 'dashboard.html'}" in printed
-    assert re.search(r"timing a training step of 6 variants.*: Slurm job \d+\ntimed ", printed), printed
+    assert re.search(r"timing a training step and the decoding of 6 variants.*: Slurm job \d+\ntimed ", printed), (
+        printed
+    )
     timed = json.loads((disturbed / "tables" / "timing.json").read_text())
     assert (len(timed["steps"]), timed["left_out"]) == (6, {})
     assert not jobs_file.parent.exists()

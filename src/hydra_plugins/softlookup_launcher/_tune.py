@@ -130,7 +130,8 @@ def _try(
         folder = RunFolder.of(config)
         row = folder.result()
         if row is None and folder.state() != "diverged":
-            print(f"tune: {folder.id} did not finish, so that no rate was chosen; the same command continues")
+            mend = "mend what its log.txt names, then " if folder.state() == "failed" else ""
+            print(f"tune: {folder.id} did not finish, so that no rate was chosen; {mend}the same command continues")
             raise SystemExit(1)
         loss = row["metrics"].get("validation/loss") if row else None
         one.losses.setdefault(k, []).append(math.inf if loss is None or not math.isfinite(loss) else loss)

@@ -60,7 +60,10 @@ FORMULAS: dict[Any, Callable[..., int]] = {
     aten.mkldnn_rnn_layer_backward: _layer_backward,
 }
 # Operators that multiply matrices, and have no formula: a count that leaves them out would be wrong.
-UNCOUNTED = {aten.miopen_rnn, aten.miopen_rnn_backward}
+UNCOUNTED = {
+    aten.miopen_rnn, aten.miopen_rnn_backward, aten.addbmm, aten._addmm_activation, aten._int_mm, aten.addr, aten.vdot,
+    aten._trilinear,
+}  # fmt: skip
 PLAIN = ("aten", "prim", "prims", "profiler")  # other operators are kernels of their own
 
 
@@ -69,6 +72,9 @@ def flops(function: Any, arguments: Sequence[Any], named: dict[str, Any], result
     a convolution and of fused attention; 0 for element-wise operators, as in torch's FlopCounterMode. None for an
     operator that may contain a product and has no formula."""
     operator = function._overloadpacket
+    namespace, name = operator._qualified_op_name.split("::")
+    if namespace == "aten" and name.endswith("_"):  # x.addmm_(a, b) takes what addmm(x, a, b) takes
+        operator = getattr(aten, name.removesuffix("_"), operator)
     if operator in FORMULAS:
         return FORMULAS[operator](*arguments, **named)
     if operator in flop_registry:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.flop_counter import register_flop_formula
 
 from softlookup.fused import native, tiled
@@ -32,7 +33,8 @@ def attend(query: Tensor, keys: Tensor, vector: Tensor, values: Tensor, mask: Te
     query (B, H, T, D), keys (B, H, S, D), vector (H, D), values (B, H, S, V), mask broadcastable to (B, H, T, S), true
     where a query may read → context (B, H, T, V). A query that may read nothing gets zeros, and what stands at
     positions that nobody may read has no effect. Computed in float32, or in float64 if an argument is; the context has
-    the precision of the values. The same bits for any number of threads.
+    the precision of the values. The same bits for any number of threads. Gradients can be taken once. The weights that
+    they are made of have a relative error of about |score| ε, with ε = 6e-8 in float32.
 
     With an online softmax over tiles of the source; the backward pass computes all scores again (Dao et al. 2022,
     section 3.1, do so for dot products).
@@ -58,6 +60,7 @@ class _Additive(torch.autograd.Function):
         return context
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         # Summed here and not in the operator, so that what it allocates is seen where memory is tracked.
         to_query, to_keys, to_vector, to_values = torch.ops.softlookup.additive_backward(
@@ -69,7 +72,7 @@ class _Additive(torch.autograd.Function):
 def _parts(q: Tensor, k: Tensor) -> tuple[int, int]:
     """Return into how many parts the source is cut in the backward pass, and the positions of a part."""
     length = k.size(2)
-    if not compiled(q.dtype, q.device):
+    if not compiled(q.dtype, q.device) or not q.numel() or not length:
         return 1, length
     tiles = math.ceil(length / _TILE)
     wanted = min(math.ceil(_ITEMS / (q.size(0) * q.size(1))), tiles)

@@ -51,9 +51,11 @@ def library(real: torch.dtype) -> ctypes.CDLL | None:
 
 
 def _compile(source: bytes, flags: tuple[str, ...], path: Path) -> None:
-    compiler = (
-        shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-    )
+    try:
+        named = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        raise NoKernelError(f"CC={os.environ['CC']}: {error}") from error
+    compiler = named or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
     if not compiler:
         raise NoKernelError("there is no C compiler (cc, gcc or clang)")
     command = [*compiler, *flags, "-x", "c", "-", "-o", str(path), "-lm"]

@@ -55,6 +55,7 @@ class Solver:
             settings.match_widths,
         )
         if key not in self._found:
+            _configured(config)  # keys that are no widths are refused for the reference itself, too
             self._found[key] = None if key[0] == key[1] else self._solve(config, reference)
         found = self._found[key]
         if found is None:
@@ -153,6 +154,9 @@ def _configured(config: RunConfig) -> dict[str, int]:
     inner = config.settings.match != "state" and all("feed_forward" in part for part in parts)
     default = "feed_forward" if inner else "width"
     keys = named.split("+") if named else [f"encoder.{default}", f"decoder.{default}"]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise UserError(f"match_widths={quote(named)}: {twice} is named twice; leave one out")
     found = {key: _at(config.parts, key) for key in keys}
     for key, value in found.items():
         if type(value) is not int:  # true and false are no widths
@@ -186,11 +190,12 @@ def _set(node: Mapping[str, Any], path: Sequence[str], value: int) -> dict[str, 
 def _unreachable(config: RunConfig, best: Matched) -> UserError:
     side = "at most" if best.value < best.target else "at least"
     where = f" at source length {best.length}" if best.length is not None else ""
+    times = f", {best.target / best.value:.3g} times as many" if best.value else ""
     return UserError(
         f"match={best.cost}: attention={config.choices.get('attention')} has {side} {best.value:,} "
         f"{UNITS[best.cost]}{where}, "
         f"with {_shown(best.widths)} ({_shown(best.configured)} in the config; tried from a quarter to "
-        f"{FURTHEST} times that); {best.to} has {best.target:,}, {best.target / best.value:.3g} times as many; "
+        f"{FURTHEST} times that); {best.to} has {best.target:,}{times}; "
         f"name other widths (match_widths=KEY or KEY+KEY), or set these nearer, or leave this attention out"
     )
 
