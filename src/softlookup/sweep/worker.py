@@ -36,7 +36,7 @@ _WITHOUT_SERVER = multiprocessing.get_context("spawn")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # What a run imports only when it needs it, and with W&B: one to two seconds, which the server spends once.
 _LATE = ("sacremoses",)
-_TRACKED = ("wandb", "wandb.sdk.launch.inputs.internal")
+_TRACKED = ("wandb", "wandb.sdk.launch.inputs.internal", "requests")
 _SERVER_IS_GONE = 255
 TICK = 0.5  # seconds; bounds the response time to signals
 _DYING = 5.0  # seconds to wait for runs of a killed launcher to exit
