@@ -31,12 +31,14 @@ from softlookup.config.resolve import composed
 from softlookup.contract import Batch, Example
 from softlookup.data.collate import collate
 from softlookup.errors import Stopped, UserError
+from softlookup.fused import additive
 from softlookup.layers.dropout import Drop
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.run import execute
 from softlookup.runs.run_folder import RunFolder
 from softlookup.runs.run_state import state_of
 from softlookup.system.signals import Stop
+from softlookup.timing.gpu.kernel import tiles
 from softlookup.timing.gpu.models import MODELS, built
 from softlookup.training.fit import Fit
 
@@ -212,6 +214,31 @@ def test_searches_find_the_same_hypotheses(search: str, model: str) -> None:
         assert their.score == pytest.approx(our.score, abs=LOGITS)
         assert (our.weights is None) == (their.weights is None)
         assert our.weights is None or abs(our.weights - their.weights).max() < LOGITS
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 2, 13, 37, 19, 23), (2, 1, 101, 67, 128, 256), (1, 1, 7, 1, 1, 1), (5, 1, 1, 31, 5, 3)]
+)
+def test_lean_additive_attention_is_that_of_tiles_in_torch(shape: tuple[int, ...], record_property: Record) -> None:
+    """With windows, padding and rows without a real position; in Triton on a GPU. The same bits twice."""
+    batch, heads, steps, length, width, read = shape
+    torch.manual_seed(3)
+    sizes = ((batch, heads, steps, width), (batch, heads, length, width), (heads, width), (batch, heads, length, read))
+    mask = torch.rand(batch, 1, steps, length) > 0.3
+    mask[0], mask[-1, ..., length // 2 :] = True, False
+    given = [torch.randn(size, device=DEVICE, requires_grad=True) for size in sizes]
+    found = [way(*given, mask.to(DEVICE)) for way in (additive.attend, tiles)]
+    gradient = torch.randn_like(found[0])
+    results = [(context, *torch.autograd.grad(context, given, gradient)) for context in found]
+    again = additive.attend(*given, mask.to(DEVICE))
+    assert all(map(torch.equal, results[0], (again, *torch.autograd.grad(again, given, gradient))))
+    worst = max(
+        ((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1)).item()
+        for ours, theirs in zip(*results, strict=True)
+    )
+    record_property("worst lean attention", worst)
+    assert worst < LOGITS
+    assert additive.compiled(torch.float32, DEVICE)
 
 
 def test_float32_is_not_rounded_to_tf32() -> None:

@@ -154,7 +154,7 @@ def test_the_program_runs_the_sections_and_writes_the_file(
     assert "additive attention" in capsys.readouterr().out
     ways = json.loads(output.read_text())["sections"]["kernel"]["found"]["ways"]
     assert all(way["seconds"]["median"] > 0 for way in ways.values())
-    assert ways.keys() == {"naive", "lean"}
+    assert ways.keys() == {"naive", "tiles", "C"}
     for wrong, told in (
         ("sections=kernle", "did you mean kernel"),
         ("device=tpu", "expected cuda"),

@@ -1,10 +1,16 @@
-"""Additive attention without its weights: the compiled kernel and torch's tiles against the equation with weights."""
+"""Additive attention without its weights: the compiled kernels and torch's tiles against the equation with weights.
 
+The Triton kernels, in float32 only, run in Triton's interpreter with TRITON_INTERPRET=1, where Triton is installed.
+"""
+
+import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -17,7 +23,7 @@ from softlookup.fused import additive, native, tiled
 from softlookup.timing.additive import extra_bytes, step_of
 
 CPU = torch.device("cpu")
-FORMS = ("compiled", "tiled")
+FORMS = ("compiled", "tiled", "triton")
 B, H, T, S, D, V = 3, 2, 13, 37, 19, 23  # several tiles of 8 queries and of 16 positions, with rests
 
 
@@ -26,9 +32,21 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     if request.param == "tiled":
         monkeypatch.setattr(additive, "compiled", lambda *_: False)
         monkeypatch.setitem(tiled._ELEMENTS, "cpu", 5 * B * H * D)
+    elif request.param == "triton":
+        monkeypatch.setattr(additive, "_without_c", lambda _: interpreted())
     elif native.library(torch.float64) is None:
         pytest.skip("no C compiler")
     return str(request.param)
+
+
+def interpreted() -> ModuleType:
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("Triton is not installed")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("needs TRITON_INTERPRET=1, without a GPU")
+    from softlookup.fused import triton_additive
+
+    return triton_additive
 
 
 @pytest.fixture
@@ -67,7 +85,9 @@ def masks() -> Iterator[Tensor]:
 
 @pytest.mark.usefixtures("memory_filled_with_nan")
 @pytest.mark.parametrize(("real", "close"), [(torch.float64, 1e-13), (torch.float32, 2e-5), (torch.bfloat16, 0.2)])
-def test_context_and_gradients_are_those_of_the_equation(form: str, real: torch.dtype, close: float) -> None:  # noqa: ARG001
+def test_context_and_gradients_are_those_of_the_equation(form: str, real: torch.dtype, close: float) -> None:
+    if form == "triton" and real == torch.float64:
+        pytest.skip("Triton computes in float32")
     for mask in masks():
         given = inputs(real)
         exact = [each.detach().double().requires_grad_() for each in given]
@@ -82,7 +102,9 @@ def test_context_and_gradients_are_those_of_the_equation(form: str, real: torch.
             assert (one.grad - other.grad).abs().max() < close * (1 + other.grad.abs().max())
 
 
-def test_gradients_match_finite_differences(form: str) -> None:  # noqa: ARG001
+def test_gradients_match_finite_differences(form: str) -> None:
+    if form == "triton":
+        pytest.skip("Triton computes in float32")
     mask = torch.rand(1, 1, 3, 17) > 0.3
     mask[..., 1, :] = False
     given = inputs(batch=2, steps=3, length=17)
@@ -90,12 +112,12 @@ def test_gradients_match_finite_differences(form: str) -> None:  # noqa: ARG001
 
 
 @pytest.mark.usefixtures("memory_filled_with_nan")
-def test_what_stands_at_hidden_positions_has_no_effect(form: str) -> None:  # noqa: ARG001
+def test_what_stands_at_hidden_positions_has_no_effect(form: str) -> None:
     mask = next(masks())
     found = []
     for poison in (0.0, torch.nan, torch.inf):
         torch.manual_seed(2)
-        given = inputs()
+        given = inputs(torch.float32 if form == "triton" else torch.float64)
         hidden = ~mask.mT  # (B, 1, S, 1)
         poisoned = [given[0], given[1].masked_fill(hidden, poison), given[2], given[3].masked_fill(hidden, poison)]
         context = additive.attend(*poisoned, mask)
@@ -106,8 +128,9 @@ def test_what_stands_at_hidden_positions_has_no_effect(form: str) -> None:  # no
         assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
 
 
-def test_a_score_that_is_not_a_number_stays_one(form: str) -> None:  # noqa: ARG001
-    given = inputs()
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, with which Triton interprets
+def test_a_score_that_is_not_a_number_stays_one(form: str) -> None:
+    given = inputs(torch.float32 if form == "triton" else torch.float64)
     with torch.no_grad():
         given[0][0, 0, 2, 3] = torch.nan
     context = additive.attend(*given, torch.ones(1, dtype=torch.bool))

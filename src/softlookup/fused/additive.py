@@ -4,8 +4,11 @@ As an operator it works with fake tensors and torch.compile, and FLOPs are count
 """
 
 import ctypes
+import functools
 import math
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -48,8 +51,34 @@ def attend(query: Tensor, keys: Tensor, vector: Tensor, values: Tensor, mask: Te
 
 
 def compiled(real: torch.dtype, device: torch.device) -> bool:
-    """Return whether a compiled kernel computes in this precision on this device."""
-    return device.type == "cpu" and native.library(torch.promote_types(real, torch.float32)) is not None
+    """Return whether a compiled kernel computes in this precision on this device: in C on a CPU, in Triton on a GPU,
+    there in float32 only."""
+    real = torch.promote_types(real, torch.float32)
+    if device.type == "cpu":
+        return native.library(real) is not None
+    return device.type == "cuda" and real == torch.float32 and gpu_kernels() is not None
+
+
+@functools.cache
+def gpu_kernels() -> ModuleType | None:
+    """Return the Triton kernels, after a first use of them; None where they cannot be used, which is reported once."""
+    try:
+        from softlookup.fused import triton_additive
+
+        ones = torch.ones(1, 1, 2, 3, device="cuda")
+        vector, mask = ones[0, :, 0], ones[..., :2] > 0
+        saved = triton_additive.forward(ones, ones, vector, ones, mask)
+        triton_additive.backward(ones, ones, ones, vector, ones, mask, *saved)
+    except Exception as error:  # without Triton, or without what it needs to compile
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        print(
+            f"warning: Triton cannot be used ({reason}); additive attention on a GPU is computed by torch, several "
+            "times slower; torch's CUDA packages bring Triton, which needs gcc",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
+    return triton_additive
 
 
 class _Additive(torch.autograd.Function):
@@ -70,9 +99,9 @@ class _Additive(torch.autograd.Function):
 
 
 def _parts(q: Tensor, k: Tensor) -> tuple[int, int]:
-    """Return into how many parts the source is cut in the backward pass, and the positions of a part."""
+    """Return into how many parts the source is cut in the backward pass in C, and the positions of a part."""
     length = k.size(2)
-    if not compiled(q.dtype, q.device) or not q.numel() or not length:
+    if q.device.type != "cpu" or not compiled(q.dtype, q.device) or not q.numel() or not length:
         return 1, length
     tiles = math.ceil(length / _TILE)
     wanted = min(math.ceil(_ITEMS / (q.size(0) * q.size(1))), tiles)
@@ -91,8 +120,9 @@ def _empty_gradients(dc: Tensor, q: Tensor, k: Tensor, v: Tensor, x: Tensor, *sa
 
 
 def _forward(q: Tensor, k: Tensor, v: Tensor, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    if not compiled(q.dtype, q.device):
-        return tiled.forward(q, k, v, x, mask)
+    if (form := _without_c(q)) is not None:
+        context, normalizer = form.forward(q, k, v, x, mask)
+        return context, normalizer
     made = _empty(q, k, v, x, mask)
     _call("forward", q, k, x, (q, k, v, x, mask), made, ())
     return made
@@ -101,12 +131,19 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, x: Tensor, mask: Tensor) -> tuple[
 def _backward(
     dc: Tensor, q: Tensor, k: Tensor, v: Tensor, x: Tensor, mask: Tensor, c: Tensor, lse: Tensor
 ) -> tuple[Tensor, ...]:
-    if not compiled(q.dtype, q.device):
-        to_query, *others = tiled.backward(dc, q, k, v, x, mask, c, lse)
+    if (form := _without_c(q)) is not None:
+        to_query, *others = form.backward(dc, q, k, v, x, mask, c, lse)
         return to_query.unsqueeze(0), *others
     made = _empty_gradients(dc, q, k, v, x)
     _call("backward", q, k, x, (dc, q, k, v, x, mask), (c, lse, *made), _parts(q, k))
     return made
+
+
+def _without_c(q: Tensor) -> ModuleType | None:
+    """Return the module that computes for a query on this device, the Triton kernels or torch's tiles; None for C."""
+    if not compiled(q.dtype, q.device):
+        return tiled
+    return gpu_kernels() if q.is_cuda else None
 
 
 def _call(
