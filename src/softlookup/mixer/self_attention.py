@@ -84,7 +84,7 @@ class SelfAttention(SequenceMixer):
         if past is None:
             query, keys, values = projected.unbind(2)
         else:
-            known = torch.cat([past[_PAST], projected[:, :, 1:]], 1)
+            known = torch.cat([past[_PAST], projected[:, :, 1:]], 1) if past[_PAST].size(1) else projected[:, :, 1:]
             past = {_PAST: known}
             query, (keys, values) = projected[:, :, 0], known.unbind(2)
         query, keys, values = (each.transpose(1, 2) for each in (query, keys, values))

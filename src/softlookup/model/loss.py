@@ -32,6 +32,20 @@ def _logits(read: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
     return torch.mm(read, matrix.t()) + bias
 
 
+def _value_and_gradient(logits: Tensor, wanted: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Return the loss of logits (N, V), a scalar, and its gradient softmax − (1 − ε) δ − ε/V; wanted (N, 1)."""
+    gradient = logits.softmax(1)
+    # log Σ_v exp z_v = max z − log max p, since max p = 1 / Σ_v exp(z_v − max z): each exponential is computed once.
+    normalizers = logits.amax(1) - gradient.amax(1).log()
+    value = (1 - smoothing) * (normalizers - logits.gather(1, wanted).squeeze(1)).sum()
+    gradient.scatter_(1, wanted, gradient.gather(1, wanted) - (1 - smoothing))
+    if smoothing:
+        share = smoothing / logits.size(1)
+        value += share * (logits.size(1) * normalizers - logits.sum(1)).sum()
+        gradient -= share
+    return value, gradient
+
+
 class _ScaledLoss(torch.autograd.Function):
     """Compute the gradients in the forward pass: ∂/∂logits = softmax − (1 − ε) δ − ε/V."""
 
@@ -55,14 +69,8 @@ class _ScaledLoss(torch.autograd.Function):
         chunk = max(LEAST, LOGITS // vocabulary)
         for some, wanted in zip(places.split(chunk), target.unsqueeze(1).split(chunk), strict=True):
             read = rows.index_select(0, some).to(kind)
-            log_p = _logits(read, matrix, bias).log_softmax(1)
-            loss -= (1 - smoothing) * log_p.gather(1, wanted).sum()
-            if smoothing:
-                loss -= smoothing / vocabulary * log_p.sum()
-            d_logits = log_p.exp_()
-            d_logits.scatter_(1, wanted, d_logits.gather(1, wanted) - (1 - smoothing))
-            if smoothing:
-                d_logits -= smoothing / vocabulary
+            value, d_logits = _value_and_gradient(_logits(read, matrix, bias), wanted, smoothing)
+            loss += value
             # The factor goes to the smaller sides of the products.
             d_bias += d_logits.sum(0) * scale
             d_product = d_logits.to(kind)
