@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from softlookup.layers.dropout import Drop
+from softlookup.layers.fixed_weights import fixed_weights, linear, transposed
 from softlookup.layers.loop_product import LoopProduct
 
 
@@ -48,3 +50,15 @@ def test_products_in_a_loop_have_the_gradients_of_products_by_step(lead: tuple[i
         torch.autograd.grad(final(True), inputs), torch.autograd.grad(final(False), inputs), strict=True
     ):
         assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_weights_that_are_kept_give_the_same_products_and_are_forgotten_afterwards() -> None:
+    weight, bias, x = torch.randn(23, 13), torch.randn(23), torch.randn(17, 1, 13)
+    with torch.no_grad(), fixed_weights():
+        assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
+        assert transposed(weight, 17).is_contiguous()
+        assert transposed(weight, 17) is transposed(weight, 17)
+        assert transposed(weight[:, 5:], 17).equal(weight[:, 5:].t())
+    weight *= 2
+    with torch.no_grad(), fixed_weights():
+        assert torch.equal(linear(x, weight), F.linear(x, weight))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.contract import History, Score
+from softlookup.layers.fixed_weights import linear
 from softlookup.layers.precision import full
 from softlookup.ranges import Size
 
@@ -29,4 +30,4 @@ class Additive(Score):
         return self.score(hidden).squeeze(-1), history
 
     def as_perceptron(self, query: Tensor) -> tuple[Tensor, Tensor]:
-        return self.query(query), self.score.weight[0]
+        return linear(query, self.query.weight), self.score.weight[0]

@@ -13,6 +13,7 @@ from softlookup.contract import (
     KeysAndValues,
     Memory,
     Normalizer,
+    Packing,
     Reading,
     Score,
     View,
@@ -102,7 +103,11 @@ class SoftAttention(Lookup):
         self.window = window(widths.query)
 
     def prepare(self, annotations: Annotations) -> KeysAndValues:
-        keys = self.score.prepare(annotations.states)
+        packing = None if torch.is_grad_enabled() else Packing.of(annotations.mask)
+        if packing is None:
+            keys = self.score.prepare(annotations.states)
+        else:
+            keys = packing.pad(self.score.prepare(packing.pack(annotations.states)))
         return KeysAndValues(keys, annotations.states, self.score.reached(annotations.mask))
 
     def read(

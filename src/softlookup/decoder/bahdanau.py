@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import Annotations, Attention, Decoded, Decoder, DecoderState, Memory, Widths, over_steps
 from softlookup.layers.dropout import Drop
+from softlookup.layers.fixed_weights import linear
 from softlookup.layers.loop_product import LoopProduct
 from softlookup.layers.precision import full
 from softlookup.ranges import Dropout, Size
@@ -62,7 +62,9 @@ class Bahdanau(Decoder):
 
     def forward(self, inputs: Tensor, memory: Memory, state: DecoderState, weights: bool = True) -> Decoded:
         embedded = self.dropout(self.embedding(inputs))
-        addends, next_state = self._recurrence(full(self.gates_from_input(embedded)))
+        addends, next_state = self._recurrence(
+            full(linear(embedded, self.gates_from_input.weight, self.gates_from_input.bias))
+        )
         history, hidden = state.attention, state.decoder["state"]
         states, contexts, readings = [], [], []
         for addend in addends:
@@ -72,8 +74,9 @@ class Bahdanau(Decoder):
             states.append(self._readout_state(before, hidden))
             contexts.append(context)
             readings.append(reading)
-        before_maxout = self.readout(torch.cat([torch.stack(states, 1), embedded], -1))
-        before_maxout = before_maxout + F.linear(torch.stack(contexts, 1), self.readout_from_context)
+        read = torch.cat([torch.stack(states, 1), embedded], -1)
+        before_maxout = linear(read, self.readout.weight, self.readout.bias)
+        before_maxout = before_maxout + linear(torch.stack(contexts, 1), self.readout_from_context)
         readout = before_maxout.unflatten(-1, (-1, 2)).amax(-1)
         joined, heads = over_steps(readings)
         return Decoded(self.dropout(readout), joined, DecoderState({"state": hidden}, history), heads)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.decoder.stack import StackedDecoder, by_layer
+from softlookup.layers.fixed_weights import linear
 
 
 class Luong(StackedDecoder):
@@ -28,4 +29,4 @@ class Luong(StackedDecoder):
         self.readout = nn.Linear(context_width + self.width, self.width, bias=False)
 
     def read_out(self, context: Tensor, top: Tensor) -> Tensor:
-        return torch.tanh(self.readout(torch.cat([context, top], -1)))
+        return torch.tanh(linear(torch.cat([context, top], -1), self.readout.weight))

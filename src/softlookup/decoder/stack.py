@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from softlookup.contract import (
@@ -22,6 +21,7 @@ from softlookup.contract import (
 )
 from softlookup.errors import UserError
 from softlookup.layers.dropout import Drop
+from softlookup.layers.fixed_weights import linear
 from softlookup.layers.loop_product import LoopProduct
 from softlookup.layers.precision import full
 from softlookup.ranges import Dropout, Layers, Size
@@ -88,7 +88,7 @@ class StackedDecoder(Decoder):
             return self._fed(embedded, memory, now, history, weights)
         below, hidden, cell = embedded, [], []
         for i, layer in enumerate(cast(list[nn.LSTMCell], self.cells)):
-            from_below = full(F.linear(self.dropout(below) if i else below, layer.weight_ih, _bias(layer)))
+            from_below = full(linear(self.dropout(below) if i else below, layer.weight_ih, _bias(layer)))
             below, last = _run(layer, from_below, (now["hidden"][:, i], now["cell"][:, i]))
             hidden.append(last[0])
             cell.append(last[1])
@@ -102,7 +102,7 @@ class StackedDecoder(Decoder):
         bottom, *upper = cast(list[nn.LSTMCell], self.cells)
         width = embedded.size(-1)
         of_fed = LoopProduct(bottom.weight_ih[:, width:])
-        from_input = full(F.linear(embedded, bottom.weight_ih[:, :width], _bias(bottom)))
+        from_input = full(linear(embedded, bottom.weight_ih[:, :width], _bias(bottom)))
         of_below = [of_fed, *(LoopProduct(layer.weight_ih) for layer in upper)]
         of_hidden = [LoopProduct(layer.weight_hh) for layer in (bottom, *upper)]
         addends = [from_input, *(_bias(layer).expand_as(from_input) for layer in upper)]

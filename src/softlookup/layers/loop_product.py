@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from softlookup.layers.fixed_weights import transposed
 from softlookup.layers.precision import full, product_type
 
 
@@ -21,7 +22,7 @@ class LoopProduct:
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
         self.type = product_type(weight)
-        self._transposed = weight.detach().to(self.type).transpose(-1, -2)
+        self._cast = weight.detach().to(self.type)
         self._inputs: list[Tensor] = []
         self._learned = torch.is_grad_enabled() and weight.requires_grad
 
@@ -38,9 +39,9 @@ class LoopProduct:
         if self._learned:
             self._inputs.append(factor.detach())
         if self.type == torch.bfloat16:
-            return addend + full(factor @ self._transposed)
+            return addend + full(factor @ self._cast.transpose(-1, -2))
         add = torch.addmm if x.dim() == 2 else torch.baddbmm
-        return add(addend, factor, self._transposed)
+        return add(addend, factor, transposed(self._cast, x.size(-2)))
 
 
 class _Joined(torch.autograd.Function):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from softlookup.contract import Attention, Batch, Decoded, Decoder, DecoderState, Encoder, Kind, Memory
+from softlookup.layers.fixed_weights import linear
 from softlookup.text.vocabulary import BOS, PAD
 
 
@@ -41,7 +42,7 @@ class Seq2Seq(nn.Module):
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
         """inputs (B, 1) → logits (B, V), weights (B, 1, S) or None, next state. PAD and BOS are never generated."""
         decoded = self._decode(inputs, memory, state, weights)
-        logits = self.output(decoded.readout[:, -1])
+        logits = linear(decoded.readout[:, -1], self.output.weight, self.output.bias)
         logits[:, PAD] = logits[:, BOS] = -torch.inf
         return logits, decoded.weights, decoded.state
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from softlookup.errors import UserError
+from softlookup.layers.fixed_weights import fixed_weights
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.ranges import Range
 from softlookup.search.endings import Endings, Step
@@ -79,6 +80,7 @@ class Beam(Search):
             self._require(weights)
 
     @torch.inference_mode()
+    @fixed_weights()
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, weights: bool = True) -> list[list[Hypothesis]]:
         model.eval()
         encoded, state = model.encode(source, mask)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from softlookup.layers.fixed_weights import fixed_weights
 from softlookup.model.seq2seq import Seq2Seq
 from softlookup.search.search import Hypothesis, Search, highest, log_normalizer
 from softlookup.text.vocabulary import BOS, EOS
@@ -17,6 +18,7 @@ class Greedy(Search):
     """
 
     @torch.inference_mode()
+    @fixed_weights()
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, weights: bool = True) -> list[list[Hypothesis]]:
         model.eval()
         memory, state = model.encode(source, mask)
