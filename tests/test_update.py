@@ -2,12 +2,14 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from choices import DECODER, ENCODER, attention_node, node
+from choices import DECODER, ENCODER, OFFERED, attention_node, build_seq2seq, encoder_for, node, readers, variants
 from hydra.core.hydra_config import HydraConfig
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy import Toy
 
 from softlookup.config.build import build, build_run
@@ -186,6 +188,49 @@ def test_a_step_in_bf16_keeps_weights_gradients_and_the_optimizer_in_float32_and
     assert rounded == pytest.approx(plain, rel=0.01)
     assert torch.nn.functional.cosine_similarity(exact, near, 0) > 0.995
     assert not torch.equal(exact, near)
+
+
+class _NoWaits(TorchDispatchMode):
+    """Raise an error for a copy between devices for which the processor waits."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and found.device != args[0].device:
+            assert (kwargs or {}).get("non_blocking"), f"a copy from {args[0].device} to {found.device}"
+        elif func is torch.ops.aten.copy_.default and args[0].device != args[1].device:
+            assert args[2:] == (True,), f"a copy from {args[1].device} to {args[0].device}"
+        return found
+
+
+def on_a_device() -> list[tuple[str, tuple[str, dict[str, Any]], str, int | None, str]]:
+    found = [(encoder, ("bahdanau", {}), "additive", None, "global") for encoder in OFFERED["encoder"]]
+    found += [(encoder_for(decoder), decoder, "general", None, "global") for decoder in variants("decoder")]
+    return found + [("bag", ("luong", {}), *reader) for reader in readers()]
+
+
+def test_a_step_does_not_wait_for_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors of the meta device have no data: reading a number, selecting by a mask or copying to the processor, for
+    which it would wait for a GPU, raises an error."""
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)  # does not know the device
+    meta = torch.device("meta")
+    generator = np.random.default_rng(3)
+    moved = collate([Toy().draw(generator, length) for length in (1, 2)]).to(meta)
+    plan, compared = Recipe(Sgd(rate=0.01, clip=0.5), Constant(), 0.1), 0
+    for parts in on_a_device():
+        network = build_seq2seq(*parts)
+        if network is None:
+            continue
+        network = network.to(meta).train()
+        with _NoWaits():
+            found = update(network, plan.optimizer.build(network.parameters()), plan, [moved], 997)
+        assert isinstance(found.loss, torch.Tensor)
+        assert found.loss.device == meta
+        compared += 1
+    assert compared > 20
+    with pytest.raises((RuntimeError, AssertionError)), _NoWaits():
+        moved.target[moved.target_mask]
+    with pytest.raises(AssertionError, match="a copy from cpu to meta"), _NoWaits():
+        torch.ones(2).to(meta)
 
 
 def config(*typed: str) -> RunConfig:
