@@ -1,7 +1,9 @@
 """Collate examples into batches."""
 
 from collections.abc import Sequence
+from itertools import chain
 
+import numpy as np
 import torch
 
 from softlookup.contract import Batch, Example
@@ -13,10 +15,12 @@ EVALUATION_BATCH = 64
 EVALUATION_BOUND = 400_000
 
 
-def _pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+def _pad(rows: Sequence[tuple[int, ...]]) -> torch.Tensor:
     """Pad rows of ids to one (B, longest) tensor."""
     longest = max(map(len, rows))
-    return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
+    # Reading one flat sequence takes a fifth of the time of nested ones.
+    ids = chain.from_iterable([row + (PAD,) * (longest - len(row)) for row in rows])
+    return torch.from_numpy(np.fromiter(ids, np.int64, len(rows) * longest).reshape(len(rows), longest))
 
 
 def collate(examples: Sequence[Example]) -> Batch:
