@@ -36,7 +36,7 @@ def backward(
     """Return the gradients of query, keys, vector (B, H, D) and values, as `tiled.backward`."""
     to_query, to_keys, to_values = torch.empty_like(query), torch.empty_like(keys), torch.empty_like(values)
     batch, heads, steps, width = query.shape
-    parts = triton.cdiv(steps, _tile(width, values.size(3))[0])
+    parts = triton.cdiv(steps, _tile(steps, width, values.size(3))[0])
     to_vector = query.new_empty(batch, heads, parts, width)
     inputs = (query, keys, vector, values, mask)
     saved = (gradient, (gradient * context).sum(-1), normalizer)
@@ -45,10 +45,10 @@ def backward(
     return to_query, to_keys, to_vector.sum(2), to_values
 
 
-def _tile(width: int, read: int) -> tuple[int, int]:
-    """Return the queries and the source positions of a tile."""
+def _tile(steps: int, width: int, read: int) -> tuple[int, int]:
+    """Return the queries and the source positions of a tile: one query where a decoder takes one step at a time."""
     pairs = max(1, _ELEMENTS // triton.next_power_of_2(max(width, read)))
-    queries: int = triton.next_power_of_2(int(pairs**0.5))
+    queries: int = triton.next_power_of_2(max(1, min(steps, int(pairs**0.5))))
     return queries, pairs // queries
 
 
@@ -59,7 +59,7 @@ def _launch(
     """Start a program for every block of `rows`: queries, or source positions if `side` is 1."""
     *tensors, values, mask = inputs
     batch, heads, steps, width = query.shape
-    tile = _tile(width, values.size(3))
+    tile = _tile(steps, width, values.size(3))
     programs = batch * heads * triton.cdiv(rows, tile[side])
     if not programs:
         return
