@@ -229,6 +229,6 @@ def test_without_a_compiler_torch_computes_and_it_is_reported_once(
         environment |= {"CC": compiler, "PATH": "/bin:/usr/bin"}
     done = subprocess.run([sys.executable, "-c", WITHOUT], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
-        0, f"warning: {told}; additive attention is computed by torch, several times slower; install gcc, or set CC\n"
+        0, f"warning: {told}; attention is computed by torch, several times slower; install gcc, or set CC\n"
     )  # fmt: skip
     assert not list(tmp_path.rglob("*.so"))

@@ -68,7 +68,7 @@ def _compile(source: bytes, flags: tuple[str, ...], path: Path) -> None:
 @functools.cache
 def _report(reason: str) -> None:
     print(
-        f"warning: {reason}; additive attention is computed by torch, several times slower; install gcc, or set CC",
+        f"warning: {reason}; attention is computed by torch, several times slower; install gcc, or set CC",
         file=sys.stderr,
         flush=True,
     )

@@ -12,7 +12,7 @@ from softlookup.config.run_config import RunConfig
 
 # Version of the meaning of a run's figures. Raise it with every change that affects them: runs of another version have
 # other names, are shown as older code, and are never compared with new ones.
-VERSION = 5
+VERSION = 6
 DIGITS = 12  # 48 bits: among 10,000 runs, two share a name once in six million sweeps
 
 
