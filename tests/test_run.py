@@ -43,7 +43,7 @@ def test_the_row_holds_the_validation_of_the_final_model(kept: str, tmp_path: Pa
     model, batch = load(folder.path).model, collate(build(config.parts["task"]).validation())
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(model(batch), batch.target[batch.target_mask]).item()
-    assert row["metrics"]["validation/loss"] == pytest.approx(loss, abs=1e-5)
+    assert row["metrics"]["validation/loss"] == pytest.approx(loss, rel=1e-6, abs=1e-5)
     assert (row["metrics"]["validation/loss"] == last["validation/loss"]) == (kept == "last")
     if kept == "best":
         best = min(folder.records(), key=lambda record: record["validation/loss"])
