@@ -150,9 +150,9 @@ class Lstm:
         carried = carried_cell = given[:, :0]
         for first, size in reversed(list(rows.spans())):
             here = slice(first, first + size)
-            of_state, of_cell = given[:, here], torch.mul(given[:, here], to_cell[:, here])
+            of_state = given[:, here]
             of_state[:, : carried.size(1)] += carried
-            torch.mul(of_state, to_cell[:, here], out=of_cell)
+            of_cell = of_state * to_cell[:, here]
             of_cell[:, : carried.size(1)] += carried_cell
             if given_cells is not None:
                 of_cell += given_cells[:, here]
